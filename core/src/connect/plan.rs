@@ -1,0 +1,72 @@
+//! A plan: all that is needed to start one context, as data.
+//!
+//! It can be printed, compared with a snapshot, returned by a plugin, and shipped to the context
+//! that will carry it out. Serialized names are part of the contract with the Python runtime.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dialogue::{Dialogue, Secret};
+
+/// How the started program's standard descriptors are wired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stdio {
+    /// One socket pair for input and output; standard error is a pipe of its own, the diag source.
+    #[default]
+    Socketpair,
+    /// A pipe each for input, output and error (where SELinux forbids sockets across domains).
+    Pipes,
+    /// A pseudo-terminal for all three, controlling; there is no diag source.
+    Tty,
+    /// A socket pair for input and output; the controlling pseudo-terminal is standard error and
+    /// the diag source.
+    HybridTty,
+}
+
+/// When the bootstrap is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preamble {
+    /// At once, in one flight with everything that follows: nothing but our interpreter will read
+    /// the link.
+    #[default]
+    Immediately,
+    /// When the interpreter's first marker has been seen: the program itself may read the link.
+    AfterMarker,
+}
+
+/// All that is needed to start one context.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The context's name, such as `ssh.web1`, as stock names it.
+    pub name: String,
+    /// The transport's name, such as `ssh`.
+    pub method: String,
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Environment variables to set (`Some`) or remove (`None`) for the program.
+    #[serde(default)]
+    pub env: BTreeMap<String, Option<String>>,
+    /// The wiring of its standard descriptors.
+    pub stdio: Stdio,
+    /// When the bootstrap is written.
+    #[serde(default)]
+    pub preamble: Preamble,
+    /// Seconds from start to the link being up.
+    pub timeout: f64,
+    /// What may be said on the way.
+    #[serde(default)]
+    pub dialogue: Dialogue,
+    /// The secrets that the dialogue names.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Secret>,
+    /// Whether the started process is itself the context (and not a tool in front of it).
+    #[serde(default)]
+    pub is_context: bool,
+    /// What the program connects to when handshakes to it must be rationed, such as `host:port` of
+    /// an sshd; `None` when they need not be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+}

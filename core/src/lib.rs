@@ -1,0 +1,26 @@
+//! The foundation of Mitogen for Rust: messages, bytes, descriptors and one loop.
+//!
+//! The modules stand bottom level first; a module uses only modules of lower levels (see
+//! `ARCHITECTURE.md`). This crate has never heard of TOML, of a command line, or of any transport
+//! by name.
+
+// Level 0
+pub mod ids;
+// Level 1
+pub mod child;
+pub mod dialogue;
+pub mod pickle;
+pub mod sync;
+pub mod sys;
+pub mod wire;
+// Level 2
+pub mod io;
+// Level 3
+pub mod broker;
+// Level 4
+pub mod router;
+// Level 5
+pub mod call;
+pub mod logging;
+// Level 6
+pub mod connect;

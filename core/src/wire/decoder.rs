@@ -1,0 +1,232 @@
+//! Bytes in, frames out.
+//!
+//! Feed one chunk of any size, then take frames until there is none. A frame's bytes are a
+//! reference-counted slice of the read buffer: forwarding one copies nothing.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::{DecodeError, HEADER_LEN, Header, Message};
+
+/// One whole frame as it came: its parsed header, and all its bytes, header included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The parsed header.
+    pub header: Header,
+    /// Header and payload, unchanged.
+    pub bytes: Bytes,
+}
+
+impl Frame {
+    /// The frame as a message, sharing its bytes.
+    pub fn into_message(self) -> Message {
+        let Self { header, mut bytes } = self;
+        bytes.advance(HEADER_LEN);
+        Message {
+            encoding: header.encoding,
+            dst_id: header.dst_id,
+            src_id: header.src_id,
+            auth_id: header.auth_id,
+            handle: header.handle,
+            reply_to: header.reply_to,
+            data: bytes,
+        }
+    }
+}
+
+/// Splits a byte stream into frames.
+///
+/// After an error the stream is beyond repair: the decoder keeps answering with the same error.
+#[derive(Debug)]
+pub struct FrameDecoder {
+    buffer: BytesMut,
+    /// The header of the frame at the front of `buffer`, once 26 bytes are there.
+    head: Option<Header>,
+    limit: usize,
+    failed: Option<DecodeError>,
+}
+
+impl FrameDecoder {
+    /// A decoder that accepts payloads of up to `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { buffer: BytesMut::new(), head: None, limit, failed: None }
+    }
+
+    /// Adds bytes, copying them.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The buffer to read into: append to it, never remove. It has room for at least `chunk`
+    /// bytes, or for the whole of the frame that is under way if that is more.
+    pub fn read_buffer(&mut self, chunk: usize) -> &mut BytesMut {
+        let missing =
+            self.head.map_or(0, |head| (HEADER_LEN + head.length as usize).saturating_sub(self.buffer.len()));
+        // A frame is accepted before its bytes come, so a peer could announce much and send
+        // little; growth is bounded by doubling what has really arrived.
+        let missing = missing.min(self.buffer.len().max(chunk));
+        let want = chunk.max(missing);
+        if self.buffer.capacity() - self.buffer.len() < want {
+            self.buffer.reserve(want);
+        }
+        &mut self.buffer
+    }
+
+    /// The next whole frame, or `None` until more bytes come.
+    ///
+    /// # Errors
+    /// The stream is corrupt or the peer announces more than the limit.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, DecodeError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let head = match self.head {
+            Some(head) => head,
+            None => match self.parse_head() {
+                Ok(None) => return Ok(None),
+                Ok(Some(head)) => *self.head.insert(head),
+                Err(error) => {
+                    self.failed = Some(error.clone());
+                    return Err(error);
+                }
+            },
+        };
+        let whole = HEADER_LEN + head.length as usize;
+        if self.buffer.len() < whole {
+            return Ok(None);
+        }
+        self.head = None;
+        Ok(Some(Frame { header: head, bytes: self.buffer.split_to(whole).freeze() }))
+    }
+
+    /// Bytes that are buffered and not yet part of a yielded frame.
+    pub fn pending(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    fn parse_head(&self) -> Result<Option<Header>, DecodeError> {
+        let Some(bytes) = self.buffer.first_chunk::<HEADER_LEN>() else {
+            return Ok(None);
+        };
+        let head = Header::decode(bytes)?;
+        let length = head.length as usize;
+        if length > self.limit {
+            return Err(DecodeError::TooLarge { length, limit: self.limit });
+        }
+        Ok(Some(head))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ContextId, Handle};
+    use crate::wire::{Encoding, Standard};
+
+    fn hex(text: &str) -> Vec<u8> {
+        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+        digits
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    /// Frames captured from stock peers.
+    fn golden() -> Vec<(Vec<u8>, Message)> {
+        let ids = |message: Message, src: u32| Message {
+            src_id: ContextId(src),
+            auth_id: ContextId(src),
+            ..message
+        };
+        vec![
+            (
+                hex("4d49 00000000 00000001 00000001 00000064 00000000 00000003 706b67"),
+                ids(Message::new(ContextId(0), Standard::GetModule, Encoding::Legacy, &b"pkg"[..]), 1),
+            ),
+            (
+                hex("4d4a 00000000 00000001 00000001 000003e8 00000000 00000006 80024d8c392e"),
+                ids(Message::new(ContextId(0), Handle(1000), Encoding::Pickle, &b"\x80\x02M\x8c9."[..]), 1),
+            ),
+            (
+                hex("4d49 00000001 00000000 00000000 0000006a 00000000 00000000"),
+                Message::new(ContextId(1), Standard::Shutdown, Encoding::Legacy, &b""[..]),
+            ),
+            (
+                hex(
+                    "4d49 00000000 00000001 00000001 000003f4 000003e7 0000000e 696e76616c69642068616e646c65",
+                ),
+                ids(Message::dead(ContextId(0), Handle(1012), "invalid handle"), 1),
+            ),
+            (
+                hex("4d4b 00000007 00000002 00000000 000003f5 00000000 00000004 00ff00ff"),
+                Message {
+                    auth_id: ContextId(0),
+                    src_id: ContextId(2),
+                    ..Message::new(ContextId(7), Handle(1013), Encoding::Raw, &b"\0\xff\0\xff"[..])
+                },
+            ),
+        ]
+    }
+
+    #[test]
+    fn golden_frames_decode_and_encode() {
+        for (bytes, message) in golden() {
+            assert_eq!(&message.to_bytes()[..], &bytes[..]);
+            let mut decoder = FrameDecoder::new(1 << 20);
+            decoder.feed(&bytes);
+            let frame = decoder.next_frame().unwrap().unwrap();
+            assert_eq!(&frame.bytes[..], &bytes[..]);
+            assert_eq!(frame.into_message(), message);
+        }
+    }
+
+    #[test]
+    fn any_chunking_yields_the_same_frames() {
+        let stream: Vec<u8> = golden().into_iter().flat_map(|(bytes, _)| bytes).collect();
+        for step in 1..=stream.len() {
+            let mut decoder = FrameDecoder::new(1 << 20);
+            let mut seen = Vec::new();
+            for chunk in stream.chunks(step) {
+                decoder.read_buffer(chunk.len()).extend_from_slice(chunk);
+                while let Some(frame) = decoder.next_frame().unwrap() {
+                    seen.push(frame.into_message());
+                }
+            }
+            let expected: Vec<_> = golden().into_iter().map(|(_, message)| message).collect();
+            assert_eq!(seen, expected, "in chunks of {step}");
+            assert!(decoder.pending().is_empty());
+        }
+    }
+
+    #[test]
+    fn limits_and_corruption_end_the_stream() {
+        let message = Message::new(ContextId(1), Handle(1000), Encoding::Raw, vec![0; 10]);
+        let mut exact = FrameDecoder::new(10);
+        exact.feed(&message.to_bytes());
+        assert!(exact.next_frame().unwrap().is_some());
+        let mut small = FrameDecoder::new(9);
+        small.feed(&message.to_bytes());
+        assert_eq!(small.next_frame(), Err(DecodeError::TooLarge { length: 10, limit: 9 }));
+        let mut corrupt = FrameDecoder::new(10);
+        corrupt.feed(b"Welcome to this host. Type help");
+        assert_eq!(corrupt.next_frame(), Err(DecodeError::BadMagic { magic: 0x5765 }));
+        corrupt.feed(&message.to_bytes());
+        assert_eq!(corrupt.next_frame(), Err(DecodeError::BadMagic { magic: 0x5765 }));
+    }
+
+    #[test]
+    fn an_announcement_alone_reserves_little() {
+        let head = Header {
+            encoding: Encoding::Raw,
+            dst_id: ContextId(0),
+            src_id: ContextId(1),
+            auth_id: ContextId(1),
+            handle: Handle(1000),
+            reply_to: Handle::NONE,
+            length: 1 << 30,
+        };
+        let mut decoder = FrameDecoder::new(1 << 30);
+        decoder.feed(&head.encode());
+        assert_eq!(decoder.next_frame(), Ok(None));
+        assert!(decoder.read_buffer(4096).capacity() < 1 << 16);
+    }
+}

@@ -1,0 +1,53 @@
+//! The handles that the protocol reserves.
+
+use crate::ids::Handle;
+
+/// A standard handle; the discriminant is its number on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+#[non_exhaustive]
+pub enum Standard {
+    /// A child asks its parent for a module's source.
+    GetModule = 100,
+    /// Run a function; pickled 6-tuple.
+    CallFunction = 101,
+    /// A log record on its way to the master.
+    ForwardLog = 102,
+    /// A descendant has come up.
+    AddRoute = 103,
+    /// A descendant has gone.
+    DelRoute = 104,
+    /// A child asks the master for a block of context ids.
+    AllocateId = 105,
+    /// Graceful shutdown.
+    Shutdown = 106,
+    /// A module's source, asked for or pushed ahead.
+    LoadModule = 107,
+    /// See to it that a descendant of yours has a module.
+    ForwardModule = 108,
+    /// A child is about to outlive its link.
+    Detaching = 109,
+    /// Call a method of a service.
+    CallService = 110,
+    /// Never on the wire; a sentinel inside stock children.
+    StubCallService = 111,
+    /// A child asks its parent for a package resource.
+    GetResource = 112,
+    /// A package resource.
+    LoadResource = 113,
+    /// Ours: run a connection plan and adopt the process as a child. Pickled dict; parent authority.
+    RunPlan = 120,
+}
+
+impl Standard {
+    /// The handle's number.
+    pub const fn handle(self) -> Handle {
+        Handle(self as u32)
+    }
+}
+
+impl From<Standard> for Handle {
+    fn from(value: Standard) -> Self {
+        value.handle()
+    }
+}

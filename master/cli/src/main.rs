@@ -1,0 +1,2 @@
+//! The mitogen command.
+fn main() {}
