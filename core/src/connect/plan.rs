@@ -38,7 +38,7 @@ pub enum Preamble {
 }
 
 /// All that is needed to start one context.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The context's name, such as `ssh.web1`, as stock names it.
     pub name: String,
