@@ -69,7 +69,7 @@ impl Master {
             tracing::debug!(%error, "the limit on open files stays as it is");
         }
         let poller = default_poller().map_err(StartError::Broker)?;
-        let broker = Broker::start_with_grace("mitogen.broker", poller, options.grace).map_err(StartError::Broker)?;
+        let broker = Broker::start("mitogen.broker", poller).map_err(StartError::Broker)?.with_grace(options.grace);
         let router_options = RouterOptions {
             max_message_size: options.max_message_size,
             unidirectional: options.unidirectional,
@@ -83,7 +83,7 @@ impl Master {
                 router.finish();
             }
         });
-        let processes = ProcessMonitor::new(&broker.handle()).map_err(StartError::Broker)?;
+        let processes = ProcessMonitor::new(broker.handle());
         let connector = Connector::new(router.clone(), processes);
         Ok(Self { broker: Some(broker), router, connector, settings: options.settings })
     }
@@ -131,8 +131,7 @@ impl Master {
 
     fn stop(&mut self) {
         if let Some(broker) = self.broker.take() {
-            broker.handle().shutdown();
-            broker.join();
+            broker.shutdown();
         }
     }
 }

@@ -125,7 +125,7 @@ impl Driver {
         };
         let spawned = sys::spawn(&ChildSpec { argv: &argv, env: &env, stdio })
             .map_err(|error| refuse(error.to_string()))?;
-        let process = Process::watch(&this.shared.processes, spawned.pid, reactor)
+        let process = Process::watch(&this.shared.processes, spawned.pid)
             .map_err(|error| refuse(format!("cannot watch the process: {error}")))?;
         let broken = |error: std::io::Error| refuse(format!("cannot use its descriptors: {error}"));
         let wired = (|| {

@@ -94,23 +94,8 @@ impl ConnectError {
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.hop, stage_text(self.stage), self.message)
+        write!(f, "{}: {}: {}", self.hop, self.stage.doing(), self.message)
     }
 }
 
 impl std::error::Error for ConnectError {}
-
-fn stage_text(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Spawn => "starting the command",
-        Stage::Resolve => "resolving the name",
-        Stage::Connect => "connecting",
-        Stage::HostKey => "checking the host key",
-        Stage::Authenticate => "authenticating",
-        Stage::Privilege => "changing the user",
-        Stage::Shell => "in the far shell",
-        Stage::Interpreter => "starting Python",
-        Stage::Bootstrap => "sending the runtime",
-        Stage::Handshake => "shaking hands",
-    }
-}

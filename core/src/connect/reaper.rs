@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::libc::{SIGKILL, SIGTERM};
+
 use crate::broker::ProcessMonitor;
-use crate::io::Reactor;
-use crate::sys::{self, ExitStatus, Pid};
+use crate::io::{Reactor, Stopped};
+use crate::sys::{self, ExitStatus};
 
 /// From "it should end" to SIGTERM: a child that was asked to shut down is usually gone long before.
 const TERM_AFTER: Duration = Duration::from_millis(500);
@@ -24,7 +26,7 @@ struct State {
 /// A process that we started. Cloning gives the same process.
 #[derive(Clone)]
 pub(crate) struct Process {
-    pid: Pid,
+    pid: i32,
     state: Arc<Mutex<State>>,
 }
 
@@ -36,10 +38,10 @@ impl std::fmt::Debug for Process {
 
 impl Process {
     /// Watches `pid`, a child of ours that nobody else waits for.
-    pub(crate) fn watch(monitor: &ProcessMonitor, pid: Pid, reactor: &mut dyn Reactor) -> std::io::Result<Self> {
+    pub(crate) fn watch(monitor: &ProcessMonitor, pid: i32) -> Result<Self, Stopped> {
         let state = Arc::<Mutex<State>>::default();
         let shared = Arc::clone(&state);
-        monitor.add(reactor, pid, move |exit, reactor| {
+        monitor.add(pid, move |reactor, exit| {
             let waiting = {
                 let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 state.exit = Some(exit);
@@ -94,11 +96,11 @@ impl Process {
         let term_at = reactor.now() + patience;
         let kill_at = term_at + KILL_AFTER;
         if patience.is_zero() {
-            self.signal(sys::SIGTERM);
+            self.signal(SIGTERM);
         } else {
-            self.signal_at(term_at, sys::SIGTERM, reactor);
+            self.signal_at(term_at, SIGTERM, reactor);
         }
-        self.signal_at(kill_at, sys::SIGKILL, reactor);
+        self.signal_at(kill_at, SIGKILL, reactor);
     }
 
     fn signal_at(&self, when: std::time::Instant, signal: i32, reactor: &mut dyn Reactor) {
@@ -119,7 +121,7 @@ impl Process {
         {
             // A setuid tool such as sudo may not be signalled by us; closing its descriptors,
             // which has been done, ends it as well.
-            tracing::debug!(pid = %self.pid, signal, %error, "could not signal a process");
+            tracing::debug!(pid = self.pid, signal, %error, "could not signal a process");
         }
     }
 }
