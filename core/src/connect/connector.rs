@@ -18,6 +18,7 @@ use crate::call::Context;
 use crate::child::{self, ChildConfig, PythonSpec};
 use crate::dialogue::{FailureKind, Stage};
 use crate::router::Router;
+use crate::sys;
 
 /// What a child is told about itself, beyond who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,7 +194,7 @@ impl Connector {
 
 /// What a process that we start shows to people who list processes there.
 fn default_remote_name() -> String {
-    let user = crate::sys::user_name().unwrap_or_else(|| "unknown".to_owned());
-    let host = crate::sys::host_name();
-    format!("{user}@{host}:{}", std::process::id()).replace(['/', '\\'], "_")
+    let user = sys::current_user().ok().flatten().map_or_else(|| "unknown".to_owned(), |user| user.name);
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    format!("{user}@{}:{}", host.to_string_lossy(), std::process::id()).replace(['/', '\\'], "_")
 }
