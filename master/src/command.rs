@@ -126,11 +126,8 @@ impl Command {
         let options = HandlerOptions { policy: Policy::Any, respondent: Some(context.id()) };
         let output = running.clone();
         let handle = router.add_handler(None, options, move |delivery| output.on_message(&delivery.message));
-        let function = FunctionName {
-            module: "mitogen.command".to_owned(),
-            class: None,
-            function: "start".to_owned(),
-        };
+        let function =
+            FunctionName { module: "mitogen.command".to_owned(), class: None, function: "start".to_owned() };
         let answered = running.clone();
         context
             .request(function)
@@ -310,5 +307,5 @@ impl Running {
 
 fn encode(fields: Vec<Value>) -> Bytes {
     // Short texts and numbers: within every limit of the encoder.
-    pickle::to_bytes(&Value::Tuple(fields)).map(Bytes::from).unwrap_or_default()
+    pickle::to_bytes(&Value::Tuple(fields)).unwrap_or_default()
 }

@@ -34,7 +34,10 @@ pub use mitogen_core::{dialogue, ids, pickle, wire};
 /// The built-in transports, each a crate of its own.
 pub mod transports {
     pub use mitogen_core::connect::{Registry, TransportKind};
-    pub use {mitogen_doas as doas, mitogen_local as local, mitogen_ssh as ssh, mitogen_su as su, mitogen_sudo as sudo};
+    pub use {
+        mitogen_doas as doas, mitogen_local as local, mitogen_ssh as ssh, mitogen_su as su,
+        mitogen_sudo as sudo,
+    };
 
     /// All built-in transports, by name.
     pub fn builtin() -> Registry {

@@ -2,9 +2,9 @@
 
 use mitogen_core::ids::ContextId;
 use mitogen_core::logging::{ForwardedLog, emit};
+use mitogen_core::pickle;
 use mitogen_core::router::{Delivery, HandlerOptions, Router};
 use mitogen_core::wire::{Encoding, Message, Standard};
-use mitogen_core::pickle;
 
 /// How many ids a context gets at once, as stock.
 const ID_BLOCK: u32 = 1000;

@@ -4,13 +4,13 @@ use std::io;
 use std::time::Duration;
 
 use mitogen_core::broker::{Broker, ProcessMonitor};
+use mitogen_core::call::Context;
 use mitogen_core::connect::{ChildSettings, ConnectRequest, Connecting, Connector, RequestError, Transport};
 use mitogen_core::ids::Identity;
 use mitogen_core::io::default_poller;
 use mitogen_core::router::{Router, RouterOptions};
 use mitogen_core::sys;
 use mitogen_core::wire::DEFAULT_MAX_MESSAGE_SIZE;
-use mitogen_core::call::Context;
 use thiserror::Error;
 
 use crate::{log_sink, responder};
@@ -69,7 +69,8 @@ impl Master {
             tracing::debug!(%error, "the limit on open files stays as it is");
         }
         let poller = default_poller().map_err(StartError::Broker)?;
-        let broker = Broker::start("mitogen.broker", poller).map_err(StartError::Broker)?.with_grace(options.grace);
+        let broker =
+            Broker::start("mitogen.broker", poller).map_err(StartError::Broker)?.with_grace(options.grace);
         let router_options = RouterOptions {
             max_message_size: options.max_message_size,
             unidirectional: options.unidirectional,

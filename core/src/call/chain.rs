@@ -3,12 +3,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde::Serialize;
+
 use super::context::Context;
 use super::error::CallError;
 use super::function::FunctionName;
 use super::receiver::Receiver;
 use super::reply::FromMessage;
-use super::request::{Args, Request};
+use super::request::Request;
 
 static CHAINS: AtomicU64 = AtomicU64::new(0);
 
@@ -41,7 +43,7 @@ impl CallChain {
     ///
     /// # Errors
     /// See [`CallError`]; also the error of an earlier call in the chain.
-    pub fn call<T: FromMessage>(&self, function: &str, args: impl Args) -> Result<T, CallError> {
+    pub fn call<T: FromMessage>(&self, function: &str, args: impl Serialize) -> Result<T, CallError> {
         self.request(function.parse::<FunctionName>()?).args(args).call()
     }
 
@@ -52,7 +54,7 @@ impl CallChain {
     pub fn call_async<T: FromMessage>(
         &self,
         function: &str,
-        args: impl Args,
+        args: impl Serialize,
     ) -> Result<Receiver<T>, CallError> {
         self.request(function.parse::<FunctionName>()?).args(args).call_async()
     }
@@ -61,7 +63,7 @@ impl CallChain {
     ///
     /// # Errors
     /// The request could not be encoded or sent.
-    pub fn call_no_reply(&self, function: &str, args: impl Args) -> Result<(), CallError> {
+    pub fn call_no_reply(&self, function: &str, args: impl Serialize) -> Result<(), CallError> {
         self.request(function.parse::<FunctionName>()?).args(args).call_no_reply()
     }
 

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::chain::CallChain;
 use super::error::CallError;
 use super::function::FunctionName;
 use super::receiver::Receiver;
 use super::reply::FromMessage;
-use super::request::{Args, Request};
+use super::request::Request;
 use crate::ids::ContextId;
 use crate::router::{Router, SendError};
 
@@ -49,21 +51,14 @@ impl Context {
 
     /// Starts a request; the function runs in the context's main thread.
     pub fn request(&self, function: FunctionName) -> Request<'_> {
-        Request {
-            context: self,
-            chain: None,
-            function,
-            args: (),
-            kwargs: Vec::new(),
-            deadline: None,
-        }
+        Request { context: self, chain: None, function, args: (), kwargs: Vec::new(), deadline: None }
     }
 
     /// Calls `function` and waits for its result.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub fn call<T: FromMessage>(&self, function: &str, args: impl Args) -> Result<T, CallError> {
+    pub fn call<T: FromMessage>(&self, function: &str, args: impl Serialize) -> Result<T, CallError> {
         self.request(named(function)?).args(args).call()
     }
 
@@ -74,7 +69,7 @@ impl Context {
     pub fn call_async<T: FromMessage>(
         &self,
         function: &str,
-        args: impl Args,
+        args: impl Serialize,
     ) -> Result<Receiver<T>, CallError> {
         self.request(named(function)?).args(args).call_async()
     }
@@ -83,7 +78,7 @@ impl Context {
     ///
     /// # Errors
     /// The request could not be encoded or sent.
-    pub fn call_no_reply(&self, function: &str, args: impl Args) -> Result<(), CallError> {
+    pub fn call_no_reply(&self, function: &str, args: impl Serialize) -> Result<(), CallError> {
         self.request(named(function)?).args(args).call_no_reply()
     }
 

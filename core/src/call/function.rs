@@ -74,7 +74,10 @@ mod tests {
         let rows = [
             ("os.getpid", Some(name("os", None, "getpid"))),
             ("os.path.join", Some(name("os.path", None, "join"))),
-            ("mitogen.core:Dispatcher.forget_chain", Some(name("mitogen.core", Some("Dispatcher"), "forget_chain"))),
+            (
+                "mitogen.core:Dispatcher.forget_chain",
+                Some(name("mitogen.core", Some("Dispatcher"), "forget_chain")),
+            ),
             ("getpid", None),
             ("os.", None),
             (".getpid", None),

@@ -19,6 +19,6 @@ pub use error::{CallError, RemoteError};
 pub use function::{FunctionName, FunctionNameError};
 pub use receiver::{Channel, Receiver};
 pub use reply::{FromMessage, Reply};
-pub use request::{Args, Request};
+pub use request::Request;
 pub use select::{Select, SelectError, Source};
 pub use sender::Sender;

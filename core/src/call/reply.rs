@@ -1,5 +1,7 @@
 //! What a message means to the one who waits for it.
 
+use std::any::Any;
+
 use serde::de::DeserializeOwned;
 
 use super::error::{CallError, RemoteError};
@@ -22,11 +24,17 @@ impl FromMessage for Message {
     }
 }
 
-impl<T: DeserializeOwned> FromMessage for T {
+impl<T: DeserializeOwned + Any> FromMessage for T {
     fn from_message(message: Message, _me: ContextId) -> Result<Self, CallError> {
-        match pickle::decode(&message.data).map_err(CallError::Decode)? {
-            Value::CallError(text) => Err(CallError::Remote(RemoteError::from_text(&text))),
-            value => pickle::from_value(value).map_err(CallError::Decode),
+        let remote = |text: &str| CallError::Remote(RemoteError::from_text(text));
+        match pickle::from_shared::<T>(&message.data) {
+            Ok(value) => match (&value as &dyn Any).downcast_ref() {
+                // Whoever takes any value still wants an exception to be an error.
+                Some(Value::CallError(text)) => Err(remote(text)),
+                _ => Ok(value),
+            },
+            Err(pickle::Error::Call(error)) => Err(remote(&error.0)),
+            Err(error) => Err(CallError::Decode(error)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde::ser::{Serialize, SerializeTuple, Serializer};
+use serde::{Serialize, Serializer};
 
 use super::context::Context;
 use super::error::CallError;
@@ -10,102 +10,14 @@ use super::function::FunctionName;
 use super::receiver::Receiver;
 use super::reply::{FromMessage, Reply};
 use crate::ids::Handle;
-use crate::pickle::{self, Value};
+use crate::pickle::{CallRequest, Value, write_call};
 use crate::router::{HandlerOptions, Policy};
 use crate::wire::{Encoding, Message, Standard};
-
-/// Positional arguments: a tuple of up to eight serializable values, or a slice of [`Value`]s.
-pub trait Args {
-    /// Writes them as one tuple.
-    ///
-    /// # Errors
-    /// A value cannot be encoded.
-    fn serialize_args<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
-}
-
-macro_rules! tuples {
-    ($($($name:ident)*;)*) => {$(
-        impl<$($name: Serialize),*> Args for ($($name,)*) {
-            #[allow(non_snake_case, reason = "the macro names each value after its type")]
-            fn serialize_args<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let ($($name,)*) = self;
-                let tuple = serializer.serialize_tuple(0 $(+ { let _ = $name; 1 })*)?;
-                #[allow(unused_mut, reason = "the empty tuple has nothing to write")]
-                let mut tuple = tuple;
-                $(tuple.serialize_element($name)?;)*
-                tuple.end()
-            }
-        }
-    )*};
-}
-
-tuples! {
-    ;
-    A;
-    A B;
-    A B C;
-    A B C D;
-    A B C D E;
-    A B C D E F;
-    A B C D E F G;
-    A B C D E F G H;
-}
-
-impl Args for [Value] {
-    fn serialize_args<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut tuple = serializer.serialize_tuple(self.len())?;
-        for value in self {
-            tuple.serialize_element(value)?;
-        }
-        tuple.end()
-    }
-}
-
-impl Args for Vec<Value> {
-    fn serialize_args<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.as_slice().serialize_args(serializer)
-    }
-}
-
-impl<A: Args + ?Sized> Args for &A {
-    fn serialize_args<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (**self).serialize_args(serializer)
-    }
-}
-
-struct Positional<'a, A: ?Sized>(&'a A);
-
-impl<A: Args + ?Sized> Serialize for Positional<'_, A> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize_args(serializer)
-    }
-}
-
-/// The payload of `CALL_FUNCTION`.
-struct Payload<'a, A: ?Sized> {
-    chain: Option<&'a str>,
-    function: &'a FunctionName,
-    args: &'a A,
-    kwargs: &'a Value,
-}
-
-impl<A: Args + ?Sized> Serialize for Payload<'_, A> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut tuple = serializer.serialize_tuple(6)?;
-        tuple.serialize_element(&self.chain)?;
-        tuple.serialize_element(&self.function.module)?;
-        tuple.serialize_element(&self.function.class)?;
-        tuple.serialize_element(&self.function.function)?;
-        tuple.serialize_element(&Positional(self.args))?;
-        tuple.serialize_element(self.kwargs)?;
-        tuple.end()
-    }
-}
 
 /// A call that is not sent yet.
 #[derive(Debug)]
 #[must_use = "a request does nothing until it is sent"]
-pub struct Request<'a, A: Args = ()> {
+pub struct Request<'a, A = ()> {
     pub(super) context: &'a Context,
     pub(super) chain: Option<&'a str>,
     pub(super) function: FunctionName,
@@ -114,9 +26,9 @@ pub struct Request<'a, A: Args = ()> {
     pub(super) deadline: Option<Instant>,
 }
 
-impl<'a, A: Args> Request<'a, A> {
-    /// Sets the positional arguments.
-    pub fn args<B: Args>(self, args: B) -> Request<'a, B> {
+impl<'a, A: Serialize> Request<'a, A> {
+    /// Sets the positional arguments: a tuple, a sequence, or `()` for none.
+    pub fn args<B: Serialize>(self, args: B) -> Request<'a, B> {
         let Self { context, chain, function, kwargs, deadline, .. } = self;
         Request { context, chain, function, args, kwargs, deadline }
     }
@@ -184,19 +96,29 @@ impl<'a, A: Args> Request<'a, A> {
     }
 
     fn send(self, reply_to: Handle) -> Result<(), CallError> {
-        // An empty dict instead of an empty `Kwargs` spares the child a global look-up.
-        let kwargs = if self.kwargs.is_empty() {
-            Value::Dict(Vec::new())
-        } else {
-            Value::Kwargs(self.kwargs)
-        };
-        let payload =
-            Payload { chain: self.chain, function: &self.function, args: &self.args, kwargs: &kwargs };
-        let data = pickle::to_bytes(&payload).map_err(CallError::Encode)?;
+        let keywords = Keywords(&self.kwargs);
+        let payload = write_call(&CallRequest {
+            chain_id: self.chain,
+            module: &self.function.module,
+            class: self.function.class.as_deref(),
+            function: &self.function.function,
+            arguments: &self.args,
+            keywords: (!self.kwargs.is_empty()).then_some(&keywords),
+        })
+        .map_err(CallError::Encode)?;
         let message = Message {
             reply_to,
-            ..Message::new(self.context.id(), Standard::CallFunction, Encoding::Pickle, data)
+            ..Message::new(self.context.id(), Standard::CallFunction, Encoding::Pickle, payload)
         };
         Ok(self.context.router().send_blocking(message, self.deadline)?)
+    }
+}
+
+/// Keyword arguments in the order in which they were given.
+struct Keywords<'a>(&'a [(Value, Value)]);
+
+impl Serialize for Keywords<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }

@@ -42,7 +42,7 @@ impl Sender {
     /// It cannot be encoded or sent.
     pub fn send<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), CallError> {
         let data = pickle::to_bytes(value).map_err(CallError::Encode)?;
-        self.put(Encoding::Pickle, data.into())
+        self.put(Encoding::Pickle, data)
     }
 
     /// Sends uninterpreted bytes, without a copy; waits while the link's queue is full.
@@ -61,10 +61,8 @@ impl Sender {
     }
 
     fn put(&self, encoding: Encoding, data: Bytes) -> Result<(), CallError> {
-        let router = self
-            .router
-            .upgrade()
-            .ok_or_else(|| SendError::LinkLost("this end has shut down".to_owned()))?;
+        let router =
+            self.router.upgrade().ok_or_else(|| SendError::LinkLost("this end has shut down".to_owned()))?;
         Ok(router.send_blocking(Message::new(self.context, self.handle, encoding, data), None)?)
     }
 }

@@ -31,7 +31,7 @@ impl Done {
     }
 
     /// Sets the outcome; the first one stays. Callbacks run here, outside the lock.
-    pub(crate) fn set(&self, outcome: Outcome) {
+    pub(crate) fn set(&self, outcome: &Outcome) {
         let (then, wakers) = {
             let mut state = self.lock();
             if state.outcome.is_some() {
@@ -45,12 +45,8 @@ impl Done {
             waker.wake();
         }
         for then in then {
-            then(&outcome);
+            then(outcome);
         }
-    }
-
-    pub(crate) fn is_set(&self) -> bool {
-        self.lock().outcome.is_some()
     }
 }
 

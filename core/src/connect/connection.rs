@@ -105,14 +105,14 @@ fn begin(driver: &DriverRef, reactor: &mut dyn Reactor) {
 }
 
 impl Driver {
-    fn spawn(driver: &DriverRef, reactor: &mut dyn Reactor) -> Result<(), ConnectError> {
+    fn spawn(driver: &DriverRef, reactor: &mut dyn Reactor) -> Result<(), Box<ConnectError>> {
         let mut this = lock(driver);
         let plan = &this.job.plan;
         let hop = plan.name.clone();
         let refuse = |message: String| {
             let mut error = ConnectError::new(&hop, Stage::Spawn, FailureKind::SpawnFailed, message);
             error.argv = plan.printed_argv();
-            error
+            Box::new(error)
         };
         let argv: Vec<OsString> = plan.argv.iter().map(OsString::from).collect();
         let env: BTreeMap<OsString, Option<OsString>> =
@@ -125,7 +125,10 @@ impl Driver {
         };
         let spawned = sys::spawn(&ChildSpec { argv: &argv, env: &env, stdio })
             .map_err(|error| refuse(error.to_string()))?;
-        let process = Process::watch(&this.shared.processes, spawned.pid)
+        let process = this
+            .shared
+            .processes
+            .watch(spawned.pid)
             .map_err(|error| refuse(format!("cannot watch the process: {error}")))?;
         let broken = |error: std::io::Error| refuse(format!("cannot use its descriptors: {error}"));
         let wired = (|| {
@@ -155,7 +158,10 @@ impl Driver {
         let engine = Engine::new(&plan.dialogue, &plan.secrets);
         let weak = Arc::downgrade(driver);
         let timeout = Duration::try_from_secs_f64(plan.timeout).unwrap_or(Duration::MAX);
-        let when = reactor.now().checked_add(timeout).unwrap_or_else(|| reactor.now() + Duration::from_secs(1 << 30));
+        let when = reactor
+            .now()
+            .checked_add(timeout)
+            .unwrap_or_else(|| reactor.now() + Duration::from_secs(1 << 30));
         let deadline = reactor.schedule(
             when,
             Box::new(move |reactor| {
@@ -352,7 +358,12 @@ impl Driver {
         attempt.process.terminate(reactor);
         if failure.kind.is_transient() && self.tries < RETRIES {
             self.tries += 1;
-            tracing::debug!(hop = self.job.plan.name, tries = self.tries, message = failure.message, "trying again");
+            tracing::debug!(
+                hop = self.job.plan.name,
+                tries = self.tries,
+                message = failure.message,
+                "trying again"
+            );
             let again = Arc::clone(driver);
             let delay = retry_delay(self.tries, self.shared.noise());
             reactor.schedule(reactor.now() + delay, Box::new(move |reactor| begin(&again, reactor)));
@@ -363,17 +374,17 @@ impl Driver {
         error.status = exit.and_then(|exit| exit.code);
         error.signal = exit.and_then(|exit| exit.signal);
         error.output = attempt.engine.output();
-        self.finish(Err(error), reactor);
+        self.finish(Err(Box::new(error)), reactor);
     }
 
-    fn finish(&mut self, outcome: Result<(), ConnectError>, reactor: &mut dyn Reactor) {
+    fn finish(&mut self, outcome: Result<(), Box<ConnectError>>, reactor: &mut dyn Reactor) {
         if std::mem::replace(&mut self.over, true) {
             return;
         }
         if let Err(error) = &outcome {
             self.shared.router.link_lost(self.job.link, &error.to_string());
         }
-        self.job.done.set(outcome.map_err(Arc::new));
+        self.job.done.set(&outcome.map_err(|error| Arc::new(*error)));
         if let Some(destination) = &self.job.plan.destination {
             let next = self.shared.gate().leave(destination);
             if let Some(next) = next {

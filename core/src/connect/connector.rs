@@ -11,6 +11,7 @@ use super::connection::{self, DriverRef, Job};
 use super::error::ConnectError;
 use super::gate::{Gate, HANDSHAKES_PER_DESTINATION};
 use super::plan::Plan;
+use super::reaper::Processes;
 use super::remote;
 use super::transport::{ChildCommand, OptionsError, Transport};
 use crate::broker::ProcessMonitor;
@@ -78,7 +79,7 @@ pub enum RequestError {
 
 pub(super) struct Shared {
     pub(super) router: Router,
-    pub(super) processes: ProcessMonitor,
+    pub(super) processes: Processes,
     gate: Mutex<Gate<DriverRef>>,
     noise: (RandomState, AtomicU64),
 }
@@ -108,6 +109,9 @@ impl std::fmt::Debug for Connector {
 impl Connector {
     /// A connector for `router`'s tree; `processes` waits for what it starts.
     pub fn new(router: Router, processes: ProcessMonitor) -> Self {
+        let processes = Processes::new(processes);
+        let last = processes.clone();
+        router.broker().on_exit(move || last.end_all());
         Self(Arc::new(Shared {
             router,
             processes,
@@ -168,9 +172,10 @@ impl Connector {
         let done = Done::default();
         let connecting = Connecting::new(context, done.clone());
         match request.via {
-            Some(via) => remote::start(&shared, via, id, plan, &config, done),
+            Some(via) => remote::start(&shared, via, id, &plan, &config, &done),
             None => {
-                let preamble = child::preamble(&config).map_err(|error| RequestError::Config(error.to_string()))?;
+                let preamble =
+                    child::preamble(&config).map_err(|error| RequestError::Config(error.to_string()))?;
                 let link = router.begin_link(id, &plan.name);
                 let hop = plan.name.clone();
                 let job = Job { plan, preamble, id, link, done: done.clone() };
@@ -184,7 +189,7 @@ impl Connector {
                         "cancelled by our own shutdown",
                     );
                     router.link_lost(link, &error.to_string());
-                    done.set(Err(Arc::new(error)));
+                    done.set(&Err(Arc::new(error)));
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! The end of a started process: it is given time, then asked, then made to; and always waited for.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::libc::{SIGKILL, SIGTERM};
 
@@ -13,6 +14,9 @@ use crate::sys::{self, ExitStatus};
 const TERM_AFTER: Duration = Duration::from_millis(500);
 /// From SIGTERM to SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(1);
+
+/// How long the last wait for a killed process may take, when the loop has ended already.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 type OnExit = Box<dyn FnOnce(ExitStatus, &mut dyn Reactor) + Send>;
 
@@ -36,14 +40,28 @@ impl std::fmt::Debug for Process {
     }
 }
 
-impl Process {
+/// All processes that one connector has started and that have not ended.
+#[derive(Clone, Debug)]
+pub(super) struct Processes {
+    monitor: ProcessMonitor,
+    live: Arc<Mutex<HashMap<i32, Process>>>,
+}
+
+impl Processes {
+    pub(super) fn new(monitor: ProcessMonitor) -> Self {
+        Self { monitor, live: Arc::default() }
+    }
+
     /// Watches `pid`, a child of ours that nobody else waits for.
-    pub(crate) fn watch(monitor: &ProcessMonitor, pid: i32) -> Result<Self, Stopped> {
+    pub(super) fn watch(&self, pid: i32) -> Result<Process, Stopped> {
         let state = Arc::<Mutex<State>>::default();
-        let shared = Arc::clone(&state);
-        monitor.add(pid, move |reactor, exit| {
+        let process = Process { pid, state: Arc::clone(&state) };
+        self.lock().insert(pid, process.clone());
+        let live = Arc::clone(&self.live);
+        self.monitor.add(pid, move |reactor, exit| {
+            live.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
             let waiting = {
-                let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
                 state.exit = Some(exit);
                 std::mem::take(&mut state.on_exit)
             };
@@ -51,9 +69,30 @@ impl Process {
                 then(exit, reactor);
             }
         })?;
-        Ok(Self { pid, state })
+        Ok(process)
     }
 
+    fn lock(&self) -> MutexGuard<'_, HashMap<i32, Process>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kills and reaps what has outlived the loop's grace period. A process that we may not signal
+    /// is left: its descriptors are closed, and waiting for it could take for ever.
+    pub(super) fn end_all(&self) {
+        let left: Vec<Process> = self.lock().drain().map(|(_, process)| process).collect();
+        let deadline = Instant::now() + LAST_WAIT;
+        for process in left {
+            if sys::kill(process.pid, SIGKILL).is_err() {
+                continue;
+            }
+            while matches!(sys::wait_nohang(process.pid), Ok(None)) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+impl Process {
     /// How it ended, if it has.
     pub(crate) fn exit(&self) -> Option<ExitStatus> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).exit
@@ -103,7 +142,7 @@ impl Process {
         self.signal_at(kill_at, SIGKILL, reactor);
     }
 
-    fn signal_at(&self, when: std::time::Instant, signal: i32, reactor: &mut dyn Reactor) {
+    fn signal_at(&self, when: Instant, signal: i32, reactor: &mut dyn Reactor) {
         let process = self.clone();
         let timer = reactor.schedule_holding(when, Box::new(move |_| process.signal(signal)));
         // An exit must not leave the loop waiting for a timer that has nothing to do.

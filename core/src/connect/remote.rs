@@ -43,9 +43,9 @@ pub(super) fn start(
     shared: &Arc<Shared>,
     via: &Context,
     id: ContextId,
-    plan: Plan,
+    plan: &Plan,
     config: &ChildConfig,
-    done: Done,
+    done: &Done,
 ) {
     let router = &shared.router;
     let hop = plan.name.clone();
@@ -54,7 +54,7 @@ pub(super) fn start(
         move |reason: String| ConnectError::new(&hop, Stage::Spawn, FailureKind::ViaLost, reason)
     };
     if let Err(error) = router.begin_route(id, via.id(), &hop) {
-        done.set(Err(Arc::new(lost(error.to_string()))));
+        done.set(&Err(Arc::new(lost(error.to_string()))));
         return;
     }
     let argv = plan.printed_argv();
@@ -65,7 +65,7 @@ pub(super) fn start(
         move |reply: Reply| {
             let error = match reply.decode::<Ran>() {
                 Ok(Ran { ok: true, .. }) => {
-                    done.set(Ok(()));
+                    done.set(&Ok(()));
                     return;
                 }
                 Ok(Ran { error: Some(error), .. }) => ConnectError { hop: hop.clone(), ..error },
@@ -77,12 +77,12 @@ pub(super) fn start(
             if let Some(router) = router.upgrade() {
                 router.lose_route(id, &error.to_string());
             }
-            done.set(Err(Arc::new(error)));
+            done.set(&Err(Arc::new(error)));
         }
     };
-    if let Err(error) = send(shared, via, id, &plan, config, answered) {
+    if let Err(error) = send(shared, via, id, plan, config, answered) {
         router.lose_route(id, &error.to_string());
-        done.set(Err(Arc::new(lost(error.to_string()))));
+        done.set(&Err(Arc::new(lost(error.to_string()))));
     }
 }
 
@@ -136,5 +136,5 @@ pub fn load_module(name: &str) -> Bytes {
         None => vec![Value::from(name), Value::None, Value::None, Value::None, Value::Tuple(Vec::new())],
     };
     // Plain data within every limit of the encoder; were it ever refused, the child would ask again.
-    pickle::to_bytes(&Value::Tuple(fields)).map(Bytes::from).unwrap_or_default()
+    pickle::to_bytes(&Value::Tuple(fields)).unwrap_or_default()
 }

@@ -63,8 +63,7 @@ impl Stream for BootLink {
                     && let Some(ends) = self.ends.take()
                 {
                     let (router, link) = Driver::parts(&self.driver.0);
-                    let mut stream =
-                        MitogenStream::new(router, link, self.name.clone(), ends, writer, &rest);
+                    let mut stream = MitogenStream::new(router, link, self.name.clone(), ends, writer, &rest);
                     let sound = stream.drain(reactor, token);
                     reactor.replace(token, Box::new(stream));
                     if !sound {

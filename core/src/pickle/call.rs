@@ -19,7 +19,7 @@ pub struct CallRequest<'a, A: ?Sized, K: ?Sized> {
     /// Positional arguments: a tuple, a sequence, or `()`.
     pub arguments: &'a A,
     /// Keyword arguments: a map, a struct, or `()`.
-    pub keywords: &'a K,
+    pub keywords: Option<&'a K>,
 }
 
 /// The payload of `call`.
@@ -38,7 +38,12 @@ where
         writer.text(call.module)?;
         optional(writer, call.class)?;
         writer.text(call.function)?;
-        writer.arguments(call.arguments)?.keywords(call.keywords)?;
+        writer.arguments(call.arguments)?;
+        match call.keywords {
+            Some(keywords) => writer.keywords(keywords)?,
+            // A plain dict spares the child a global look-up, and every peer takes it.
+            None => writer.dict(|_| Ok(()))?,
+        };
         Ok(())
     })?;
     Ok(writer.finish())

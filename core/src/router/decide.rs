@@ -150,11 +150,36 @@ mod tests {
             ("parent to our grandchild", Some(up), header(0, 0, 8), forward(six)),
             ("child to sibling", Some(six), header(6, 6, 7), forward(seven)),
             ("grandchild to the master", Some(six), header(8, 8, 0), forward(up)),
-            ("child claims the master's authority", Some(six), header(6, 0, 7), Verdict::Drop(DropReason::BadAuthority)),
-            ("child claims our authority", Some(six), header(6, 5, 7), Verdict::Drop(DropReason::BadAuthority)),
-            ("child claims a sibling's authority", Some(six), header(6, 7, 5), Verdict::Drop(DropReason::BadAuthority)),
-            ("child claims a sibling as source", Some(six), header(7, 6, 5), Verdict::Drop(DropReason::BadSource)),
-            ("child claims both of a sibling", Some(six), header(7, 7, 5), Verdict::Drop(DropReason::BadAuthority)),
+            (
+                "child claims the master's authority",
+                Some(six),
+                header(6, 0, 7),
+                Verdict::Drop(DropReason::BadAuthority),
+            ),
+            (
+                "child claims our authority",
+                Some(six),
+                header(6, 5, 7),
+                Verdict::Drop(DropReason::BadAuthority),
+            ),
+            (
+                "child claims a sibling's authority",
+                Some(six),
+                header(6, 7, 5),
+                Verdict::Drop(DropReason::BadAuthority),
+            ),
+            (
+                "child claims a sibling as source",
+                Some(six),
+                header(7, 6, 5),
+                Verdict::Drop(DropReason::BadSource),
+            ),
+            (
+                "child claims both of a sibling",
+                Some(six),
+                header(7, 7, 5),
+                Verdict::Drop(DropReason::BadAuthority),
+            ),
             ("child speaks for its own child", Some(six), header(8, 8, 5), deliver(8)),
             ("child forwards its child under its own authority", Some(six), header(8, 6, 5), deliver(6)),
             ("from the parent to nowhere is not bounced", Some(up), header(0, 0, 99), no_route(99)),
@@ -166,7 +191,12 @@ mod tests {
                 header(20, 20, 6),
                 Verdict::Forward { link: six, restamp: Some(ContextId(5)) },
             ),
-            ("client may not claim the stamp itself", Some(client), header(20, 5, 6), Verdict::Drop(DropReason::BadAuthority)),
+            (
+                "client may not claim the stamp itself",
+                Some(client),
+                header(20, 5, 6),
+                Verdict::Drop(DropReason::BadAuthority),
+            ),
         ];
         for (what, ingress, header, expected) in rows {
             assert_eq!(&decide(&identity, &table, MODE, header, *ingress), expected, "{what}");
@@ -189,12 +219,25 @@ mod tests {
         let (identity, table, [up, six, _, client]) = tree();
         let mode = Mode { unidirectional: true, ..MODE };
         let refused = |src, dst| {
-            Verdict::Refuse(SendError::Unidirectional { src: ContextId(src), dst: ContextId(dst), me: ContextId(5) })
+            Verdict::Refuse(SendError::Unidirectional {
+                src: ContextId(src),
+                dst: ContextId(dst),
+                me: ContextId(5),
+            })
         };
         assert_eq!(decide(&identity, &table, mode, &header(6, 6, 7), Some(six)), refused(6, 7));
-        assert!(matches!(decide(&identity, &table, mode, &header(6, 6, 0), Some(six)), Verdict::Forward { .. }));
-        assert!(matches!(decide(&identity, &table, mode, &header(0, 0, 8), Some(up)), Verdict::Forward { .. }));
-        assert!(matches!(decide(&identity, &table, mode, &header(20, 20, 6), Some(client)), Verdict::Forward { .. }));
+        assert!(matches!(
+            decide(&identity, &table, mode, &header(6, 6, 0), Some(six)),
+            Verdict::Forward { .. }
+        ));
+        assert!(matches!(
+            decide(&identity, &table, mode, &header(0, 0, 8), Some(up)),
+            Verdict::Forward { .. }
+        ));
+        assert!(matches!(
+            decide(&identity, &table, mode, &header(20, 20, 6), Some(client)),
+            Verdict::Forward { .. }
+        ));
         assert!(matches!(decide(&identity, &table, mode, &header(5, 5, 7), None), Verdict::Forward { .. }));
     }
 

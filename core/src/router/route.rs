@@ -388,9 +388,7 @@ impl Router {
     /// There is no route to `via`.
     pub fn begin_route(&self, id: ContextId, via: ContextId, name: &str) -> Result<LinkId, SendError> {
         let mut table = lock(&self.0.table);
-        let link = table
-            .route(via)
-            .ok_or(SendError::NoRoute { dst: via, me: self.0.identity.id })?;
+        let link = table.route(via).ok_or(SendError::NoRoute { dst: via, me: self.0.identity.id })?;
         table.add_route(id, link, Some(via));
         drop(table);
         self.set_name(id, name);

@@ -119,10 +119,8 @@ impl Stream for MitogenStream {
         let parent = self.router.identity().parent();
         match remote {
             // Our parent decides when this link ends; a child ends it when it has obeyed.
-            Some(id) if Some(id) != parent => {
-                if self.router.request_shutdown(id).is_err() {
-                    reactor.disconnect(token);
-                }
+            Some(id) if Some(id) != parent && self.router.request_shutdown(id).is_err() => {
+                reactor.disconnect(token);
             }
             _ => {}
         }

@@ -56,7 +56,8 @@ impl<O> Table<O> {
         self.next += 1;
         let privileged = identity.parents.contains(&remote_id)
             || auth_stamp.is_some_and(|stamp| identity.has_parent_authority(stamp));
-        self.links.insert(id, LinkEntry { remote_id, auth_stamp, privileged, egress: HashSet::new(), outlet });
+        self.links
+            .insert(id, LinkEntry { remote_id, auth_stamp, privileged, egress: HashSet::new(), outlet });
         self.routes.insert(remote_id, id);
         if identity.parent() == Some(remote_id) {
             self.parent = Some(id);
