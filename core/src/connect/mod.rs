@@ -3,6 +3,7 @@
 mod options;
 mod plan;
 mod plan_text;
+pub mod rehearsal;
 mod transport;
 
 pub use options::{check_word, parse_options};
