@@ -16,6 +16,7 @@ mod plan_text;
 mod reaper;
 mod remote;
 mod streams;
+pub mod rehearsal;
 mod transport;
 
 pub use connecting::{Connecting, Outcome};

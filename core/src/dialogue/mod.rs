@@ -15,13 +15,12 @@ mod secret;
 #[cfg(test)]
 mod tests;
 mod text;
-#[cfg(test)]
-mod transcripts;
+pub mod transcript;
 
 pub use engine::{Engine, Step};
 pub use failure::{Failure, FailureKind, Stage};
 pub(crate) use history::MASK;
 pub use interpreter::interpreter_exits;
 pub use quote::{quote, quote_argv};
-pub use rules::{Action, BadPattern, Dialogue, ExitRule, RUNNING, Rule, START, Shown, Source};
+pub use rules::{Action, BadPattern, Dialogue, ExitRule, RUNNING, Rule, START, Shown, Source, literal};
 pub use secret::Secret;

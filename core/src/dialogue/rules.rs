@@ -216,6 +216,19 @@ impl Dialogue {
     }
 }
 
+/// A pattern for `text` itself, for words that users or options bring into rules.
+pub fn literal(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for character in text.chars() {
+        // Both syntaxes take a backslash before any of these, within classes and without.
+        if r"\.+*?()|[]{}^$#&-~".contains(character) {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
+}
+
 /// Compiles a pattern the way both engines understand it.
 pub(super) fn compile(pattern: &str, ignore_case: bool) -> Result<Regex, BadPattern> {
     RegexBuilder::new(pattern)

@@ -1,0 +1,95 @@
+//! Holds a transport to its recorded plans and transcripts, in its tests.
+//!
+//! A rehearsal folder holds `plans.json` (named option sets, each with the plan it must lead to) and
+//! transcripts (`*.txt`: what a tool really said, and the steps it must lead to). A new prompt is a
+//! new text file. The Python runtime's tests replay the same folders, so one recording checks both
+//! engines. For plugin authors, too.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{env, fs};
+
+use serde_json::{Map, Value, json};
+
+use super::{ChildCommand, Plan, TransportKind};
+use crate::dialogue::transcript::replay;
+
+/// When this variable is set, `plans.json` is written anew from what the transport plans now.
+pub const BLESS: &str = "MITOGEN_BLESS";
+
+/// Checks `kind` against the rehearsal folder `directory`: every plan is compared, every transcript is
+/// replayed as recorded and cut at every byte. Returns how many transcripts there were.
+///
+/// # Errors
+/// Everything that differs, in words, one difference a line.
+pub fn rehearse(kind: &TransportKind, child: &ChildCommand, directory: &Path) -> Result<usize, String> {
+    let plans = check_plans(kind, child, &directory.join("plans.json"))?;
+    let mut complaints = String::new();
+    let mut count = 0;
+    for entry in fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))? {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        count += 1;
+        let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let result =
+            replay(&text, |name| plans.get(name).map(|plan| (plan.dialogue.clone(), plan.secrets.clone())));
+        if let Err(complaint) = result {
+            complaints.push_str(&format!("{}: {complaint}\n", path.display()));
+        }
+    }
+    if complaints.is_empty() { Ok(count) } else { Err(complaints) }
+}
+
+/// Compares every plan in the file and returns them by name.
+fn check_plans(
+    kind: &TransportKind,
+    child: &ChildCommand,
+    file: &Path,
+) -> Result<BTreeMap<String, Plan>, String> {
+    let place = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let text = fs::read_to_string(file).map_err(|error| place(&error))?;
+    let recorded: Map<String, Value> = serde_json::from_str(&text).map_err(|error| place(&error))?;
+    let mut plans = BTreeMap::new();
+    let mut written = Map::new();
+    let mut complaints = String::new();
+    for (name, entry) in recorded {
+        let plan = (kind.from_options)(entry["options"].clone())
+            .and_then(|transport| transport.plan(child))
+            .map_err(|error| place(&format!("{name}: {error}")))?;
+        plan.dialogue.check().map_err(|error| place(&format!("{name}: {error}")))?;
+        let planned = serde_json::to_value(&plan).map_err(|error| place(&error))?;
+        if planned != entry["plan"] {
+            complaints.push_str(&place(&format!("plan {name} differs; now it is {planned}\n")));
+        }
+        leaks_nothing(&plan).map_err(|error| place(&format!("{name}: {error}")))?;
+        written.insert(name.clone(), json!({"options": entry["options"], "plan": planned}));
+        plans.insert(name, plan);
+    }
+    if env::var_os(BLESS).is_some() {
+        let text = serde_json::to_string_pretty(&written).map_err(|error| place(&error))?;
+        fs::write(file, text + "\n").map_err(|error| place(&error))?;
+    } else if !complaints.is_empty() {
+        return Err(format!("{complaints}(set {BLESS}=1 to accept)"));
+    }
+    Ok(plans)
+}
+
+/// No secret stands where people or other processes look.
+fn leaks_nothing(plan: &Plan) -> Result<(), String> {
+    let places = [
+        ("its printed form", plan.describe()),
+        ("its debug form", format!("{plan:?}")),
+        ("its command line", plan.argv.join("\n")),
+        ("its environment", format!("{:?}", plan.env)),
+    ];
+    for (name, secret) in &plan.secrets {
+        for (place, text) in &places {
+            if text.contains(secret.expose()) {
+                return Err(format!("the {name} shows in {place}"));
+            }
+        }
+    }
+    Ok(())
+}
