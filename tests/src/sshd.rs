@@ -1,7 +1,7 @@
 //! An OpenSSH server of our own: throw-away host key, one authorised key, a free port, a log to show on failure.
 
 use std::fs::{File, Permissions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -138,7 +138,7 @@ impl Sshd {
             write_config(dir.path(), options, address)?;
             match spawn(dir.path(), options, address, &mut claim)? {
                 Ok(child) => {
-                    write_known_hosts(dir.path(), address)?;
+                    add_known_host(dir.path(), address)?;
                     return Ok(Self { child, claim: Some(claim), dir, address });
                 }
                 // Somebody was faster between our look for a free port and the server's bind.
@@ -174,6 +174,14 @@ impl Sshd {
         self.dir.path().join("known_hosts")
     }
 
+    /// Also expects the server's key at `address`, which leads here, such as a [`crate::DelayLink`]'s.
+    ///
+    /// # Errors
+    /// When `known_hosts` cannot be written.
+    pub fn also_at(&self, address: SocketAddr) -> Result<()> {
+        add_known_host(self.dir.path(), address)
+    }
+
     /// Everything the server has written to its log so far.
     pub fn log(&self) -> String {
         read_log(self.dir.path())
@@ -185,7 +193,7 @@ impl Sshd {
         self.ssh_by(user, self.port())
     }
 
-    /// As [`Sshd::ssh`], by another port of the same address that leads here, such as a [`crate::DelayLink`]'s.
+    /// As [`Sshd::ssh`], by another port of the same address that leads here; see [`Sshd::also_at`].
     pub fn ssh_by(&self, user: &str, port: u16) -> Command {
         let mut command = self.ssh_base(user, port);
         command.arg(format!("-oIdentityFile={}", self.key().display()));
@@ -216,8 +224,6 @@ impl Sshd {
         command.args(["-F", "none", "-oStrictHostKeyChecking=yes", "-oGlobalKnownHostsFile=none"]);
         command.arg(format!("-oUserKnownHostsFile={}", self.known_hosts().display()));
         command.args(["-l", user, "-p", &port.to_string()]);
-        // The server's key is known under its own port.
-        command.arg(format!("-oHostKeyAlias={}", host_alias(self.address)));
         command
     }
 }
@@ -351,10 +357,11 @@ fn greets(address: SocketAddr) -> bool {
         && &greeting == b"SSH-"
 }
 
-fn write_known_hosts(dir: &Path, address: SocketAddr) -> Result<()> {
+fn add_known_host(dir: &Path, address: SocketAddr) -> Result<()> {
     let key = std::fs::read_to_string(dir.join("host_key.pub")).context(|| "host key")?;
     let host = host_alias(address);
-    std::fs::write(dir.join("known_hosts"), format!("{host} {key}")).context(|| "known_hosts")
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("known_hosts"));
+    file.and_then(|mut file| file.write_all(format!("{host} {key}").as_bytes())).context(|| "known_hosts")
 }
 
 /// A server as `known_hosts` names it.

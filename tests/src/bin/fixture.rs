@@ -67,7 +67,9 @@ fn sshd(one_way_ms: Option<&str>) -> Result<()> {
         None => None,
         Some(text) => {
             let ms = text.parse().context(|| format!("{text:?} is no number of milliseconds"))?;
-            Some(DelayLink::new(server.address(), Duration::from_millis(ms))?)
+            let link = DelayLink::new(server.address(), Duration::from_millis(ms))?;
+            server.also_at(link.address())?;
+            Some(link)
         }
     };
     let line = json!({
