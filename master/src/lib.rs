@@ -1,1 +1,4 @@
 //! The master's library.
+
+pub mod profiles;
+pub mod targets;
