@@ -20,7 +20,9 @@
 pub mod command;
 mod log_sink;
 mod master;
+pub mod profiles;
 mod responder;
+pub mod targets;
 
 pub use master::{Master, MasterOptions, StartError};
 pub use mitogen_core::call::{CallChain, CallError, Context, Receiver, RemoteError, Select, Sender};

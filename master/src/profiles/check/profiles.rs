@@ -1,0 +1,452 @@
+//! The `[profile.NAME]` tables.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+
+use mitogen_core::connect::TransportKind;
+use serde_json::{Map, Value as Json};
+
+use super::super::document::Entry;
+use super::super::inventory::Profile;
+use super::super::options::{self, Fault, Given, SecretContext, Setting};
+use super::{COMMON, Checker, arrows, by_key, follow, name_fault, python, timeout};
+use crate::targets::{MAX_NODES, NodeSet, did_you_mean};
+
+/// A key that holds for a profile, and the profile that it was written in.
+#[derive(Clone, Copy)]
+struct Held<'n> {
+    entry: &'n Entry,
+    from: &'n str,
+}
+
+impl Held<'_> {
+    fn key(&self) -> Option<String> {
+        Some(format!("profile.{}.{}", self.from, self.entry.key))
+    }
+}
+
+/// A profile with what it takes over from those that it extends.
+struct Draft<'n> {
+    entry: &'n Entry,
+    held: BTreeMap<&'n str, Held<'n>>,
+    /// Other profiles extend it.
+    extended: bool,
+    /// A fault was reported that makes further ones likely; they would only distract.
+    broken: bool,
+}
+
+impl<'n> Draft<'n> {
+    fn text(&self, key: &str) -> Option<&'n str> {
+        self.held.get(key).and_then(|held| held.entry.node.text())
+    }
+
+    fn has_method(&self) -> bool {
+        self.held.contains_key("method") || self.entry.key == "local"
+    }
+}
+
+type Drafts<'n> = BTreeMap<&'n str, Draft<'n>>;
+/// The hosts of the profiles looked at so far, `None` where a fault hides them.
+type Hosts<'n> = HashMap<&'n str, Option<Rc<Vec<String>>>>;
+
+/// The profiles that can be used, in the order of the file, and whether these are all.
+pub(super) fn check(checker: &mut Checker<'_>, table: &[Entry]) -> (Vec<Profile>, bool) {
+    let drafts = draft(checker, table);
+    via_cycles(checker, &drafts, table);
+    let mut hosts = Hosts::new();
+    let (mut profiles, mut complete) = (Vec::new(), true);
+    for entry in table {
+        let Some(draft) = drafts.get(entry.key.as_str()) else {
+            complete = false;
+            continue;
+        };
+        if draft.broken || !draft.has_method() {
+            complete &= !draft.broken;
+            if !draft.broken && !draft.extended {
+                let known: Vec<String> =
+                    checker.registry.iter().map(|kind| format!("\"{}\"", kind.name)).collect();
+                let hint = format!("add method = one of {}", known.join(", "));
+                let fault = Fault::new("the profile has no method", hint);
+                checker.report(entry.key_span.clone(), Some(format!("profile.{}", entry.key)), fault);
+            }
+            continue;
+        }
+        let names = hosts_of(checker, &drafts, &mut hosts, &entry.key, 0);
+        match (finish(checker, draft, names.as_deref()), names) {
+            (Some(profile), Some(_)) => profiles.push(profile),
+            _ => complete = false,
+        }
+    }
+    connect(checker, &drafts, &mut profiles);
+    (profiles, complete)
+}
+
+fn draft<'n>(checker: &mut Checker<'_>, table: &'n [Entry]) -> Drafts<'n> {
+    let mut raw: BTreeMap<&str, BTreeMap<&str, &Entry>> = BTreeMap::new();
+    for entry in table {
+        let key = || Some(format!("profile.{}", entry.key));
+        if let Some(fault) = name_fault(&entry.key) {
+            checker.report(entry.key_span.clone(), key(), fault);
+        } else if let Some(own) = entry.node.table() {
+            raw.insert(&entry.key, by_key(own));
+        } else {
+            let fault = Fault::new(
+                format!("a profile must be a table, not {}", entry.node.kind()),
+                format!("write [profile.{}] on a line of its own and its keys below", entry.key),
+            );
+            checker.report(entry.node.span.clone(), key(), fault);
+        }
+    }
+    let base =
+        |name: &str| raw.get(name).and_then(|own| own.get("extends")).and_then(|entry| entry.node.text());
+    let mut drafts = Drafts::new();
+    let mut extended = HashSet::new();
+    for entry in table.iter().filter(|entry| raw.contains_key(entry.key.as_str())) {
+        let name = entry.key.as_str();
+        let (passed, cycle) = follow(name, base);
+        let mut broken = cycle.is_some();
+        if let Some(own) = raw[name].get("extends") {
+            let key = Some(format!("profile.{name}.extends"));
+            match own.node.text() {
+                None => {
+                    let message = format!("this must be the name of a profile, not {}", own.node.kind());
+                    checker.report(
+                        own.node.span.clone(),
+                        key,
+                        Fault::new(message, "write extends = \"NAME\""),
+                    );
+                    broken = true;
+                }
+                Some(base) if !table.iter().any(|entry| entry.key == base) => {
+                    let fault = no_profile(base, table);
+                    checker.report(own.node.span.clone(), key, fault);
+                }
+                Some(_) => {}
+            }
+            // Each cycle once, at its first profile.
+            if let Some(cycle) = cycle.filter(|cycle| is_first(name, cycle, table)) {
+                let message = format!("profiles extend each other: {}", arrows(&cycle, ""));
+                let fault = Fault::new(message, "remove one of these `extends`");
+                checker.report(own.node.span.clone(), Some(format!("profile.{name}.extends")), fault);
+            }
+        }
+        extended.extend(passed[1..].iter().copied());
+        let mut held = BTreeMap::new();
+        for from in passed.iter().rev() {
+            // A base that does not exist was reported above, or is reported where it is named.
+            let Some(own) = raw.get(from) else {
+                broken = true;
+                continue;
+            };
+            held.extend(own.iter().filter(|(key, _)| **key != "extends").map(|(key, entry)| {
+                let from = *from;
+                (*key, Held { entry, from })
+            }));
+        }
+        drafts.insert(name, Draft { entry, held, extended: false, broken });
+    }
+    for (name, draft) in &mut drafts {
+        draft.extended = extended.contains(name);
+    }
+    drafts
+}
+
+fn is_first(name: &str, cycle: &[&str], table: &[Entry]) -> bool {
+    table.iter().find(|entry| cycle.contains(&entry.key.as_str())).is_some_and(|first| first.key == name)
+}
+
+fn no_profile(name: &str, table: &[Entry]) -> Fault {
+    let guess = did_you_mean(name, table.iter().map(|entry| entry.key.as_str()));
+    let hint = guess.map_or_else(
+        || format!("add [profile.{name}], or name one that exists"),
+        |near| format!("did you mean `{near}`?"),
+    );
+    Fault::new(format!("there is no profile `{name}`"), hint)
+}
+
+fn via_cycles(checker: &mut Checker<'_>, drafts: &Drafts<'_>, table: &[Entry]) {
+    for entry in table {
+        let via = |name: &str| drafts.get(name).and_then(|draft| draft.text("via"));
+        let (Some(cycle), Some(draft)) = (follow(&entry.key, via).1, drafts.get(entry.key.as_str())) else {
+            continue;
+        };
+        if let Some(held) = draft.held.get("via").filter(|_| is_first(&entry.key, &cycle, table)) {
+            let message = format!("profiles go through each other: {}", arrows(&cycle, ""));
+            let fault = Fault::new(message, "remove one of these `via`");
+            checker.report(held.entry.node.span.clone(), held.key(), fault);
+        }
+    }
+}
+
+/// The hosts of a profile: its own, or those of the profile that it goes through, or one of its own
+/// name. Faults are reported for the profile that was asked for first (`depth` 0).
+fn hosts_of<'n>(
+    checker: &mut Checker<'_>,
+    drafts: &Drafts<'n>,
+    known: &mut Hosts<'n>,
+    name: &str,
+    depth: usize,
+) -> Option<Rc<Vec<String>>> {
+    if let Some(found) = known.get(name) {
+        return found.clone();
+    }
+    let (name, draft) = drafts.get_key_value(name)?;
+    // A chain longer than there are profiles is a cycle, which was reported.
+    if draft.broken || depth > drafts.len() {
+        return None;
+    }
+    let found = if let Some(held) = draft.held.get("hostname") {
+        own_hosts(held).map_err(|fault| checker.report(held.entry.node.span.clone(), held.key(), fault)).ok()
+    } else {
+        match draft.text("via") {
+            Some("local") if !drafts.contains_key("local") => Some(vec!["local".to_owned()]),
+            Some(via) => hosts_of(checker, drafts, known, via, depth + 1).map(|hosts| hosts.to_vec()),
+            None => Some(vec![(*name).to_owned()]),
+        }
+    };
+    let found = found.map(Rc::new);
+    known.insert(name, found.clone());
+    found
+}
+
+fn own_hosts(held: &Held<'_>) -> Result<Vec<String>, Fault> {
+    const FORM: &str = "write hostname = \"web[01-20].example.org\"";
+    let node = &held.entry.node;
+    let sets = node.text().map(|text| vec![text.to_owned()]).or_else(|| node.texts());
+    let sets = sets.filter(|sets| !sets.is_empty()).ok_or_else(|| {
+        Fault::new(
+            format!("this must be a host name or a list of them, not {}", super::described(node)),
+            FORM,
+        )
+    })?;
+    let (mut hosts, mut seen) = (Vec::new(), HashSet::new());
+    for set in &sets {
+        let names = NodeSet::parse(set).and_then(|set| set.expand());
+        let names = names.map_err(|error| Fault::new(error.to_string(), FORM))?;
+        hosts.extend(names.into_iter().filter(|name| seen.insert(name.clone())));
+    }
+    if hosts.len() > MAX_NODES {
+        return Err(Fault::new(format!("more than {MAX_NODES} hosts"), "make several profiles of it"));
+    }
+    let odd = |host: &&String| {
+        host.starts_with('-')
+            || host.chars().any(|c| c.is_whitespace() || c.is_control() || "@!&,*?/{}".contains(c))
+    };
+    match hosts.iter().find(odd) {
+        Some(host) if host.contains('@') => {
+            Err(Fault::new(format!("`{host}` is no host name"), "write the user as username = \"...\""))
+        }
+        Some(host) => Err(Fault::new(format!("`{host}` is no host name"), FORM)),
+        None => Ok(hosts),
+    }
+}
+
+/// Checks a profile's values against its transport. `None` if it is of no use.
+fn finish(checker: &mut Checker<'_>, draft: &Draft<'_>, hosts: Option<&Vec<String>>) -> Option<Profile> {
+    let name = draft.entry.key.as_str();
+    let before = checker.found.len();
+    let kind = method(checker, draft)?;
+    let mut profile = Profile::new(name, kind.name, checker.origin(&draft.entry.key_span));
+    profile.owner = draft.held.get("hostname").is_some_and(|held| held.from == name);
+    for (key, held) in &draft.held {
+        let node = &held.entry.node;
+        let origin = checker.origin(&held.entry.key_span);
+        let fault = match *key {
+            "method" => Ok(profile.method_origin = origin),
+            "hostname" => Ok(profile.hostname_origin = Some(origin)),
+            "via" => match node.text() {
+                Some(via) => Ok(profile.via = Some((via.to_owned(), origin))),
+                None => Err(Fault::new(
+                    format!("this must be the name of a profile, not {}", node.kind()),
+                    "write via = \"NAME\"",
+                )),
+            },
+            "python" => python(node).map(|argv| profile.python = Some((argv, origin))),
+            "timeout" => timeout(node).map(|seconds| profile.timeout = Some((seconds, origin))),
+            key if kind.options.contains(&key) => {
+                let given = if kind.secrets.contains(&key) {
+                    let context = SecretContext {
+                        path: checker.source.path(),
+                        shared: checker.source.is_shared(),
+                        question: format!("{key} for profile {}", held.from),
+                    };
+                    options::secret(node, &context).map(Given::Secret)
+                } else {
+                    options::plain(node).map(Given::Plain)
+                };
+                given.map(|value| {
+                    profile.settings.insert(key.to_owned(), Setting { value, origin });
+                })
+            }
+            key => {
+                let fault = unknown_option(key, kind, held.from != name, name);
+                checker.report(held.entry.key_span.clone(), held.key(), fault);
+                continue;
+            }
+        };
+        if let Err(fault) = fault {
+            checker.report(node.span.clone(), held.key(), fault);
+        }
+    }
+    if kind.options.contains(&"hostname") {
+        let origin = profile.hostname_origin.clone().unwrap_or_else(|| profile.origin.clone());
+        profile
+            .settings
+            .insert("hostname".to_owned(), Setting { value: Given::Plain(Json::from("{host}")), origin });
+    }
+    try_options(checker, draft, kind, &profile, hosts.and_then(|hosts| hosts.first()));
+    profile.set_hosts(hosts?.clone());
+    (checker.found.len() == before).then_some(profile)
+}
+
+fn method<'r>(checker: &mut Checker<'r>, draft: &Draft<'_>) -> Option<&'r TransportKind> {
+    let Some(held) = draft.held.get("method") else {
+        return local_kind(checker, draft);
+    };
+    let known = || checker.registry.iter().map(|kind| kind.name);
+    let fault = match held.entry.node.text() {
+        None => Fault::new(
+            format!("this must be the name of a transport, not {}", held.entry.node.kind()),
+            format!("write one of: {}", known().collect::<Vec<_>>().join(", ")),
+        ),
+        Some(method) if draft.entry.key == "local" && method != "local" => {
+            Fault::new("the profile `local` is this machine itself", "give the profile another name")
+        }
+        Some(method) => match checker.registry.get(method) {
+            Some(kind) => return Some(kind),
+            None => {
+                let hint = did_you_mean(method, known()).map_or_else(
+                    || format!("known are: {}", known().collect::<Vec<_>>().join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                Fault::new(format!("there is no method `{method}`"), hint)
+            }
+        },
+    };
+    checker.report(held.entry.node.span.clone(), held.key(), fault);
+    None
+}
+
+fn local_kind<'r>(checker: &mut Checker<'r>, draft: &Draft<'_>) -> Option<&'r TransportKind> {
+    let kind = checker.registry.get("local");
+    if kind.is_none() {
+        let fault = Fault::new("there is no method `local`", "add the local transport to the registry");
+        checker.report(draft.entry.key_span.clone(), Some("profile.local".to_owned()), fault);
+    }
+    kind
+}
+
+fn unknown_option(key: &str, kind: &TransportKind, inherited: bool, name: &str) -> Fault {
+    let known = || kind.options.iter().chain(COMMON).copied();
+    let hint = did_you_mean(key, known()).map_or_else(
+        || {
+            let mut names: Vec<&str> = known().collect();
+            names.sort_unstable();
+            names.dedup();
+            format!("known are: {}", names.join(", "))
+        },
+        |near| format!("did you mean `{near}`?"),
+    );
+    let whose = if inherited { format!(", which profile `{name}` uses") } else { String::new() };
+    Fault::new(format!("`{}`{whose} has no option of this name", kind.name), hint)
+}
+
+/// Lets the transport read the options, again and again without the one it rejected, so that all
+/// wrong ones are reported at once.
+fn try_options(
+    checker: &mut Checker<'_>,
+    draft: &Draft<'_>,
+    kind: &TransportKind,
+    profile: &Profile,
+    host: Option<&String>,
+) {
+    let host = host.map_or("host", String::as_str);
+    let mut given: Map<String, Json> = profile
+        .settings
+        .iter()
+        .map(|(key, setting)| {
+            let value = match &setting.value {
+                Given::Plain(value) => options::value_for_host(value, host),
+                Given::Secret(_) => Json::from(options::MASK),
+            };
+            (key.clone(), value)
+        })
+        .collect();
+    while let Err(error) = (kind.from_options)(Json::Object(given.clone())) {
+        let held = error.key.as_deref().and_then(|key| draft.held.get(key));
+        let fault = Fault { message: format!("{}: {}", kind.name, error.message), hint: None };
+        match held {
+            Some(held) => checker.report(held.entry.node.span.clone(), held.key(), fault),
+            // Rejected for want of what was taken out in an earlier turn, which was reported then.
+            None if error.key.as_ref().is_some_and(|key| draft.held.contains_key(key.as_str())) => return,
+            None => {
+                let key = error.key.as_ref().map_or_else(String::new, |key| format!(".{key}"));
+                let name = &draft.entry.key;
+                checker.report(draft.entry.key_span.clone(), Some(format!("profile.{name}{key}")), fault);
+                return;
+            }
+        }
+        if error.key.is_none_or(|key| given.remove(&key).is_none()) {
+            return;
+        }
+    }
+}
+
+/// Says for every host which host of the profile in front leads to it.
+fn connect(checker: &mut Checker<'_>, drafts: &Drafts<'_>, profiles: &mut [Profile]) {
+    let hosts: HashMap<String, Vec<String>> =
+        profiles.iter().map(|profile| (profile.name.clone(), profile.hosts.clone())).collect();
+    for profile in profiles {
+        let (Some((via, _)), Some(draft)) = (&profile.via, drafts.get(profile.name.as_str())) else {
+            continue;
+        };
+        let Some(held) = draft.held.get("via") else { continue };
+        let fault = match (hosts.get(via.as_str()), drafts.get(via.as_str())) {
+            (None, None) if via == "local" => {
+                profile.via_hosts = vec![0; profile.hosts.len()];
+                continue;
+            }
+            (None, None) => {
+                let table: Vec<Entry> = drafts.values().map(|draft| draft.entry.clone()).collect();
+                no_profile(via, &table)
+            }
+            (None, Some(draft)) if !draft.broken && !draft.has_method() => Fault::new(
+                format!("nothing can go through profile `{via}`: it has no method"),
+                "name a profile that extends it",
+            ),
+            // Its own faults were reported.
+            (None, Some(_)) => continue,
+            (Some(fronts), _) => match pair(&profile.hosts, fronts) {
+                Some(paired) => {
+                    profile.via_hosts = paired;
+                    continue;
+                }
+                None => Fault::new(
+                    format!(
+                        "`{}` has {} hosts and `{via}` has {}",
+                        profile.name,
+                        profile.hosts.len(),
+                        fronts.len()
+                    ),
+                    "go through a profile with the same hosts, with as many hosts, or with one",
+                ),
+            },
+        };
+        checker.report(held.entry.node.span.clone(), held.key(), fault);
+    }
+}
+
+/// For each host the position of the host in front of it: the same where both are the same set, the
+/// only one, or else the one at the same position.
+fn pair(hosts: &[String], fronts: &[String]) -> Option<Vec<usize>> {
+    if fronts.len() == 1 {
+        return Some(vec![0; hosts.len()]);
+    }
+    if hosts.len() != fronts.len() {
+        return None;
+    }
+    let places: HashMap<&str, usize> =
+        fronts.iter().enumerate().map(|(i, host)| (host.as_str(), i)).collect();
+    let same: Option<Vec<usize>> = hosts.iter().map(|host| places.get(host.as_str()).copied()).collect();
+    Some(same.unwrap_or_else(|| (0..hosts.len()).collect()))
+}

@@ -1,0 +1,94 @@
+//! Asking for a secret on the terminal, without showing it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+
+use mitogen_core::dialogue::Secret;
+use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
+use zeroize::Zeroizing;
+
+/// The terminal with echo off; dropping it restores what was before.
+struct Quiet {
+    terminal: File,
+    before: Termios,
+}
+
+impl Quiet {
+    fn new(terminal: File) -> io::Result<Self> {
+        let before = tcgetattr(&terminal)?;
+        let mut quiet = before.clone();
+        // Without ISIG an interrupt is a byte for us to read: dying of it would leave echo off.
+        quiet.local_flags.remove(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG);
+        quiet.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
+        quiet.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
+        tcsetattr(&terminal, SetArg::TCSAFLUSH, &quiet)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // Nothing better can be done if the terminal is gone.
+        let _ = tcsetattr(&self.terminal, SetArg::TCSAFLUSH, &self.before);
+    }
+}
+
+/// Asks the user of the controlling terminal.
+pub(super) fn ask(question: &str) -> Result<Secret, String> {
+    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
+    let terminal = terminal.map_err(|_| "there is no terminal to ask on")?;
+    let quiet = Quiet::new(terminal).map_err(|error| error.to_string())?;
+    (&quiet.terminal).write_all(format!("{question}: ").as_bytes()).map_err(|error| error.to_string())?;
+    let answer = read_answer(&quiet.terminal);
+    let _ = (&quiet.terminal).write_all(b"\n");
+    answer
+}
+
+/// Reads a line byte by byte, with the editing keys that people expect.
+fn read_answer(input: impl Read) -> Result<Secret, String> {
+    let mut typed = Zeroizing::new(Vec::with_capacity(256));
+    for byte in input.bytes() {
+        match byte.map_err(|error| error.to_string())? {
+            b'\r' | b'\n' => {
+                let text = std::str::from_utf8(&typed).map_err(|_| "the answer is not UTF-8")?;
+                return Ok(Secret::new(text));
+            }
+            3 | 28 => return Err("interrupted".to_owned()),
+            4 if typed.is_empty() => return Err("no answer".to_owned()),
+            4 => {}
+            8 | 127 => {
+                // All bytes of the last letter.
+                while typed.pop().is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000) {}
+            }
+            21 => typed.clear(),
+            byte => typed.push(byte),
+        }
+    }
+    Err("no answer".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_answer;
+
+    #[test]
+    fn answers_are_edited() {
+        let table: &[(&[u8], Result<&str, &str>)] = &[
+            (b"abc\nmore", Ok("abc")),
+            (b"abc\r", Ok("abc")),
+            (b"\n", Ok("")),
+            (b"abx\x7fc\n", Ok("abc")),
+            ("aé\x7f\x08\x7fb\n".as_bytes(), Ok("b")),
+            (b"wrong\x15right\n", Ok("right")),
+            (b"a\x04b\n", Ok("ab")),
+            (b"\x04", Err("no answer")),
+            (b"abc", Err("no answer")),
+            (b"abc\x03", Err("interrupted")),
+            (b"\xff\n", Err("the answer is not UTF-8")),
+        ];
+        for (typed, expected) in table {
+            let answer = read_answer(*typed).map(|secret| secret.expose().to_owned());
+            assert_eq!(answer.as_deref().map_err(String::as_str), *expected, "{typed:?}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What expressions choose, as tables.
+
+use super::*;
+
+fn parse(text: &str) -> Expression {
+    Expression::parse(text).unwrap()
+}
+
+fn catalog() -> Catalog {
+    let entry = |profile: &str, host: String, owner| Entry { profile: profile.into(), host, owner };
+    let mut entries = Vec::new();
+    entries.extend((1..=4).map(|n| entry("web", format!("web0{n}.example.org"), true)));
+    entries.extend((1..=4).map(|n| entry("web-root", format!("web0{n}.example.org"), false)));
+    entries.push(entry("db1", "10.0.0.5".into(), true));
+    entries.push(entry("db2", "10.0.0.6".into(), true));
+    entries.extend(["a", "b"].map(|dc| entry("cache", format!("mem1.{dc}"), true)));
+    entries.push(entry("cache", "db1".into(), true));
+    let groups = [
+        ("all", "web,db*"),
+        ("odd", "web[01,03]"),
+        ("prod", "@all !@odd"),
+        ("future", "nothing*"),
+        ("x", "@y"),
+        ("y", "web,@x"),
+    ];
+    Catalog::new(entries, groups.into_iter().map(|(name, text)| (name.into(), parse(text))).collect())
+}
+
+fn chosen(wanted: &str, limit: Option<&str>) -> Result<String, String> {
+    let limit = limit.map(parse);
+    let targets = catalog().select(&parse(wanted), limit.as_ref()).map_err(|error| error.to_string())?;
+    Ok(crate::targets::fold(targets.iter().map(|target| &target.label)))
+}
+
+#[test]
+fn expressions_choose() {
+    let table = [
+        ("web", "web[01-04].example.org"),
+        ("web01", "web01.example.org"),
+        ("web01.example.org", "web01.example.org"),
+        ("web[02-03],web01", "web[01-03].example.org"),
+        ("web-root", "web-root/web[01-04].example.org"),
+        ("web-root/web01", "web-root/web01.example.org"),
+        ("web-root/web[02-03]", "web-root/web[02-03].example.org"),
+        ("*/web04", "web04.example.org,web-root/web04.example.org"),
+        ("db1", "db1"),
+        ("db[1-2]", "db[1-2]"),
+        ("10.0.0.6", "db2"),
+        ("cache/db1", "cache/db1"),
+        ("cache", "mem1.a,mem1.b,cache/db1"),
+        ("mem1.b", "mem1.b"),
+        ("db*", "db[1-2],cache/db1"),
+        ("@all", "web[01-04].example.org,db[1-2],cache/db1"),
+        ("@prod", "web[02,04].example.org,db[1-2],cache/db1"),
+        ("web !web01", "web[02-04].example.org"),
+        ("web-root !web01", "web-root/web[02-04].example.org"),
+        ("web,web-root & @odd", "web[01,03].example.org,web-root/web[01,03].example.org"),
+        ("web,web-root & web-root", "web-root/web[01-04].example.org"),
+        ("!web[01-03] web", "web04.example.org"),
+        ("* !*-root !web* !cache", "db[1-2]"),
+        ("web !future*", "web[01-04].example.org"),
+        ("local", "local"),
+        ("local,web01", "local,web01.example.org"),
+        ("web01,web,web01.example.org", "web[01-04].example.org"),
+        ("root@x[1-2]:22", "root@x[1-2]:22"),
+        ("ssh:x", "ssh:x"),
+        ("root@x1,root@x2 !x1", "root@x2"),
+        ("root@web", "root@web"),
+    ];
+    for (wanted, expected) in table {
+        assert_eq!(chosen(wanted, None).as_deref(), Ok(expected), "{wanted}");
+    }
+}
+
+#[test]
+fn a_limit_intersects() {
+    let table = [
+        ("web", "web01", "web01.example.org"),
+        ("web-root", "web[01-02]", "web-root/web[01-02].example.org"),
+        ("@all", "@odd", "web[01,03].example.org"),
+        ("@all", "!@odd", "web[02,04].example.org,db[1-2],cache/db1"),
+        ("@all", "web,&web02", "web02.example.org"),
+        ("@all", "db2,web04 !db2", "web04.example.org"),
+        ("local,web", "local", "local"),
+        ("root@a,root@b", "b", "root@b"),
+        ("root@a,root@b", "root@a", "root@a"),
+    ];
+    for (wanted, limit, expected) in table {
+        assert_eq!(chosen(wanted, Some(limit)).as_deref(), Ok(expected), "{wanted} -l {limit}");
+    }
+    assert_eq!(chosen("web", Some("db*")), Err("no machine is left of `web` limited to `db*`".into()));
+    let unknown = "`wbe01` is neither a profile nor a host of one; did you mean `web01`?";
+    assert_eq!(chosen("web", Some("wbe01")), Err(unknown.into()));
+}
+
+#[test]
+fn faults_are_named() {
+    let table = [
+        ("wbe", "`wbe` is neither a profile nor a host of one; did you mean `web`?"),
+        ("web05", "`web05` is neither a profile nor a host of one; did you mean `web01`?"),
+        ("all", "`all` is neither a profile nor a host of one; did you mean `@all`?"),
+        ("zzzzzz", "`zzzzzz` is neither a profile nor a host of one"),
+        ("@al", "there is no group `@al`; did you mean `@all`?"),
+        ("mem1", "`mem1` may be `mem1.a` or `mem1.b`; write which"),
+        ("zz*", "`zz*` matches no profile and no host"),
+        ("web-root/zz", "`web-root/zz` is neither a profile nor a host of one; did you mean `web-root`?"),
+        ("!web", "`!web` takes machines away from nothing; begin with what to take them from, such as `*`"),
+        ("web !web*", "no machine is left of `web,!web*`"),
+        ("@future", "no machine is left of `@future`"),
+        ("@x", "groups contain each other: @x -> @y -> @x"),
+    ];
+    for (wanted, message) in table {
+        assert_eq!(chosen(wanted, None), Err(message.into()), "{wanted}");
+    }
+}
+
+#[test]
+fn every_label_chooses_its_own_machine() {
+    let catalog = catalog();
+    let everything = catalog.select(&parse("*,local"), None).unwrap();
+    assert_eq!(everything.len(), catalog.entries().len());
+    for target in everything {
+        assert_eq!(catalog.select(&parse(&target.label), None).unwrap(), [target]);
+    }
+    for label in ["root@x:22", "ssh:x", "ssh:[::1]:22"] {
+        assert_eq!(catalog.select(&parse(label), None).unwrap()[0].label, label);
+    }
+}
+
+#[test]
+fn a_described_local_is_like_any_other() {
+    let entries = vec![Entry { profile: "local".into(), host: "local".into(), owner: false }];
+    let catalog = Catalog::new(entries, BTreeMap::new());
+    assert_eq!(catalog.entries().len(), 1);
+    assert_eq!(catalog.select(&parse("*"), None).unwrap()[0].label, "local");
+    let implicit = Catalog::new(Vec::new(), BTreeMap::new());
+    assert_eq!(implicit.select(&parse("*"), None), Err(TargetError::NoMatch("*".into())));
+}
+
+#[test]
+fn group_members_are_checked_without_looking_into_other_groups() {
+    let errors = |text: &str| {
+        let found: Vec<String> = catalog().check(&parse(text)).iter().map(TargetError::to_string).collect();
+        found
+    };
+    assert!(errors("@x,web,nothing*,root@x,!web01").is_empty());
+    assert_eq!(
+        errors("wbe,@al,!wbe"),
+        [
+            "`wbe` is neither a profile nor a host of one; did you mean `web`?",
+            "there is no group `@al`; did you mean `@all`?",
+            "`wbe` is neither a profile nor a host of one; did you mean `web`?",
+        ]
+    );
+}
+
+#[test]
+fn selections_are_limited() {
+    let entries = (0..=MAX_NODES).map(|n| Entry { profile: "p".into(), host: format!("h{n}"), owner: true });
+    let catalog = Catalog::new(entries.collect(), BTreeMap::new());
+    assert_eq!(catalog.select(&parse("p"), None), Err(TargetError::TooMany("`p`".into())));
+    assert_eq!(catalog.select(&parse("p"), Some(&parse("!h0"))).unwrap().len(), MAX_NODES);
+}
