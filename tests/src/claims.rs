@@ -104,8 +104,11 @@ fn sweep() -> Result<()> {
         file.read_to_string(&mut text).context(|| path.display().to_string())?;
         let complete = &text[..text.rfind('\n').unwrap_or(0)];
         let last = complete.lines().last().unwrap_or("[]");
-        let steps: Vec<Undo> = serde_json::from_str(last).context(|| path.display().to_string())?;
-        undo(&steps);
+        match serde_json::from_str::<Vec<Undo>>(last) {
+            Ok(steps) => undo(&steps),
+            // Written by another version of this crate. Failing would stop every later run as well.
+            Err(error) => eprintln!("{}: dropped, unreadable: {error}: {last}", path.display()),
+        }
         let _ = std::fs::remove_file(&path);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Finds what a test has left behind: descriptors, processes, temporary files.
+//! Finds what a test has left behind: descriptors, threads, processes, temporary files.
 //!
 //! Tests of one binary share a process, so a leak could not be told from a neighbour's work. [`isolated`] therefore
 //! runs the test once more, in a process and a temporary directory of its own, whose environment carries a mark. The
@@ -6,7 +6,7 @@
 //! orphan with nothing else in common is found as well.
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
+use std::fs::{DirEntry, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -54,6 +54,7 @@ pub struct Leaks {
 struct Look {
     descriptors: BTreeMap<i32, String>,
     processes: BTreeMap<ProcessId, String>,
+    threads: BTreeMap<i32, String>,
     files: Vec<PathBuf>,
 }
 
@@ -72,10 +73,12 @@ impl Leaks {
         let now = Look::take();
         let old = &self.before;
         let descriptors = now.descriptors.iter().filter(|(fd, to)| old.descriptors.get(fd) != Some(to));
+        let threads = now.threads.iter().filter(|(id, _)| !old.threads.contains_key(id));
         let processes = now.processes.iter().filter(|(id, _)| !old.processes.contains_key(id));
         let files = now.files.iter().filter(|file| !old.files.contains(file));
         descriptors
             .map(|(fd, to)| format!("descriptor {fd}: {to}"))
+            .chain(threads.map(|(id, name)| format!("thread {id}: {name}")))
             .chain(processes.map(|(id, command)| format!("process {}: {command}", id.pid)))
             .chain(files.map(|file| format!("file {}", file.display())))
             .collect()
@@ -110,7 +113,7 @@ impl Look {
             .filter(|process| u32::try_from(process.id.pid) != Ok(own))
             .map(|process| (process.id, describe(&process)))
             .collect();
-        Self { descriptors: descriptors(), processes, files: temporary_files() }
+        Self { descriptors: descriptors(), threads: threads(), processes, files: temporary_files() }
     }
 }
 
@@ -133,10 +136,23 @@ fn descriptors() -> BTreeMap<i32, String> {
         .collect()
 }
 
+/// The threads of this process and their names.
+fn threads() -> BTreeMap<i32, String> {
+    let Ok(entries) = std::fs::read_dir("/proc/self/task") else { return BTreeMap::new() };
+    let name = |entry: &DirEntry| std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+    entries
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, name(&entry).trim().to_owned())))
+        .collect()
+}
+
 fn temporary_files() -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return Vec::new() };
     entries.flatten().map(|entry| entry.path()).collect()
 }
+
+/// How long an isolated test may take before it counts as hanging.
+const LONGEST: Duration = Duration::from_secs(300);
 
 fn proof() -> PathBuf {
     std::env::temp_dir().join("isolated-test-has-run")
@@ -155,20 +171,32 @@ fn rerun(name: &str) -> Result<()> {
     std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).context(|| "temporary directory")?;
     let mark = state::fresh_name("mark-");
     let exe = std::env::current_exe().context(|| "own path")?;
-    let output = Command::new(exe)
+    // A file and not a pipe: whoever inherits a pipe keeps it open, and an orphan would make us wait for it.
+    let log = tempfile::NamedTempFile::new().context(|| "temporary file")?;
+    let out = File::create(log.path()).context(|| "temporary file")?;
+    let err = out.try_clone().context(|| "temporary file")?;
+    let mut child = Command::new(exe)
         .args([name, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
         .env(MARK, &mark)
         .env("TMPDIR", dir.path())
         .stdin(Stdio::null())
-        .output()
+        .stdout(out)
+        .stderr(err)
+        .spawn()
         .context(|| "the test's own process")?;
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if !output.status.success() {
-        return Err(FixtureError::new(format!(
-            "in its own process, {name} failed: {}\n{said}",
-            output.status
-        )));
+    let status = wait::until(LONGEST, || child.try_wait().ok().flatten());
+    if status.is_none() {
+        let _ = child.kill();
+        let _ = child.wait();
+        procs::marked(MARK, &mark).iter().for_each(|process| procs::kill_now(process.id));
+    }
+    let said = std::fs::read(log.path()).map(|said| String::from_utf8_lossy(&said).into_owned());
+    let said = said.context(|| "temporary file")?;
+    let Some(status) = status else {
+        return Err(FixtureError::new(format!("in its own process, {name} did not end:\n{said}")));
+    };
+    if !status.success() {
+        return Err(FixtureError::new(format!("in its own process, {name} failed: {status}\n{said}")));
     }
     if !dir.path().join("isolated-test-has-run").is_file() {
         return Err(FixtureError::new(format!("{name} did not run in its own process:\n{said}")));

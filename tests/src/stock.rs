@@ -36,8 +36,9 @@ impl StockVenv {
     pub fn version(python: &Python, version: &str) -> Result<Self> {
         let root = built::target_dir()?.join("stock");
         std::fs::create_dir_all(&root).context(|| root.display().to_string())?;
-        let dir = root.join(format!("{}-{}", python_key(python), version));
-        let _guard = state::lock_file(&dir.with_extension(format!("{version}.lock")))?;
+        let name = format!("{}-{version}", python_key(python));
+        let dir = root.join(&name);
+        let _guard = state::lock_file(&root.join(format!("{name}.lock")))?;
         let ready = dir.join("ready");
         if !ready.is_file() {
             let _ = std::fs::remove_dir_all(&dir);

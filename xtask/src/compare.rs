@@ -20,7 +20,7 @@ use crate::{Result, licences, tree};
 const ONE_WAY_MS: &str = "50";
 
 /// Runs the chore.
-pub fn run(flags: &CompareFlags) -> Result<()> {
+pub(crate) fn run(flags: &CompareFlags) -> Result<()> {
     let programs = Programs::build(flags)?;
     let needs_server = flags.groups.iter().any(|group| group == "ssh" || group == "link100");
     let server = if needs_server { Some(Server::start(&programs.fixture)?) } else { None };

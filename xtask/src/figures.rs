@@ -9,7 +9,7 @@ use crate::flags::Side;
 
 /// Who printed a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Column {
+pub(crate) enum Column {
     /// A side of the comparison.
     Side(Side),
     /// What neither side can beat.
@@ -18,7 +18,7 @@ pub enum Column {
 
 /// What has been measured so far: by name, one value a round.
 #[derive(Debug, Default)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// Names in the order in which they were first seen.
     names: Vec<String>,
     values: BTreeMap<(String, Column), Vec<f64>>,
@@ -33,7 +33,7 @@ const LIMITS: [(&str, &str); 3] = [
 
 impl Figures {
     /// Takes the output of a measuring program: a line of JSON each, with `name` and `value`.
-    pub fn add(&mut self, side: Option<Side>, output: &str) -> Result<()> {
+    pub(crate) fn add(&mut self, side: Option<Side>, output: &str) -> Result<()> {
         for line in output.lines() {
             let value: Value = serde_json::from_str(line).map_err(|error| format!("{line:?}: {error}"))?;
             let name = value["name"].as_str().ok_or(format!("no name in {line}"))?;
@@ -55,7 +55,7 @@ impl Figures {
     }
 
     /// The table: medians, spread in percent of the median, and how many times better ours is.
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let mut text = format!(
             "{:26} {:>18} {:>18} {:>9} {:>18} {:>9}\n",
             "NAME", "STOCK", "OURS", "RATIO", "LIMIT", "OURS/LIM"
@@ -81,7 +81,7 @@ impl Figures {
     }
 
     /// All values, for a file.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let column = |name: &str, column| {
             let values = self.values.get(&(name.to_owned(), column));
             json!({"median": values.map(|values| Summary::of(values).median), "values": values})

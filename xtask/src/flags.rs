@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 /// Shown by `cargo xtask help` and after a wrong command line.
-pub const USAGE: &str = "\
+pub(crate) const USAGE: &str = "\
 usage: cargo xtask CHORE
 
   test                    prepare the machine, then run every test there is
   lint                    format, clippy, rustdoc, tidy, licences
-  tidy                    headers, file sizes, rooms of `unsafe`, forbidden words (rules: xtask/tidy.toml)
+  tidy                    headers, file sizes, forbidden words (rules: xtask/tidy.toml)
   licences                licences of all dependencies (rules: deny.toml)
   compare [GROUP...]      measure stock Mitogen and ours in turn; groups: bare local ssh link100 (default: all)
       --rounds N          how often each side is measured (default 3)
@@ -20,7 +20,7 @@ usage: cargo xtask CHORE
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Chore {
+pub(crate) enum Chore {
     /// Print the usage.
     Help,
     /// Run the tests.
@@ -38,26 +38,26 @@ pub enum Chore {
 }
 
 /// The groups of figures, in the order in which they are measured.
-pub const GROUPS: [&str; 4] = ["bare", "local", "ssh", "link100"];
+pub(crate) const GROUPS: [&str; 4] = ["bare", "local", "ssh", "link100"];
 
 /// Flags of `compare`.
 #[derive(Debug, PartialEq, Eq)]
-pub struct CompareFlags {
+pub(crate) struct CompareFlags {
     /// What to measure.
-    pub groups: Vec<String>,
+    pub(crate) groups: Vec<String>,
     /// How often.
-    pub rounds: u32,
+    pub(crate) rounds: u32,
     /// The interpreter of both sides.
-    pub python: Option<PathBuf>,
+    pub(crate) python: Option<PathBuf>,
     /// One side alone.
-    pub only: Option<Side>,
+    pub(crate) only: Option<Side>,
     /// Where to write the figures.
-    pub json: Option<PathBuf>,
+    pub(crate) json: Option<PathBuf>,
 }
 
 /// A side of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
+pub(crate) enum Side {
     /// Stock Mitogen.
     Stock,
     /// This project.
@@ -65,7 +65,7 @@ pub enum Side {
 }
 
 /// Reads a command line.
-pub fn parse(args: &[String]) -> Result<Chore, String> {
+pub(crate) fn parse(args: &[String]) -> Result<Chore, String> {
     let (chore, rest) = args.split_first().ok_or("which chore?")?;
     let plain = match chore.as_str() {
         "compare" => return compare(rest).map(Chore::Compare),

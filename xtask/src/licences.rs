@@ -9,7 +9,7 @@ use crate::steps::{cargo, output, run as run_command, succeeds};
 use crate::{Result, spdx, tree};
 
 /// Runs the chore.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     if succeeds(&mut cargo("deny --version")) {
         return run_command(&mut cargo("deny check licenses bans sources"));
     }
@@ -36,7 +36,7 @@ pub fn run() -> Result<()> {
 }
 
 /// What cargo knows of the workspace. Fails when `Cargo.lock` is not in step with the manifests.
-pub fn metadata() -> Result<Value> {
+pub(crate) fn metadata() -> Result<Value> {
     let text = output(&mut cargo("metadata --format-version 1 --locked"))?;
     serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))
 }

@@ -4,7 +4,7 @@ use crate::steps::{Steps, cargo, command, run as run_command, succeeds};
 use crate::{Result, licences, tidy};
 
 /// Runs the chore.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     components()?;
     let mut steps = Steps::default();
     steps.step("format", || run_command(&mut cargo("fmt --all -- --check")));

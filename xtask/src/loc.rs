@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{Result, tree};
 
 /// Runs the chore.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let manifests: Vec<String> = tree::files()?
         .into_iter()
         .filter(|file| file.ends_with("Cargo.toml") && file.contains('/'))

@@ -28,7 +28,7 @@ const TOOLS: [Tool; 9] = [
 ];
 
 /// Installs what is missing on Debian as root; elsewhere fails with the list.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let missing = missing();
     let is_root = steps::output(&mut steps::command("id", ["-u"]))?.trim() == "0";
     if !missing.is_empty() {

@@ -2,7 +2,7 @@
 
 /// Whether the expression can be met with allowed licences alone. `AND` binds closer than `OR`; the `/` of old crates
 /// means `OR`; `A WITH B` is one name.
-pub fn satisfied(expression: &str, is_allowed: impl Fn(&str) -> bool) -> Result<bool, String> {
+pub(crate) fn satisfied(expression: &str, is_allowed: impl Fn(&str) -> bool) -> Result<bool, String> {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut parser = Parser { words: &words[..], is_allowed: &is_allowed };

@@ -9,13 +9,13 @@ use crate::{Result, tree};
 
 /// What has been run so far.
 #[derive(Debug, Default)]
-pub struct Steps {
+pub(crate) struct Steps {
     done: Vec<(String, Result<()>, f64)>,
 }
 
 impl Steps {
     /// Runs one step and notes how it went.
-    pub fn step(&mut self, name: &str, step: impl FnOnce() -> Result<()>) {
+    pub(crate) fn step(&mut self, name: &str, step: impl FnOnce() -> Result<()>) {
         println!("\n=== {name}");
         let start = Instant::now();
         let result = step();
@@ -26,7 +26,7 @@ impl Steps {
     }
 
     /// Prints the summary; fails when a step did.
-    pub fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         let failed = self.done.iter().filter(|(_, result, _)| result.is_err()).count();
         let mut text = String::from("\n=== summary\n");
         for (name, result, seconds) in &self.done {
@@ -40,27 +40,30 @@ impl Steps {
 }
 
 /// A command that runs at the top of the tree with no input.
-pub fn command<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: impl IntoIterator<Item = S>) -> Command {
+pub(crate) fn command<S: AsRef<OsStr>>(
+    program: impl AsRef<OsStr>,
+    args: impl IntoIterator<Item = S>,
+) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(tree::root()).stdin(Stdio::null());
     command
 }
 
 /// The cargo that runs us, with the words of `line` as arguments.
-pub fn cargo(line: &str) -> Command {
+pub(crate) fn cargo(line: &str) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     command(cargo, line.split_whitespace())
 }
 
 /// Runs a command, shows its output as it comes, and fails when it does.
-pub fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("$ {}", shown(command));
     let status = command.status().map_err(|error| format!("{}: {error}", shown(command)))?;
     if status.success() { Ok(()) } else { Err(format!("{}: {status}", shown(command))) }
 }
 
 /// Runs a command and gives its standard output; standard error is shown as it comes.
-pub fn output(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output =
         command.stderr(Stdio::inherit()).output().map_err(|error| format!("{}: {error}", shown(command)))?;
     if !output.status.success() {
@@ -70,7 +73,7 @@ pub fn output(command: &mut Command) -> Result<String> {
 }
 
 /// Whether a command can be run and succeeds, whatever it says.
-pub fn succeeds(command: &mut Command) -> bool {
+pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 

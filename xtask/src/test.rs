@@ -11,7 +11,7 @@ use crate::{Result, licences, prepare, tree};
 const PYTHON_TESTS: &str = "core/python/tests/run.py";
 
 /// Runs the chore.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     println!("=== prepare");
     // Without the tools every suite would fail, each in its own words; one clear list is better.
     prepare::run()?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{Result, steps};
 
 /// The top of the workspace.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     // Set by cargo for the program it runs; the fallback is where this was compiled.
     let manifest =
         std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
@@ -15,7 +15,7 @@ pub fn root() -> PathBuf {
 
 /// Every file of the project, relative to the top and sorted: what git knows or would add, or without git what is
 /// there apart from build products.
-pub fn files() -> Result<Vec<String>> {
+pub(crate) fn files() -> Result<Vec<String>> {
     let root = root();
     let mut files = match steps::succeeds(&mut steps::command("git", ["rev-parse", "--is-inside-work-tree"]))
     {
@@ -36,7 +36,7 @@ pub fn files() -> Result<Vec<String>> {
 }
 
 /// Reads a file of the tree; `None` for one that is not text.
-pub fn text(file: &str) -> Result<Option<String>> {
+pub(crate) fn text(file: &str) -> Result<Option<String>> {
     let bytes = std::fs::read(root().join(file)).map_err(|error| format!("{file}: {error}"))?;
     Ok(String::from_utf8(bytes).ok())
 }
