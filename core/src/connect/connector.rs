@@ -72,9 +72,6 @@ pub enum RequestError {
     /// The transport refuses its options.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// The child's configuration cannot be encoded.
-    #[error("the child's configuration cannot be encoded: {0}")]
-    Config(String),
 }
 
 pub(super) struct Shared {
@@ -156,17 +153,15 @@ impl Connector {
             None => router.identity().clone(),
         }
         .child(id);
+        let parents = lineage.parents.iter().map(|id| id.0).collect();
         let config = ChildConfig {
-            context_id: id.0,
-            parent_ids: lineage.parents.iter().map(|id| id.0).collect(),
-            name: plan.name.clone(),
             debug: request.settings.debug,
             unidirectional: router.unidirectional(),
             max_message_size: router.max_message_size() as u64,
             log_levels: request.settings.log_levels,
             import_overrides: request.settings.import_overrides.clone(),
             import_blocks: request.settings.import_blocks.clone(),
-            ..ChildConfig::default()
+            ..ChildConfig::new(id.0, parents, plan.name.as_str())
         };
         let context = Context::new(router, id, &plan.name);
         let done = Done::default();
@@ -174,8 +169,7 @@ impl Connector {
         match request.via {
             Some(via) => remote::start(&shared, via, id, &plan, &config, &done),
             None => {
-                let preamble =
-                    child::preamble(&config).map_err(|error| RequestError::Config(error.to_string()))?;
+                let preamble = child::preamble(&config);
                 let link = router.begin_link(id, &plan.name);
                 let hop = plan.name.clone();
                 let job = Job { plan, preamble, id, link, done: done.clone() };

@@ -21,6 +21,9 @@ use crate::pickle::{self, Value};
 use crate::router::{HandlerOptions, Policy, Router, SendError};
 use crate::wire::{Encoding, Message, Standard};
 
+/// What a context needs in order to start others.
+const PARENT_MODULE: &str = "mitogen.parent";
+
 /// The payload of `RUN_PLAN`.
 #[derive(Serialize)]
 struct RunPlan<'a> {
@@ -95,9 +98,7 @@ fn send(
     answered: impl FnOnce(Reply) + Send + 'static,
 ) -> Result<(), CallError> {
     let router = &shared.router;
-    for module in child::PARENT_MODULES {
-        push_module(router, via.id(), module)?;
-    }
+    push_module(router, via.id(), PARENT_MODULE)?;
     let request = RunPlan { id: id.0, name: &plan.name, plan, config };
     let data = pickle::to_bytes(&request).map_err(CallError::Encode)?;
     let options = HandlerOptions { policy: Policy::Any, respondent: Some(via.id()) };
@@ -111,13 +112,18 @@ fn send(
     Ok(())
 }
 
-/// Sends a module of our runtime to `context`, unasked, in the form of a `LOAD_MODULE`; once.
+/// Sends a module of our runtime, and those that it imports, to `context`, unasked, in the form of
+/// `LOAD_MODULE`s; once each.
 ///
 /// # Errors
 /// There is no way to the context, or no such module.
 pub fn push_module(router: &Router, context: ContextId, name: &'static str) -> Result<(), SendError> {
     if !router.first_time(context, name) {
         return Ok(());
+    }
+    // What it imports goes first, so that its import asks for nothing.
+    for related in child::embedded_module(name).map_or(&[][..], |module| module.related) {
+        push_module(router, context, related)?;
     }
     let data = load_module(name);
     router.send(Message::new(context, Standard::LoadModule, Encoding::Pickle, data))
