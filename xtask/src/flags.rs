@@ -6,7 +6,7 @@ use std::path::PathBuf;
 pub(crate) const USAGE: &str = "\
 usage: cargo xtask CHORE
 
-  test                    prepare the machine, then run every test there is
+  test                    prepare the machine, then run every test there is (as root)
   lint                    format, clippy, rustdoc, tidy, licences
   tidy                    headers, file sizes, forbidden words (rules: xtask/tidy.toml)
   licences                licences of all dependencies (rules: deny.toml)
