@@ -46,7 +46,8 @@ def failure(stage, kind, message, hint=None):
 
 
 def clean(raw):
-    return ESCAPE.sub(b"", raw)
+    # Programs put carriage returns before a prompt to begin it at the left: they are no part of it.
+    return ESCAPE.sub(b"", raw).lstrip(b"\r")
 
 
 def compiled(rule):

@@ -61,7 +61,8 @@ fn check_plans(
         plan.dialogue.check().map_err(|error| place(&format!("{name}: {error}")))?;
         let planned = serde_json::to_value(&plan).map_err(|error| place(&error))?;
         if planned != entry["plan"] {
-            complaints.push_str(&place(&format!("plan {name} differs; now it is {planned}\n")));
+            let difference = first_difference(&entry["plan"], &planned, "plan");
+            complaints.push_str(&place(&format!("{name}: {difference}\n")));
         }
         leaks_nothing(&plan).map_err(|error| place(&format!("{name}: {error}")))?;
         written.insert(name.clone(), json!({"options": entry["options"], "plan": planned}));
@@ -74,6 +75,30 @@ fn check_plans(
         return Err(format!("{complaints}(set {BLESS}=1 to accept)"));
     }
     Ok(plans)
+}
+
+/// Where two values first differ, and how.
+fn first_difference(recorded: &Value, planned: &Value, path: &str) -> String {
+    match (recorded, planned) {
+        (Value::Object(old), Value::Object(new)) => {
+            let keys = old.keys().chain(new.keys());
+            for key in keys {
+                let (old, new) = (old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null));
+                if old != new {
+                    return first_difference(old, new, &format!("{path}.{key}"));
+                }
+            }
+        }
+        (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
+            for (index, (old, new)) in old.iter().zip(new).enumerate() {
+                if old != new {
+                    return first_difference(old, new, &format!("{path}[{index}]"));
+                }
+            }
+        }
+        _ => {}
+    }
+    format!("{path} was {recorded}, is {planned}")
 }
 
 /// No secret stands where people or other processes look.
@@ -92,4 +117,18 @@ fn leaks_nothing(plan: &Plan) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_named_by_their_place() {
+        let old = json!({"a": [1, {"b": "x"}], "c": 1});
+        let new = json!({"a": [1, {"b": "y"}], "c": 1});
+        assert_eq!(first_difference(&old, &new, "plan"), r#"plan.a[1].b was "x", is "y""#);
+        assert_eq!(first_difference(&old, &json!({"a": 1}), "plan"), r#"plan.a was [1,{"b":"x"}], is 1"#);
+        assert_eq!(first_difference(&json!({}), &json!({"n": 1}), "plan"), "plan.n was null, is 1");
+    }
 }

@@ -65,9 +65,22 @@ fn from_options(options: serde_json::Value) -> Result<Box<dyn Transport>, Option
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use mitogen_core::connect::rehearsal::rehearse;
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn plans_and_transcripts_are_as_recorded() {
+        let child = ChildCommand {
+            argv: ["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""].map(str::to_owned).to_vec(),
+        };
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/local");
+        let count = rehearse(&KIND, &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+        assert!(count > 0);
+    }
 
     #[test]
     fn the_plan_is_the_child_command_itself() {
