@@ -149,11 +149,13 @@ class EngineTest(unittest.TestCase):
 
     def test_a_secret_that_is_echoed_is_masked(self):
         ask = {"source": "any", "shown": "partial", "pattern": "word: $", "action": {"send_secret": "password"}}
-        engine = self.engine(ask, password=u"hunt\xe9r2")
-        self.assertIn(("write", "diag", u"hunt\xe9r2\n".encode("utf-8")), engine.feed("diag", b"word: "))
-        steps = engine.feed("diag", u"you typed hunt\xe9r2\n".encode("utf-8"))
-        self.assertEqual(steps, [("log", "diag", u"you typed ********")])
-        self.assertEqual(engine.output(), [u"word: ", u"you typed ********"])
+        text = u"hunt\xe9r2"
+        for secret in (text, text.encode("utf-8")):
+            engine = self.engine(ask, password=secret)
+            self.assertIn(("write", "diag", (text + u"\n").encode("utf-8")), engine.feed("diag", b"word: "))
+            steps = engine.feed("diag", u"you typed hunt\xe9r2\n".encode("utf-8"))
+            self.assertEqual(steps, [("log", "diag", u"you typed ********")])
+            self.assertEqual(engine.output(), [u"word: ", u"you typed ********"])
 
     def test_a_bad_pattern_is_a_failure_and_not_an_exception(self):
         rule = {"source": "any", "shown": "line", "pattern": "(", "action": "pass"}

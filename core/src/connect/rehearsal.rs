@@ -17,12 +17,13 @@ use crate::dialogue::transcript::replay;
 /// When this variable is set, `plans.json` is written anew from what the transport plans now.
 pub const BLESS: &str = "MITOGEN_BLESS";
 
-/// Checks `kind` against the rehearsal folder `directory`: every plan is compared, every transcript is
+/// Checks `kind` against the rehearsal folder `directory`: every option is listed, every plan is compared, every transcript is
 /// replayed as recorded and cut at every byte. Returns how many transcripts there were.
 ///
 /// # Errors
 /// Everything that differs, in words, one difference a line.
 pub fn rehearse(kind: &TransportKind, child: &ChildCommand, directory: &Path) -> Result<usize, String> {
+    check_options(kind)?;
     let plans = check_plans(kind, child, &directory.join("plans.json"))?;
     let mut complaints = String::new();
     let mut count = 0;
@@ -40,6 +41,24 @@ pub fn rehearse(kind: &TransportKind, child: &ChildCommand, directory: &Path) ->
         }
     }
     if complaints.is_empty() { Ok(count) } else { Err(complaints) }
+}
+
+/// The names that `kind` lists are those that it takes, which serde tells when asked for another.
+fn check_options(kind: &TransportKind) -> Result<(), String> {
+    let Err(error) = (kind.from_options)(json!({"no such option": null})) else {
+        return Err(format!("{} takes options that do not exist", kind.name));
+    };
+    let mut taken: Vec<_> = error.message.split('`').skip(1).step_by(2).skip(1).collect();
+    let mut listed = kind.options.to_vec();
+    taken.sort_unstable();
+    listed.sort_unstable();
+    if taken != listed {
+        return Err(format!("{} takes {taken:?} and lists {listed:?}", kind.name));
+    }
+    match kind.secrets.iter().find(|secret| !listed.contains(secret)) {
+        Some(secret) => Err(format!("{} has the secret {secret}, which is no option", kind.name)),
+        None => Ok(()),
+    }
 }
 
 /// Compares every plan in the file and returns them by name.
