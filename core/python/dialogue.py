@@ -46,7 +46,8 @@ def failure(stage, kind, message, hint=None):
 
 
 def clean(raw):
-    return ESCAPE.sub(b"", raw)
+    # Programs put carriage returns before a prompt to begin it at the left: they are no part of it.
+    return ESCAPE.sub(b"", raw).lstrip(b"\r")
 
 
 def compiled(rule):
@@ -205,7 +206,7 @@ class Engine(object):
                 if refusal:
                     return self._fail(refusal, steps)
                 self.sent.append(value)
-                value = self.secrets[value] + u"\n"
+                value = self._secret(value) + u"\n"
             steps.append(("write", source, value if isinstance(value, bytes) else value.encode("utf-8")))
         self.state = rule.get("next") or self.state
 
@@ -235,9 +236,10 @@ class Engine(object):
     def _presentable(self, line):
         text = line.decode("utf-8", "replace")
         for name in self.sent:
-            secret = self.secrets[name]
-            if isinstance(secret, bytes):
-                secret = secret.decode("utf-8")
-            if secret:
-                text = text.replace(secret, MASK)
+            if self._secret(name):
+                text = text.replace(self._secret(name), MASK)
         return text
+
+    def _secret(self, name):
+        secret = self.secrets[name]
+        return secret.decode("utf-8") if isinstance(secret, bytes) else secret

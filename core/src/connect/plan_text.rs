@@ -1,5 +1,6 @@
 //! A plan in words, for people who want to see what will run where before it does.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::{Plan, Preamble, Stdio};
@@ -33,8 +34,8 @@ impl Plan {
         for rule in &self.dialogue.rules {
             item("rule", &rule_words(&self.dialogue, rule));
         }
-        for exit in &self.dialogue.exits {
-            item("early end", &exit_words(exit));
+        for failure in ends(&self.dialogue.exits) {
+            item("may end in", &failure.message);
         }
         text
     }
@@ -87,25 +88,11 @@ fn rule_words(dialogue: &Dialogue, rule: &Rule) -> String {
     text
 }
 
-fn exit_words(exit: &ExitRule) -> String {
-    let mut conditions = Vec::new();
-    if let Some(state) = &exit.state {
-        conditions.push(format!("in state {state}"));
-    }
-    if let Some(status) = exit.status {
-        conditions.push(format!("with status {status}"));
-    }
-    if let Some(text) = &exit.pattern {
-        conditions.push(format!(
-            "after a line from {} with {}",
-            source(exit.source),
-            pattern(text, exit.ignore_case)
-        ));
-    }
-    if conditions.is_empty() {
-        conditions.push("in any other way".to_owned());
-    }
-    format!("{}: {}", conditions.join(", "), failure_words(&exit.failure))
+/// The distinct failures that an early end can mean. How each is recognised fills pages and is in
+/// the plan's JSON form.
+fn ends(exits: &[ExitRule]) -> Vec<&Failure> {
+    let mut seen = BTreeSet::new();
+    exits.iter().map(|exit| &exit.failure).filter(|failure| seen.insert(&failure.message)).collect()
 }
 
 fn source(source: Source) -> &'static str {
@@ -158,6 +145,7 @@ mod tests {
                 exits: vec![
                     ExitRule::new(refused.clone()).in_state("sent").status(1).showing(Source::Link, "sorry"),
                     ExitRule::new(refused),
+                    ExitRule::new(Failure::new(Stage::Privilege, FailureKind::NotPermitted, "not for you")),
                 ],
                 stages: vec![("sent".into(), Stage::Authenticate)],
             },
@@ -176,8 +164,8 @@ mod tests {
   secret       password = ********
   rationed     handshakes with web1:22
   rule         in state start: an unfinished line from the link with /assword: $/i: send the secret password, then state sent (authenticating)
-  early end    in state sent, with status 1, after a line from the link with /sorry/i: fail with "the password was refused"
-  early end    in any other way: fail with "the password was refused"
+  may end in   the password was refused
+  may end in   not for you
 "#;
         assert_eq!(text, expected);
         assert!(!format!("{plan:?}{text}").contains("hunter2"));

@@ -17,12 +17,13 @@ use crate::dialogue::transcript::replay;
 /// When this variable is set, `plans.json` is written anew from what the transport plans now.
 pub const BLESS: &str = "MITOGEN_BLESS";
 
-/// Checks `kind` against the rehearsal folder `directory`: every plan is compared, every transcript is
+/// Checks `kind` against the rehearsal folder `directory`: every option is listed, every plan is compared, every transcript is
 /// replayed as recorded and cut at every byte. Returns how many transcripts there were.
 ///
 /// # Errors
 /// Everything that differs, in words, one difference a line.
 pub fn rehearse(kind: &TransportKind, child: &ChildCommand, directory: &Path) -> Result<usize, String> {
+    check_options(kind)?;
     let plans = check_plans(kind, child, &directory.join("plans.json"))?;
     let mut complaints = String::new();
     let mut count = 0;
@@ -40,6 +41,24 @@ pub fn rehearse(kind: &TransportKind, child: &ChildCommand, directory: &Path) ->
         }
     }
     if complaints.is_empty() { Ok(count) } else { Err(complaints) }
+}
+
+/// The names that `kind` lists are those that it takes, which serde tells when asked for another.
+fn check_options(kind: &TransportKind) -> Result<(), String> {
+    let Err(error) = (kind.from_options)(json!({"no such option": null})) else {
+        return Err(format!("{} takes options that do not exist", kind.name));
+    };
+    let mut taken: Vec<_> = error.message.split('`').skip(1).step_by(2).skip(1).collect();
+    let mut listed = kind.options.to_vec();
+    taken.sort_unstable();
+    listed.sort_unstable();
+    if taken != listed {
+        return Err(format!("{} takes {taken:?} and lists {listed:?}", kind.name));
+    }
+    match kind.secrets.iter().find(|secret| !listed.contains(secret)) {
+        Some(secret) => Err(format!("{} has the secret {secret}, which is no option", kind.name)),
+        None => Ok(()),
+    }
 }
 
 /// Compares every plan in the file and returns them by name.
@@ -61,7 +80,8 @@ fn check_plans(
         plan.dialogue.check().map_err(|error| place(&format!("{name}: {error}")))?;
         let planned = serde_json::to_value(&plan).map_err(|error| place(&error))?;
         if planned != entry["plan"] {
-            complaints.push_str(&place(&format!("plan {name} differs; now it is {planned}\n")));
+            let difference = first_difference(&entry["plan"], &planned, "plan");
+            complaints.push_str(&place(&format!("{name}: {difference}\n")));
         }
         leaks_nothing(&plan).map_err(|error| place(&format!("{name}: {error}")))?;
         written.insert(name.clone(), json!({"options": entry["options"], "plan": planned}));
@@ -74,6 +94,30 @@ fn check_plans(
         return Err(format!("{complaints}(set {BLESS}=1 to accept)"));
     }
     Ok(plans)
+}
+
+/// Where two values first differ, and how.
+fn first_difference(recorded: &Value, planned: &Value, path: &str) -> String {
+    match (recorded, planned) {
+        (Value::Object(old), Value::Object(new)) => {
+            let keys = old.keys().chain(new.keys());
+            for key in keys {
+                let (old, new) = (old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null));
+                if old != new {
+                    return first_difference(old, new, &format!("{path}.{key}"));
+                }
+            }
+        }
+        (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
+            for (index, (old, new)) in old.iter().zip(new).enumerate() {
+                if old != new {
+                    return first_difference(old, new, &format!("{path}[{index}]"));
+                }
+            }
+        }
+        _ => {}
+    }
+    format!("{path} was {recorded}, is {planned}")
 }
 
 /// No secret stands where people or other processes look.
@@ -92,4 +136,18 @@ fn leaks_nothing(plan: &Plan) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_named_by_their_place() {
+        let old = json!({"a": [1, {"b": "x"}], "c": 1});
+        let new = json!({"a": [1, {"b": "y"}], "c": 1});
+        assert_eq!(first_difference(&old, &new, "plan"), r#"plan.a[1].b was "x", is "y""#);
+        assert_eq!(first_difference(&old, &json!({"a": 1}), "plan"), r#"plan.a was [1,{"b":"x"}], is 1"#);
+        assert_eq!(first_difference(&json!({}), &json!({"n": 1}), "plan"), "plan.n was null, is 1");
+    }
 }

@@ -23,10 +23,19 @@ pub fn quote(word: &str) -> Cow<'_, str> {
     Cow::Owned(quoted)
 }
 
-/// `argv` as one shell command.
+/// `argv` as one shell command. Unlike [`quote`], it leaves `name=value` bare behind the first word,
+/// where it is no assignment: commands are for people to read, too.
 pub fn quote_argv<S: AsRef<str>>(argv: &[S]) -> String {
-    let words: Vec<_> = argv.iter().map(|word| quote(word.as_ref())).collect();
-    words.join(" ")
+    let mut command = String::new();
+    for (index, word) in argv.iter().map(AsRef::as_ref).enumerate() {
+        let is_setting =
+            index > 0 && !word.starts_with('=') && word.bytes().all(|byte| is_plain(byte) || byte == b'=');
+        if index > 0 {
+            command.push(' ');
+        }
+        command.push_str(&if is_setting && !word.is_empty() { Cow::Borrowed(word) } else { quote(word) });
+    }
+    command
 }
 
 /// Whether no shell gives `byte` a meaning, wherever in a word it stands. `=` is left out because of
@@ -62,6 +71,12 @@ mod tests {
         ] {
             assert_eq!(quote(word), wanted);
         }
+    }
+
+    #[test]
+    fn settings_are_bare_behind_the_first_word() {
+        assert_eq!(quote_argv(&["env", "A=b", "=c", "", "D=$e"]), "env A=b '=c' '' 'D=$e'");
+        assert_eq!(quote_argv(&["A=b"]), "'A=b'");
     }
 
     #[test]

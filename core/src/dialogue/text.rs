@@ -33,7 +33,9 @@ impl Lines {
 
     /// The unfinished line, cleaned; empty when there is none.
     pub(super) fn partial(&self) -> Vec<u8> {
-        clean(&self.raw).0
+        let mut text = clean(&self.raw).0;
+        text.drain(..leading_returns(&text));
+        text
     }
 
     /// Forgets the unfinished line, but not an escape sequence that has only just begun: its end is
@@ -50,6 +52,7 @@ impl Lines {
         while line.last() == Some(&b'\r') {
             line.pop();
         }
+        line.drain(..leading_returns(&line));
         Some(line)
     }
 
@@ -80,6 +83,12 @@ fn clean(raw: &[u8]) -> (Vec<u8>, usize) {
         }
     }
     (text, raw.len())
+}
+
+/// How many carriage returns `text` begins with. Programs put them before a prompt (readpassphrase
+/// does) to begin it at the left; they are no part of it.
+fn leading_returns(text: &[u8]) -> usize {
+    text.iter().take_while(|&&byte| byte == b'\r').count()
 }
 
 /// The length of the escape sequence at the start of `raw`, or `None` if it has not ended yet.
@@ -128,6 +137,15 @@ mod tests {
         lines.consume_partial();
         assert!(lines.take_line(&mut &b"1mx"[..]).is_none());
         assert_eq!(lines.partial(), b"x");
+    }
+
+    #[test]
+    fn carriage_returns_around_a_line_are_no_part_of_it() {
+        let mut lines = Lines::default();
+        let mut data = &b"\r\rtext\rmore\r\r\n\rPassword: "[..];
+        assert_eq!(lines.take_line(&mut data).unwrap(), b"text\rmore");
+        assert!(lines.take_line(&mut data).is_none());
+        assert_eq!(lines.partial(), b"Password: ");
     }
 
     #[test]

@@ -104,25 +104,19 @@ impl Replay {
 
     fn feed(&mut self, source: Source, text: &str, piece: usize) -> Result<(), String> {
         self.nothing_pending()?;
-        let mut up_rest: Option<Vec<u8>> = None;
-        for chunk in text.as_bytes().chunks(piece.min(text.len().max(1))) {
+        let bytes = text.as_bytes();
+        let mut end = 0;
+        for chunk in bytes.chunks(piece.min(bytes.len().max(1))) {
+            end += chunk.len();
             for step in self.engine.feed(source, chunk) {
                 if let Step::Up { rest } = step {
-                    up_rest = Some(rest);
+                    // Cut at every byte, the rest comes after the hand-over; the driver has it either way.
+                    let rest = String::from_utf8_lossy(&bytes[end - rest.len()..]);
+                    self.pending.push_back(format!("up {}", Value::from(rest)));
                 } else {
                     self.pending.extend(step_words(&step));
                 }
             }
-        }
-        if let Some(mut rest) = up_rest {
-            // Cut at every byte, the rest arrives after the hand-over; the driver has it either way.
-            let marker = "MITO002\n";
-            if piece == 1
-                && let Some(at) = text.find(marker)
-            {
-                rest = text.as_bytes()[at + marker.len()..].to_vec();
-            }
-            self.pending.push_back(format!("up {}", Value::from(String::from_utf8_lossy(&rest))));
         }
         Ok(())
     }

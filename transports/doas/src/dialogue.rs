@@ -38,9 +38,9 @@ pub(crate) fn dialogue(options: &Options) -> Dialogue {
 pub(crate) const PASSWORD: &str = "password";
 const SENT: &str = "sent";
 
-/// OpenBSD's and OpenDoas' `doas (user@host) password: ` (OpenBSD clears the line first), and the
+/// OpenBSD's and OpenDoas' `doas (user@host) password: `, and the
 /// bare `Password:` of PAM.
-const PROMPT: &str = r"(^\r?doas \([^)]*\) password: ?$|^\r?password: ?$)";
+const PROMPT: &str = r"^(doas \([^)]*\) )?password: ?$";
 
 fn known_words() -> Vec<ExitRule> {
     vec![
@@ -74,6 +74,11 @@ fn known_words() -> Vec<ExitRule> {
             r"^doas: (not installed setuid|doas is not enabled|.*is writable by group or other|.*is not owned by root|.*doas\.conf)",
             failure(FailureKind::NotPermitted, "doas is not set up on that machine")
                 .with_hint("it needs the set-user-ID bit and a doas.conf that only root can write"),
+        ),
+        said(
+            r"^doas: .*: (Permission denied|Exec format error|No such file or directory)$",
+            Failure::new(Stage::Interpreter, FailureKind::NoInterpreter, "doas cannot start the interpreter")
+                .with_hint("name one with the `python` option that the new user can execute"),
         ),
         said(
             r"^(usage: doas|doas: (invalid|unknown|unrecognized) option)",

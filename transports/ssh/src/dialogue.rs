@@ -16,6 +16,7 @@ use crate::options::Options;
 pub(crate) fn dialogue(options: &Options) -> Dialogue {
     let mut exits = host_exits();
     exits.extend(authentication_exits(options));
+    exits.extend(closed_exits());
     exits.extend(far_exits());
     exits.extend(interpreter_exits());
     exits.extend(last_exits());
@@ -111,13 +112,6 @@ fn host_exits() -> Vec<ExitRule> {
         connect(FailureKind::HostUnreachable, "the host cannot be reached")
             .with_hint("check the address, the route and firewalls on the way")
     };
-    let crowded = connect(
-        FailureKind::ConnectionClosed,
-        "the host closed the connection before authentication",
-    )
-    .with_hint(
-        "its sshd may have too many connections in progress (MaxStartups) or block this address for a while",
-    );
     vec![
         own(
             r"(REMOTE HOST IDENTIFICATION HAS CHANGED|^Host key for .* has changed)",
@@ -143,13 +137,23 @@ fn host_exits() -> Vec<ExitRule> {
             connect(FailureKind::ConnectionRefused, "the host refused the connection")
                 .with_hint("is an sshd listening at that port?"),
         ),
+        own(
+            r"^channel \d+: open failed: .*Connection refused",
+            connect(FailureKind::ConnectionRefused, "the host refused the connection from the jump host")
+                .with_hint("is an sshd listening at that port?"),
+        ),
+        own(
+            r"^channel \d+: open failed: .*(Name or service|hostname|nodename)",
+            failure_at(
+                Stage::Resolve,
+                FailureKind::NameNotResolved,
+                "the jump host cannot resolve the host's name",
+            )
+            .with_hint("check `hostname`"),
+        ),
+        own(r"^(channel \d+: open failed: |stdio forwarding failed)", unreachable()),
         own(r"^ssh: connect to (host|address) ", unreachable()),
         own(r"^(Connection timed out during banner exchange|Connection to .* timed out)", unreachable()),
-        own(
-            r"^((kex|ssh)_exchange_identification|banner exchange): .*((Connection|connection) |read|Not allowed|MaxStartups)",
-            crowded.clone(),
-        ),
-        own(r"^Connection (closed|reset) by ", crowded).in_state(START),
         own(
             r"^(Unable to negotiate with |no matching .* found|Protocol major versions differ)",
             connect(FailureKind::Protocol, "ssh and the host's sshd have no algorithm in common").with_hint(
@@ -183,15 +187,31 @@ fn authentication_exits(options: &Options) -> Vec<ExitRule> {
         exits.push(own(r"Permission denied \([^)]*(password|keyboard-interactive)", required()));
         exits.push(own(DENIED, denied));
     }
-    let closed =
-        failure(FailureKind::AuthenticationFailed, "the host closed the connection during authentication")
-            .with_hint("the account may be locked or expired");
-    exits.push(own(r"^Connection (closed|reset) by ", closed));
     exits
 }
 
 /// ssh's verdict, with or without the user and host in front.
 const DENIED: &str = r"^([^\s]+@[^\s]+: )?Permission denied( \(|\.|$)";
+
+/// Ends before authentication. They stand behind what explains them: when a jump host refuses us,
+/// ssh says that, and then that the connection was closed; and only the latter is worth another try.
+fn closed_exits() -> Vec<ExitRule> {
+    let crowded = failure_at(
+        Stage::Connect,
+        FailureKind::ConnectionClosed,
+        "the host closed the connection before authentication",
+    )
+    .with_hint(
+        "its sshd may have too many connections in progress (MaxStartups) or block this address for a while",
+    );
+    vec![
+        own(
+            r"^((kex|ssh)_exchange_identification|banner exchange): .*((Connection|connection) |read|Not allowed|MaxStartups)",
+            crowded.clone(),
+        ),
+        own(r"^Connection (closed|reset) by ", crowded).in_state(START),
+    ]
+}
 
 /// What the far side says once we are logged in.
 fn far_exits() -> Vec<ExitRule> {
@@ -214,11 +234,16 @@ fn far_exits() -> Vec<ExitRule> {
 /// With `LogLevel=ERROR` ssh says nothing when the host closes the connection during
 /// authentication, as it does to expired accounts.
 fn last_exits() -> Vec<ExitRule> {
+    let closed =
+        failure(FailureKind::AuthenticationFailed, "the host closed the connection during authentication")
+            .with_hint("the account may be locked or expired");
     let silent = failure(FailureKind::AuthenticationFailed, "ssh gave up while authenticating")
         .with_hint("the account may be locked or expired; `ssh_debug_level = 1` shows more");
-    [START, AUTHENTICATING, SENT]
-        .map(|state| ExitRule::new(silent.clone()).status(SSH_ERROR).in_state(state))
-        .to_vec()
+    let mut exits = vec![own("^Connection (closed|reset) by ", closed)];
+    for state in [START, AUTHENTICATING, SENT] {
+        exits.push(ExitRule::new(silent.clone()).status(SSH_ERROR).in_state(state));
+    }
+    exits
 }
 
 fn required() -> Failure {

@@ -42,10 +42,11 @@ pub(crate) const PASSWORD: &str = "password";
 const SENT: &str = "sent";
 
 /// `Password:`, also as `Password for root:` and `root's password:`, and in German, French, Spanish,
-/// Italian, Portuguese, Dutch, Polish, Russian, Japanese and Chinese. The last colon may be a wide one.
-const PROMPT: &str = "(password|passwor[td]|passphrase|mot de passe|contrase\\xc3\\xb1a|senha|palavra-passe|wachtwoord\
+/// Italian, Portuguese, Dutch, Polish, Russian, Japanese and Chinese. The last colon may be a wide one. No
+/// sentence may stand before it on its line: that would be talk.
+const PROMPT: &str = "^[^.!?:]{0,40}(password|passwor[td]|passphrase|mot de passe|contrase\\xc3\\xb1a|senha|palavra-passe|wachtwoord\
     |has\\xc5\\x82o|\\xd0\\xbf\\xd0\\xb0\\xd1\\x80\\xd0\\xbe\\xd0\\xbb\\xd1\\x8c|\\xd0\\x9f\\xd0\\xb0\\xd1\\x80\\xd0\\xbe\\xd0\\xbb\\xd1\\x8c\
-    |\\xe3\\x83\\x91\\xe3\\x82\\xb9\\xe3\\x83\\xaf\\xe3\\x83\\xbc\\xe3\\x83\\x89|\\xe5\\xaf\\x86\\xe7\\xa0\\x81)[^:]*(:|\\xef\\xbc\\x9a) ?$";
+    |\\xe3\\x83\\x91\\xe3\\x82\\xb9\\xe3\\x83\\xaf\\xe3\\x83\\xbc\\xe3\\x83\\x89|\\xe5\\xaf\\x86\\xe7\\xa0\\x81)[^.!?:]{0,40}(:|\\xef\\xbc\\x9a) ?$";
 
 fn known_words() -> Vec<ExitRule> {
     let not_permitted = |message| failure(FailureKind::NotPermitted, message);

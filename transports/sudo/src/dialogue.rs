@@ -48,51 +48,60 @@ fn known_words(required: &Failure, incorrect: &Failure) -> Vec<ExitRule> {
     let rule =
         |failure: &Failure, pattern: &str| ExitRule::new(failure.clone()).showing(Source::Any, pattern);
     let not_permitted = |message| failure(FailureKind::NotPermitted, message);
+    let not_found = Failure::new(
+        Stage::Interpreter,
+        FailureKind::NoInterpreter,
+        "sudo cannot find or start the interpreter",
+    )
+    .with_hint("check sudo's `secure_path`, or name the interpreter with the `python` option");
     vec![
-        rule(incorrect, r"^sudo: .*(incorrect password attempt|incorrect authentication attempt)"),
-        rule(incorrect, r"^sudo(-rs)?: Maximum .*incorrect .*attempts"),
-        rule(incorrect, r"^(Sorry, try again\.|sudo(-rs)?: Authentication failed, try again\.)$").in_state(SENT),
         rule(
-            required,
-            r"^sudo(-rs)?: (.*a password is required|.*interactive authentication is required|Ein Passwort ist notwendig|il est n.*cessaire de saisir un mot de passe|se requiere una contrase)",
+            incorrect,
+            r"^sudo(-rs)?: .*(incorrect (password|authentication) attempt|Fehlversuche? bei der Passwort|saisies? de mots? de passe incorrecte)",
         ),
-        rule(required, r"^sudo: no tty present and no askpass program specified"),
+        // sudo goes on to say that a password is required, so this stands before that.
+        rule(
+            &not_permitted("the calling user's account is locked or has expired")
+                .with_hint("unlock it or set a new password"),
+            r"^sudo(-rs)?: .*(account validation failure|account .*(expired|locked)|unable to change expired password|password expired|ist das Konto gesperrt|votre compte serait-il)",
+        ),
         rule(
             &failure(FailureKind::TtyRequired, "sudo insists on a terminal")
                 .with_hint("set `tty = true`, or take `requiretty` out of sudoers"),
-            r"^sudo(-rs)?: (sorry, you must have a tty|.*a terminal is required)",
+            r"^sudo(-rs)?: (.*you must have a tty|.*a terminal is required|.*ssen ein TTY haben|.*devez avoir un terminal tty)",
         ),
         rule(
             &not_permitted("sudo does not let this user run anything").with_hint("add the calling user to sudoers"),
-            r"(is not in the sudoers file|may not run sudo|is not allowed to run sudo)",
+            r"(is not in the sudoers file|may not run sudo|is not allowed to run sudo|^sudo(-rs)?: I'm sorry .* I'm afraid I can't do that|ist nicht in der sudoers-Datei|darf sudo auf|darf der Benutzer .* sudo f|pas dans le fichier sudoers|ne peut pas utiliser sudo)",
         ),
         rule(
             &not_permitted("sudo does not let this user run this command as that user")
                 .with_hint("the interpreter's path and the new user must be allowed in sudoers"),
-            r"(is not allowed to (execute|run) |^sudo-rs: .*not allowed)",
-        ),
-        rule(
-            &not_permitted("the calling user's account is locked or has expired")
-                .with_hint("unlock it or set a new password"),
-            r"^sudo(-rs)?: .*(account validation failure|account .*(expired|locked)|unable to change expired password|password expired)",
+            r"(is not allowed to execute |darf der Benutzer .* nicht ausf|pas autoris.* ex.*cuter )",
         ),
         rule(
             &not_permitted("sudo does not let this user choose the environment")
                 .with_hint("unset `preserve_env`, or allow SETENV in sudoers"),
-            r"(not allowed to preserve the environment|not allowed to set the following environment|preserve-env.*not)",
+            r"^sudo(-rs)?: .*(not allowed to preserve the environment|not allowed to set the following environment|Environment nicht erhalten|pas autoris.* conserver l'environnement)",
         ),
         rule(
             &failure(FailureKind::UnknownUser, "sudo does not know the user to become").with_hint("check `username`"),
-            r"^sudo(-rs)?: .*(unknown user|user .* not found|unknown uid)",
+            r"^sudo(-rs)?: .*(unknown user|user .* not found|unknown uid|Unbekannter Benutzer|utilisateur .* inconnu)",
         ),
         rule(
-            &not_permitted("sudo has no privileges to give")
-                .with_hint("its file must belong to root with the set-user-ID bit, outside nosuid and no-new-privileges places"),
-            r"^sudo(-rs)?: .*(effective uid is not 0|setuid bit set|no new privileges)",
+            &not_permitted("sudo has no privileges to give").with_hint(
+                "its file must belong to root with the set-user-ID bit, outside nosuid and no-new-privileges places",
+            ),
+            r"^sudo(-rs)?: .*(effective uid is not 0|setuid bit set|no new privileges|setuid.*-Bit gesetzt haben|avoir le bit setuid)",
         ),
         rule(
             &failure(FailureKind::BadOption, "sudo does not take these options"),
             r"^(usage: sudo|sudo(-rs)?: (invalid option|unrecognized option|.*SELinux))",
+        ),
+        rule(&not_found, r"^sudo(-rs)?: (.*command not found|unable to execute |.*Befehl nicht gefunden|.*commande introuvable)"),
+        rule(
+            required,
+            r"^sudo(-rs)?: (.*a password is required|.*interactive authentication is required|no tty present and no askpass|Ein Passwort ist notwendig|il est n.*cessaire de saisir un mot de passe)",
         ),
     ]
 }
@@ -110,7 +119,7 @@ fn without_words(has_password: bool, required: Failure) -> Vec<ExitRule> {
         from_sudo(if has_password {
             refused("sudo refused before it asked for the password")
         } else {
-            required
+            Failure { message: "sudo refused, most likely for want of a password".to_owned(), ..required }
         }),
     ]
 }
