@@ -18,8 +18,6 @@ pub(super) struct Turn {
     pub(super) now: Instant,
     /// No stream is taken in any more.
     pub(super) ending: bool,
-    /// The stream that is out of its slot for a callback.
-    current: Option<Token>,
     /// Streams that have been disconnected and not been told yet. Telling waits until the current
     /// callback is over, so that two streams never are in each other's callbacks.
     gone: VecDeque<(Token, Box<dyn Stream>)>,
@@ -36,7 +34,6 @@ impl Turn {
             timers: Timers::new(),
             now,
             ending: false,
-            current: None,
             gone: VecDeque::new(),
             current_gone: false,
             handle,
@@ -48,9 +45,7 @@ impl Turn {
         let Some(mut stream) = self.slots.get_mut(token).and_then(|entry| entry.stream.take()) else {
             return;
         };
-        self.current = Some(token);
         let outcome = catch_unwind(AssertUnwindSafe(|| call(&mut *stream, self)));
-        self.current = None;
         if outcome.is_err() {
             tracing::error!(stream = stream.name(), "callback panicked; disconnecting its stream");
             self.disconnect(token);

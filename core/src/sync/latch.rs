@@ -232,6 +232,12 @@ impl<T> Latch<T> {
         self.lock().closed
     }
 
+    /// How many threads wait.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         lock(&self.shared)
     }

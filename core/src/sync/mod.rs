@@ -5,6 +5,10 @@
 //! `RUSTFLAGS="--cfg loom" cargo test -p mitogen-core --lib sync:: --target-dir target/loom`.
 
 mod latch;
+#[cfg(all(test, loom))]
+mod model;
 mod primitives;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 pub use latch::{Closed, Latch, LatchError, Listener};
