@@ -1,4 +1,5 @@
 //! The loop: order, timers, changes from inside callbacks, panics, and the orderly end.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod reactor_support;
 
@@ -21,7 +22,7 @@ fn is_registered(handle: &BrokerHandle, token: Token) -> bool {
     handle.defer_sync(move |reactor| reactor.is_registered(token)).unwrap()
 }
 
-fn bytes(text: &str) -> Seen {
+fn text(text: &str) -> Seen {
     Seen::Bytes(text.into())
 }
 
@@ -66,7 +67,7 @@ fn streams_are_told_of_bytes_room_and_the_end() {
         let (probe, seen) = Probe::new(ours);
         let token = register(&handle, probe);
         theirs.write_all(b"one").unwrap();
-        assert_eq!(next(&seen), bytes("one"));
+        assert_eq!(next(&seen), text("one"));
         handle.defer(move |reactor| reactor.start_transmit(token)).unwrap();
         assert_eq!(next(&seen), Seen::Transmit);
 
@@ -77,7 +78,7 @@ fn streams_are_told_of_bytes_room_and_the_end() {
         handle.defer_sync(|_| ()).unwrap();
         assert!(seen.try_recv().is_err());
         handle.defer_sync(move |reactor| reactor.start_receive(token)).unwrap();
-        assert_eq!(next(&seen), bytes("two"));
+        assert_eq!(next(&seen), text("two"));
 
         drop(theirs);
         assert_eq!(next(&seen), Seen::End);
@@ -173,11 +174,11 @@ fn a_stream_replaces_itself_inside_its_own_callback() {
     });
     let token = register(&handle, first);
     theirs.write_all(b"one").unwrap();
-    assert_eq!(next(&first_seen), bytes("one"));
+    assert_eq!(next(&first_seen), text("one"));
     assert_eq!(next(&first_seen), Seen::Dropped, "without a disconnect");
     at_end(&first_seen);
     theirs.write_all(b"two").unwrap();
-    assert_eq!(next(&second_seen), bytes("two"));
+    assert_eq!(next(&second_seen), text("two"));
 
     // From outside of any callback, and with another descriptor.
     let (other, mut others) = socket();
@@ -185,7 +186,7 @@ fn a_stream_replaces_itself_inside_its_own_callback() {
     assert!(handle.defer_sync(move |reactor| reactor.replace(token, Box::new(third))).unwrap());
     assert_eq!(next(&second_seen), Seen::Dropped);
     others.write_all(b"three").unwrap();
-    assert_eq!(next(&third_seen), bytes("three"));
+    assert_eq!(next(&third_seen), text("three"));
     drop(others);
     assert_eq!(next(&third_seen), Seen::End);
     wait_until("the token is unknown", || !is_registered(&handle, token));
@@ -207,7 +208,7 @@ fn a_stream_that_replaces_itself_and_disconnects_ends_as_the_new_one() {
     });
     register(&broker.handle(), first);
     theirs.write_all(b"x").unwrap();
-    assert_eq!(next(&first_seen), bytes("x"));
+    assert_eq!(next(&first_seen), text("x"));
     assert_eq!(next(&first_seen), Seen::Dropped);
     assert_eq!(next(&second_seen), Seen::Disconnect);
     assert_eq!(next(&second_seen), Seen::Dropped);
@@ -241,7 +242,7 @@ fn a_stream_disconnects_itself_and_another_inside_its_callback() {
     assert_eq!(next(&other_seen), Seen::Disconnect);
     assert!(order.load(Ordering::SeqCst), "told after the callback, not within it");
     assert_eq!(next(&other_seen), Seen::Dropped);
-    assert_eq!(next(&seen), bytes("x"));
+    assert_eq!(next(&seen), text("x"));
     assert_eq!(next(&seen), Seen::Disconnect);
     assert_eq!(next(&seen), Seen::Dropped);
     at_end(&seen);
@@ -313,7 +314,7 @@ fn a_panic_ends_its_stream_and_nothing_else() {
     register(&handle, other);
 
     theirs.write_all(b"x").unwrap();
-    assert_eq!(next(&seen), bytes("x"));
+    assert_eq!(next(&seen), text("x"));
     assert_eq!(next(&seen), Seen::Disconnect);
     assert_eq!(next(&seen), Seen::Dropped);
     handle.defer(|_| panic!("on purpose")).unwrap();
@@ -325,7 +326,7 @@ fn a_panic_ends_its_stream_and_nothing_else() {
         })
         .unwrap();
     others.write_all(b"alive").unwrap();
-    assert_eq!(next(&other_seen), bytes("alive"));
+    assert_eq!(next(&other_seen), text("alive"));
     handle.on_shutdown(|| panic!("on purpose"));
     broker.shutdown();
     assert_eq!(next(&other_seen), Seen::Shutdown);
@@ -357,7 +358,7 @@ fn a_shutdown_tells_hooks_then_streams_and_waits_for_those_that_stay() {
 
     // The graceful phase works as before: deferred work, bytes, timers, even new streams.
     theirs.write_all(b"late").unwrap();
-    assert_eq!(next(&seen), bytes("late"));
+    assert_eq!(next(&seen), text("late"));
     assert_eq!(handle.defer_sync(|_| 7), Ok(7));
     let (sender, timer) = channel();
     handle
@@ -465,12 +466,12 @@ fn work_that_was_accepted_before_or_during_a_shutdown_is_done() {
 
 #[test]
 fn a_task_that_leaves_itself_again_and_again_does_not_prevent_the_end() {
-    fn again(handle: BrokerHandle) {
+    fn again(handle: &BrokerHandle) {
         let inner = handle.clone();
-        let _ = handle.defer(move |_| again(inner));
+        let _ = handle.defer(move |_| again(&inner));
     }
     let broker = broker();
-    again(broker.handle());
+    again(&broker.handle());
     broker.shutdown();
 }
 
@@ -529,5 +530,80 @@ fn a_descriptor_can_be_registered_again_after_its_stream_has_gone() {
     assert!(probe.side.fd().unwrap().as_raw_fd() >= 0);
     register(&handle, probe);
     theirs.write_all(b"again").unwrap();
-    assert_eq!(next(&seen), bytes("again"));
+    assert_eq!(next(&seen), text("again"));
+}
+
+/// Counts what the loop asks of the kernel.
+#[derive(Debug)]
+struct CountingPoller {
+    inner: Box<dyn mitogen_core::io::Poller>,
+    polls: Arc<AtomicUsize>,
+    changes: Arc<AtomicUsize>,
+}
+
+impl mitogen_core::io::Poller for CountingPoller {
+    fn register(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: mitogen_core::io::Interest,
+    ) -> std::io::Result<()> {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.inner.register(fd, token, interest)
+    }
+    fn reregister(
+        &mut self,
+        fd: std::os::fd::RawFd,
+        token: Token,
+        interest: mitogen_core::io::Interest,
+    ) -> std::io::Result<()> {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.inner.reregister(fd, token, interest)
+    }
+    fn deregister(&mut self, fd: std::os::fd::RawFd, token: Token) {
+        self.inner.deregister(fd, token);
+    }
+    fn poll(
+        &mut self,
+        events: &mut Vec<mitogen_core::io::Event>,
+        timeout: Option<Duration>,
+    ) -> std::io::Result<()> {
+        self.polls.fetch_add(1, Ordering::SeqCst);
+        self.inner.poll(events, timeout)
+    }
+    fn waker(&self) -> mitogen_core::io::Waker {
+        self.inner.waker()
+    }
+}
+
+#[test]
+fn a_round_trip_costs_one_wait_and_one_read_and_a_send_wakes_nobody() {
+    const TRIPS: usize = 300;
+    let (polls, changes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let poller = CountingPoller {
+        inner: mitogen_core::io::default_poller().unwrap(),
+        polls: Arc::clone(&polls),
+        changes: Arc::clone(&changes),
+    };
+    let broker = Broker::start("test", Box::new(poller)).unwrap();
+    let handle = broker.handle();
+    let (ours, mut theirs) = socket();
+    let (probe, seen) = Probe::new(ours);
+    let writer = mitogen_core::io::Writer::new(probe.side.another(), 1_000_000);
+    let token = register(&handle, probe);
+    handle.bind(&writer, token);
+    handle.defer_sync(|_| ()).unwrap();
+
+    let before = (polls.load(Ordering::SeqCst), changes.load(Ordering::SeqCst));
+    for _ in 0..TRIPS {
+        writer.send(&[bytes::Bytes::from_static(b"ask")]).unwrap();
+        std::io::Read::read_exact(&mut theirs, &mut [0; 3]).unwrap();
+        theirs.write_all(b"answer").unwrap();
+        // One read is one of these: had it taken a second one, that would have been an error.
+        assert_eq!(next(&seen), text("answer"));
+    }
+    // Two more: the wait that was going on at the start, and the one that goes on now.
+    let waits = polls.load(Ordering::SeqCst) - before.0;
+    assert!(waits <= TRIPS + 2, "{waits} waits for {TRIPS} round trips");
+    assert_eq!(changes.load(Ordering::SeqCst), before.1);
 }

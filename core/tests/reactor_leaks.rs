@@ -1,4 +1,5 @@
 //! Descriptors and threads of this process are counted, so this program has one test only.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod reactor_support;
 

@@ -1,4 +1,5 @@
 //! One suite over every poller of this system.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod reactor_support;
 

@@ -1,4 +1,5 @@
 //! Starting real programs in each wiring, and seeing them end.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod reactor_support;
 

@@ -1,4 +1,5 @@
 //! The out-queue of a stream.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod reactor_support;
 
