@@ -332,6 +332,14 @@ fn a_monitor_tells_how_a_process_ended_by_either_method() {
         assert_eq!(second, ("waits", ExitStatus { code: None, signal: Some(libc::SIGKILL) }));
         assert_eq!(second.1.to_string(), "killed by SIGKILL");
 
+        // A signal without a name.
+        let real_time = start(&["cat"], ChildStdio::Pipes);
+        let again = sender.clone();
+        monitor.add(real_time.pid, move |_, status| again.send(("rt", status)).unwrap()).unwrap();
+        sys::kill(real_time.pid, libc::SIGRTMIN()).unwrap();
+        let (_, status) = ends.recv_timeout(LONG).unwrap();
+        assert_eq!(status, ExitStatus { code: None, signal: Some(libc::SIGRTMIN()) });
+
         // One that ended and was reaped by somebody else: told, with nothing known.
         let gone = start(&["true"], ChildStdio::Pipes);
         reap(gone.pid);

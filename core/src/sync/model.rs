@@ -4,9 +4,10 @@ use std::sync::Arc as StdArc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
-use super::{Latch, LatchError};
+use super::{Alarm, Latch, LatchError};
 
 #[test]
 fn a_put_reaches_a_getter_that_is_about_to_sleep() {
@@ -107,6 +108,47 @@ fn a_value_goes_to_the_one_who_still_waits_when_another_times_out() {
                 assert_eq!(error, LatchError::TimedOut);
                 assert_eq!(patient.join().unwrap(), Ok(1));
             }
+        }
+    });
+}
+
+/// A loop that sleeps on a bell, and two threads that leave work for it.
+#[test]
+fn a_sleeper_misses_no_work_that_was_left_before_a_call() {
+    #[derive(Default)]
+    struct Bell(Mutex<bool>, Condvar);
+    // With every number of preemptions it takes minutes; three find all that is known to go wrong.
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let alarm = Arc::new(Alarm::new());
+        let bell = Arc::new(Bell::default());
+        let work = Arc::new(Mutex::new(0));
+        let callers = [1, 2].map(|n| {
+            let (alarm, bell, work) = (Arc::clone(&alarm), Arc::clone(&bell), Arc::clone(&work));
+            thread::spawn(move || {
+                *work.lock().unwrap() += n;
+                if alarm.call() {
+                    *bell.0.lock().unwrap() = true;
+                    bell.1.notify_one();
+                }
+            })
+        });
+        // If a ring were missed, the model would find that all threads sleep.
+        let mut done = 0;
+        while done < 3 {
+            if alarm.fall_asleep() {
+                let mut rung = bell.0.lock().unwrap();
+                while !*rung {
+                    rung = bell.1.wait(rung).unwrap();
+                }
+                *rung = false;
+            }
+            alarm.awake();
+            done += std::mem::take(&mut *work.lock().unwrap());
+        }
+        for caller in callers {
+            caller.join().unwrap();
         }
     });
 }

@@ -146,7 +146,7 @@ pub(crate) fn suppress_sigpipe(fd: BorrowedFd<'_>) {
     #[cfg(any(target_os = "macos", target_os = "ios"))]
     {
         let on: libc::c_int = 1;
-        let len = std::mem::size_of_val(&on) as libc::socklen_t;
+        let len = size_of_val(&on) as libc::socklen_t;
         // SAFETY: the option value is an int that lives across the call, and its size is given.
         unsafe {
             libc::setsockopt(
