@@ -176,3 +176,9 @@ fn a_listener_hears_of_puts_and_the_end_outside_the_lock() {
     assert_eq!(heard.load(Ordering::SeqCst), 3);
     assert!(latch.set_listener(None).is_some());
 }
+
+#[test]
+fn a_latch_goes_between_threads_when_its_values_do() {
+    fn check<T: Send + Sync>() {}
+    check::<Latch<std::cell::Cell<u8>>>();
+}

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use mitogen_core::broker::Broker;
+use mitogen_core::broker::{Broker, BrokerHandle};
 use mitogen_core::io::{FdSide, PollPoller, Poller, Reactor, Side, Stream, Token, default_poller};
 
 /// No healthy machine needs this long for anything here.
@@ -148,6 +148,18 @@ impl Drop for Probe {
     fn drop(&mut self) {
         self.see(Seen::Dropped);
     }
+}
+
+pub(crate) fn register(handle: &BrokerHandle, stream: impl Stream + 'static) -> Token {
+    handle.defer_sync(move |reactor| reactor.register(Box::new(stream))).unwrap().unwrap()
+}
+
+pub(crate) fn is_registered(handle: &BrokerHandle, token: Token) -> bool {
+    handle.defer_sync(move |reactor| reactor.is_registered(token)).unwrap()
+}
+
+pub(crate) fn text(text: &str) -> Seen {
+    Seen::Bytes(text.into())
 }
 
 /// The next thing seen.
