@@ -350,6 +350,65 @@ fn a_descriptor_can_be_registered_again_after_its_stream_has_gone() {
     assert_eq!(next(&seen), text("again"));
 }
 
+#[test]
+fn a_panic_in_the_last_moments_of_a_stream_is_contained() {
+    struct Sore(OwnedFd, bool);
+    impl Stream for Sore {
+        fn name(&self) -> &str {
+            "sore"
+        }
+        fn receive_fd(&self) -> Option<BorrowedFd<'_>> {
+            Some(self.0.as_fd())
+        }
+        fn on_receive(&mut self, reactor: &mut dyn Reactor, token: Token) {
+            let next = Sore(self.0.try_clone().unwrap(), false);
+            if self.1 {
+                reactor.replace(token, Box::new(next));
+            } else {
+                reactor.disconnect(token);
+            }
+        }
+        fn on_disconnect(&mut self, _: &mut dyn Reactor, _: Token) {
+            panic!("on purpose");
+        }
+    }
+    impl Drop for Sore {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                panic!("on purpose");
+            }
+        }
+    }
+    let broker = broker();
+    let (ours, mut theirs) = socket();
+    let token = register(&broker.handle(), Sore(ours, true));
+    theirs.write_all(b"x").unwrap();
+    wait_until("the first and the second have ended", || !is_registered(&broker.handle(), token));
+    assert_eq!(broker.handle().defer_sync(|_| 1), Ok(1));
+}
+
+// The other pollers let the later registration win.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_replacement_that_cannot_be_watched_is_told_of_its_end() {
+    let broker = broker();
+    let handle = broker.handle();
+    let (ours, _theirs) = socket();
+    let (first, _first_seen) = Probe::new(ours);
+    let token = register(&handle, first);
+    // A descriptor that is watched already, for another stream, is refused.
+    let (taken, _taken_peer) = socket();
+    let (owner, _owner_seen) = Probe::new(taken);
+    let side = owner.side.another();
+    let owner = register(&handle, owner);
+    let (log, seen) = channel();
+    let second = Probe { side, log, keep_alive: true, stays: false, on_receive: None };
+    handle.defer_sync(move |reactor| reactor.replace(token, Box::new(second))).unwrap();
+    assert_eq!(next(&seen), Seen::Disconnect);
+    assert_eq!(next(&seen), Seen::Dropped);
+    assert!(!is_registered(&handle, token) && is_registered(&handle, owner));
+}
+
 /// Counts what the loop asks of the kernel.
 #[derive(Debug)]
 struct CountingPoller {

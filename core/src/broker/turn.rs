@@ -56,8 +56,8 @@ impl Turn {
             match entry.replacement.take() {
                 None => entry.stream = Some(stream),
                 Some(next) => {
-                    drop(stream);
                     self.install(token, next);
+                    drop_carefully(stream);
                 }
             }
         }
@@ -76,7 +76,7 @@ impl Turn {
         let Some(entry) = self.slots.get_mut(token) else { return };
         if let Err(err) = entry.install(&mut *self.poller, token, stream) {
             tracing::warn!(%err, ?token, "cannot watch the stream that replaces another");
-            self.slots.remove(&mut *self.poller, token);
+            self.disconnect(token);
         }
     }
 
@@ -85,10 +85,7 @@ impl Turn {
             if catch_unwind(AssertUnwindSafe(|| stream.on_disconnect(self, token))).is_err() {
                 tracing::error!(stream = stream.name(), "callback panicked while disconnecting");
             }
-            // The destructor is the stream's own code too.
-            if catch_unwind(AssertUnwindSafe(|| drop(stream))).is_err() {
-                tracing::error!("destructor of a stream panicked");
-            }
+            drop_carefully(stream);
         }
     }
 
@@ -98,6 +95,13 @@ impl Turn {
             change(&mut interest);
             entry.watch(&mut *self.poller, token, interest);
         }
+    }
+}
+
+/// A destructor is the stream's own code too.
+fn drop_carefully(stream: Box<dyn Stream>) {
+    if catch_unwind(AssertUnwindSafe(|| drop(stream))).is_err() {
+        tracing::error!("destructor of a stream panicked");
     }
 }
 
