@@ -43,7 +43,8 @@ impl ProcessMonitor {
     }
 
     /// Reaps the child `pid` when it ends, and then calls `callback` once on the broker's thread
-    /// with the way it ended. Nobody else may wait for it.
+    /// with the way it ended. Nobody else may wait for it. If the broker ends first, the callback is
+    /// dropped and the child is not reaped.
     ///
     /// # Errors
     /// [`Stopped`] when the broker has ended; the child is then not watched.

@@ -28,7 +28,8 @@ pub(super) fn run(handle: &BrokerHandle, poller: Box<dyn Poller>) {
         for &event in &ready {
             act(&mut turn, handle, &mut phase, Event::Ready(event));
         }
-        while let Some(task) = turn.timers.pop_due(turn.now) {
+        let newest = turn.timers.newest();
+        while let Some(task) = turn.timers.pop_due(turn.now, newest) {
             act(&mut turn, handle, &mut phase, Event::Timer(task));
         }
         // What these leave behind is for the next round, so that ready streams get their turn.

@@ -116,7 +116,8 @@ impl Entry {
         }
     }
 
-    /// Puts another stream in, whose descriptors need not be the same.
+    /// Puts a stream in, whose descriptors need not be those of the one before; it is in even if they
+    /// cannot be watched.
     pub(super) fn install(
         &mut self,
         poller: &mut dyn Poller,
@@ -124,13 +125,13 @@ impl Entry {
         stream: Box<dyn Stream>,
     ) -> io::Result<()> {
         let fds = Fds::of(&*stream);
-        if fds != self.fds {
-            self.fds.deregister(poller, token);
-            self.fds = fds;
-            fds.register(poller, &*stream, token, self.interest)?;
+        let stream = self.stream.insert(stream);
+        if fds == self.fds {
+            return Ok(());
         }
-        self.stream = Some(stream);
-        Ok(())
+        self.fds.deregister(poller, token);
+        self.fds = fds;
+        fds.register(poller, &**stream, token, self.interest)
     }
 }
 

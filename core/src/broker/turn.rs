@@ -18,8 +18,6 @@ pub(super) struct Turn {
     pub(super) now: Instant,
     /// No stream is taken in any more.
     pub(super) ending: bool,
-    /// The stream that is out of its slot for a callback.
-    current: Option<Token>,
     /// Streams that have been disconnected and not been told yet. Telling waits until the current
     /// callback is over, so that two streams never are in each other's callbacks.
     gone: VecDeque<(Token, Box<dyn Stream>)>,
@@ -36,7 +34,6 @@ impl Turn {
             timers: Timers::new(),
             now,
             ending: false,
-            current: None,
             gone: VecDeque::new(),
             current_gone: false,
             handle,
@@ -48,9 +45,7 @@ impl Turn {
         let Some(mut stream) = self.slots.get_mut(token).and_then(|entry| entry.stream.take()) else {
             return;
         };
-        self.current = Some(token);
         let outcome = catch_unwind(AssertUnwindSafe(|| call(&mut *stream, self)));
-        self.current = None;
         if outcome.is_err() {
             tracing::error!(stream = stream.name(), "callback panicked; disconnecting its stream");
             self.disconnect(token);
@@ -61,8 +56,8 @@ impl Turn {
             match entry.replacement.take() {
                 None => entry.stream = Some(stream),
                 Some(next) => {
-                    drop(stream);
                     self.install(token, next);
+                    drop_carefully(stream);
                 }
             }
         }
@@ -81,7 +76,7 @@ impl Turn {
         let Some(entry) = self.slots.get_mut(token) else { return };
         if let Err(err) = entry.install(&mut *self.poller, token, stream) {
             tracing::warn!(%err, ?token, "cannot watch the stream that replaces another");
-            self.slots.remove(&mut *self.poller, token);
+            self.disconnect(token);
         }
     }
 
@@ -90,10 +85,7 @@ impl Turn {
             if catch_unwind(AssertUnwindSafe(|| stream.on_disconnect(self, token))).is_err() {
                 tracing::error!(stream = stream.name(), "callback panicked while disconnecting");
             }
-            // The destructor is the stream's own code too.
-            if catch_unwind(AssertUnwindSafe(|| drop(stream))).is_err() {
-                tracing::error!("destructor of a stream panicked");
-            }
+            drop_carefully(stream);
         }
     }
 
@@ -103,6 +95,13 @@ impl Turn {
             change(&mut interest);
             entry.watch(&mut *self.poller, token, interest);
         }
+    }
+}
+
+/// A destructor is the stream's own code too.
+fn drop_carefully(stream: Box<dyn Stream>) {
+    if catch_unwind(AssertUnwindSafe(|| drop(stream))).is_err() {
+        tracing::error!("destructor of a stream panicked");
     }
 }
 

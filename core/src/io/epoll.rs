@@ -22,7 +22,7 @@ pub struct EpollPoller {
     waker: Waker,
     table: Table<Row>,
     ready: Vec<EpollEvent>,
-    /// How many descriptors of [`State::Always`] want an event.
+    /// The descriptors of [`State::Always`] that are asked something.
     always_ready: Vec<RawFd>,
 }
 

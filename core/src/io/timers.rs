@@ -52,12 +52,22 @@ impl<T> Timers<T> {
         None
     }
 
-    /// Takes a timer that is due at `now`.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<T> {
+    /// The timer that was added last; see [`pop_due`](Self::pop_due).
+    pub(crate) fn newest(&self) -> TimerId {
+        TimerId(self.last)
+    }
+
+    /// Takes a timer that is due at `now`, if it was not added after `newest`: a timer that adds
+    /// itself again must not keep a round of the loop going.
+    pub(crate) fn pop_due(&mut self, now: Instant, newest: TimerId) -> Option<T> {
         if self.next_deadline()? > now {
             return None;
         }
-        let Reverse((_, id)) = self.heap.pop()?;
+        let &Reverse((_, id)) = self.heap.peek()?;
+        if id > newest.0 {
+            return None;
+        }
+        self.heap.pop();
         self.remove(id)
     }
 
@@ -86,6 +96,23 @@ mod tests {
 
     use super::*;
 
+    fn due(timers: &mut Timers<&'static str>, now: Instant) -> Option<&'static str> {
+        timers.pop_due(now, timers.newest())
+    }
+
+    #[test]
+    fn a_timer_that_is_added_in_a_round_is_for_the_next() {
+        let now = Instant::now();
+        let mut timers = Timers::new();
+        timers.schedule(now, "first", false);
+        let newest = timers.newest();
+        assert_eq!(timers.pop_due(now, newest), Some("first"));
+        timers.schedule(now, "again", false);
+        assert_eq!(timers.pop_due(now, newest), None);
+        assert_eq!(timers.next_deadline(), Some(now));
+        assert_eq!(due(&mut timers, now), Some("again"));
+    }
+
     #[test]
     fn due_timers_come_in_order_and_cancelled_ones_do_not() {
         let start = Instant::now();
@@ -98,12 +125,12 @@ mod tests {
         assert_eq!(timers.cancel(gone), Some("gone"));
         assert_eq!(timers.cancel(gone), None);
         assert_eq!(timers.next_deadline(), Some(at(1)));
-        assert_eq!(timers.pop_due(start), None);
+        assert_eq!(due(&mut timers, start), None);
         assert!(timers.is_holding());
-        assert_eq!(timers.pop_due(at(2)), Some("a"));
+        assert_eq!(due(&mut timers, at(2)), Some("a"));
         assert!(!timers.is_holding());
-        assert_eq!(timers.pop_due(at(2)), Some("b"));
-        assert_eq!(timers.pop_due(at(2)), None);
+        assert_eq!(due(&mut timers, at(2)), Some("b"));
+        assert_eq!(due(&mut timers, at(2)), None);
         assert_eq!(timers.next_deadline(), Some(at(3)));
     }
 

@@ -3,8 +3,8 @@
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::sync::Alarm;
 use crate::sys;
 
 /// Wakes one poller; clones wake the same. Wakes are coalesced: between two returns of the poll any
@@ -16,7 +16,7 @@ pub struct Waker {
 
 #[derive(Debug)]
 struct Shared {
-    state: AtomicU8,
+    alarm: Alarm,
     bell: Bell,
 }
 
@@ -29,13 +29,6 @@ enum Bell {
         writer: PipeWriter,
     },
 }
-
-/// The loop is at work; it will look at its queue before it sleeps.
-const AWAKE: u8 = 0;
-/// The loop is in the kernel, or about to be.
-const ASLEEP: u8 = 1;
-/// Somebody has called since the loop last woke.
-const CALLED: u8 = 2;
 
 impl Waker {
     /// A waker that rings by eventfd. It is watched edge-triggered and never read.
@@ -53,12 +46,12 @@ impl Waker {
     }
 
     fn new(bell: Bell) -> Self {
-        Self { shared: Arc::new(Shared { state: AtomicU8::new(AWAKE), bell }) }
+        Self { shared: Arc::new(Shared { alarm: Alarm::new(), bell }) }
     }
 
     /// Makes the poller's current or next wait return at once.
     pub fn wake(&self) {
-        if self.shared.state.swap(CALLED, Ordering::SeqCst) == ASLEEP {
+        if self.shared.alarm.call() {
             match &self.shared.bell {
                 #[cfg(any(target_os = "linux", target_os = "android"))]
                 Bell::Event(event) => event.notify(),
@@ -71,12 +64,12 @@ impl Waker {
     /// The loop is going to sleep: returns whether it may. The caller must call
     /// [`awake`](Self::awake) afterwards in either case.
     pub(super) fn fall_asleep(&self) -> bool {
-        self.shared.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        self.shared.alarm.fall_asleep()
     }
 
     /// The loop has woken. Everything that a caller did before its wake is visible from here on.
     pub(super) fn awake(&self) {
-        self.shared.state.swap(AWAKE, Ordering::SeqCst);
+        self.shared.alarm.awake();
     }
 
     /// Takes the ring out of the pipe; nothing for an eventfd.

@@ -2,12 +2,12 @@
 
 #[cfg(all(test, loom))]
 pub(super) use loom::{
-    sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool, atomic::AtomicU8, atomic::Ordering},
     thread::{Thread, current, park},
 };
 #[cfg(not(all(test, loom)))]
 pub(super) use std::{
-    sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool, atomic::AtomicU8, atomic::Ordering},
     thread::{Thread, current, park},
 };
 

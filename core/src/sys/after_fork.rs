@@ -101,6 +101,10 @@ fn hide_others(highest: RawFd) {
             return;
         }
     }
+    hide_one_by_one(highest);
+}
+
+fn hide_one_by_one(highest: RawFd) {
     for fd in 3..=highest {
         // SAFETY: fcntl(2) with numbers; one that is not open gives EBADF.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
@@ -136,4 +140,22 @@ unsafe fn exec_first(child: &ChildSide<'_>) -> Errno {
         }
     }
     worst
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use nix::fcntl::{FcntlArg, fcntl};
+
+    use super::*;
+
+    #[test]
+    fn descriptors_are_hidden_one_by_one_where_there_is_no_range() {
+        let careless = std::fs::File::open("/dev/null").unwrap();
+        crate::sys::set_cloexec(&careless, false).unwrap();
+        // It hides those of this whole test program, which is what they should be anyway.
+        hide_one_by_one(careless.as_raw_fd());
+        assert_eq!(fcntl(&careless, FcntlArg::F_GETFD).unwrap(), libc::FD_CLOEXEC);
+    }
 }

@@ -146,7 +146,7 @@ pub(crate) fn suppress_sigpipe(fd: BorrowedFd<'_>) {
     #[cfg(any(target_os = "macos", target_os = "ios"))]
     {
         let on: libc::c_int = 1;
-        let len = std::mem::size_of_val(&on) as libc::socklen_t;
+        let len = size_of_val(&on) as libc::socklen_t;
         // SAFETY: the option value is an int that lives across the call, and its size is given.
         unsafe {
             libc::setsockopt(
@@ -160,4 +160,41 @@ pub(crate) fn suppress_sigpipe(fd: BorrowedFd<'_>) {
     }
     #[cfg(not(any(target_os = "macos", target_os = "ios")))]
     let _ = fd;
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::{ForkResult, fork};
+
+    use super::*;
+
+    #[test]
+    fn all_but_the_standard_descriptors_are_closed() {
+        let (one, two) = create_socketpair().unwrap();
+        // SAFETY: the child makes only system calls, and ends by _exit.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                // SAFETY: nothing in this child uses or drops a descriptor any more.
+                let closed = unsafe { close_nonstandard_fds() }.is_ok();
+                // SAFETY: fcntl(2) with numbers.
+                let gone = |fd: &OwnedFd| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) } == -1;
+                // SAFETY: as above.
+                let kept = unsafe { libc::fcntl(2, libc::F_GETFD) } != -1;
+                let right = closed && gone(&one) && gone(&two) && kept;
+                // SAFETY: _exit(2) runs no destructors.
+                unsafe { libc::_exit(i32::from(!right)) }
+            }
+            ForkResult::Parent { child } => {
+                assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_descriptor_is_moved_above_the_standard_ones_only_if_it_is_one() {
+        let (fd, _other) = create_socketpair().unwrap();
+        let number = fd.as_raw_fd();
+        assert_eq!(above_stdio(fd).unwrap().as_raw_fd(), number);
+    }
 }

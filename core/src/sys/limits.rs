@@ -18,19 +18,26 @@ pub fn raise_nofile_limit() -> io::Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let wanted = hard.min(CEILING);
     if wanted <= soft {
-        return Ok(soft);
+        return Ok(count(soft));
     }
     let _ = STARTED_WITH.set((soft, hard));
     if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_err() {
         // Systems with a per-process ceiling below an "unlimited" hard limit.
         let modest = hard.min(MODEST);
         if modest <= soft {
-            return Ok(soft);
+            return Ok(count(soft));
         }
         setrlimit(Resource::RLIMIT_NOFILE, modest, hard)?;
-        return Ok(modest);
+        return Ok(count(modest));
     }
-    Ok(wanted)
+    Ok(count(wanted))
+}
+
+/// The type differs between systems; limits are never negative.
+fn count(limit: rlim_t) -> u64 {
+    #[allow(clippy::unnecessary_cast, reason = "it is signed on some systems")]
+    let count = limit as u64;
+    count
 }
 
 const CEILING: rlim_t = 1 << 20;

@@ -6,8 +6,6 @@ use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
 
 /// How a process ended. Neither field is set when somebody else reaped it, so that nobody can know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,16 +43,29 @@ impl fmt::Display for ExitStatus {
 /// What `waitpid` reports otherwise.
 pub fn wait_nohang(pid: i32) -> io::Result<Option<ExitStatus>> {
     loop {
-        return match waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(_, code)) => Ok(Some(ExitStatus { code: Some(code), signal: None })),
-            Ok(WaitStatus::Signaled(_, signal, _)) => {
-                Ok(Some(ExitStatus { code: None, signal: Some(signal as i32) }))
-            }
-            Ok(_) => Ok(None),
-            Err(Errno::EINTR) => continue,
-            Err(Errno::ECHILD) => Ok(Some(ExitStatus::default())),
-            Err(errno) => Err(errno.into()),
-        };
+        let mut raw = 0;
+        // SAFETY: `raw` outlives the call. (nix cannot name the real-time signals that may have
+        // killed the child.)
+        match unsafe { libc::waitpid(pid, &raw mut raw, libc::WNOHANG) } {
+            0 => return Ok(None),
+            -1 => match Errno::last() {
+                Errno::EINTR => {}
+                Errno::ECHILD => return Ok(Some(ExitStatus::default())),
+                errno => return Err(errno.into()),
+            },
+            _ => return Ok(decode(raw)),
+        }
+    }
+}
+
+/// `None` for a child that was only stopped.
+fn decode(raw: i32) -> Option<ExitStatus> {
+    if libc::WIFEXITED(raw) {
+        Some(ExitStatus { code: Some(libc::WEXITSTATUS(raw)), signal: None })
+    } else if libc::WIFSIGNALED(raw) {
+        Some(ExitStatus { code: None, signal: Some(libc::WTERMSIG(raw)) })
+    } else {
+        None
     }
 }
 

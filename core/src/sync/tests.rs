@@ -1,0 +1,184 @@
+//! The latch among real threads; what must hold under every schedule is in `model.rs`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Closed, Latch, LatchError};
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn wait_for_waiters<T>(latch: &Latch<T>, count: usize) {
+    let deadline = Instant::now() + LONG;
+    while latch.waiting() != count {
+        assert!(Instant::now() < deadline, "nobody waits");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn values_come_out_in_order() {
+    let latch = Latch::new();
+    assert_eq!(latch.try_get(), Ok(None));
+    for n in 0..5 {
+        latch.put(n).unwrap();
+    }
+    assert_eq!(latch.len(), 5);
+    assert_eq!(latch.try_get(), Ok(Some(0)));
+    assert_eq!(latch.get(), Ok(1));
+    assert_eq!(latch.get_timeout(Duration::ZERO), Ok(2));
+    assert_eq!(latch.get_deadline(Instant::now()), Ok(3));
+    assert_eq!(latch.get_timeout(Duration::MAX), Ok(4));
+    assert!(latch.is_empty());
+}
+
+#[test]
+fn waiting_threads_are_served_in_the_order_in_which_they_came() {
+    let latch = Latch::new();
+    let mut threads = Vec::new();
+    for n in 0..4 {
+        let getter = latch.clone();
+        threads.push(thread::spawn(move || getter.get_timeout(LONG)));
+        wait_for_waiters(&latch, n + 1);
+    }
+    for n in 0..4 {
+        latch.put(n).unwrap();
+    }
+    // A value that was handed over cannot be taken by somebody who comes later.
+    assert_eq!(latch.try_get(), Ok(None));
+    let got: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect();
+    assert_eq!(got, [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_timeout_ends_the_wait_and_loses_nothing() {
+    let latch = Latch::new();
+    let start = Instant::now();
+    assert_eq!(latch.get_timeout(Duration::from_millis(15)), Err(LatchError::TimedOut));
+    assert!(start.elapsed() >= Duration::from_millis(15));
+    assert_eq!(latch.waiting(), 0);
+    latch.put("late").unwrap();
+    assert_eq!(latch.get(), Ok("late"));
+}
+
+#[test]
+fn a_closed_latch_gives_what_it_has_and_then_fails() {
+    let latch = Latch::new();
+    latch.put(1).unwrap();
+    latch.close();
+    latch.close();
+    assert!(latch.is_closed());
+    assert_eq!(latch.put(2), Err(Closed(2)));
+    assert_eq!(latch.get(), Ok(1));
+    assert_eq!(latch.get(), Err(LatchError::Closed));
+    assert_eq!(latch.try_get(), Err(LatchError::Closed));
+    assert_eq!(latch.get_timeout(LONG), Err(LatchError::Closed));
+}
+
+#[test]
+fn closing_frees_those_who_wait() {
+    let latch = Latch::<()>::new();
+    let threads: Vec<_> = (0..3)
+        .map(|_| {
+            let getter = latch.clone();
+            thread::spawn(move || getter.get_timeout(LONG))
+        })
+        .collect();
+    wait_for_waiters(&latch, 3);
+    latch.close();
+    for thread in threads {
+        assert_eq!(thread.join().unwrap(), Err(LatchError::Closed));
+    }
+}
+
+#[test]
+fn many_putters_and_getters_lose_and_double_nothing() {
+    const EACH: usize = 5_000;
+    let latch = Latch::new();
+    let getters: Vec<_> = (0..3)
+        .map(|n| {
+            let latch = latch.clone();
+            thread::spawn(move || {
+                let mut got = Vec::new();
+                loop {
+                    // Some of them time out all the time.
+                    let timeout = if n == 0 { Duration::from_micros(5) } else { LONG };
+                    match latch.get_timeout(timeout) {
+                        Ok(value) => got.push(value),
+                        Err(LatchError::TimedOut) => {}
+                        Err(LatchError::Closed) => return got,
+                    }
+                }
+            })
+        })
+        .collect();
+    let putters: Vec<_> = (0..3)
+        .map(|n| {
+            let latch = latch.clone();
+            thread::spawn(move || (0..EACH).for_each(|m| latch.put(n * EACH + m).unwrap()))
+        })
+        .collect();
+    for putter in putters {
+        putter.join().unwrap();
+    }
+    latch.close();
+    let mut all: Vec<_> = getters.into_iter().flat_map(|getter| getter.join().unwrap()).collect();
+    all.sort_unstable();
+    assert_eq!(all, (0..3 * EACH).collect::<Vec<_>>());
+}
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_task_is_woken_by_a_put_and_by_the_end() {
+    let latch = Latch::new();
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&count));
+    let mut cx = Context::from_waker(&waker);
+    assert_eq!(latch.poll_get(&mut cx), Poll::Pending);
+    assert_eq!(latch.poll_get(&mut cx), Poll::Pending);
+    latch.put(1).unwrap();
+    assert_eq!(count.0.load(Ordering::SeqCst), 1, "once, however often it was polled");
+    assert_eq!(latch.poll_get(&mut cx), Poll::Ready(Ok(1)));
+    latch.put(2).unwrap();
+    assert_eq!(count.0.load(Ordering::SeqCst), 1, "it does not wait now");
+    assert_eq!(latch.poll_get(&mut cx), Poll::Ready(Ok(2)));
+    assert_eq!(latch.poll_get(&mut cx), Poll::Pending);
+    latch.close();
+    assert_eq!(count.0.load(Ordering::SeqCst), 2);
+    assert_eq!(latch.poll_get(&mut cx), Poll::Ready(Err(LatchError::Closed)));
+}
+
+#[test]
+fn a_listener_hears_of_puts_and_the_end_outside_the_lock() {
+    let latch = Latch::new();
+    let heard = Arc::new(AtomicUsize::new(0));
+    let (count, inner) = (Arc::clone(&heard), latch.clone());
+    let old = latch.set_listener(Some(Arc::new(move || {
+        inner.len();
+        count.fetch_add(1, Ordering::SeqCst);
+    })));
+    assert!(old.is_none());
+    latch.put(1).unwrap();
+    latch.put(2).unwrap();
+    latch.close();
+    latch.close();
+    assert!(latch.put(3).is_err());
+    assert_eq!(heard.load(Ordering::SeqCst), 3);
+    assert!(latch.set_listener(None).is_some());
+}
+
+#[test]
+fn a_latch_goes_between_threads_when_its_values_do() {
+    fn check<T: Send + Sync>() {}
+    check::<Latch<std::cell::Cell<u8>>>();
+}

@@ -1,0 +1,25 @@
+//! A process that was started without a standard input (as some services are) must still wire its
+//! children rightly: new descriptors then get the number 0. It has one test only.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
+
+mod reactor_support;
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+
+use mitogen_core::sys::{self, ChildSpec, ChildStdio, spawn, wait_nohang};
+use reactor_support::{soon, wait_until};
+
+#[test]
+fn children_are_wired_rightly_when_number_zero_is_free() {
+    nix::unistd::close(0).unwrap();
+    for stdio in [ChildStdio::Socketpair, ChildStdio::Pipes, ChildStdio::Tty, ChildStdio::HybridTty] {
+        let argv = ["cat".into()];
+        let child = spawn(&ChildSpec { argv: &argv, env: &BTreeMap::new(), stdio }).unwrap();
+        let transmit = child.transmit.as_ref().unwrap_or(&child.receive);
+        sys::write_all(transmit.as_fd(), b"there and back", Some(soon())).unwrap();
+        sys::discard_until(child.receive.as_fd(), b"there and back", Some(soon())).unwrap();
+        sys::kill(child.pid, nix::libc::SIGKILL).unwrap();
+        wait_until("the child ends", || wait_nohang(child.pid).unwrap().is_some());
+    }
+}

@@ -1,0 +1,407 @@
+//! Starting real programs in each wiring, and seeing them end.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
+
+mod reactor_support;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{ErrorKind, IsTerminal};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use mitogen_core::broker::{ProcessMonitor, SignalWatch, WatchMethod};
+use mitogen_core::sys::{
+    self, ChildSpec, ChildStdio, ExitStatus, SpawnError, Spawned, create_child, hybrid_tty_create_child,
+    iter_read, spawn, tty_create_child,
+};
+use nix::libc;
+use reactor_support::{LONG, broker, soon, wait_until};
+
+const ALL: [ChildStdio; 4] =
+    [ChildStdio::Socketpair, ChildStdio::Pipes, ChildStdio::Tty, ChildStdio::HybridTty];
+
+fn argv(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}
+
+fn start(words: &[&str], stdio: ChildStdio) -> Spawned {
+    try_start(words, stdio).unwrap()
+}
+
+fn try_start(words: &[&str], stdio: ChildStdio) -> Result<Spawned, SpawnError> {
+    spawn(&ChildSpec { argv: &argv(words), env: &BTreeMap::new(), stdio })
+}
+
+fn sh(script: &str, stdio: ChildStdio) -> Spawned {
+    start(&["/bin/sh", "-c", script], stdio)
+}
+
+fn transmit(child: &Spawned) -> BorrowedFd<'_> {
+    child.transmit.as_ref().unwrap_or(&child.receive).as_fd()
+}
+
+#[track_caller]
+fn reap(pid: i32) -> ExitStatus {
+    let mut status = None;
+    wait_until("the child ends", || {
+        status = sys::wait_nohang(pid).unwrap();
+        status.is_some()
+    });
+    assert_eq!(sys::wait_nohang(pid).unwrap(), Some(ExitStatus::default()), "it is reaped only once");
+    status.unwrap()
+}
+
+fn read_all(fd: impl AsFd) -> String {
+    let mut text = Vec::new();
+    for piece in iter_read(fd.as_fd(), Some(soon())) {
+        text.extend_from_slice(&piece.unwrap());
+    }
+    String::from_utf8(text).unwrap()
+}
+
+/// What the script prints, in a wiring where output and error are told apart or not.
+#[track_caller]
+fn output(script: &str, stdio: ChildStdio) -> String {
+    let child = sh(script, stdio);
+    let text = read_all(&child.receive);
+    assert_eq!(reap(child.pid), ExitStatus { code: Some(0), signal: None }, "{text}");
+    text
+}
+
+#[test]
+fn a_program_reads_and_writes_in_each_wiring() {
+    for stdio in ALL {
+        let child = start(&["cat"], stdio);
+        let all_bytes: Vec<u8> = (0..=255).collect();
+        sys::write_all(transmit(&child), &all_bytes, Some(soon())).unwrap();
+        let echoed = sys::discard_until(child.receive.as_fd(), &all_bytes, Some(soon())).unwrap();
+        assert_eq!(&echoed[..], &all_bytes[..], "{stdio:?}: raw, and without echo");
+        sys::kill(child.pid, libc::SIGTERM).unwrap();
+        assert_eq!(reap(child.pid), ExitStatus { code: None, signal: Some(libc::SIGTERM) });
+    }
+}
+
+#[test]
+fn standard_error_is_a_source_of_its_own_where_there_is_one() {
+    for stdio in ALL {
+        let child = sh("echo out; echo err >&2", stdio);
+        assert_eq!(child.diag.is_none(), stdio == ChildStdio::Tty);
+        match &child.diag {
+            None => assert_eq!(read_all(&child.receive), "out\nerr\n"),
+            Some(diag) => {
+                assert_eq!(read_all(&child.receive), "out\n");
+                assert_eq!(read_all(diag), "err\n");
+            }
+        }
+        reap(child.pid);
+    }
+}
+
+#[test]
+fn the_three_named_functions_choose_their_wiring() {
+    let words = argv(&["true"]);
+    let env = BTreeMap::new();
+    let spec = |stdio| ChildSpec { argv: &words, env: &env, stdio };
+    let plain = create_child(&spec(ChildStdio::Tty)).unwrap();
+    let pipes = create_child(&spec(ChildStdio::Pipes)).unwrap();
+    let tty = tty_create_child(&spec(ChildStdio::Socketpair)).unwrap();
+    let hybrid = hybrid_tty_create_child(&spec(ChildStdio::Socketpair)).unwrap();
+    assert!(sys::is_socket(&plain.receive) && plain.transmit.is_none());
+    assert!(!sys::is_socket(&pipes.receive) && pipes.transmit.is_some());
+    assert!(tty.receive.is_terminal() && tty.diag.is_none());
+    assert!(sys::is_socket(&hybrid.receive) && hybrid.diag.as_ref().unwrap().is_terminal());
+    for child in [plain, pipes, tty, hybrid] {
+        assert!(reap(child.pid).success());
+    }
+}
+
+#[test]
+fn a_terminal_is_raw_silent_and_controls_a_session_of_its_own() {
+    for (stdio, fd) in [(ChildStdio::Tty, 0), (ChildStdio::HybridTty, 2)] {
+        let script = format!("stty -a <&{fd}; echo; ps -o tty= -o sid= -o pgid= -p $$; echo $$; : </dev/tty");
+        let child = sh(&script, stdio);
+        let text = read_all(&child.receive);
+        assert!(reap(child.pid).success(), "/dev/tty can be opened: {text}");
+        for flag in ["-echo", "-icanon", "-isig", "-opost", "-icrnl", "-ixon", "cs8", "cread"] {
+            assert!(text.split_whitespace().any(|word| word.trim_end_matches(';') == flag), "{flag}: {text}");
+        }
+        let words: Vec<_> = text.lines().rev().take(2).flat_map(str::split_whitespace).collect();
+        let pid = child.pid.to_string();
+        let [own, tty, sid, pgid] = words[..] else { panic!("{text}") };
+        assert!(tty.starts_with("pts/"), "{text}");
+        assert_eq!([own, sid, pgid], [&*pid; 3]);
+    }
+}
+
+#[test]
+fn without_a_terminal_the_session_is_ours() {
+    for stdio in [ChildStdio::Socketpair, ChildStdio::Pipes] {
+        let sid = output("ps -o sid= -p $$", stdio);
+        let ours = nix::unistd::getsid(None).unwrap();
+        assert_eq!(sid.trim(), ours.to_string());
+    }
+}
+
+#[test]
+fn a_program_has_three_descriptors_and_no_more() {
+    // Even of a careless library's.
+    let careless = std::fs::File::open("/dev/null").unwrap();
+    sys::set_cloexec(&careless, false).unwrap();
+    let listing = "import os\nprint(sorted(int(n) for n in os.listdir('/proc/self/fd') \
+                   if os.path.exists('/proc/self/fd/' + n)), os.get_blocking(0), os.get_blocking(1))";
+    for stdio in ALL {
+        let child = start(&["python3", "-S", "-E", "-c", listing], stdio);
+        let text = read_all(&child.receive);
+        assert_eq!(text.trim(), "[0, 1, 2] True True", "{stdio:?}");
+        reap(child.pid);
+    }
+    drop(careless);
+}
+
+#[test]
+fn our_ends_are_close_on_exec_and_non_blocking() {
+    for stdio in ALL {
+        let child = start(&["true"], stdio);
+        for fd in [Some(&child.receive), child.transmit.as_ref(), child.diag.as_ref()].into_iter().flatten() {
+            use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+            let flags = FdFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFD).unwrap());
+            assert!(flags.contains(FdFlag::FD_CLOEXEC));
+            let status = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).unwrap());
+            assert!(status.contains(OFlag::O_NONBLOCK));
+        }
+        reap(child.pid);
+    }
+}
+
+#[test]
+fn signals_are_as_at_the_start_of_a_session() {
+    // Our own are not: this thread blocks one and Rust ignores SIGPIPE.
+    let mut one = nix::sys::signal::SigSet::empty();
+    one.add(nix::sys::signal::Signal::SIGUSR2);
+    one.thread_block().unwrap();
+    for stdio in ALL {
+        let child = start(&["cat", "/proc/self/status"], stdio);
+        let text = read_all(&child.receive);
+        reap(child.pid);
+        // The C library keeps 32 and 33 for itself and lets nobody change them.
+        let reserved = 0b11_u64 << 31;
+        for set in ["SigBlk:", "SigIgn:", "SigCgt:"] {
+            let line = text.lines().find_map(|line| line.strip_prefix(set)).unwrap();
+            let mask = u64::from_str_radix(line.trim(), 16).unwrap();
+            assert_eq!(mask & !reserved, 0, "{stdio:?}: {set} {mask:x}");
+        }
+    }
+    let mut now = nix::sys::signal::SigSet::thread_get_mask().unwrap();
+    assert!(now.contains(nix::sys::signal::Signal::SIGUSR2), "ours is as it was");
+    now.remove(nix::sys::signal::Signal::SIGUSR2);
+    assert_eq!(now, nix::sys::signal::SigSet::empty());
+}
+
+#[test]
+fn the_environment_is_ours_with_changes() {
+    let env = BTreeMap::from([
+        ("MITOGEN_TEST_SET".into(), Some("va=lue".into())),
+        ("HOME".into(), None),
+        ("PATH".into(), Some("/nowhere:/bin:/usr/bin".into())),
+    ]);
+    let words = argv(&["sh", "-c", "echo $MITOGEN_TEST_SET:${HOME-none}:$PATH"]);
+    let child = spawn(&ChildSpec { argv: &words, env: &env, stdio: ChildStdio::Pipes }).unwrap();
+    assert_eq!(read_all(&child.receive), "va=lue:none:/nowhere:/bin:/usr/bin\n");
+    reap(child.pid);
+}
+
+#[test]
+fn a_program_that_cannot_run_is_an_error_with_its_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain_file = dir.path().join("plain");
+    std::fs::write(&plain_file, "not a program").unwrap();
+    let children_before = children();
+    for (program, kind) in [
+        ("/no/such/program", ErrorKind::NotFound),
+        ("no-such-program-anywhere", ErrorKind::NotFound),
+        ("", ErrorKind::NotFound),
+        (plain_file.to_str().unwrap(), ErrorKind::PermissionDenied),
+        ("/", ErrorKind::PermissionDenied),
+    ] {
+        for stdio in ALL {
+            match try_start(&[program, "arg"], stdio) {
+                Err(SpawnError::Exec { program: named, source }) => {
+                    assert_eq!((named, source.kind()), (OsString::from(program), kind));
+                }
+                other => panic!("{program}: {other:?}"),
+            }
+        }
+    }
+    assert!(matches!(try_start(&[], ChildStdio::Pipes), Err(SpawnError::EmptyArgv)));
+    assert!(matches!(try_start(&["true", "a\0b"], ChildStdio::Pipes), Err(SpawnError::BadText(_))));
+    assert_eq!(zombies(&children_before), Vec::<String>::new());
+}
+
+fn children() -> Vec<i32> {
+    let pid = std::process::id();
+    let stats = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let entry = entry.ok()?;
+        let child: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()?;
+        (parent == pid).then_some(child)
+    });
+    stats.collect()
+}
+
+/// Zombies with the name of a failed start: those of other tests have run their program.
+fn zombies(before: &[i32]) -> Vec<String> {
+    let new = children().into_iter().filter(|child| !before.contains(child));
+    let stats = new.filter_map(|child| std::fs::read_to_string(format!("/proc/{child}/stat")).ok());
+    stats.filter(|stat| stat.contains("(reactor_spawn") && stat.contains(") Z ")).collect()
+}
+
+#[test]
+fn a_closed_input_is_seen_as_an_end_and_a_dead_reader_does_not_kill_us() {
+    let child = start(&["cat"], ChildStdio::Pipes);
+    let Spawned { pid, receive, transmit: input, .. } = child;
+    drop(input);
+    assert_eq!(read_all(&receive), "");
+    assert!(reap(pid).success());
+
+    let child = start(&["true"], ChildStdio::Pipes);
+    assert!(reap(child.pid).success());
+    let err = sys::write_all(transmit(&child), b"x", Some(soon())).unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn blocking_helpers_keep_their_deadline() {
+    let (ours, theirs) = sys::create_socketpair().unwrap();
+    let deadline = Instant::now() + Duration::from_millis(20);
+    let err = sys::discard_until(ours.as_fd(), b"x", Some(deadline)).unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::TimedOut);
+    assert!(Instant::now() >= deadline);
+    let err = sys::write_all(ours.as_fd(), &vec![0; 10_000_000], Some(deadline)).unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::TimedOut);
+    drop(theirs);
+    let err = sys::discard_until(ours.as_fd(), b"x", Some(soon())).unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn the_awaited_text_is_found_across_pieces() {
+    let (ours, theirs) = sys::create_socketpair().unwrap();
+    let writer = std::thread::spawn(move || {
+        for piece in [&b"noise MIT"[..], b"O0", b"00\nrest"] {
+            sys::write_all(theirs.as_fd(), piece, Some(soon())).unwrap();
+        }
+        theirs
+    });
+    let seen = sys::discard_until(ours.as_fd(), b"MITO000\n", Some(soon())).unwrap();
+    assert_eq!(&seen[..], b"noise MITO000\nrest");
+    drop(writer.join().unwrap());
+}
+
+#[test]
+fn a_monitor_tells_how_a_process_ended_by_either_method() {
+    let broker = broker();
+    assert!(sys::pidfd_open(std::process::id() as i32).is_some(), "this system has pidfds");
+    for method in [WatchMethod::Best, WatchMethod::Ask] {
+        let monitor = ProcessMonitor::with_method(broker.handle(), method);
+        let (sender, ends) = channel();
+        let exits = start(&["sh", "-c", "exit 3"], ChildStdio::Pipes);
+        let waits = start(&["cat"], ChildStdio::Pipes);
+        for (name, child) in [("exits", &exits), ("waits", &waits)] {
+            let (sender, handle) = (sender.clone(), broker.handle());
+            let told = move |_: &mut dyn mitogen_core::io::Reactor, status| {
+                assert!(handle.is_broker_thread());
+                sender.send((name, status)).unwrap();
+            };
+            monitor.add(child.pid, told).unwrap();
+        }
+        let first = ends.recv_timeout(LONG).unwrap();
+        assert_eq!(first, ("exits", ExitStatus { code: Some(3), signal: None }));
+        sys::kill(waits.pid, libc::SIGKILL).unwrap();
+        let second = ends.recv_timeout(LONG).unwrap();
+        assert_eq!(second, ("waits", ExitStatus { code: None, signal: Some(libc::SIGKILL) }));
+        assert_eq!(second.1.to_string(), "killed by SIGKILL");
+
+        // A signal without a name.
+        let real_time = start(&["cat"], ChildStdio::Pipes);
+        let again = sender.clone();
+        monitor.add(real_time.pid, move |_, status| again.send(("rt", status)).unwrap()).unwrap();
+        sys::kill(real_time.pid, libc::SIGRTMIN()).unwrap();
+        let (_, status) = ends.recv_timeout(LONG).unwrap();
+        assert_eq!(status, ExitStatus { code: None, signal: Some(libc::SIGRTMIN()) });
+
+        // One that ended and was reaped by somebody else: told, with nothing known.
+        let gone = start(&["true"], ChildStdio::Pipes);
+        reap(gone.pid);
+        let sender = sender.clone();
+        monitor.add(gone.pid, move |_, status| sender.send(("gone", status)).unwrap()).unwrap();
+        assert_eq!(ends.recv_timeout(LONG).unwrap(), ("gone", ExitStatus::default()));
+    }
+}
+
+#[test]
+fn a_running_process_does_not_hold_a_shutdown_but_its_end_is_told_during_one() {
+    let broker = broker();
+    let monitor = ProcessMonitor::new(broker.handle());
+    let child = start(&["cat"], ChildStdio::Pipes);
+    monitor.add(child.pid, |_, _| panic!("it is still running")).unwrap();
+    broker.shutdown();
+    drop(child.transmit);
+    assert!(reap(child.pid).success());
+}
+
+#[test]
+fn signals_come_to_the_broker_and_dispositions_are_restored() {
+    let broker = broker();
+    let (sender, caught) = channel();
+    let signals = [libc::SIGWINCH, libc::SIGURG];
+    let watch =
+        SignalWatch::new(&broker.handle(), &signals, move |_, signal| sender.send(signal).unwrap()).unwrap();
+    for signal in signals {
+        sys::kill(std::process::id() as i32, signal).unwrap();
+        assert_eq!(caught.recv_timeout(LONG), Ok(signal));
+    }
+    // One catcher each.
+    let err = SignalWatch::new(&broker.handle(), &[libc::SIGURG], |_, _| ()).unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::ResourceBusy);
+    assert!(SignalWatch::new(&broker.handle(), &[libc::SIGKILL], |_, _| ()).is_err());
+    drop(watch);
+    // Both are ignored by default: with the old disposition back, nothing happens.
+    sys::kill(std::process::id() as i32, libc::SIGURG).unwrap();
+    assert!(caught.recv_timeout(LONG).is_err(), "the callback is gone");
+    let (sender, caught) = channel();
+    let _again =
+        SignalWatch::new(&broker.handle(), &[libc::SIGURG], move |_, signal| sender.send(signal).unwrap());
+    sys::kill(std::process::id() as i32, libc::SIGURG).unwrap();
+    assert_eq!(caught.recv_timeout(LONG), Ok(libc::SIGURG));
+}
+
+#[test]
+fn a_shut_broker_restores_dispositions_too() {
+    let broker = broker();
+    let (sender, _caught) = channel::<i32>();
+    let watch =
+        SignalWatch::new(&broker.handle(), &[libc::SIGTTOU], move |_, signal| sender.send(signal).unwrap());
+    broker.shutdown();
+    let other = reactor_support::broker();
+    SignalWatch::new(&other.handle(), &[libc::SIGTTOU], |_, _| ()).unwrap();
+    drop(watch);
+}
+
+#[test]
+fn flags_of_descriptors_can_be_set_and_cleared() {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let (fd, _other): (OwnedFd, OwnedFd) = sys::create_socketpair().unwrap();
+    let nonblocking =
+        || OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL).unwrap()).contains(OFlag::O_NONBLOCK);
+    assert!(!nonblocking());
+    sys::set_nonblock(&fd).unwrap();
+    assert!(nonblocking());
+    sys::set_block(&fd).unwrap();
+    assert!(!nonblocking());
+    sys::set_cloexec(&fd, false).unwrap();
+    assert_eq!(fcntl(&fd, FcntlArg::F_GETFD).unwrap(), 0);
+    sys::set_cloexec(&fd, true).unwrap();
+    assert_eq!(fcntl(&fd, FcntlArg::F_GETFD).unwrap(), 1);
+}
