@@ -1,0 +1,449 @@
+"""Being a parent: starting contexts from plans, routes to them, modules for them.
+
+Sent to a child when it is to start its first context. A plan (core/src/connect/plan.rs) is carried
+out on the loop: the program is started, its dialogue is driven, and when the runtime at the other
+end says that it is up, the program is a stream like any other.
+"""
+import os
+import signal
+import struct
+import termios
+import _socket
+
+import mitogen.core as core
+from mitogen.dialogue import Engine
+from mitogen.process import Process, spawn, wait_all
+
+RUN_PLAN = 120
+children = set()
+
+
+class Child(core.Stream):
+    """A program on its way to being a context, and then the link to it."""
+
+    corked = True
+    up = False
+    failed = False
+    process = None
+    diag = None
+    status = None, None
+    partial = b""
+
+    def __init__(self, msg, request):
+        core.Stream.__init__(self, None, None)
+        self.msg = msg
+        self.plan = request["plan"]
+        self.remote_id = request["id"]
+        self.name = request["name"]
+        config = core.dumps(request["config"])
+        config = b"".join(config)
+        self.preamble = core.blob + struct.pack(">L", len(config)) + config
+        self.engine = Engine(self.plan["dialogue"], self.plan["secrets"])
+        self.keep = []
+
+    def flush(self):
+        if not self.corked:
+            core.Stream.flush(self)
+
+    def start(self):
+        core.routes[self.remote_id] = self
+        children.add(self)
+        try:
+            self.spawn()
+        except EnvironmentError as exc:
+            self.close()
+            return self.fail({
+                u"stage": u"spawn", u"kind": u"spawn_failed", u"hint": None,
+                u"message": core.as_text("%s: %s" % (exc.strerror, self.plan["argv"][0])),
+            })
+        self.timer = core.at(self.plan["timeout"], self.on_timeout)
+        core.loop.add(self.rfd, self.on_text)
+        if self.diag is not None:
+            core.loop.add(self.diag, self.on_diag)
+        if self.plan.get("preamble", "immediately") == "immediately":
+            self.uncork()
+
+    def spawn(self):
+        """Start the program, with its descriptors wired as the plan says."""
+        theirs = []
+        tty = None
+        try:
+            stdio = self.plan["stdio"]
+            if stdio == "pipes":
+                stdin, wfd = os.pipe()
+                self.rfd, stdout = core.pipe()
+                theirs = [stdin, stdout]
+            elif stdio == "tty":
+                self.rfd, tty = open_tty()
+                wfd = os.dup(self.rfd)
+                theirs = [tty, tty]
+            else:
+                self.rfd, end = socketpair()
+                wfd = os.dup(self.rfd)
+                theirs = [end, end]
+            self.wfd = wfd
+            if stdio == "tty":
+                theirs.append(tty)
+            elif stdio == "hybrid_tty":
+                self.diag, tty = open_tty()
+                theirs.append(tty)
+            else:
+                self.diag, end = core.pipe()
+                theirs.append(end)
+            for fd in self.rfd, self.wfd, self.diag:
+                if fd is not None:
+                    core.cloexec(fd)
+                    core.nonblock(fd)
+            pid = spawn(self.plan["argv"], theirs, self.plan.get("env"), None, tty)
+        finally:
+            for fd in set(theirs):
+                os.close(fd)
+        self.process = Process(pid, self.on_exit)
+
+    def uncork(self):
+        if self.corked:
+            self.out.insert(0, self.preamble)
+            self.large = True
+            self.corked = False
+            self.flush()
+
+    # Before the link is up
+
+    def on_text(self, events=None):
+        self.show("link", self.rfd)
+
+    def on_diag(self, events=None):
+        if not self.up:
+            return self.show("diag", self.diag)
+        data = self.read(self.diag)
+        if data == b"":
+            return self.close_diag()
+        lines = (self.partial + (data or b"")).split(b"\n")
+        self.partial = lines.pop()[-4096:]
+        for line in lines:
+            self.log(20, line.rstrip(b"\r"))
+
+    def read(self, fd):
+        """What is there; None when nothing is yet, empty at the end."""
+        try:
+            return os.read(fd, core.CHUNK_SIZE)
+        except EnvironmentError:
+            return None if core.temporary() else b""
+
+    def show(self, source, fd):
+        data = self.read(fd)
+        if data is None or self.failed:
+            return
+        if not data:
+            core.loop.remove(fd)
+            if source == "diag":
+                self.close_diag()
+            else:
+                self.ended = True
+            for step in self.engine.eof(source) if hasattr(self.engine, "eof") else ():
+                self.take(step, fd)
+            return self.on_end()
+        for step in self.engine.feed(source, data):
+            if not self.failed:
+                self.take(step, fd)
+
+    def take(self, step, fd):
+        kind = step[0]
+        if kind == "write":
+            if self.corked or step[1] != "link":
+                os.write(self.diag if step[1] == "diag" else self.wfd, step[2])
+            else:
+                self.send([step[2]])
+        elif kind == "ready":
+            self.uncork()
+        elif kind == "log":
+            self.log(10, step[2])
+        elif kind == "fail":
+            self.fail(step[1])
+        elif kind == "up":
+            self.on_up(step[1])
+
+    def log(self, level, line):
+        if core.config["log_levels"][1] <= level:
+            core.log(level, "mitogen.parent", u"%s: %s" % (
+                core.as_text(self.name), core.as_text(line)
+            ))
+
+    ended = False
+
+    def on_end(self):
+        """A source has ended. The program's status says most about why, if it has one soon."""
+        if self.ended and self.diag is None and not self.failed:
+            if self.process.ended:
+                return self.fail(self.engine.failure("eof", *self.status))
+            core.at(1, lambda: self.up or self.fail(self.engine.failure("eof", None, None)))
+
+    def on_exit(self, code, number):
+        self.status = code, number
+        if not self.up and not self.failed:
+            # What it said last may still be in the pipes, or held open by others.
+            core.at(0.01, self.after_exit)
+
+    def after_exit(self):
+        if self.up or self.failed:
+            return
+        if self.ended:
+            self.fail(self.engine.failure("eof", *self.status))
+        else:
+            core.at(0.5, lambda: self.ended and not self.failed and self.fail(
+                self.engine.failure("eof", *self.status)
+            ))
+
+    def on_timeout(self):
+        if not self.up:
+            self.fail(self.engine.failure("timeout", None, None))
+
+    def fail(self, failure):
+        """Give up: the caller learns why, whoever has written to the context that there is none."""
+        if self.failed or self.up:
+            return
+        self.failed = True
+        if core.routes.get(self.remote_id) is self:
+            del core.routes[self.remote_id]
+        waiting = b"".join(bytes(piece) for piece in self.out)
+        if not self.corked:
+            # Then the preamble stands before them, or what is left of it: nobody can tell where
+            # it ends once some of it was written.
+            waiting = waiting[len(self.preamble):] if waiting.startswith(self.preamble) else b""
+        del self.out[:]
+        output = self.engine.output() if hasattr(self.engine, "output") else []
+        error = dict(failure)
+        error.update({
+            u"argv": self.redacted(), u"status": self.status[0], u"signal": self.status[1],
+            u"output": output,
+        })
+        while len(waiting) >= 26:
+            enc, dst, src, auth, handle, reply_to, size = core.unpack(waiting)
+            core.router.refuse(
+                core.Message(dst, handle, b"", reply_to, enc, src, auth),
+                u"no route to %d, my ID is %d" % (dst, core.context_id),
+            )
+            waiting = waiting[26 + size:]
+        self.msg.reply({u"ok": False, u"error": error})
+        self.close()
+        self.end_process()
+
+    def redacted(self):
+        secrets = [core.as_text(value) for value in self.plan["secrets"].values() if value]
+        argv = []
+        for arg in self.plan["argv"]:
+            arg = core.as_text(arg)
+            for secret in secrets:
+                arg = arg.replace(secret, u"********")
+            argv.append(arg)
+        return argv
+
+    def on_up(self, rest):
+        self.up = True
+        core.cancel(self.timer)
+        core.send(core.parent_ids[0], core.ADD_ROUTE, (
+            u"%d:%s" % (self.remote_id, core.as_text(self.name))
+        ).encode("utf-8"))
+        self.msg.reply({u"ok": True, u"name": core.as_text(self.name)})
+        self.msg = self.preamble = None
+        core.loop.add(self.rfd, self.on_receive)
+        self.flush()
+        self.on_data(rest)
+
+    # After
+
+    def on_disconnect(self):
+        if self.failed or self.rfd is None:
+            return
+        if not self.up:
+            self.gone = True
+            return
+        self.gone = True
+        self.close()
+        for lost in [lost for lost, stream in core.routes.items() if stream is self]:
+            del core.routes[lost]
+            forget(lost, True)
+        self.end_process()
+
+    def close_diag(self):
+        if self.diag is not None:
+            core.loop.remove(self.diag)
+            os.close(self.diag)
+            self.diag = None
+
+    def close(self):
+        for fd in self.rfd, self.wfd:
+            if fd is not None:
+                core.loop.remove(fd)
+                os.close(fd)
+        self.rfd = self.wfd = None
+        self.close_diag()
+
+    def end_process(self):
+        """It has no link any more: it goes by itself, or it is helped."""
+        children.discard(self)
+        if self.process and not self.process.ended:
+            core.at(0.05, lambda: self.process.kill(signal.SIGTERM))
+            core.at(1, lambda: self.process.kill(signal.SIGKILL))
+
+
+def socketpair():
+    """Two connected descriptors with room for whole chunks."""
+    fds = []
+    for end in _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM):
+        for option in _socket.SO_SNDBUF, _socket.SO_RCVBUF:
+            end.setsockopt(_socket.SOL_SOCKET, option, 4 * core.CHUNK_SIZE)
+        fds.append(os.dup(end.fileno()))
+        end.close()
+    return fds
+
+
+def open_tty():
+    """A pseudo-terminal that passes bytes as they are: (our side, the program's)."""
+    master, slave = os.openpty()
+    iflag, oflag, cflag, lflag, ispeed, ospeed, cc = termios.tcgetattr(slave)
+    iflag &= ~(
+        termios.IXOFF | termios.INPCK | termios.BRKINT | termios.PARMRK | termios.ISTRIP
+        | termios.INLCR | termios.ICRNL | termios.IXON | termios.IGNPAR | termios.IGNBRK
+        | getattr(termios, "IMAXBEL", 0)
+    )
+    oflag &= ~termios.OPOST
+    lflag &= ~(
+        termios.ECHO | termios.ECHOE | termios.ECHOK | termios.ECHONL | termios.ICANON
+        | termios.ISIG | termios.IEXTEN | termios.NOFLSH | termios.TOSTOP
+    )
+    cflag = cflag & ~(termios.CSIZE | termios.PARENB) | termios.CS8 | termios.CREAD
+    termios.tcsetattr(
+        slave, termios.TCSAFLUSH, [iflag, oflag, cflag, lflag, ispeed, ospeed, cc]
+    )
+    return master, slave
+
+
+# Routes
+
+
+def forget(lost, upward):
+    """A context is gone: tell the parent, and whoever of our children has ever written to it."""
+    payload = str(lost).encode()
+    if upward:
+        core.send(core.parent_ids[0], core.DEL_ROUTE, payload)
+    for stream in list(children):
+        if stream.up and not stream.gone and lost in stream.egress:
+            core.send(stream.remote_id, core.DEL_ROUTE, payload)
+    core.router.forget(lost)
+
+
+def sender_of(msg):
+    return core.routes.get(msg.src_id, core.parent)
+
+
+def on_add_route(msg):
+    if msg.is_dead:
+        return
+    stream = sender_of(msg)
+    number, _, name = msg.data.decode("utf-8", "replace").partition(u":")
+    number = int(number)
+    if stream is core.parent:
+        return
+    if core.routes.get(number, stream) is not stream:
+        return core.log(40, "mitogen.route_monitor", u"duplicate route to %d" % number)
+    core.router.context_by_id(number, name=name)
+    core.routes[number] = stream
+    core.send(core.parent_ids[0], core.ADD_ROUTE, msg.data)
+
+
+def on_del_route(msg):
+    if msg.is_dead:
+        return
+    stream = sender_of(msg)
+    number = int(msg.data.split(b":")[0])
+    if core.routes.get(number, core.parent) is stream:
+        if stream is not core.parent:
+            del core.routes[number]
+        forget(number, stream is not core.parent)
+
+
+# Modules
+
+wanted = {}
+
+
+def give(stream, name):
+    """Send a module that we have, and before it what it goes with."""
+    entry = core.importer.cache[name]
+    for name in [name for name in entry[4] if name in core.importer.cache] + [name]:
+        if name not in stream.sent:
+            stream.sent.add(name)
+            data = b"".join(core.dumps(core.importer.cache[name]))
+            core.send(stream.remote_id, core.LOAD_MODULE, data, core.PKL)
+
+
+def want(stream, name):
+    """Send a module once we have it."""
+    if name in stream.sent:
+        return
+    if name in core.importer.cache:
+        return give(stream, name)
+    wanted.setdefault(name, []).append(stream)
+    core.importer.ask(name)
+
+
+def on_get_module(msg):
+    if not msg.is_dead:
+        want(sender_of(msg), core.as_text(msg.data) if core.PY3 else str(msg.data))
+
+
+def on_forward_module(msg):
+    if msg.is_dead:
+        return
+    target, _, name = msg.data.decode("utf-8").partition(u"\0")
+    stream = core.routes.get(int(target))
+    if stream is None:
+        return
+    want(stream, name if core.PY3 else str(name))
+    if stream.remote_id != int(target):
+        core.send(stream.remote_id, core.FORWARD_MODULE, msg.data)
+
+
+def on_load(name):
+    for stream in wanted.pop(name, ()):
+        if not stream.gone:
+            give(stream, name)
+
+
+# Entry points
+
+
+def on_run_plan(msg):
+    """Start a context (contract: handle 120)."""
+    if not msg.is_dead:
+        Child(msg, msg.unpickle()).start()
+
+
+def on_stop():
+    """End the contexts below: by word, by signal, by force."""
+    ending = list(children)
+    processes = [child.process for child in ending if child.process]
+    for child in ending:
+        if child.up:
+            core.send(child.remote_id, core.SHUTDOWN, b"")
+        else:
+            child.process and child.process.kill(signal.SIGTERM)
+    if not wait_all(processes, 2):
+        for number, limit in (signal.SIGTERM, 0.5), (signal.SIGKILL, 0.5):
+            for process in processes:
+                process.kill(number)
+            if wait_all(processes, limit):
+                break
+
+
+for _handle, _func, _policy in (
+    (core.GET_MODULE, on_get_module, core.is_immediate_peer),
+    (core.ADD_ROUTE, on_add_route, core.is_immediate_peer),
+    (core.DEL_ROUTE, on_del_route, core.is_immediate_peer),
+    (core.FORWARD_MODULE, on_forward_module, core.has_parent_authority),
+    (RUN_PLAN, on_run_plan, core.has_parent_authority),
+):
+    core.router.add_handler(_func, _handle, True, _policy, overwrite=True)
+core.importer.on_load.append(on_load)
+core.Exit.hooks.append(on_stop)

@@ -1,0 +1,163 @@
+"""Starting programs and learning how they end; for `mitogen.parent` and `mitogen.command`.
+
+Uses fork directly, because the subprocess module is slow to import and cannot give a program a
+controlling terminal. Everything here runs on the loop, except `spawn`.
+"""
+import errno
+import fcntl
+import os
+import signal
+import struct
+import sys
+import termios
+
+import mitogen.core as core
+
+
+def native(value):
+    """An argument as this Python's exec wants it."""
+    if core.PY3 or isinstance(value, bytes):
+        return value
+    return value.encode("utf-8")
+
+
+def merged(changes):
+    """Our environment with `changes`, where None removes."""
+    env = dict(os.environ)
+    for key, value in (changes or {}).items():
+        if isinstance(key, bytes) and core.PY3:
+            key = os.fsdecode(key)
+        if value is None:
+            env.pop(native(key), None)
+        else:
+            env[native(key)] = native(value)
+    return env
+
+
+def spawn(argv, files, env=None, cwd=None, tty=None):
+    """Start `argv` as the leader of a session of its own, with `files` as its first descriptors
+    and `tty`, if given, as its controlling terminal. Gives its pid; OSError says why it could not
+    be started."""
+    argv = [native(arg) for arg in argv]
+    env = merged(env)
+    report, told = os.pipe()
+    core.cloexec(report)
+    core.cloexec(told)
+    pid = os.fork()
+    if not pid:
+        try:
+            become(argv, files, env, cwd, tty, told)
+        except BaseException:
+            number = getattr(sys.exc_info()[1], "errno", None)
+            os.write(told, struct.pack("=i", number or errno.EINVAL))
+        finally:
+            os._exit(127)
+    os.close(told)
+    try:
+        number = os.read(report, 4)
+    finally:
+        os.close(report)
+    if number:
+        os.waitpid(pid, 0)
+        number = struct.unpack("=i", number)[0]
+        raise OSError(number, os.strerror(number), argv[0])
+    return pid
+
+
+def become(argv, files, env, cwd, tty, told):
+    """The forked side of `spawn`: does not return."""
+    os.setsid()
+    for number in range(1, 65):
+        try:
+            if signal.getsignal(number) not in (None, signal.SIG_DFL):
+                signal.signal(number, signal.SIG_DFL)
+        except (ValueError, OSError, RuntimeError):
+            pass
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if tty is not None:
+        fcntl.ioctl(tty, termios.TIOCSCTTY, 0)
+    # None of `files` is below 3: those descriptors are always taken.
+    for number, fd in enumerate(files):
+        os.dup2(fd, number)
+    close_others(told)
+    if cwd is not None:
+        os.chdir(native(cwd))
+    os.execvpe(argv[0], argv, env)
+
+
+def close_others(keep):
+    for path in "/proc/self/fd", "/dev/fd":
+        try:
+            open_fds = [int(name) for name in os.listdir(path)]
+            break
+        except (OSError, ValueError):
+            open_fds = range(3, 1024)
+    for fd in open_fds:
+        if fd > 2 and fd != keep:
+            try:
+                os.close(fd)
+            except OSError:
+                pass
+
+
+class Process(object):
+    """A program that was started; `on_exit(code, signal)` is called on the loop when it ends."""
+
+    def __init__(self, pid, on_exit):
+        self.pid = pid
+        self.on_exit = on_exit
+        self.ended = False
+        self.delay = 0.001
+        self.pidfd = None
+        try:
+            self.pidfd = os.pidfd_open(pid)
+        except (AttributeError, OSError):
+            # No such call here: look now and then.
+            return self.look()
+        core.loop.add(self.pidfd, self.look)
+
+    def look(self, events=None):
+        if self.ended:
+            return
+        try:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+        except OSError:
+            # Somebody else has reaped it; how it ended is not known.
+            pid, status = self.pid, None
+        if not pid:
+            if self.pidfd is None:
+                self.delay = min(self.delay * 1.5, 0.05)
+                core.at(self.delay, self.look)
+            return
+        self.ended = True
+        if self.pidfd is not None:
+            core.loop.remove(self.pidfd)
+            os.close(self.pidfd)
+        if status is None:
+            self.on_exit(None, None)
+        elif os.WIFSIGNALED(status):
+            self.on_exit(None, os.WTERMSIG(status))
+        else:
+            self.on_exit(os.WEXITSTATUS(status), None)
+
+    def kill(self, number, group=False):
+        """Send a signal to it, or to all of its group; what is gone or not ours to signal is left."""
+        try:
+            if group:
+                os.killpg(self.pid, number)
+            elif not self.ended:
+                os.kill(self.pid, number)
+        except OSError:
+            pass
+
+
+def wait_all(processes, limit):
+    """Run the loop until all have ended, at most `limit` seconds; gives whether they have."""
+    deadline = core.clock() + limit
+    while not all(process.ended for process in processes):
+        left = deadline - core.clock()
+        if left <= 0:
+            return False
+        core.loop.pump(left)
+    return True
