@@ -47,6 +47,8 @@ pub(super) fn ask(question: &str) -> Result<Secret, String> {
 /// Reads a line byte by byte, with the editing keys that people expect.
 fn read_answer(input: impl Read) -> Result<Secret, String> {
     let mut typed = Zeroizing::new(Vec::with_capacity(256));
+    // A buffer would swallow what is typed ahead for the next question.
+    #[allow(clippy::unbuffered_bytes)]
     for byte in input.bytes() {
         match byte.map_err(|error| error.to_string())? {
             b'\r' | b'\n' => {
