@@ -1,4 +1,52 @@
-//! The master's library.
+//! Programs that spread themselves over machines on which nothing is installed.
+//!
+//! A [`Master`] is the root of a tree of contexts: processes that it has started, here or
+//! elsewhere, directly or through each other, and whose functions it can call.
+//!
+//! ```no_run
+//! use mitogen::{Master, transports};
+//!
+//! let master = Master::start(mitogen::MasterOptions::default())?;
+//! let local = transports::local::Local::new(transports::local::Options::default());
+//! let child = master.connect(&local)?.wait()?;
+//! let version: String = child.call("platform.python_version", ())?;
+//! println!("the child runs Python {version}");
+//! master.shutdown();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! This crate knows the built-in transports by name; what they are made of is `mitogen_core`.
 
+pub mod command;
+mod log_sink;
+mod master;
 pub mod profiles;
+mod responder;
 pub mod targets;
+
+pub use master::{Master, MasterOptions, StartError};
+pub use mitogen_core::call::{CallChain, CallError, Context, Receiver, RemoteError, Select, Sender};
+pub use mitogen_core::child::PythonSpec;
+pub use mitogen_core::connect::{
+    ChildSettings, ConnectError, ConnectRequest, Connecting, Plan, Registry, RequestError, Transport,
+};
+pub use mitogen_core::pickle::Value;
+pub use mitogen_core::{dialogue, ids, pickle, wire};
+
+/// The built-in transports, each a crate of its own.
+pub mod transports {
+    pub use mitogen_core::connect::{Registry, TransportKind};
+    pub use {
+        mitogen_doas as doas, mitogen_local as local, mitogen_ssh as ssh, mitogen_su as su,
+        mitogen_sudo as sudo,
+    };
+
+    /// All built-in transports, by name.
+    pub fn builtin() -> Registry {
+        let mut registry = Registry::new();
+        for kind in [local::KIND, ssh::KIND, sudo::KIND, su::KIND, doas::KIND] {
+            registry.add(kind);
+        }
+        registry
+    }
+}

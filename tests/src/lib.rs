@@ -1,1 +1,38 @@
-//! The end-to-end fixtures.
+//! Fixtures: the real programs, accounts, networks and interpreters that the end-to-end suites run against.
+//!
+//! Nothing here knows a crate of the product; the suites (`suites/`) bring the two together. A fixture makes its
+//! thing outside this process, hands out what a test needs to reach it, and removes it when dropped. What a killed
+//! run left behind is removed by the next one (see [`claims`]).
+//!
+//! Where a tool is missing a fixture fails and says what prepares the machine; it never passes by doing nothing.
+//! The modules stand bottom level first.
+
+pub mod error;
+pub mod procs;
+pub mod run;
+pub mod state;
+pub mod wait;
+
+pub mod claims;
+
+pub mod built;
+pub mod link;
+pub mod pythons;
+pub mod sshd;
+pub mod stock;
+pub mod stub;
+pub mod users;
+
+pub mod leaks;
+pub mod netns;
+
+pub use built::{built, mitogen_bin};
+pub use error::{FixtureError, Result};
+pub use leaks::{Leaks, isolated};
+pub use link::DelayLink;
+pub use netns::Namespaces;
+pub use pythons::{Python, pythons};
+pub use sshd::{Sshd, SshdOptions};
+pub use stock::StockVenv;
+pub use stub::Stub;
+pub use users::TestUser;

@@ -1,1 +1,22 @@
-//! Filled in next.
+//! What is sent to start a Python child: text in, bytes out, no I/O.
+//!
+//! A child is started by a command line ([`command`]) whose interpreter runs a short first stage;
+//! the stage reads the compressed runtime from its standard input and runs it in place, and the
+//! runtime reads its configuration from there too ([`preamble`]). Runtime and command line are the
+//! same for every child, so both are made once per process. Modules that only some children need
+//! are found by [`embedded_module`] and travel as ordinary `LOAD_MODULE` messages.
+
+mod bundle;
+mod command;
+mod compact;
+mod config;
+mod modules;
+mod parts;
+#[cfg(test)]
+mod tests;
+
+pub use bundle::{preamble, runtime, runtime_size};
+pub use command::{PythonSpec, STAGE, command, python_argv};
+pub use compact::compact;
+pub use config::ChildConfig;
+pub use modules::{EmbeddedModule, embedded_module};

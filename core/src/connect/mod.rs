@@ -1,7 +1,29 @@
 //! Turning a plan into a route.
+//!
+//! A [`Transport`] is a pure function from options to a [`Plan`]; a [`Connector`] carries plans
+//! out: here, through the connection driver, or in another context, which is sent the plan. Knows
+//! no transport by name. Invariants: no thread per connection; a process that was started is always
+//! waited for; frames sent to a context before it is up are kept until it is.
 
+mod connecting;
+mod connection;
+mod connector;
+mod error;
+mod gate;
+mod options;
 mod plan;
+mod plan_text;
+mod reaper;
+mod remote;
+mod streams;
+pub mod rehearsal;
 mod transport;
 
+pub use connecting::{Connecting, Outcome};
+pub use connector::{ChildSettings, ConnectRequest, Connector, RequestError};
+pub use error::ConnectError;
+pub use gate::HANDSHAKES_PER_DESTINATION;
+pub use options::{check_word, parse_options};
 pub use plan::{Plan, Preamble, Stdio};
+pub use remote::{load_module, push_module};
 pub use transport::{ChildCommand, OptionsError, Registry, Transport, TransportKind};

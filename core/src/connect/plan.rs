@@ -70,3 +70,22 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
 }
+
+impl Plan {
+    /// The command line for errors and logs: whole, but for the text of the bootstrap and other
+    /// long arguments, which nobody reads. It never holds a secret: those go through the dialogue.
+    pub fn printed_argv(&self) -> Vec<String> {
+        /// What is shown of a long argument, in characters.
+        const SHOWN: usize = 60;
+        self.argv
+            .iter()
+            .map(|arg| match arg.char_indices().nth(2 * SHOWN) {
+                None => arg.clone(),
+                Some(_) => {
+                    let head: String = arg.chars().take(SHOWN).collect();
+                    format!("{head}...({} bytes)", arg.len())
+                }
+            })
+            .collect()
+    }
+}

@@ -1,5 +1,7 @@
 //! What can go wrong on the way to a context, typed and placed.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// How far a connection had come.
@@ -42,6 +44,9 @@ pub enum FailureKind {
     ConnectionRefused,
     /// No way to the host, or no answer from it.
     HostUnreachable,
+    /// The host took the connection and dropped it before it asked who we are, as an sshd beyond
+    /// its `MaxStartups` does: worth another try after a pause.
+    ConnectionClosed,
     /// The host's key is not known and checking is on.
     HostKeyUnknown,
     /// The host's key is not the one that is known.
@@ -76,6 +81,32 @@ pub enum FailureKind {
     BadOption,
 }
 
+impl Stage {
+    /// What was being done, for the end of sentences such as "timed out while ...".
+    pub fn doing(self) -> &'static str {
+        match self {
+            Self::Spawn => "starting the program",
+            Self::Resolve => "resolving the host's name",
+            Self::Connect => "connecting to the host",
+            Self::HostKey => "checking the host's key",
+            Self::Authenticate => "authenticating",
+            Self::Privilege => "becoming the user",
+            Self::Shell => "waiting for the shell to start the interpreter",
+            Self::Interpreter => "starting the interpreter",
+            Self::Bootstrap => "sending the runtime",
+            Self::Handshake => "waiting for the runtime to announce itself",
+        }
+    }
+}
+
+impl FailureKind {
+    /// Whether the same attempt may well succeed a little later. Never true of a refusal: repeated
+    /// failed authentication earns bans and locked accounts.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::ConnectionClosed)
+    }
+}
+
 /// What a rule reports when it fails a connection. The engine's driver adds the rest: hop, argv,
 /// exit status, output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,4 +120,28 @@ pub struct Failure {
     /// What the user can do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(stage: Stage, kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { stage, kind, message: message.into(), hint: None }
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
 }

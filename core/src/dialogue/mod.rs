@@ -2,13 +2,25 @@
 //!
 //! A [`Dialogue`] is data: rules of the form "in this state, when this source shows this pattern,
 //! send these bytes (or this secret), fail with this error, or go to that state". One sans-I/O
-//! engine runs it here, another in the Python runtime; both pass the same transcripts. Knows
+//! [`Engine`] runs it here, another in the Python runtime; both pass the same transcripts. Knows
 //! nothing of descriptors, clocks or transports.
 
+mod engine;
 mod failure;
+mod history;
+mod interpreter;
+mod quote;
 mod rules;
 mod secret;
+#[cfg(test)]
+mod tests;
+mod text;
+pub mod transcript;
 
+pub use engine::{Engine, Step};
 pub use failure::{Failure, FailureKind, Stage};
-pub use rules::{Action, Dialogue, ExitRule, Rule, Shown, Source};
+pub(crate) use history::MASK;
+pub use interpreter::interpreter_exits;
+pub use quote::{quote, quote_argv};
+pub use rules::{Action, BadPattern, Dialogue, ExitRule, RUNNING, Rule, START, Shown, Source, literal};
 pub use secret::Secret;

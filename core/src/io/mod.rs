@@ -1,1 +1,52 @@
-//! Filled in next.
+//! Readiness and buffering: descriptors that become ready, streams that are told, queues that drain.
+//!
+//! Lives here: pollers, sides (one direction of a stream), the [`Stream`] and [`Reactor`] traits, the
+//! out-queue [`Writer`] and the timer heap. This room does not know what the bytes mean, and it has
+//! no thread and no loop: that is the broker, one level up.
+//!
+//! Invariants: pollers are level-triggered towards their user; a descriptor is deregistered before
+//! it is closed; nothing here ever blocks except [`Writer::send_blocking`].
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod epoll;
+#[cfg(any(
+    target_os = "macos",
+    target_os = "ios",
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_os = "netbsd",
+    target_os = "openbsd"
+))]
+mod kqueue;
+mod op;
+mod poll;
+mod poller;
+mod side;
+mod stream;
+mod timers;
+mod waker;
+mod writer;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub use epoll::EpollPoller;
+#[cfg(any(
+    target_os = "macos",
+    target_os = "ios",
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_os = "netbsd",
+    target_os = "openbsd"
+))]
+pub use kqueue::KqueuePoller;
+pub use op::io_op;
+pub use poll::PollPoller;
+pub use poller::{Event, Interest, Poller, Token, default_poller};
+pub use side::{FdSide, Side, sides};
+pub use stream::{Defer, Reactor, Stopped, Stream, Task, TimerId};
+pub(crate) use timers::Timers;
+pub use waker::Waker;
+pub use writer::{Disconnected, SendError, Transmit, Writer};
+
+/// The most that one read takes, in bytes, and thus the most that one ready stream may hold up the
+/// others: 128 KiB.
+pub const CHUNK_SIZE: usize = 131_072;

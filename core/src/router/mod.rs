@@ -1,1 +1,24 @@
-//! Filled in next.
+//! Who may say what to whom: routes, verdicts, handlers, policies, dead messages.
+//!
+//! [`decide`] is a pure function from a table and a header to a [`Verdict`]; [`Router`] carries
+//! verdicts out. A router is a value: ten of them can live in one process. Knows nothing of
+//! pickles, transports or calls. Invariant: the table is locked for a verdict only, never while a
+//! handler runs.
+
+mod decide;
+mod error;
+mod handlers;
+mod links;
+mod monitor;
+mod policy;
+mod route;
+mod stream;
+mod table;
+
+pub use decide::{DropReason, Mode, Verdict, decide};
+pub use error::SendError;
+pub use handlers::{Delivery, HandlerOptions};
+pub use policy::Policy;
+pub use route::{Router, RouterOptions, WeakRouter};
+pub use stream::MitogenStream;
+pub use table::{LinkId, Table};

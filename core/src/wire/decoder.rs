@@ -7,6 +7,9 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::{DecodeError, HEADER_LEN, Header, Message};
 
+/// What is reserved for a large frame before any of its payload has come, in bytes.
+const FIRST_STEP: usize = 1 << 18;
+
 /// One whole frame as it came: its parsed header, and all its bytes, header included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -56,17 +59,17 @@ impl FrameDecoder {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The buffer to read into: append to it, never remove. It has room for at least `chunk`
-    /// bytes, or for the whole of the frame that is under way if that is more.
-    pub fn read_buffer(&mut self, chunk: usize) -> &mut BytesMut {
-        let missing =
-            self.head.map_or(0, |head| (HEADER_LEN + head.length as usize).saturating_sub(self.buffer.len()));
-        // A frame is accepted before its bytes come, so a peer could announce much and send
-        // little; growth is bounded by doubling what has really arrived.
-        let missing = missing.min(self.buffer.len().max(chunk));
-        let want = chunk.max(missing);
-        if self.buffer.capacity() - self.buffer.len() < want {
-            self.buffer.reserve(want);
+    /// The buffer to read into: append to it, never remove. It has room for much of the frame that
+    /// is under way; whoever reads reserves what he likes beyond that.
+    pub fn read_buffer(&mut self) -> &mut BytesMut {
+        if let Some(head) = self.head {
+            let missing = (HEADER_LEN + head.length as usize).saturating_sub(self.buffer.len());
+            // A frame is accepted before its bytes come, so a peer could announce much and send
+            // little; growth is bounded by doubling what has really arrived.
+            let want = missing.min(self.buffer.len().max(FIRST_STEP));
+            if self.buffer.capacity() - self.buffer.len() < want {
+                self.buffer.reserve(want);
+            }
         }
         &mut self.buffer
     }
@@ -186,7 +189,7 @@ mod tests {
             let mut decoder = FrameDecoder::new(1 << 20);
             let mut seen = Vec::new();
             for chunk in stream.chunks(step) {
-                decoder.read_buffer(chunk.len()).extend_from_slice(chunk);
+                decoder.read_buffer().extend_from_slice(chunk);
                 while let Some(frame) = decoder.next_frame().unwrap() {
                     seen.push(frame.into_message());
                 }
@@ -227,6 +230,6 @@ mod tests {
         let mut decoder = FrameDecoder::new(1 << 30);
         decoder.feed(&head.encode());
         assert_eq!(decoder.next_frame(), Ok(None));
-        assert!(decoder.read_buffer(4096).capacity() < 1 << 16);
+        assert!(decoder.read_buffer().capacity() < 1 << 20);
     }
 }

@@ -7,7 +7,6 @@ pub mod color;
 pub mod completions;
 pub mod exit;
 pub mod output;
-pub mod registry;
 pub mod verbs;
 
 use std::io::{self, Write};
@@ -43,7 +42,7 @@ pub fn main() -> ExitCode {
 }
 
 fn perform(cli: &Cli) -> anyhow::Result<u8> {
-    let registry = registry::registry();
+    let registry = mitogen::transports::builtin();
     let load = || Inventory::load(&cli.global.search(), &registry);
     let mut out = io::stdout().lock();
     match &cli.verb {

@@ -1,1 +1,66 @@
-//! The doas transport.
+//! The doas transport: a context as another user of the machine where it is started.
+
+mod command;
+mod dialogue;
+mod options;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use mitogen_core::connect::{
+    ChildCommand, OptionsError, Plan, Preamble, Stdio, Transport, TransportKind, parse_options,
+};
+
+pub use options::Options;
+
+/// The transport's name and how it is made from options.
+pub const KIND: TransportKind =
+    TransportKind { name: "doas", options: options::NAMES, secrets: &[dialogue::PASSWORD], from_options };
+
+/// Becomes another user by way of doas.
+#[derive(Clone, Debug)]
+pub struct Doas {
+    options: Options,
+}
+
+impl Doas {
+    /// A transport with these options.
+    ///
+    /// # Errors
+    /// Names that doas would take for flags, empty patterns.
+    pub fn new(options: Options) -> Result<Self, OptionsError> {
+        options.check()?;
+        Ok(Self { options })
+    }
+}
+
+impl Transport for Doas {
+    fn method(&self) -> &str {
+        KIND.name
+    }
+
+    fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
+        let options = &self.options;
+        let secrets =
+            options.password.iter().map(|password| (dialogue::PASSWORD.to_owned(), password.clone()));
+        Ok(Plan {
+            name: format!("doas.{}", options.username),
+            method: KIND.name.to_owned(),
+            argv: command::argv(options, child),
+            env: BTreeMap::new(),
+            stdio: if options.password.is_some() { Stdio::HybridTty } else { Stdio::Socketpair },
+            // doas asks on its terminal; its standard input is never read before the interpreter runs.
+            preamble: Preamble::Immediately,
+            timeout: options.connect_timeout,
+            dialogue: dialogue::dialogue(options),
+            secrets: secrets.collect(),
+            is_context: false,
+            destination: None,
+        })
+    }
+}
+
+fn from_options(options: serde_json::Value) -> Result<Box<dyn Transport>, OptionsError> {
+    Ok(Box::new(Doas::new(parse_options(KIND.name, options)?)?))
+}

@@ -1,1 +1,76 @@
-//! The ssh transport.
+//! The ssh transport: a context on another host, by way of OpenSSH's client.
+
+mod command;
+mod dialogue;
+mod options;
+#[cfg(test)]
+mod tests;
+
+use mitogen_core::connect::{
+    ChildCommand, OptionsError, Plan, Preamble, Stdio, Transport, TransportKind, parse_options,
+};
+
+pub use options::{CheckHostKeys, Options};
+
+/// The transport's name and how it is made from options.
+pub const KIND: TransportKind = TransportKind {
+    name: "ssh",
+    options: options::NAMES,
+    secrets: &[dialogue::PASSWORD, dialogue::PASSPHRASE],
+    from_options,
+};
+
+/// Reaches a host by way of ssh.
+#[derive(Clone, Debug)]
+pub struct Ssh {
+    options: Options,
+}
+
+impl Ssh {
+    /// A transport with these options.
+    ///
+    /// # Errors
+    /// Names that ssh would take for flags, numbers out of range, options that need others.
+    pub fn new(options: Options) -> Result<Self, OptionsError> {
+        options.check()?;
+        Ok(Self { options })
+    }
+}
+
+impl Transport for Ssh {
+    fn method(&self) -> &str {
+        KIND.name
+    }
+
+    fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
+        let options = &self.options;
+        let name = match options.port {
+            None | Some(SSH_PORT) => format!("ssh.{}", options.hostname),
+            Some(port) => format!("ssh.{}:{port}", options.hostname),
+        };
+        let secrets = [(dialogue::PASSWORD, &options.password), (dialogue::PASSPHRASE, &options.passphrase)]
+            .into_iter()
+            .filter_map(|(name, secret)| Some((name.to_owned(), secret.clone()?)));
+        Ok(Plan {
+            name,
+            method: KIND.name.to_owned(),
+            argv: command::argv(options, child),
+            env: command::environment(),
+            stdio: if options.may_ask() { Stdio::HybridTty } else { Stdio::Socketpair },
+            // ssh asks on its terminal; its standard input is for the far side alone.
+            preamble: Preamble::Immediately,
+            timeout: options.connect_timeout,
+            dialogue: dialogue::dialogue(options),
+            secrets: secrets.collect(),
+            is_context: false,
+            destination: Some(format!("{}:{}", options.hostname, options.port.unwrap_or(SSH_PORT))),
+        })
+    }
+}
+
+/// The port that needs no mention.
+const SSH_PORT: u16 = 22;
+
+fn from_options(options: serde_json::Value) -> Result<Box<dyn Transport>, OptionsError> {
+    Ok(Box::new(Ssh::new(parse_options(KIND.name, options)?)?))
+}

@@ -1,1 +1,65 @@
-//! The su transport.
+//! The su transport: a context as another user of the machine where it is started.
+
+mod command;
+mod dialogue;
+mod options;
+#[cfg(test)]
+mod tests;
+
+use mitogen_core::connect::{
+    ChildCommand, OptionsError, Plan, Preamble, Stdio, Transport, TransportKind, parse_options,
+};
+
+pub use options::Options;
+
+/// The transport's name and how it is made from options.
+pub const KIND: TransportKind =
+    TransportKind { name: "su", options: options::NAMES, secrets: &[dialogue::PASSWORD], from_options };
+
+/// Becomes another user by way of su.
+#[derive(Clone, Debug)]
+pub struct Su {
+    options: Options,
+}
+
+impl Su {
+    /// A transport with these options.
+    ///
+    /// # Errors
+    /// Names that su would take for flags, empty patterns.
+    pub fn new(options: Options) -> Result<Self, OptionsError> {
+        options.check()?;
+        Ok(Self { options })
+    }
+}
+
+impl Transport for Su {
+    fn method(&self) -> &str {
+        KIND.name
+    }
+
+    fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
+        let options = &self.options;
+        let secrets =
+            options.password.iter().map(|password| (dialogue::PASSWORD.to_owned(), password.clone()));
+        Ok(Plan {
+            name: format!("su.{}", options.username),
+            method: KIND.name.to_owned(),
+            argv: command::argv(options, child),
+            env: command::environment(),
+            stdio: if options.password.is_some() { Stdio::Tty } else { Stdio::Socketpair },
+            // su reads passwords from its standard input: a preamble that lies there already would be
+            // taken for one.
+            preamble: Preamble::AfterMarker,
+            timeout: options.connect_timeout,
+            dialogue: dialogue::dialogue(options),
+            secrets: secrets.collect(),
+            is_context: false,
+            destination: None,
+        })
+    }
+}
+
+fn from_options(options: serde_json::Value) -> Result<Box<dyn Transport>, OptionsError> {
+    Ok(Box::new(Su::new(parse_options(KIND.name, options)?)?))
+}

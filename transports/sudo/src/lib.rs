@@ -1,1 +1,71 @@
-//! The sudo transport.
+//! The sudo transport: a context as another user of the machine where it is started.
+
+mod arguments;
+mod command;
+mod dialogue;
+mod options;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use mitogen_core::connect::{
+    ChildCommand, OptionsError, Plan, Preamble, Stdio, Transport, TransportKind, parse_options,
+};
+
+pub use options::Options;
+use options::Resolved;
+
+/// The transport's name and how it is made from options.
+pub const KIND: TransportKind =
+    TransportKind { name: "sudo", options: options::NAMES, secrets: &[dialogue::PASSWORD], from_options };
+
+/// Becomes another user by way of sudo.
+#[derive(Clone, Debug)]
+pub struct Sudo {
+    options: Resolved,
+}
+
+impl Sudo {
+    /// A transport with these options.
+    ///
+    /// # Errors
+    /// `sudo_args` that are not understood, names that sudo would take for flags.
+    pub fn new(options: &Options) -> Result<Self, OptionsError> {
+        Ok(Self { options: options.resolve()? })
+    }
+}
+
+impl Transport for Sudo {
+    fn method(&self) -> &str {
+        KIND.name
+    }
+
+    fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
+        let options = &self.options;
+        let secrets =
+            options.password.iter().map(|password| (dialogue::PASSWORD.to_owned(), password.clone()));
+        Ok(Plan {
+            name: format!("sudo.{}", options.username),
+            method: KIND.name.to_owned(),
+            argv: command::argv(options, child),
+            env: BTreeMap::new(),
+            stdio: if options.password.is_some() || options.tty {
+                Stdio::HybridTty
+            } else {
+                Stdio::Socketpair
+            },
+            // sudo asks on its terminal; its standard input is never read before the interpreter runs.
+            preamble: Preamble::Immediately,
+            timeout: options.connect_timeout,
+            dialogue: dialogue::dialogue(options.password.is_some()),
+            secrets: secrets.collect(),
+            is_context: false,
+            destination: None,
+        })
+    }
+}
+
+fn from_options(options: serde_json::Value) -> Result<Box<dyn Transport>, OptionsError> {
+    Ok(Box::new(Sudo::new(&parse_options(KIND.name, options)?)?))
+}

@@ -1,0 +1,190 @@
+"""Measures stock Mitogen (PyPI): one line of JSON for each figure, {"name": NAME, "value": NUMBER}.
+
+usage: measure.py GROUP...     groups: local, ssh, link100
+
+`cargo xtask compare` runs this and our own program `measure_ours`, which prints the same names; this text says what
+each name means, for both.
+
+local: children on this machine, started with the interpreter MEASURE_PYTHON
+  local.connect_ms        connect and one call into it, mean of several
+  local.call_us           one call of an empty function and its answer, one after the other
+  local.pipelined_per_s   such calls sent without waiting, until all are answered
+  local.bulk16_mib_s      a call with 16 MiB of bytes that answers their number
+  local.echo16_mib_s      a call with 16 MiB of bytes that answers them, MiB each way
+  local.fanout30_per_s    one call to each of 30 children at once, again and again
+  local.start_bytes       bytes that make a child: its arguments, and what is written to it before it is up
+
+ssh: MEASURE_SSH_HOST, _PORT, _USER, _KEY, _KNOWN_HOSTS name a server; no compression
+  ssh.connect_ms          connect
+  ssh.first_call_ms       then the first call, of a function whose module comes from the master
+  ssh.call_us             then as local.call_us
+  ssh.contexts40_s        40 connections, at most 16 at a time
+  ssh.master_cpu_ms       processor time of the master for each of these, its ssh children not counted
+
+link100: the same server by MEASURE_LINK_PORT, a way with a round trip of 100 ms
+  link100.ssh_true_ms     plain `ssh HOST true` (a limit, no side's figure)
+  link100.ssh_sudo_call_ms  connect, sudo there, and the first call, of a function whose module comes from the master
+"""
+import concurrent.futures
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+
+import mitogen
+import mitogen.core
+import mitogen.parent
+import mitogen.utils
+
+clock = time.perf_counter
+MIB = 1 << 20
+
+
+def empty():
+    return None
+
+
+def count(data):
+    return len(data)
+
+
+def echo(data):
+    return data
+
+
+def report(name, value):
+    print(json.dumps({"name": name, "value": value}), flush=True)
+
+
+def seconds_each(times, work):
+    """Mean time of `work`, which runs once before that to warm up."""
+    work()
+    start = clock()
+    for _ in range(times):
+        work()
+    return (clock() - start) / times
+
+
+def own_cpu():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def python():
+    return os.environ["MEASURE_PYTHON"]
+
+
+def start_bytes(router):
+    """What one connection hands to its child: recorded where the library makes it."""
+    seen = []
+    kind = mitogen.parent.Connection
+    boot_command, preamble = kind.get_boot_command, kind.get_preamble
+
+    def record_command(self):
+        argv = boot_command(self)
+        # Each argument ends with a zero byte on its way to the child.
+        seen.append(sum(len(word.encode()) + 1 for word in argv) + len(preamble(self)))
+        return argv
+
+    kind.get_boot_command = record_command
+    try:
+        router.local(python_path=python()).shutdown(wait=True)
+    finally:
+        kind.get_boot_command = boot_command
+    return seen[0]
+
+
+def local(router):
+    def life():
+        context = router.local(python_path=python())
+        context.call(os.getpid)
+        living.append(context)
+
+    living = []
+    report("local.connect_ms", seconds_each(10, life) * 1e3)
+    for context in living:
+        context.shutdown(wait=True)
+
+    context = router.local(python_path=python())
+    report("local.call_us", seconds_each(2000, lambda: context.call(empty)) * 1e6)
+
+    start = clock()
+    for receiver in [context.call_async(empty) for _ in range(2000)]:
+        receiver.get().unpickle()
+    report("local.pipelined_per_s", 2000 / (clock() - start))
+
+    data = mitogen.core.Blob(os.urandom(16 * MIB))
+    report("local.bulk16_mib_s", 16 / seconds_each(3, lambda: context.call(count, data)))
+    report("local.echo16_mib_s", 16 / seconds_each(3, lambda: context.call(echo, data)))
+
+    contexts = [router.local(python_path=python()) for _ in range(30)]
+
+    def fan_out():
+        for receiver in [context.call_async(empty) for context in contexts]:
+            receiver.get().unpickle()
+
+    report("local.fanout30_per_s", 30 / seconds_each(20, fan_out))
+    report("local.start_bytes", start_bytes(router))
+
+
+def ssh_options(port):
+    return {
+        "hostname": os.environ["MEASURE_SSH_HOST"],
+        "port": int(port),
+        "username": os.environ["MEASURE_SSH_USER"],
+        "identity_file": os.environ["MEASURE_SSH_KEY"],
+        "check_host_keys": "ignore",
+        "compression": False,
+        "python_path": python(),
+        "connect_timeout": 60,
+    }
+
+
+def ssh(router):
+    options = ssh_options(os.environ["MEASURE_SSH_PORT"])
+    start = clock()
+    context = router.ssh(**options)
+    report("ssh.connect_ms", (clock() - start) * 1e3)
+    start = clock()
+    context.call(empty)
+    report("ssh.first_call_ms", (clock() - start) * 1e3)
+    report("ssh.call_us", seconds_each(1000, lambda: context.call(empty)) * 1e6)
+
+    start, used = clock(), own_cpu()
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda _: router.ssh(**options), range(40)))
+    report("ssh.contexts40_s", clock() - start)
+    report("ssh.master_cpu_ms", (own_cpu() - used) / 40 * 1e3)
+
+
+def link100(router):
+    options = ssh_options(os.environ["MEASURE_LINK_PORT"])
+    plain = [
+        "ssh", "-F", "none", "-p", str(options["port"]), "-i", options["identity_file"],
+        "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+        "-o", "Compression=no", "-l", options["username"], options["hostname"], "true",
+    ]
+    start = clock()
+    subprocess.check_call(plain, stdin=subprocess.DEVNULL)
+    report("link100.ssh_true_ms", (clock() - start) * 1e3)
+
+    start = clock()
+    context = router.ssh(**options)
+    context = router.sudo(via=context, python_path=python(), connect_timeout=60)
+    context.call(empty)
+    report("link100.ssh_sudo_call_ms", (clock() - start) * 1e3)
+
+
+GROUPS = {"local": local, "ssh": ssh, "link100": link100}
+
+
+@mitogen.main()
+def main(router):
+    mitogen.utils.log_to_file(level="ERROR")
+    unknown = [name for name in sys.argv[1:] if name not in GROUPS]
+    if unknown or not sys.argv[1:]:
+        sys.exit("usage: measure.py %s" % " | ".join(GROUPS))
+    for name in sys.argv[1:]:
+        GROUPS[name](router)

@@ -1,0 +1,43 @@
+//! Prints, as one JSON object, what the Python tests need to start children as the product does:
+//! the arguments behind an interpreter, the shell's command line, the runtime, our modules, and
+//! the sources before and after shrinking. Byte strings are hexadecimal.
+//!
+//!     cargo run -q -p mitogen-core --example bootstrap_parts
+
+use mitogen_core::child::{
+    ChildConfig, PythonSpec, command, compact, embedded_module, preamble, python_argv, runtime,
+};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn main() {
+    let names = ["mitogen.process", "mitogen.dialogue", "mitogen.parent", "mitogen.command"];
+    let modules: serde_json::Map<_, _> = names
+        .into_iter()
+        .filter_map(embedded_module)
+        .map(|module| {
+            let value = serde_json::json!({
+                "source": hex(module.source_deflated),
+                "path": module.path,
+                "related": module.related,
+            });
+            (module.fullname.to_owned(), value)
+        })
+        .collect();
+    let compacted: Vec<_> = std::env::args()
+        .skip(1)
+        .map(|path| std::fs::read_to_string(&path).map(|text| compact(&text)).unwrap_or_default())
+        .collect();
+    let config = ChildConfig::new(1, vec![0], "local.1");
+    let parts = serde_json::json!({
+        "argv": &python_argv("python", "test")[1..],
+        "probe": command(&PythonSpec::default(), "test"),
+        "runtime": hex(runtime()),
+        "preamble": hex(&preamble(&config)),
+        "modules": modules,
+        "compacted": compacted,
+    });
+    println!("{parts}");
+}

@@ -1,0 +1,309 @@
+
+
+class Router(object):
+    """Who may say what to whom (protocol 4.1 to 4.3). Runs on the loop, `route` on any thread."""
+
+    def __init__(self):
+        self.handlers = {}
+        self.contexts = {}
+        self.on_lost = []
+
+    def myself(self):
+        return self.context_by_id(context_id, name=u"self")
+
+    parent = property(lambda self: self.context_by_id(parent_ids[0], name=u"parent"))
+    master = property(lambda self: self.context_by_id(0, name=u"master"))
+    router = property(lambda self: self)
+    importer = property(lambda self: importer)
+
+    def context_by_id(self, context_id, via_id=None, create=True, name=None):
+        context = self.contexts.get(context_id)
+        if context is None and create:
+            context = self.contexts.setdefault(context_id, Context(self, context_id, name))
+        if context and name and not context.name:
+            context.name = name
+        return context
+
+    def add_handler(self, fn, handle=None, persist=True, policy=None, respondent=None,
+                    overwrite=False):
+        """Call `fn(message)` for messages to `handle`; a free handle is chosen, hard to guess."""
+        while not handle or not overwrite and handle in self.handlers:
+            if handle:
+                raise Error("handle %d is in use", handle)
+            handle, = _struct.unpack("<L", urandom(4))
+            handle = handle % 0x7FFFFFFF
+            if handle < 1000 or handle in self.handlers:
+                handle = None
+        self.handlers[handle] = fn, persist, policy, respondent
+        return handle
+
+    def del_handler(self, handle):
+        self.handlers.pop(handle, None)
+
+    def stream_for(self, dst):
+        return routes.get(dst, parent)
+
+    def route(self, msg):
+        """Send a message of ours. To ourselves it goes by way of the loop."""
+        if len(msg.data) > max_size:
+            self.refuse(msg, u"message too large (max %d bytes)" % max_size, True)
+        elif msg.dst_id == context_id:
+            loop.defer(lambda: self.deliver(msg, None))
+        else:
+            self.stream_for(msg.dst_id).send(msg.pieces())
+
+    def on_frame(self, stream, enc, dst, src, auth, handle, reply_to, frame):
+        # The neighbour must be where its message claims to come from, and so must the authority.
+        if (
+            routes.get(auth, parent) is not stream
+            or src != auth and routes.get(src, parent) is not stream
+        ):
+            return log(40, "mitogen", u"dropped a message with forged src %d or auth %d from %r" % (
+                src, auth, stream.remote_id
+            ))
+        stream.egress.add(dst)
+        if dst == context_id:
+            return self.deliver(self.message(enc, dst, src, auth, handle, reply_to, frame), stream)
+        out = routes.get(dst)
+        if out is None and stream is not parent:
+            out = parent
+        if out is None:
+            reason = u"no route to %d, my ID is %d" % (dst, context_id)
+        elif config.get("unidirectional") and stream is not parent and out is not parent:
+            reason = (
+                u"routing mode prevents forward of message from context %d to context %d via "
+                u"context %d" % (src, dst, context_id)
+            )
+        else:
+            return out.send([frame])
+        self.refuse(self.message(enc, dst, src, auth, handle, reply_to, frame), reason)
+
+    def message(self, enc, dst, src, auth, handle, reply_to, frame):
+        return Message(dst, handle, bytes(body(frame)), reply_to, enc, src, auth)
+
+    def refuse(self, msg, reason, tell_target=False):
+        if msg.reply_to and not msg.is_dead:
+            target = msg.src_id, msg.reply_to
+        elif tell_target:
+            target = msg.dst_id, msg.handle
+        else:
+            return
+        self.route(Message.dead(reason, dst_id=target[0], handle=target[1]))
+
+    def deliver(self, msg, stream):
+        """Give a message to its handler; `stream` is None for our own."""
+        entry = self.handlers.get(msg.handle)
+        if not entry:
+            return self.refuse(msg, u"invalid handle")
+        func, persist, policy, respondent = entry
+        if respondent is not None and msg.src_id != respondent.context_id:
+            # Who stands on the way to the respondent may tell us that it is gone; nobody else.
+            way = routes.get(respondent.context_id, parent)
+            if not msg.is_dead:
+                return self.refuse(msg, u"reply from unexpected context")
+            if msg.src_id not in authority and routes.get(msg.src_id) is not way:
+                return
+        if policy and not policy(msg, stream):
+            return self.refuse(msg, u"refused by policy")
+        if not persist:
+            self.del_handler(msg.handle)
+        try:
+            func(msg)
+        except Exception:
+            log_exception("mitogen")
+
+    def forget(self, lost):
+        """A context is gone: end the waits for its replies."""
+        for func in list(self.on_lost):
+            func(lost)
+        for handle, entry in list(self.handlers.items()):
+            if entry[3] is not None and entry[3].context_id == lost:
+                self.del_handler(handle)
+                loop.guard(entry[0], Message.dead(
+                    u"the respondent Context has disconnected", handle=handle
+                ))
+
+
+def urandom(size):
+    fd = posix.open("/dev/urandom", 0)
+    try:
+        return posix.read(fd, size)
+    finally:
+        posix.close(fd)
+
+
+def has_parent_authority(msg, stream=None):
+    return msg.auth_id in authority
+
+
+def is_immediate_peer(msg, stream):
+    return stream is not None and msg.src_id == stream.remote_id
+
+
+def send(dst, handle, data, enc=MGC):
+    """One message without a reply."""
+    router.route(Message(dst, handle, data, 0, enc))
+
+
+def notify():
+    """Something has come in: let those who wait on other threads look again."""
+    for waiter in loop.waiters[:]:
+        try:
+            waiter.release()
+        except Exception:
+            pass
+
+
+def wait(ready, timeout=None):
+    """Wait until `ready()`, on any thread; gives what it last said."""
+    deadline = None if timeout is None else clock() + timeout
+    me = get_ident()
+    holding = loop.owner == me
+    if holding or me == loop.main:
+        # The loop is ours, or can be: run it meanwhile.
+        if not holding:
+            loop.take()
+        try:
+            while not ready():
+                left = None if deadline is None else deadline - clock()
+                if left is not None and left <= 0:
+                    break
+                loop.pump(left)
+        finally:
+            if not holding:
+                loop.give()
+        return ready()
+    waiter = _thread.allocate_lock()
+    waiter.acquire()
+    loop.waiters.append(waiter)
+    try:
+        while not ready() and (deadline is None or clock() < deadline):
+            if deadline is None:
+                waiter.acquire()
+            elif PY3:
+                waiter.acquire(True, max(0, deadline - clock()))
+            else:
+                time.sleep(0.005)
+    finally:
+        loop.waiters.remove(waiter)
+    return ready()
+
+
+def at(delay, func):
+    """Run `func()` on the loop `delay` seconds from now; gives what `cancel` takes."""
+    timer = [clock() + delay, func]
+    loop.timers.append(timer)
+    loop.defer(lambda: None)
+    return timer
+
+
+def cancel(timer):
+    if timer in loop.timers:
+        loop.timers.remove(timer)
+
+
+def run_timers(limit):
+    """Run what is due; gives how long the loop may wait."""
+    now = clock()
+    for timer in [timer for timer in loop.timers if timer[0] <= now]:
+        cancel(timer)
+        loop.guard(timer[1])
+    if loop.later:
+        return 0
+    times = [timer[0] - now for timer in loop.timers]
+    return max(0, min(times + ([] if limit is None else [limit]))) if times else limit
+
+
+def call_failed(chain, reply_to):
+    """The reply for the exception at hand, remembered for the rest of its chain."""
+    error = CallError(sys.exc_info()[1])
+    if chain is not None:
+        Dispatcher.failed[chain] = error
+    elif not reply_to:
+        log(40, "mitogen", u"No-reply function call failed: " + error.args[0])
+    return dumps(error)
+
+
+def odd_reply(src, reply_to, pieces, size):
+    """A reply that is too large for its way, or for ourselves."""
+    if size > max_size:
+        msg = Message.dead(u"message too large (max %d bytes)" % max_size)
+    else:
+        msg = Message(data=b"".join(pieces))
+    msg.dst_id = src
+    msg.handle = reply_to
+    router.route(msg)
+
+
+def on_call(msg):
+    if not msg.is_dead:
+        calls.append((msg.src_id, msg.reply_to, b"".join(msg.pieces())))
+
+
+def on_del_route(msg):
+    if not msg.is_dead:
+        router.forget(int(msg.data.split(b":")[0]))
+
+
+def corrupt(stream, buf, size):
+    log(40, "mitogen", u"%s from %r, disconnecting" % (
+        u"message of %d bytes" % size if size > max_size else u"garbage %r" % buf[:100],
+        stream.remote_id,
+    ))
+    stream.on_disconnect()
+
+
+def lost(stream):
+    """A link is gone. Without the parent's we are done; children are mitogen.parent's affair."""
+    if not stream.gone or stream.rfd in loop.files:
+        stream.gone = True
+        loop.remove(stream.rfd)
+        loop.remove(stream.wfd)
+        if stream is parent:
+            stop()
+
+
+class Exit(object):
+    hooks = []
+    began = False
+
+
+def stop():
+    """Leave: end what we started, say what is left to say, and go, whatever the main thread does."""
+    if Exit.began:
+        return
+    Exit.began = True
+    if loop.owner != get_ident():
+        loop.owner = get_ident()
+    _thread.start_new_thread(watchdog, ())
+    for hook in Exit.hooks:
+        loop.guard(hook)
+    idle = not loop.busy and loop.main == get_ident()
+    if idle and "atexit" in modules:
+        loop.guard(modules["atexit"]._run_exitfuncs)
+    for file in sys.stdout, sys.stderr:
+        loop.guard(file.flush)
+    null = posix.open("/dev/null", posix.O_RDWR)
+    for rfd in list(printed):
+        posix.dup2(null, printed[rfd])
+        on_printed(rfd)
+        finish_printed(rfd)
+    deadline = clock() + 2
+    parent.flush()
+    while (parent.out or parent.tail) and not parent.gone and clock() < deadline:
+        loop.pump(0.1)
+    posix._exit(0)
+
+
+def watchdog():
+    time.sleep(5)
+    posix._exit(0)
+
+
+router = Router()
+for _handle, _func, _policy in (
+    (CALL_FUNCTION, on_call, has_parent_authority),
+    (SHUTDOWN, lambda msg: msg.is_dead or stop(), has_parent_authority),
+    (DEL_ROUTE, on_del_route, is_immediate_peer),
+):
+    router.add_handler(_func, _handle, True, _policy)

@@ -1,0 +1,130 @@
+
+
+class Stream(object):
+    """A link to a neighbour: frames in, bytes out. Descriptors are not blocking.
+
+    Reading happens on the thread that holds the loop; `out` takes frames from any thread.
+    """
+
+    remote_id = None
+    size = 16384
+    buf = b""
+    big = None
+    tail = b""
+    large = False
+    gone = False
+
+    def __init__(self, rfd, wfd):
+        self.rfd = rfd
+        self.wfd = wfd
+        self.out = []
+        self.lock = _thread.allocate_lock()
+        self.sent = set(["mitogen", "mitogen.core"])
+        self.egress = set()
+
+    def on_receive(self, events=None):
+        """Read what is there and route every whole frame in it."""
+        try:
+            if self.big:
+                # The one large frame is filled in place.
+                data = self.file.readinto(self.view[self.have:])
+                self.have += data or 0
+            else:
+                data = posix.read(self.rfd, self.size)
+        except EnvironmentError:
+            data = None if temporary() else b""
+        if data is None:
+            return
+        if not data:
+            return self.on_disconnect()
+        if self.big:
+            if self.have == len(self.big):
+                frame = self.big
+                self.view = self.file = self.big = None
+                self.on_frame(*unpack(frame)[:6] + (frame,))
+            return
+        # A small buffer is cheaper for the single call, a large one for the stream of calls.
+        if len(data) == self.size:
+            self.size = CHUNK_SIZE
+        elif len(data) < 8192:
+            self.size = 16384
+        self.on_data(self.buf + data if self.buf else data)
+
+    def on_data(self, buf):
+        pos = 0
+        left = len(buf)
+        while left >= 26:
+            enc, dst, src, auth, handle, reply_to, size = unpack(buf, pos)
+            if size > max_size or not 0x4D49 <= enc <= 0x4D4B:
+                return more().corrupt(self, buf, size)
+            size += 26
+            if size > left:
+                if size > CHUNK_SIZE:
+                    self.big = bytearray(size)
+                    self.view = memoryview(self.big)
+                    self.view[:left] = buf[pos:]
+                    self.have = left
+                    self.file = FileIO(self.rfd, "rb", False)
+                    pos += left
+                break
+            frame = buf[pos:pos + size]
+            pos += size
+            left -= size
+            self.on_frame(enc, dst, src, auth, handle, reply_to, frame)
+        self.buf = buf[pos:]
+
+    def on_frame(self, enc, dst, src, auth, handle, reply_to, frame):
+        # What a plain child gets most of, decided without the whole of the router: a call from
+        # someone with our parents' authority, who is not below us.
+        if (
+            handle == CALL_FUNCTION and dst == context_id and self is parent and auth in authority
+            and auth not in routes and src not in routes and reply_to != IS_DEAD
+        ):
+            calls.append((src, reply_to, frame))
+        elif handle == SHUTDOWN and dst == context_id and self is parent and auth in authority:
+            if reply_to != IS_DEAD:
+                more().stop()
+        else:
+            more().router.on_frame(self, enc, dst, src, auth, handle, reply_to, frame)
+
+    def send(self, pieces, flush=True):
+        """Queue one frame's pieces; whatever the kernel takes is written at once."""
+        if not self.gone:
+            if len(pieces) > 1 or len(pieces[0]) > 65536:
+                self.large = True
+            self.out.extend(pieces)
+            if flush:
+                self.flush()
+
+    def flush(self):
+        out = self.out
+        while (out or self.tail) and self.lock.acquire(False):
+            try:
+                while out or self.tail:
+                    data = self.tail
+                    if not data:
+                        # Frames are appended by other threads meanwhile: take a counted prefix.
+                        count = 1 if self.large else len(out)
+                        data = out[0] if count == 1 else b"".join(out[:count])
+                        del out[:count]
+                        self.large = self.large and len(out) > 0
+                    self.tail = data
+                    wrote = posix.write(self.wfd, data)
+                    self.tail = memoryview(data)[wrote:] if wrote < len(data) else b""
+            except EnvironmentError:
+                if temporary():
+                    return loop.blocked(self)
+                self.gone = True
+                self.tail = b""
+                del out[:]
+                loop.defer(self.on_disconnect)
+            finally:
+                self.lock.release()
+
+    def on_disconnect(self):
+        more().lost(self)
+
+
+def temporary():
+    """Whether the exception at hand only says to try again later."""
+    return sys.exc_info()[1].errno in (4, 11, 35)

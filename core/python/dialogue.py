@@ -1,0 +1,245 @@
+"""Runs a dialogue: bytes in, steps out.
+
+The same machine as the Rust crate's `core/src/dialogue/engine.rs`, for contexts that start other
+contexts; part of `mitogen.parent`, so it is sent only where it is needed. It decides only by what
+it was fed: no descriptor, no clock, no thread. Python 2.7 and 3.6 and later.
+
+The dialogue is a dict as the Rust types serialize it; sources are "link", "diag" and "any". The
+transcripts in `core/transcripts` hold both engines to the same steps.
+"""
+
+import re
+
+START = "start"
+RUNNING = "running"
+LINE_LIMIT = 4096
+LINES_KEPT = 100
+BYTES_KEPT = 65536
+MASK = u"********"
+MARKER_READY = b"MITO000"
+MARKER_UP = b"MITO002"
+
+# Control sequences, operating system commands, intermediates with a final byte, two-byte escapes;
+# each also when it has only just begun, at the end.
+ESCAPE = re.compile(
+    b"\0|\x1b(?:\\[[^@-~]*(?:[@-~]|\\Z)|\\][^\x07\x1b]*(?:\x07|\x1b[\\s\\S]|\x1b?\\Z)"
+    b"|[ -/]+(?:[^ -/]|\\Z)|[^\\[\\] -/]|\\Z)"
+)
+BEGUN = re.compile(b"\x1b(?:\\[[^@-~]*|\\][^\x07\x1b]*\x1b?|[ -/]*)\\Z")
+
+DOING = {
+    "spawn": "starting the program",
+    "resolve": "resolving the host's name",
+    "connect": "connecting to the host",
+    "host_key": "checking the host's key",
+    "authenticate": "authenticating",
+    "privilege": "becoming the user",
+    "shell": "waiting for the shell to start the interpreter",
+    "interpreter": "starting the interpreter",
+    "bootstrap": "sending the runtime",
+    "handshake": "waiting for the runtime to announce itself",
+}
+
+
+def failure(stage, kind, message, hint=None):
+    return {"stage": stage, "kind": kind, "message": message, "hint": hint}
+
+
+def clean(raw):
+    # Programs put carriage returns before a prompt to begin it at the left: they are no part of it.
+    return ESCAPE.sub(b"", raw).lstrip(b"\r")
+
+
+def compiled(rule):
+    pattern = rule["pattern"]
+    if not isinstance(pattern, bytes):
+        pattern = pattern.encode("utf-8")
+    return re.compile(pattern, re.I if rule.get("ignore_case") else 0)
+
+
+class Engine(object):
+    """One conversation. `state` is its state, `phase` one of "tool", "interpreter", "up", "failed"."""
+
+    def __init__(self, dialogue, secrets):
+        self.dialogue = dialogue
+        self.secrets = secrets
+        self.state = START
+        self.phase = "tool"
+        self.patterns = {}
+        self.raw = {"link": b"", "diag": b""}
+        self.history = []
+        self.sent = []
+
+    def feed(self, source, data):
+        """Takes bytes from a source; returns steps as the module's readers expect them: tuples
+        ("write", source, bytes), ("fail", failure), ("ready",), ("up", rest), ("log", source, line)."""
+        steps = []
+        while data and not (source == "link" and self.phase == "up"):
+            head, newline, rest = data.partition(b"\n")
+            self.raw[source] = (self.raw[source] + head[-LINE_LIMIT:])[-LINE_LIMIT:]
+            if not newline:
+                self._on_partials(source, steps)
+                break
+            data = rest
+            self._on_line(source, self._take_rest(source), rest, steps)
+        return steps
+
+    def eof(self, source):
+        """Takes the end of a source: what it left unfinished counts as a line, but not as a marker."""
+        steps = []
+        self._on_text_line(source, self._take_rest(source), steps)
+        return steps
+
+    def failure(self, reason, status=None, signal=None):
+        """What it means that the program ended ("eof") or that time ran out ("timeout")."""
+        stage = self.stage()
+        if reason == "timeout":
+            return failure(stage, "timeout", "timed out while " + DOING[stage])
+        for rule in self.dialogue.get("exits", ()):
+            if rule.get("state") not in (None, self.state) or rule.get("status") not in (None, status):
+                continue
+            if rule.get("pattern") is None:
+                return rule["failure"]
+            try:
+                pattern = compiled(rule)
+            except re.error as error:
+                return self._bad_pattern(rule, error)
+            if any(pattern.search(line) for line in self._lines(rule.get("source", "any"))):
+                return rule["failure"]
+        ending = "the link was closed"
+        if signal is not None:
+            ending = "the program was killed by signal %d" % signal
+        elif status is not None:
+            ending = "the program exited with status %d" % status
+        return failure(stage, "eof", "%s while %s" % (ending, DOING[stage]))
+
+    def stage(self):
+        """How far the connection is presumed to be."""
+        if self.phase in ("interpreter", "up"):
+            return "bootstrap"
+        return dict(reversed(self.dialogue.get("stages", ()))).get(self.state, "shell")
+
+    def output(self):
+        """The last lines of both sources as they came, as text, with secrets masked."""
+        return [self._presentable(line) for line in self._lines("any")]
+
+    def _lines(self, source):
+        lines = [line for origin, line in self.history if source in ("any", origin)]
+        for origin in ("link", "diag"):
+            partial = clean(self.raw[origin])
+            if source in ("any", origin) and partial:
+                lines.append(partial)
+        return lines
+
+    def _take_rest(self, source):
+        line = clean(self.raw[source]).rstrip(b"\r")
+        self.raw[source] = b""
+        return line
+
+    def _on_line(self, source, line, rest, steps):
+        if source == "link" and self.phase != "failed":
+            if line.endswith(MARKER_UP):
+                self.phase = "up"
+                steps.append(("up", rest))
+                return
+            if line.endswith(MARKER_READY) and self.phase == "tool":
+                self.phase = "interpreter"
+                self.state = RUNNING
+                steps.append(("ready",))
+                return
+        self._on_text_line(source, line, steps)
+
+    def _on_text_line(self, source, line, steps):
+        if line:
+            self._note(source, line, steps)
+            if self._apply(source, "line", line, steps):
+                # The state may have changed: a prompt that meant nothing may mean something now.
+                self._on_partials(source, steps)
+
+    def _on_partials(self, first, steps):
+        # Each match takes its text away, so this ends.
+        applied = True
+        while applied:
+            applied = False
+            for source in (first, "diag" if first == "link" else "link"):
+                partial = clean(self.raw[source])
+                if not partial or self.phase != "tool":
+                    continue
+                acted = []
+                if self._apply(source, "partial", partial, acted):
+                    self._note(source, partial, steps)
+                    steps.extend(acted)
+                    # An escape sequence that has only just begun stays: its end would look like text.
+                    begun = BEGUN.search(self.raw[source])
+                    self.raw[source] = begun.group() if begun else b""
+                    applied = True
+
+    def _apply(self, source, shown, text, steps):
+        if self.phase != "tool":
+            return False
+        for number, rule in enumerate(self.dialogue.get("rules", ())):
+            if (
+                rule["shown"] != shown
+                or rule["source"] not in ("any", source)
+                or rule.get("state") not in (None, self.state)
+            ):
+                continue
+            if number not in self.patterns:
+                try:
+                    self.patterns[number] = compiled(rule)
+                except re.error as error:
+                    self._fail(self._bad_pattern(rule, error), steps)
+                    return True
+            if self.patterns[number].search(text):
+                self._act(rule, source, steps)
+                return True
+        return False
+
+    def _act(self, rule, source, steps):
+        action = rule["action"]
+        if action != "pass":
+            ((name, value),) = action.items()
+            if name == "fail":
+                return self._fail(value, steps)
+            if name == "send_secret":
+                refusal = self._refusal(value)
+                if refusal:
+                    return self._fail(refusal, steps)
+                self.sent.append(value)
+                value = self._secret(value) + u"\n"
+            steps.append(("write", source, value if isinstance(value, bytes) else value.encode("utf-8")))
+        self.state = rule.get("next") or self.state
+
+    def _refusal(self, name):
+        # The last fence in front of locked accounts: no secret is sent twice, whatever rules say.
+        if name not in self.secrets:
+            message = "the %s was asked for and none is given" % name
+            return failure(self.stage(), "password_required", message)
+        if name in self.sent:
+            return failure(self.stage(), "password_incorrect", "the %s was refused" % name)
+
+    def _fail(self, failure, steps):
+        self.phase = "failed"
+        steps.append(("fail", failure))
+
+    def _bad_pattern(self, rule, error):
+        message = "dialogue: pattern %r is not valid: %s" % (rule["pattern"], error)
+        return failure(self.stage(), "bad_option", message)
+
+    def _note(self, source, line, steps):
+        self.history.append((source, line))
+        kept = [text for origin, text in self.history if origin == source]
+        while len(kept) > LINES_KEPT or sum(map(len, kept)) > BYTES_KEPT:
+            self.history.remove((source, kept.pop(0)))
+        steps.append(("log", source, self._presentable(line)))
+
+    def _presentable(self, line):
+        text = line.decode("utf-8", "replace")
+        for name in self.sent:
+            if self._secret(name):
+                text = text.replace(self._secret(name), MASK)
+        return text
+
+    def _secret(self, name):
+        secret = self.secrets[name]
+        return secret.decode("utf-8") if isinstance(secret, bytes) else secret

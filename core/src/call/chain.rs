@@ -1,0 +1,89 @@
+//! Pipelined calls with stock's error semantics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::context::Context;
+use super::error::CallError;
+use super::function::FunctionName;
+use super::receiver::Receiver;
+use super::reply::FromMessage;
+use super::request::Request;
+
+static CHAINS: AtomicU64 = AtomicU64::new(0);
+
+/// Calls to one context that belong together.
+///
+/// The first that fails makes all later ones fail with the same error, unrun, until
+/// [`CallChain::reset`], which also happens on drop so that the context can forget the error.
+#[derive(Debug)]
+pub struct CallChain {
+    context: Context,
+    id: String,
+}
+
+impl CallChain {
+    pub(super) fn new(context: Context) -> Self {
+        let number = CHAINS.fetch_add(1, Ordering::Relaxed);
+        // Unique among all programs that may call into the same context: own id, pid, number, time.
+        let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+        let me = context.router().identity().id;
+        let id = format!("{me}-{}-{number:x}-{micros:x}", std::process::id());
+        Self { context, id }
+    }
+
+    /// Starts a request in the chain.
+    pub fn request(&self, function: FunctionName) -> Request<'_> {
+        Request { chain: Some(&self.id), ..self.context.request(function) }
+    }
+
+    /// Calls `function` and waits for its result.
+    ///
+    /// # Errors
+    /// See [`CallError`]; also the error of an earlier call in the chain.
+    pub fn call<T: FromMessage>(&self, function: &str, args: impl Serialize) -> Result<T, CallError> {
+        self.request(function.parse::<FunctionName>()?).args(args).call()
+    }
+
+    /// Calls `function`; the result comes to the receiver.
+    ///
+    /// # Errors
+    /// The request could not be encoded or sent.
+    pub fn call_async<T: FromMessage>(
+        &self,
+        function: &str,
+        args: impl Serialize,
+    ) -> Result<Receiver<T>, CallError> {
+        self.request(function.parse::<FunctionName>()?).args(args).call_async()
+    }
+
+    /// Calls `function` without a reply: its error is seen by the next call of the chain.
+    ///
+    /// # Errors
+    /// The request could not be encoded or sent.
+    pub fn call_no_reply(&self, function: &str, args: impl Serialize) -> Result<(), CallError> {
+        self.request(function.parse::<FunctionName>()?).args(args).call_no_reply()
+    }
+
+    /// Lets the context forget an error of this chain.
+    ///
+    /// # Errors
+    /// The request could not be sent.
+    pub fn reset(&self) -> Result<(), CallError> {
+        let forget = FunctionName {
+            module: "mitogen.core".to_owned(),
+            class: Some("Dispatcher".to_owned()),
+            function: "forget_chain".to_owned(),
+        };
+        self.context.request(forget).args((self.id.as_str(),)).call_no_reply()
+    }
+}
+
+impl Drop for CallChain {
+    fn drop(&mut self) {
+        // A context that is gone has forgotten already.
+        let _ = self.reset();
+    }
+}

@@ -1,0 +1,178 @@
+//! A queue bound to a handle: what others send there is taken out here.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant};
+
+use super::error::CallError;
+use super::reply::{FromMessage, Reply};
+use super::sender::Sender;
+use crate::ids::{ContextId, Handle};
+use crate::router::{HandlerOptions, Router, WeakRouter};
+use crate::sync::{Latch, LatchError};
+use crate::wire::Message;
+
+/// Messages to one handle, decoded as `T` by the thread that takes them.
+///
+/// It is also a `Future` of the next one, on any executor. Dropping it frees the handle: later
+/// messages are answered with `invalid handle`, and a call's reply is dropped, which cancels the
+/// wait and not the call.
+pub struct Receiver<T = Message> {
+    router: WeakRouter,
+    me: ContextId,
+    handle: Handle,
+    latch: Latch<Message>,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+impl<T> Receiver<T> {
+    /// Listens at a fresh handle of `router`.
+    pub fn new(router: &Router, options: HandlerOptions) -> Self {
+        Self::at(router, None, options)
+    }
+
+    /// Listens at `handle`, or at a fresh one.
+    pub fn at(router: &Router, handle: Option<Handle>, options: HandlerOptions) -> Self {
+        let latch = Latch::new();
+        let inlet = latch.clone();
+        let handle = router.add_handler(handle, options, move |delivery| {
+            // A closed latch has a receiver that is going away.
+            let _ = inlet.put(delivery.message);
+        });
+        Self::with(router, handle, latch)
+    }
+
+    /// Listens at a fresh handle for one message.
+    pub(crate) fn once(router: &Router, options: HandlerOptions) -> Self {
+        let latch = Latch::new();
+        let inlet = latch.clone();
+        let handle = router.add_once(options, move |delivery| {
+            let _ = inlet.put(delivery.message);
+        });
+        Self::with(router, handle, latch)
+    }
+
+    fn with(router: &Router, handle: Handle, latch: Latch<Message>) -> Self {
+        Self { router: router.downgrade(), me: router.identity().id, handle, latch, kind: PhantomData }
+    }
+
+    /// The handle that others send to.
+    pub fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// The sending end, fit to travel to another context.
+    pub fn to_sender(&self) -> Sender {
+        Sender::new(self.router.clone(), self.me, self.handle)
+    }
+
+    /// Takes no more messages; those that wait can still be taken out.
+    pub fn close(&self) {
+        if let Some(router) = self.router.upgrade() {
+            router.remove_handler(self.handle);
+        }
+        self.latch.close();
+    }
+
+    /// Messages that wait to be taken.
+    pub fn len(&self) -> usize {
+        self.latch.len()
+    }
+
+    /// Whether no message waits.
+    pub fn is_empty(&self) -> bool {
+        self.latch.is_empty()
+    }
+
+    /// Calls `listener` after each arrival: how [`super::Select`] watches many receivers.
+    pub(crate) fn set_listener(&self, listener: Option<Arc<dyn Fn() + Send + Sync>>) {
+        self.latch.set_listener(listener);
+    }
+}
+
+impl<T: FromMessage> Receiver<T> {
+    /// The next message, waiting as long as it takes.
+    ///
+    /// # Errors
+    /// It is dead, carries an exception, is not a `T`, or the receiver is closed.
+    pub fn get(&self) -> Result<T, CallError> {
+        self.read(self.latch.get())
+    }
+
+    /// The next message, waiting for `timeout` at most.
+    ///
+    /// # Errors
+    /// As [`Receiver::get`], and [`CallError::TimedOut`].
+    pub fn get_timeout(&self, timeout: Duration) -> Result<T, CallError> {
+        self.read(self.latch.get_timeout(timeout))
+    }
+
+    /// The next message, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    /// As [`Receiver::get`], and [`CallError::TimedOut`].
+    pub fn get_deadline(&self, deadline: Instant) -> Result<T, CallError> {
+        self.read(self.latch.get_deadline(deadline))
+    }
+
+    /// The next message if one waits.
+    ///
+    /// # Errors
+    /// As [`Receiver::get`].
+    pub fn try_get(&self) -> Result<Option<T>, CallError> {
+        match self.latch.try_get() {
+            Ok(None) => Ok(None),
+            Ok(Some(message)) => self.read(Ok(message)).map(Some),
+            Err(error) => self.read(Err(error)).map(Some),
+        }
+    }
+
+    /// All messages until the sender closes, which ends the iteration without an error.
+    pub fn iter(&self) -> impl Iterator<Item = Result<T, CallError>> {
+        std::iter::from_fn(|| match self.get() {
+            Err(CallError::Dead { .. } | CallError::Closed) => None,
+            item => Some(item),
+        })
+    }
+
+    fn read(&self, taken: Result<Message, LatchError>) -> Result<T, CallError> {
+        match taken {
+            Ok(message) => Reply::new(message, self.me).decode(),
+            Err(LatchError::TimedOut) => Err(CallError::TimedOut),
+            Err(LatchError::Closed) => Err(CallError::Closed),
+        }
+    }
+}
+
+impl<T: FromMessage> Future for Receiver<T> {
+    type Output = Result<T, CallError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        self.latch.poll_get(cx).map(|taken| self.read(taken))
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Both ends of a conversation: a receiver of ours, and the sender that the other context gave us.
+#[derive(Debug)]
+pub struct Channel<T = Message> {
+    /// What the other end sends.
+    pub receiver: Receiver<T>,
+    /// Where the other end listens.
+    pub sender: Sender,
+}

@@ -1,0 +1,55 @@
+//! Our own Python modules that are sent on demand.
+
+use std::io::Write;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+
+use super::compact::compact;
+
+/// A module as a `LOAD_MODULE` message carries it.
+#[derive(Clone, Copy, Debug)]
+pub struct EmbeddedModule {
+    /// Its full name.
+    pub fullname: &'static str,
+    /// The shrunk source as a zlib stream: the fourth field of `LOAD_MODULE`.
+    pub source_deflated: &'static Bytes,
+    /// The path to report, without the `master:` that children put before it.
+    pub path: &'static str,
+    /// Whether it is a package; none of ours is.
+    pub is_pkg: bool,
+    /// Full names of our own modules that it imports, which should travel ahead of it.
+    pub related: &'static [&'static str],
+}
+
+struct Source {
+    fullname: &'static str,
+    path: &'static str,
+    text: &'static str,
+    related: &'static [&'static str],
+}
+
+const SOURCES: &[Source] = &[];
+
+/// The module of ours called `fullname`, such as `mitogen.parent`.
+pub fn embedded_module(fullname: &str) -> Option<EmbeddedModule> {
+    static DEFLATED: OnceLock<Vec<Bytes>> = OnceLock::new();
+    let index = SOURCES.iter().position(|source| source.fullname == fullname)?;
+    let deflated = DEFLATED.get_or_init(|| SOURCES.iter().map(|source| deflate(source.text)).collect());
+    let source = &SOURCES[index];
+    Some(EmbeddedModule {
+        fullname: source.fullname,
+        source_deflated: &deflated[index],
+        path: source.path,
+        is_pkg: false,
+        related: source.related,
+    })
+}
+
+fn deflate(text: &str) -> Bytes {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(compact(text).as_bytes()).expect("a Vec takes every byte");
+    encoder.finish().expect("a Vec takes every byte").into()
+}

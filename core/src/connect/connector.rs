@@ -1,0 +1,199 @@
+//! The entry to this room: a transport and some options in, a [`Connecting`] out.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use thiserror::Error;
+
+use super::connecting::{Connecting, Done};
+use super::connection::{self, DriverRef, Job};
+use super::error::ConnectError;
+use super::gate::{Gate, HANDSHAKES_PER_DESTINATION};
+use super::plan::Plan;
+use super::reaper::Processes;
+use super::remote;
+use super::transport::{ChildCommand, OptionsError, Transport};
+use crate::broker::ProcessMonitor;
+use crate::call::Context;
+use crate::child::{self, ChildConfig, PythonSpec};
+use crate::dialogue::{FailureKind, Stage};
+use crate::router::Router;
+use crate::sys;
+
+/// What a child is told about itself, beyond who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildSettings {
+    /// The interpreter; empty lets the far end find one.
+    pub python: PythonSpec,
+    /// The name its process shows there; `user@host:pid` unless given.
+    pub remote_name: Option<String>,
+    /// Whether it writes a debug log file of its own.
+    pub debug: bool,
+    /// The effective levels of its root, `mitogen` and `mitogen.io` loggers, in Python's numbers.
+    pub log_levels: [i64; 3],
+    /// Module prefixes that are always fetched from here.
+    pub import_overrides: Vec<String>,
+    /// Module prefixes that are never fetched from here.
+    pub import_blocks: Vec<String>,
+}
+
+impl Default for ChildSettings {
+    fn default() -> Self {
+        Self {
+            python: PythonSpec::default(),
+            remote_name: None,
+            debug: false,
+            // WARNING, as Python's own root logger: filtered records never cross the wire.
+            log_levels: [30, 30, 30],
+            import_overrides: Vec::new(),
+            import_blocks: Vec::new(),
+        }
+    }
+}
+
+/// One context to start.
+#[derive(Debug)]
+pub struct ConnectRequest<'a> {
+    /// How to get there.
+    pub transport: &'a dyn Transport,
+    /// The context's name; the transport's own unless given.
+    pub name: Option<String>,
+    /// The context that starts it; ourselves unless given.
+    pub via: Option<&'a Context>,
+    /// What the child is told.
+    pub settings: &'a ChildSettings,
+}
+
+/// A request that no connection can be made of.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The transport refuses its options.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+}
+
+pub(super) struct Shared {
+    pub(super) router: Router,
+    pub(super) processes: Processes,
+    gate: Mutex<Gate<DriverRef>>,
+    noise: (RandomState, AtomicU64),
+}
+
+impl Shared {
+    pub(super) fn gate(&self) -> MutexGuard<'_, Gate<DriverRef>> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number in 0..1 that differs from call to call and from process to process.
+    pub(super) fn noise(&self) -> f64 {
+        let number = self.noise.1.fetch_add(1, Ordering::Relaxed);
+        (self.noise.0.hash_one(number) >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// Starts contexts. Cloning it gives the same connector.
+#[derive(Clone)]
+pub struct Connector(Arc<Shared>);
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").field("router", &self.0.router).finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    /// A connector for `router`'s tree; `processes` waits for what it starts.
+    pub fn new(router: Router, processes: ProcessMonitor) -> Self {
+        let processes = Processes::new(processes);
+        let last = processes.clone();
+        router.broker().on_exit(move || last.end_all());
+        Self(Arc::new(Shared {
+            router,
+            processes,
+            gate: Mutex::new(Gate::new(HANDSHAKES_PER_DESTINATION)),
+            noise: (RandomState::new(), AtomicU64::new(0)),
+        }))
+    }
+
+    /// The plan that [`Connector::connect`] would carry out.
+    ///
+    /// # Errors
+    /// The transport refuses its options.
+    pub fn plan(&self, request: &ConnectRequest<'_>) -> Result<Plan, RequestError> {
+        let remote_name = match &request.settings.remote_name {
+            Some(name) => name.replace(['/', '\\'], "_"),
+            None => default_remote_name(),
+        };
+        let argv = child::command(&request.settings.python, &remote_name);
+        let mut plan = request.transport.plan(&ChildCommand { argv })?;
+        if let Some(name) = &request.name {
+            plan.name.clone_from(name);
+        }
+        if let Some(via) = request.via {
+            plan.name = format!("{}.{}", via.name(), plan.name);
+        }
+        Ok(plan)
+    }
+
+    /// Starts a context; returns at once. It can be called before it is up.
+    ///
+    /// # Errors
+    /// The transport refuses its options; nothing was started.
+    pub fn connect(&self, request: &ConnectRequest<'_>) -> Result<Connecting, RequestError> {
+        let plan = self.plan(request)?;
+        let shared = Arc::clone(&self.0);
+        let router = &shared.router;
+        let id = router.allocate_ids(1);
+        let lineage = match request.via {
+            // The parents of a grandchild are its parent's, seen from here: each hop is known,
+            // because each was started from here.
+            Some(via) => router.lineage_of(via.id()),
+            None => router.identity().clone(),
+        }
+        .child(id);
+        let parents = lineage.parents.iter().map(|id| id.0).collect();
+        let config = ChildConfig {
+            debug: request.settings.debug,
+            unidirectional: router.unidirectional(),
+            max_message_size: router.max_message_size() as u64,
+            log_levels: request.settings.log_levels,
+            import_overrides: request.settings.import_overrides.clone(),
+            import_blocks: request.settings.import_blocks.clone(),
+            ..ChildConfig::new(id.0, parents, plan.name.as_str())
+        };
+        let context = Context::new(router, id, &plan.name);
+        let done = Done::default();
+        let connecting = Connecting::new(context, done.clone());
+        match request.via {
+            Some(via) => remote::start(&shared, via, id, &plan, &config, &done),
+            None => {
+                let preamble = child::preamble(&config);
+                let link = router.begin_link(id, &plan.name);
+                let hop = plan.name.clone();
+                let job = Job { plan, preamble, id, link, done: done.clone() };
+                let broker = router.broker().clone();
+                let starter = Arc::clone(&shared);
+                if broker.defer(move |reactor| connection::start(&starter, job, reactor)).is_err() {
+                    let error = ConnectError::new(
+                        &hop,
+                        Stage::Spawn,
+                        FailureKind::Cancelled,
+                        "cancelled by our own shutdown",
+                    );
+                    router.link_lost(link, &error.to_string());
+                    done.set(&Err(Arc::new(error)));
+                }
+            }
+        }
+        Ok(connecting)
+    }
+}
+
+/// What a process that we start shows to people who list processes there.
+fn default_remote_name() -> String {
+    let user = sys::current_user().ok().flatten().map_or_else(|| "unknown".to_owned(), |user| user.name);
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    format!("{user}@{}:{}", host.to_string_lossy(), std::process::id()).replace(['/', '\\'], "_")
+}

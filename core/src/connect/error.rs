@@ -1,0 +1,101 @@
+//! A connection that did not come up: which hop, how far, what was run, what it said, what to do.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dialogue::{Failure, FailureKind, Stage};
+
+/// Why a context could not be started.
+///
+/// Its short form is one line; [`ConnectError::report`] has everything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectError {
+    /// The context that was to be, such as `sudo.root`, with the ones it was reached through.
+    #[serde(default)]
+    pub hop: String,
+    /// How far it had come.
+    pub stage: Stage,
+    /// What went wrong.
+    pub kind: FailureKind,
+    /// One sentence fragment.
+    pub message: String,
+    /// What the user can do about it.
+    #[serde(default)]
+    pub hint: Option<String>,
+    /// The command that was run, without secrets and without the bootstrap's text.
+    #[serde(default)]
+    pub argv: Vec<String>,
+    /// The command's exit status, if it ended by itself.
+    #[serde(default)]
+    pub status: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default)]
+    pub signal: Option<i32>,
+    /// The last lines that the far end printed.
+    #[serde(default)]
+    pub output: Vec<String>,
+}
+
+impl ConnectError {
+    /// An error of our own making, before or without a process.
+    pub fn new(hop: &str, stage: Stage, kind: FailureKind, message: impl Into<String>) -> Self {
+        Self {
+            hop: hop.to_owned(),
+            stage,
+            kind,
+            message: message.into(),
+            hint: None,
+            argv: Vec::new(),
+            status: None,
+            signal: None,
+            output: Vec::new(),
+        }
+    }
+
+    /// The error that a dialogue's failure is at `hop`.
+    pub fn from_failure(hop: &str, failure: Failure) -> Self {
+        Self { hint: failure.hint, ..Self::new(hop, failure.stage, failure.kind, failure.message) }
+    }
+
+    /// Whether the far end refused who we are or what we want to be.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self.kind,
+            FailureKind::PasswordRequired
+                | FailureKind::PasswordIncorrect
+                | FailureKind::AuthenticationFailed
+                | FailureKind::UnknownUser
+                | FailureKind::NotPermitted
+                | FailureKind::TtyRequired
+        )
+    }
+
+    /// Everything, over several lines.
+    pub fn report(&self) -> String {
+        let mut text = self.to_string();
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("\n  hint: {hint}"));
+        }
+        if !self.argv.is_empty() {
+            text.push_str(&format!("\n  command: {}", self.argv.join(" ")));
+        }
+        match (self.status, self.signal) {
+            (Some(status), _) => text.push_str(&format!("\n  exit status: {status}")),
+            (None, Some(signal)) => text.push_str(&format!("\n  ended by signal: {signal}")),
+            (None, None) => {}
+        }
+        for line in &self.output {
+            text.push_str(&format!("\n  | {line}"));
+        }
+        text
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.hop, self.stage.doing(), self.message)
+    }
+}
+
+impl std::error::Error for ConnectError {}

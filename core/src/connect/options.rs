@@ -1,0 +1,98 @@
+//! Reading a transport's options, with errors that name the option.
+
+use std::cell::RefCell;
+
+use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
+use serde_json::Value;
+
+use super::OptionsError;
+
+/// Reads the options of the transport `method` from a JSON object.
+///
+/// # Errors
+/// Anything that `T` does not take. The error names the option at fault.
+pub fn parse_options<T: DeserializeOwned>(method: &str, options: Value) -> Result<T, OptionsError> {
+    let Value::Object(map) = options else {
+        return Err(error(method, None, "options must be a table of names and values"));
+    };
+    let current = RefCell::new(None);
+    let pairs = map.into_iter().inspect(|(key, _)| *current.borrow_mut() = Some(key.clone()));
+    T::deserialize(MapDeserializer::new(pairs)).map_err(|cause: serde_json::Error| {
+        let text = cause.to_string();
+        match text.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
+            Some((key, _)) => error(method, Some(key), "this option is required"),
+            None => {
+                let key = current.borrow().clone();
+                error(method, key.as_deref(), &text.replace("unknown field", "unknown option"))
+            }
+        }
+    })
+}
+
+/// Checks that `value` can stand in a command line as the value of the option `key`: not empty,
+/// nothing that a program would take for a flag, no control characters.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_word(method: &str, key: &str, value: &str) -> Result<(), OptionsError> {
+    let problem = if value.is_empty() {
+        "must not be empty"
+    } else if value.starts_with('-') {
+        "must not begin with a dash"
+    } else if value.chars().any(char::is_control) {
+        "must not contain control characters"
+    } else {
+        return Ok(());
+    };
+    Err(error(method, Some(key), problem))
+}
+
+fn error(method: &str, key: Option<&str>, message: &str) -> OptionsError {
+    OptionsError { method: method.to_owned(), key: key.map(str::to_owned), message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only reading is tested")]
+    struct Sample {
+        hostname: String,
+        #[serde(default)]
+        port: Option<u16>,
+    }
+
+    #[test]
+    fn errors_name_the_option() {
+        for (options, key, words) in [
+            (json!({"hostname": "a", "prot": 1}), Some("prot"), "unknown option `prot`"),
+            (json!({"hostname": "a", "port": "x"}), Some("port"), "invalid type"),
+            (json!({"hostname": "a", "port": 70000}), Some("port"), "70000"),
+            (json!({"port": 22}), Some("hostname"), "required"),
+            (json!({"hostname": 5}), Some("hostname"), "invalid type"),
+            (json!([1]), None, "table"),
+        ] {
+            let error = parse_options::<Sample>("ssh", options.clone()).unwrap_err();
+            assert_eq!(error.key.as_deref(), key, "{options}");
+            assert!(error.message.contains(words), "{options}: {error}");
+        }
+        assert_eq!(
+            parse_options::<Sample>("ssh", json!({"hostname": "a", "port": 22})).unwrap().port,
+            Some(22)
+        );
+    }
+
+    #[test]
+    fn words_that_would_be_taken_for_something_else_are_refused() {
+        for bad in ["", "-oProxyCommand=x", "a\nb", "a\0"] {
+            assert_eq!(check_word("ssh", "hostname", bad).unwrap_err().key.as_deref(), Some("hostname"));
+        }
+        check_word("ssh", "hostname", "web-1.example.org").unwrap();
+    }
+}

@@ -1,0 +1,153 @@
+//! Holds a transport to its recorded plans and transcripts, in its tests.
+//!
+//! A rehearsal folder holds `plans.json` (named option sets, each with the plan it must lead to) and
+//! transcripts (`*.txt`: what a tool really said, and the steps it must lead to). A new prompt is a
+//! new text file. The Python runtime's tests replay the same folders, so one recording checks both
+//! engines. For plugin authors, too.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{env, fs};
+
+use serde_json::{Map, Value, json};
+
+use super::{ChildCommand, Plan, TransportKind};
+use crate::dialogue::transcript::replay;
+
+/// When this variable is set, `plans.json` is written anew from what the transport plans now.
+pub const BLESS: &str = "MITOGEN_BLESS";
+
+/// Checks `kind` against the rehearsal folder `directory`: every option is listed, every plan is compared, every transcript is
+/// replayed as recorded and cut at every byte. Returns how many transcripts there were.
+///
+/// # Errors
+/// Everything that differs, in words, one difference a line.
+pub fn rehearse(kind: &TransportKind, child: &ChildCommand, directory: &Path) -> Result<usize, String> {
+    check_options(kind)?;
+    let plans = check_plans(kind, child, &directory.join("plans.json"))?;
+    let mut complaints = String::new();
+    let mut count = 0;
+    for entry in fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))? {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        count += 1;
+        let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let result =
+            replay(&text, |name| plans.get(name).map(|plan| (plan.dialogue.clone(), plan.secrets.clone())));
+        if let Err(complaint) = result {
+            complaints.push_str(&format!("{}: {complaint}\n", path.display()));
+        }
+    }
+    if complaints.is_empty() { Ok(count) } else { Err(complaints) }
+}
+
+/// The names that `kind` lists are those that it takes, which serde tells when asked for another.
+fn check_options(kind: &TransportKind) -> Result<(), String> {
+    let Err(error) = (kind.from_options)(json!({"no such option": null})) else {
+        return Err(format!("{} takes options that do not exist", kind.name));
+    };
+    let mut taken: Vec<_> = error.message.split('`').skip(1).step_by(2).skip(1).collect();
+    let mut listed = kind.options.to_vec();
+    taken.sort_unstable();
+    listed.sort_unstable();
+    if taken != listed {
+        return Err(format!("{} takes {taken:?} and lists {listed:?}", kind.name));
+    }
+    match kind.secrets.iter().find(|secret| !listed.contains(secret)) {
+        Some(secret) => Err(format!("{} has the secret {secret}, which is no option", kind.name)),
+        None => Ok(()),
+    }
+}
+
+/// Compares every plan in the file and returns them by name.
+fn check_plans(
+    kind: &TransportKind,
+    child: &ChildCommand,
+    file: &Path,
+) -> Result<BTreeMap<String, Plan>, String> {
+    let place = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let text = fs::read_to_string(file).map_err(|error| place(&error))?;
+    let recorded: Map<String, Value> = serde_json::from_str(&text).map_err(|error| place(&error))?;
+    let mut plans = BTreeMap::new();
+    let mut written = Map::new();
+    let mut complaints = String::new();
+    for (name, entry) in recorded {
+        let plan = (kind.from_options)(entry["options"].clone())
+            .and_then(|transport| transport.plan(child))
+            .map_err(|error| place(&format!("{name}: {error}")))?;
+        plan.dialogue.check().map_err(|error| place(&format!("{name}: {error}")))?;
+        let planned = serde_json::to_value(&plan).map_err(|error| place(&error))?;
+        if planned != entry["plan"] {
+            let difference = first_difference(&entry["plan"], &planned, "plan");
+            complaints.push_str(&place(&format!("{name}: {difference}\n")));
+        }
+        leaks_nothing(&plan).map_err(|error| place(&format!("{name}: {error}")))?;
+        written.insert(name.clone(), json!({"options": entry["options"], "plan": planned}));
+        plans.insert(name, plan);
+    }
+    if env::var_os(BLESS).is_some() {
+        let text = serde_json::to_string_pretty(&written).map_err(|error| place(&error))?;
+        fs::write(file, text + "\n").map_err(|error| place(&error))?;
+    } else if !complaints.is_empty() {
+        return Err(format!("{complaints}(set {BLESS}=1 to accept)"));
+    }
+    Ok(plans)
+}
+
+/// Where two values first differ, and how.
+fn first_difference(recorded: &Value, planned: &Value, path: &str) -> String {
+    match (recorded, planned) {
+        (Value::Object(old), Value::Object(new)) => {
+            let keys = old.keys().chain(new.keys());
+            for key in keys {
+                let (old, new) = (old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null));
+                if old != new {
+                    return first_difference(old, new, &format!("{path}.{key}"));
+                }
+            }
+        }
+        (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
+            for (index, (old, new)) in old.iter().zip(new).enumerate() {
+                if old != new {
+                    return first_difference(old, new, &format!("{path}[{index}]"));
+                }
+            }
+        }
+        _ => {}
+    }
+    format!("{path} was {recorded}, is {planned}")
+}
+
+/// No secret stands where people or other processes look.
+fn leaks_nothing(plan: &Plan) -> Result<(), String> {
+    let places = [
+        ("its printed form", plan.describe()),
+        ("its debug form", format!("{plan:?}")),
+        ("its command line", plan.argv.join("\n")),
+        ("its environment", format!("{:?}", plan.env)),
+    ];
+    for (name, secret) in &plan.secrets {
+        for (place, text) in &places {
+            if text.contains(secret.expose()) {
+                return Err(format!("the {name} shows in {place}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_named_by_their_place() {
+        let old = json!({"a": [1, {"b": "x"}], "c": 1});
+        let new = json!({"a": [1, {"b": "y"}], "c": 1});
+        assert_eq!(first_difference(&old, &new, "plan"), r#"plan.a[1].b was "x", is "y""#);
+        assert_eq!(first_difference(&old, &json!({"a": 1}), "plan"), r#"plan.a was [1,{"b":"x"}], is 1"#);
+        assert_eq!(first_difference(&json!({}), &json!({"n": 1}), "plan"), "plan.n was null, is 1");
+    }
+}

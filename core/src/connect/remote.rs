@@ -1,0 +1,146 @@
+//! `via`: the plan is made here and carried out by the context that will be the parent.
+//!
+//! What that context needs to do so is pushed ahead of the first plan. Calls to the new context may
+//! be sent at once: they follow the plan on the same links, and the parent-to-be keeps them until
+//! its child is up.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::connecting::Done;
+use super::connector::Shared;
+use super::error::ConnectError;
+use super::plan::Plan;
+use crate::call::{CallError, Context, Reply};
+use crate::child::{self, ChildConfig};
+use crate::dialogue::{FailureKind, Stage};
+use crate::ids::ContextId;
+use crate::pickle::{self, Value};
+use crate::router::{HandlerOptions, Policy, Router, SendError};
+use crate::wire::{Encoding, Message, Standard};
+
+/// What a context needs in order to start others.
+const PARENT_MODULE: &str = "mitogen.parent";
+
+/// The payload of `RUN_PLAN`.
+#[derive(Serialize)]
+struct RunPlan<'a> {
+    id: u32,
+    name: &'a str,
+    plan: &'a Plan,
+    config: &'a ChildConfig,
+}
+
+/// Its answer.
+#[derive(Deserialize)]
+struct Ran {
+    ok: bool,
+    #[serde(default)]
+    error: Option<ConnectError>,
+}
+
+/// Asks `via` to start context `id` by `plan`.
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    via: &Context,
+    id: ContextId,
+    plan: &Plan,
+    config: &ChildConfig,
+    done: &Done,
+) {
+    let router = &shared.router;
+    let hop = plan.name.clone();
+    let lost = {
+        let hop = hop.clone();
+        move |reason: String| ConnectError::new(&hop, Stage::Spawn, FailureKind::ViaLost, reason)
+    };
+    if let Err(error) = router.begin_route(id, via.id(), &hop) {
+        done.set(&Err(Arc::new(lost(error.to_string()))));
+        return;
+    }
+    let argv = plan.printed_argv();
+    let answered = {
+        let router = router.downgrade();
+        let done = done.clone();
+        let lost = lost.clone();
+        move |reply: Reply| {
+            let error = match reply.decode::<Ran>() {
+                Ok(Ran { ok: true, .. }) => {
+                    done.set(&Ok(()));
+                    return;
+                }
+                Ok(Ran { error: Some(error), .. }) => ConnectError { hop: hop.clone(), ..error },
+                Ok(Ran { error: None, .. }) => lost("it failed and gave no reason".to_owned()),
+                Err(CallError::Dead { reason, .. }) => lost(reason),
+                Err(error) => lost(error.to_string()),
+            };
+            let error = if error.argv.is_empty() { ConnectError { argv, ..error } } else { error };
+            if let Some(router) = router.upgrade() {
+                router.lose_route(id, &error.to_string());
+            }
+            done.set(&Err(Arc::new(error)));
+        }
+    };
+    if let Err(error) = send(shared, via, id, plan, config, answered) {
+        router.lose_route(id, &error.to_string());
+        done.set(&Err(Arc::new(lost(error.to_string()))));
+    }
+}
+
+fn send(
+    shared: &Shared,
+    via: &Context,
+    id: ContextId,
+    plan: &Plan,
+    config: &ChildConfig,
+    answered: impl FnOnce(Reply) + Send + 'static,
+) -> Result<(), CallError> {
+    let router = &shared.router;
+    push_module(router, via.id(), PARENT_MODULE)?;
+    let request = RunPlan { id: id.0, name: &plan.name, plan, config };
+    let data = pickle::to_bytes(&request).map_err(CallError::Encode)?;
+    let options = HandlerOptions { policy: Policy::Any, respondent: Some(via.id()) };
+    let me = router.identity().id;
+    let handle = router.add_once(options, move |delivery| answered(Reply::new(delivery.message, me)));
+    let message =
+        Message { reply_to: handle, ..Message::new(via.id(), Standard::RunPlan, Encoding::Pickle, data) };
+    router.send(message).inspect_err(|_| {
+        router.remove_handler(handle);
+    })?;
+    Ok(())
+}
+
+/// Sends a module of our runtime, and those that it imports, to `context`, unasked, in the form of
+/// `LOAD_MODULE`s; once each.
+///
+/// # Errors
+/// There is no way to the context, or no such module.
+pub fn push_module(router: &Router, context: ContextId, name: &'static str) -> Result<(), SendError> {
+    if !router.first_time(context, name) {
+        return Ok(());
+    }
+    // What it imports goes first, so that its import asks for nothing.
+    for related in child::embedded_module(name).map_or(&[][..], |module| module.related) {
+        push_module(router, context, related)?;
+    }
+    let data = load_module(name);
+    router.send(Message::new(context, Standard::LoadModule, Encoding::Pickle, data))
+}
+
+/// The payload of `LOAD_MODULE` for a module of our runtime; the negative answer for any other name.
+pub fn load_module(name: &str) -> Bytes {
+    let fields = match child::embedded_module(name) {
+        Some(module) => vec![
+            Value::from(name),
+            if module.is_pkg { Value::List(Vec::new()) } else { Value::None },
+            Value::from(module.path),
+            Value::Blob(module.source_deflated.clone()),
+            Value::List(Vec::new()),
+        ],
+        None => vec![Value::from(name), Value::None, Value::None, Value::None, Value::Tuple(Vec::new())],
+    };
+    // Plain data within every limit of the encoder; were it ever refused, the child would ask again.
+    pickle::to_bytes(&Value::Tuple(fields)).unwrap_or_default()
+}

@@ -1,0 +1,204 @@
+//! The handle registry: who listens where, for whom, and for how long.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use super::policy::Policy;
+use super::table::LinkId;
+use crate::ids::{ContextId, Handle, Identity};
+use crate::wire::Message;
+
+/// A message as a handler gets it.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The message; its authority is already stamped.
+    pub message: Message,
+    /// The link it came in by; `None` when it was made here.
+    pub ingress: Option<LinkId>,
+}
+
+/// How a handler is registered.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HandlerOptions {
+    /// Who may send.
+    pub policy: Policy,
+    /// The only context that may send; its loss ends the handler with a dead message.
+    pub respondent: Option<ContextId>,
+}
+
+pub(crate) type Once = Box<dyn FnOnce(Delivery) + Send>;
+pub(crate) type Many = Arc<dyn Fn(Delivery) + Send + Sync>;
+
+pub(crate) enum Sink {
+    /// Removed before it runs.
+    Once(Once),
+    /// Stays until it is removed.
+    Many(Many),
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Once(_) => "Once",
+            Self::Many(_) => "Many",
+        })
+    }
+}
+
+impl Sink {
+    pub(crate) fn run(self, delivery: Delivery) {
+        match self {
+            Self::Once(sink) => sink(delivery),
+            Self::Many(sink) => sink(delivery),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    options: HandlerOptions,
+    sink: Sink,
+}
+
+/// Stock peers match these texts at most by prefix; they are part of the protocol all the same.
+const INVALID: &str = "invalid handle";
+const REFUSED: &str = "refused by policy";
+const UNEXPECTED: &str = "reply from unexpected context";
+
+/// All handlers of one router.
+#[derive(Debug, Default)]
+pub(crate) struct Handlers {
+    entries: HashMap<Handle, Entry>,
+    keys: RandomState,
+    counter: u64,
+}
+
+impl Handlers {
+    /// A handle that is free and cannot be guessed, so that a stranger cannot end somebody's wait.
+    /// Below 2^31, because a stock Python 2 peer reads larger numbers as `long` and refuses those.
+    fn fresh(&mut self) -> Handle {
+        loop {
+            self.counter += 1;
+            let handle = Handle((self.keys.hash_one(self.counter) & 0x7fff_ffff) as u32);
+            if handle >= Handle::FIRST_DYNAMIC && !self.entries.contains_key(&handle) {
+                return handle;
+            }
+        }
+    }
+
+    /// Registers `sink` at `handle` or at a fresh one, replacing what was there.
+    pub(crate) fn add(&mut self, handle: Option<Handle>, options: HandlerOptions, sink: Sink) -> Handle {
+        let handle = handle.unwrap_or_else(|| self.fresh());
+        self.entries.insert(handle, Entry { options, sink });
+        handle
+    }
+
+    pub(crate) fn remove(&mut self, handle: Handle) -> bool {
+        self.entries.remove(&handle).is_some()
+    }
+
+    /// The sink for `message`, or the reason of the dead message that its sender gets.
+    ///
+    /// `peer` is the other end of the ingress link; `speaks` tells whether the source may report
+    /// the loss of a respondent.
+    pub(crate) fn sink_for(
+        &mut self,
+        identity: &Identity,
+        message: &Message,
+        peer: Option<ContextId>,
+        speaks: impl FnOnce(ContextId) -> bool,
+    ) -> Result<Sink, &'static str> {
+        let entry = self.entries.get(&message.handle).ok_or(INVALID)?;
+        if let Some(respondent) = entry.options.respondent
+            && message.src_id != respondent
+            && message.src_id != identity.id
+            // Stock lets anybody's dead message through here, so that any context can cancel any
+            // other's calls. Only those on the path to the respondent know that it is gone.
+            && !(message.is_dead() && speaks(respondent))
+        {
+            return Err(UNEXPECTED);
+        }
+        if !entry.options.policy.allows(identity, message, peer) {
+            return Err(REFUSED);
+        }
+        if let Sink::Many(sink) = &entry.sink {
+            return Ok(Sink::Many(Arc::clone(sink)));
+        }
+        self.entries.remove(&message.handle).map(|entry| entry.sink).ok_or(INVALID)
+    }
+
+    /// Takes out every handler that waits for `respondent`.
+    pub(crate) fn take_waiting_for(&mut self, respondent: ContextId) -> Vec<(Handle, Sink)> {
+        self.entries
+            .extract_if(|_, entry| entry.options.respondent == Some(respondent))
+            .map(|(handle, entry)| (handle, entry.sink))
+            .collect()
+    }
+
+    /// Takes out every handler.
+    pub(crate) fn take_all(&mut self) -> Vec<(Handle, Sink)> {
+        self.entries.drain().map(|(handle, entry)| (handle, entry.sink)).collect()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Encoding;
+
+    fn sink() -> Sink {
+        Sink::Once(Box::new(|_| ()))
+    }
+
+    fn message(src: u32, handle: Handle) -> Message {
+        Message {
+            src_id: ContextId(src),
+            auth_id: ContextId(src),
+            ..Message::new(ContextId(0), handle, Encoding::Pickle, &b"\x80\x02N."[..])
+        }
+    }
+
+    #[test]
+    fn respondents_are_checked_and_dead_messages_too() {
+        let identity = Identity::master();
+        let mut handlers = Handlers::default();
+        let options = HandlerOptions { respondent: Some(ContextId(3)), ..HandlerOptions::default() };
+        let handle = handlers.add(None, options, sink());
+        let speaks = |_| false;
+        assert_eq!(handlers.sink_for(&identity, &message(4, handle), None, speaks).unwrap_err(), UNEXPECTED);
+        let forged = Message { src_id: ContextId(4), ..Message::dead(ContextId(0), handle, "gone") };
+        assert_eq!(handlers.sink_for(&identity, &forged, None, speaks).unwrap_err(), UNEXPECTED);
+        assert!(handlers.sink_for(&identity, &forged, None, |id| id == ContextId(3)).is_ok());
+        assert_eq!(handlers.sink_for(&identity, &message(3, handle), None, speaks).unwrap_err(), INVALID);
+    }
+
+    #[test]
+    fn policies_refuse() {
+        let identity = Identity { id: ContextId(5), parents: vec![ContextId(0)] };
+        let mut handlers = Handlers::default();
+        let options = HandlerOptions { policy: Policy::ParentAuthority, respondent: None };
+        let handle = handlers.add(Some(Handle(101)), options, sink());
+        assert_eq!(handlers.sink_for(&identity, &message(6, handle), None, |_| true).unwrap_err(), REFUSED);
+        assert!(handlers.sink_for(&identity, &message(0, handle), None, |_| true).is_ok());
+    }
+
+    #[test]
+    fn handles_are_unpredictable_and_unique() {
+        let mut handlers = Handlers::default();
+        let handles: Vec<Handle> =
+            (0..2000).map(|_| handlers.add(None, HandlerOptions::default(), sink())).collect();
+        assert_eq!(handlers.len(), handles.len());
+        assert!(handles.iter().all(|handle| (1000..1 << 31).contains(&handle.0)));
+        let steps: std::collections::HashSet<u32> =
+            handles.windows(2).map(|pair| pair[1].0.wrapping_sub(pair[0].0)).collect();
+        assert!(steps.len() > 1900, "the distance between handles must not repeat");
+    }
+}

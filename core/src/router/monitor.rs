@@ -1,0 +1,134 @@
+//! Route announcements: `ADD_ROUTE` and `DEL_ROUTE`, up and down the tree.
+//!
+//! Stock sends one `DEL_ROUTE` for each route on a link; we send one a link. The bare id is what
+//! every receiver understands.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::handlers::{Delivery, HandlerOptions};
+use super::policy::Policy;
+use super::route::Router;
+use super::table::LinkId;
+use crate::ids::{ContextId, Handle};
+use crate::wire::{Encoding, Message, Standard};
+
+impl Router {
+    pub(super) fn listen_for_routes(&self) {
+        let options = HandlerOptions { policy: Policy::ImmediatePeer, respondent: None };
+        for (handle, take) in [
+            (Standard::AddRoute, Self::on_add_route as fn(&Self, &Delivery)),
+            (Standard::DelRoute, Self::on_del_route),
+        ] {
+            let weak = self.downgrade();
+            self.add_handler(Some(handle.handle()), options, move |delivery| {
+                if let Some(router) = weak.upgrade() {
+                    take(&router, &delivery);
+                }
+            });
+        }
+    }
+
+    /// Tells our parent, if we have one, that `id` can be reached through us.
+    pub(super) fn announce(&self, id: ContextId) {
+        let text = match self.name_of(id) {
+            Some(name) => format!("{id}:{name}"),
+            None => id.to_string(),
+        };
+        self.tell_parent(Standard::AddRoute.into(), text);
+    }
+
+    /// Tells everybody concerned that `id`, which was behind `link`, is gone. The route is already
+    /// forgotten.
+    pub(super) fn withdraw(&self, id: ContextId, link: Option<LinkId>, reason: &str) {
+        self.fire_disconnect(id, reason);
+        let (parent, below) = self.with_table(|table| {
+            let parent = table.parent();
+            let below: BTreeSet<ContextId> = table
+                .links_mut()
+                .filter(|(link, _)| Some(*link) != parent)
+                .filter_map(|(_, entry)| entry.egress.remove(&id).then_some(entry.remote_id))
+                .collect();
+            (parent, below)
+        });
+        if parent.is_some() && link != parent {
+            self.tell_parent(Standard::DelRoute.into(), id.to_string());
+        }
+        for child in below {
+            let text = Bytes::from(id.to_string());
+            let _ = self.send(Message::new(child, Standard::DelRoute, Encoding::Legacy, text));
+        }
+    }
+
+    fn tell_parent(&self, handle: Handle, text: String) {
+        if let Some(parent) = self.identity().parent() {
+            // A lost parent ends this context anyway.
+            let _ = self.send(Message::new(parent, handle, Encoding::Legacy, text));
+        }
+    }
+
+    fn on_add_route(&self, delivery: &Delivery) {
+        let Some(link) = delivery.ingress.filter(|_| !delivery.message.is_dead()) else { return };
+        let Some((id, name)) = parse_add_route(&delivery.message.data) else {
+            tracing::error!(data = ?delivery.message.data, "an ADD_ROUTE that is not id:name");
+            return;
+        };
+        if !self.with_table(|table| table.add_route(id, link, None)) {
+            tracing::error!(id = id.0, "a context was announced that is reached by another link already");
+            return;
+        }
+        if let Some(name) = name {
+            self.set_name(id, name);
+        }
+        self.announce(id);
+    }
+
+    fn on_del_route(&self, delivery: &Delivery) {
+        let Some(link) = delivery.ingress.filter(|_| !delivery.message.is_dead()) else { return };
+        let Some((id, _)) = parse_add_route(&delivery.message.data) else {
+            tracing::error!(data = ?delivery.message.data, "a DEL_ROUTE that is not an id");
+            return;
+        };
+        let known = self.with_table(|table| (table.route(id) == Some(link)).then(|| table.remove_route(id)));
+        if known.is_some() {
+            let reason = match self.name_of(id) {
+                Some(name) => format!("context {id} ({name}) has gone"),
+                None => format!("context {id} has gone"),
+            };
+            self.withdraw(id, Some(link), &reason);
+        }
+    }
+}
+
+/// `id` or `id:name`; names may hold colons.
+fn parse_add_route(data: &[u8]) -> Option<(ContextId, Option<&str>)> {
+    let text = std::str::from_utf8(data).ok()?;
+    let (id, name) = match text.split_once(':') {
+        Some((id, name)) => (id, Some(name)),
+        None => (text, None),
+    };
+    Some((ContextId(id.parse().ok()?), name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn announcements_parse() {
+        let rows: &[(&[u8], Option<(u32, Option<&str>)>)] = &[
+            (b"7", Some((7, None))),
+            (b"7:ssh.web1:2222", Some((7, Some("ssh.web1:2222")))),
+            (b"4294967295:x", Some((u32::MAX, Some("x")))),
+            (b"4294967296:x", None),
+            (b"", None),
+            (b"-1", None),
+            (b"7:\xff", None),
+        ];
+        for (data, expected) in rows {
+            let expected = expected.map(|(id, name)| (ContextId(id), name));
+            assert_eq!(parse_add_route(data), expected, "{data:?}");
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! The router: carries verdicts out.
+//!
+//! Shared by all threads. A message from a user thread goes from here straight to the descriptor;
+//! the broker's thread is needed only to read. Handlers run on the thread that delivers, which is
+//! the broker's for all that comes from elsewhere: they must not block.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::decide::{Mode, Verdict, decide};
+use super::error::SendError;
+use super::handlers::{Delivery, HandlerOptions, Handlers, Many, Sink};
+use super::links::Outlet;
+use super::table::{LinkId, Table};
+use crate::broker::BrokerHandle;
+use crate::ids::{ContextId, Handle, Identity};
+use crate::io::{self, Writer};
+use crate::wire::{DEFAULT_MAX_MESSAGE_SIZE, Encoding, Frame, HEADER_LEN, Message, Standard};
+
+/// Payloads up to this many bytes are joined with their header: one short copy is cheaper than a
+/// second entry in a vectored write.
+const JOIN_LIMIT: usize = 4096;
+
+/// How a router behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct RouterOptions {
+    /// The payload limit in bytes, for messages sent, forwarded and received.
+    pub max_message_size: usize,
+    /// Whether contexts may talk only to their ancestors and descendants.
+    pub unidirectional: bool,
+}
+
+impl Default for RouterOptions {
+    fn default() -> Self {
+        Self { max_message_size: DEFAULT_MAX_MESSAGE_SIZE, unidirectional: false }
+    }
+}
+
+type Watcher = Box<dyn FnOnce(&str) + Send>;
+
+struct Shared {
+    identity: Identity,
+    mode: Mode,
+    broker: BrokerHandle,
+    table: Mutex<Table<Outlet>>,
+    handlers: Mutex<Handlers>,
+    watchers: Mutex<HashMap<ContextId, Vec<Watcher>>>,
+    names: Mutex<HashMap<ContextId, String>>,
+    /// What contexts have been sent ahead of their asking.
+    sent: Mutex<HashSet<(ContextId, &'static str)>>,
+    next_id: AtomicU32,
+}
+
+/// Routes messages between links and handlers. Cloning it is cheap and gives the same router.
+#[derive(Clone)]
+pub struct Router(Arc<Shared>);
+
+/// A router that may be gone: what handlers hold, since a router holds its handlers.
+#[derive(Clone)]
+pub struct WeakRouter(Weak<Shared>);
+
+impl WeakRouter {
+    /// The router, if it still lives.
+    pub fn upgrade(&self) -> Option<Router> {
+        self.0.upgrade().map(Router)
+    }
+}
+
+impl std::fmt::Debug for WeakRouter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WeakRouter")
+    }
+}
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Router").field("identity", &self.0.identity).finish_non_exhaustive()
+    }
+}
+
+/// Locks; a panic of a handler cannot leave these tables half-changed, so poison is ignored.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Router {
+    /// A router for the context that `identity` names, on `broker`'s loop.
+    pub fn new(identity: Identity, broker: BrokerHandle, options: RouterOptions) -> Self {
+        let router = Self(Arc::new(Shared {
+            identity,
+            mode: Mode {
+                max_message_size: options.max_message_size.min(u32::MAX as usize),
+                unidirectional: options.unidirectional,
+            },
+            broker,
+            table: Mutex::default(),
+            handlers: Mutex::default(),
+            watchers: Mutex::default(),
+            names: Mutex::default(),
+            sent: Mutex::default(),
+            next_id: AtomicU32::new(1),
+        }));
+        router.listen_for_routes();
+        router
+    }
+
+    /// A reference that does not keep the router alive.
+    pub fn downgrade(&self) -> WeakRouter {
+        WeakRouter(Arc::downgrade(&self.0))
+    }
+
+    /// Who we are.
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// The loop this router's links are on.
+    pub fn broker(&self) -> &BrokerHandle {
+        &self.0.broker
+    }
+
+    /// The payload limit in bytes.
+    pub fn max_message_size(&self) -> usize {
+        self.0.mode.max_message_size
+    }
+
+    /// Whether siblings are kept apart.
+    pub fn unidirectional(&self) -> bool {
+        self.0.mode.unidirectional
+    }
+
+    /// The first of `count` ids that no context has: a master's counter.
+    pub fn allocate_ids(&self, count: u32) -> ContextId {
+        ContextId(self.0.next_id.fetch_add(count, Ordering::Relaxed))
+    }
+
+    /// The name that `id` was announced or started with.
+    pub fn name_of(&self, id: ContextId) -> Option<String> {
+        lock(&self.0.names).get(&id).cloned()
+    }
+
+    /// Notes the name of `id`, for logs.
+    pub fn set_name(&self, id: ContextId, name: &str) {
+        lock(&self.0.names).insert(id, name.to_owned());
+    }
+
+    /// Whether `what` has not been sent to `id` yet, as far as this method was asked: true once.
+    pub fn first_time(&self, id: ContextId, what: &'static str) -> bool {
+        lock(&self.0.sent).insert((id, what))
+    }
+
+    // --- handlers ---
+
+    /// Registers `sink` for every message to `handle` until it is removed; without a handle, at a
+    /// fresh one.
+    pub fn add_handler(
+        &self,
+        handle: Option<Handle>,
+        options: HandlerOptions,
+        sink: impl Fn(Delivery) + Send + Sync + 'static,
+    ) -> Handle {
+        let sink: Many = Arc::new(sink);
+        lock(&self.0.handlers).add(handle, options, Sink::Many(sink))
+    }
+
+    /// Registers `sink` for the next message to a fresh handle.
+    pub fn add_once(&self, options: HandlerOptions, sink: impl FnOnce(Delivery) + Send + 'static) -> Handle {
+        lock(&self.0.handlers).add(None, options, Sink::Once(Box::new(sink)))
+    }
+
+    /// Removes the handler at `handle`, if it is still there.
+    pub fn remove_handler(&self, handle: Handle) -> bool {
+        lock(&self.0.handlers).remove(handle)
+    }
+
+    /// Calls `watcher`, once, with the reason when `id` is lost.
+    pub fn on_disconnect(&self, id: ContextId, watcher: impl FnOnce(&str) + Send + 'static) {
+        lock(&self.0.watchers).entry(id).or_default().push(Box::new(watcher));
+    }
+
+    // --- sending ---
+
+    /// Sends a message of ours. Never blocks: what the kernel does not take is queued.
+    ///
+    /// # Errors
+    /// It cannot be sent; nothing was.
+    pub fn send(&self, message: Message) -> Result<(), SendError> {
+        self.send_with(message, |writer, parts| writer.send(parts).is_ok())
+    }
+
+    /// Like [`Router::send`], but waits while the queue is over its high-water mark: for user
+    /// threads, which may produce faster than the link takes.
+    ///
+    /// # Errors
+    /// As [`Router::send`], and when the queue stayed full until `deadline`.
+    pub fn send_blocking(&self, message: Message, deadline: Option<Instant>) -> Result<(), SendError> {
+        if self.0.broker.is_broker_thread() {
+            return self.send(message);
+        }
+        let dst = message.dst_id;
+        let mut congested = false;
+        let sent = self.send_with(message, |writer, parts| match writer.send_blocking(parts, deadline) {
+            Ok(()) => true,
+            Err(error) => {
+                congested = error == io::SendError::TimedOut;
+                false
+            }
+        });
+        if congested { Err(SendError::Congested { dst }) } else { sent }
+    }
+
+    fn send_with(
+        &self,
+        mut message: Message,
+        write: impl FnOnce(&Writer, &[Bytes]) -> bool,
+    ) -> Result<(), SendError> {
+        let me = self.0.identity.id;
+        message.src_id = me;
+        message.auth_id = me;
+        if message.data.len() > self.0.mode.max_message_size {
+            return Err(SendError::TooLarge { limit: self.0.mode.max_message_size });
+        }
+        let header = message.header();
+        let mut table = lock(&self.0.table);
+        match decide(&self.0.identity, &table, self.0.mode, &header, None) {
+            Verdict::Deliver { .. } => {
+                drop(table);
+                self.deliver(message, None, None);
+                Ok(())
+            }
+            Verdict::Forward { link, .. } => {
+                let parts = parts(header.encode(), message.data);
+                let writer = table.link_mut(link).and_then(|entry| entry.outlet.accept(parts.as_slice()));
+                drop(table);
+                match writer {
+                    Some(writer) if !write(&writer, parts.as_slice()) => {
+                        Err(SendError::LinkLost(self.lost_reason(message.dst_id)))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Verdict::Refuse(error) => Err(error),
+            // Only messages with an ingress can be forgeries.
+            Verdict::Drop(_) => Ok(()),
+        }
+    }
+
+    fn lost_reason(&self, id: ContextId) -> String {
+        match self.name_of(id) {
+            Some(name) => format!("the link to context {id} ({name}) was lost"),
+            None => format!("the link to context {id} was lost"),
+        }
+    }
+
+    // --- receiving ---
+
+    /// Routes one frame that came in by `ingress`. When it went on to a link whose queue is over
+    /// its mark, that link's writer, so that the reader can pause.
+    pub(crate) fn route_frame(&self, frame: Frame, ingress: LinkId) -> Option<Writer> {
+        let header = frame.header;
+        let mut table = lock(&self.0.table);
+        let verdict = decide(&self.0.identity, &table, self.0.mode, &header, Some(ingress));
+        if !matches!(verdict, Verdict::Drop(_)) {
+            let me = self.0.identity.id;
+            if header.dst_id != me
+                && let Some(entry) = table.link_mut(ingress)
+            {
+                entry.egress.insert(header.dst_id);
+            }
+        }
+        match verdict {
+            Verdict::Deliver { auth_id } => {
+                let peer = table.remote_id(ingress);
+                drop(table);
+                let message = Message { auth_id, ..frame.into_message() };
+                self.deliver(message, Some(ingress), peer);
+                None
+            }
+            Verdict::Forward { link, restamp } => {
+                let parts = match restamp {
+                    None => Parts::One([frame.bytes]),
+                    Some(auth_id) => {
+                        let message = Message { auth_id, ..frame.into_message() };
+                        parts(message.header().encode(), message.data)
+                    }
+                };
+                let writer = table.link_mut(link).and_then(|entry| entry.outlet.accept(parts.as_slice()))?;
+                drop(table);
+                if writer.send(parts.as_slice()).is_err() {
+                    tracing::debug!(dst = header.dst_id.0, "forwarded into a link that is being lost");
+                    return None;
+                }
+                writer.over_high_water().then_some(writer)
+            }
+            Verdict::Refuse(error) => {
+                drop(table);
+                self.refuse(&frame.into_message(), &error);
+                None
+            }
+            Verdict::Drop(reason) => {
+                tracing::error!(?reason, ?header, link = ingress.0, "dropped a message with a forged source");
+                None
+            }
+        }
+    }
+
+    /// Hands a message to its handler, or tells its sender why not.
+    fn deliver(&self, message: Message, ingress: Option<LinkId>, peer: Option<ContextId>) {
+        let sink = lock(&self.0.handlers).sink_for(&self.0.identity, &message, peer, |respondent| {
+            // Lock order: handlers, then table; nothing takes them the other way round.
+            lock(&self.0.table).speaks_for(message.src_id, respondent)
+        });
+        match sink {
+            Ok(sink) => sink.run(Delivery { message, ingress }),
+            Err(reason) => self.send_dead(&message, reason),
+        }
+    }
+
+    fn refuse(&self, message: &Message, error: &SendError) {
+        if let SendError::TooLarge { .. } = error
+            && !message.wants_reply()
+            && !message.is_dead()
+        {
+            // An oversized reply must surface at the caller that waits for it.
+            let _ = self.send(Message::dead(message.dst_id, message.handle, &error.to_string()));
+            return;
+        }
+        self.send_dead(message, &error.to_string());
+    }
+
+    fn send_dead(&self, message: &Message, reason: &str) {
+        if message.wants_reply() {
+            let _ = self.send(Message::dead(message.src_id, message.reply_to, reason));
+        }
+    }
+
+    // --- links ---
+
+    /// Opens a link to a context that is about to be started: it can be sent to at once.
+    pub fn begin_link(&self, remote_id: ContextId, name: &str) -> LinkId {
+        self.set_name(remote_id, name);
+        lock(&self.0.table).add_link(&self.0.identity, remote_id, None, Outlet::connecting())
+    }
+
+    /// The process behind `link` can be written to: it gets `preamble`, then what was sent so far.
+    pub fn attach_link(&self, link: LinkId, preamble: Bytes, writer: Writer) {
+        if let Some(entry) = lock(&self.0.table).link_mut(link) {
+            entry.outlet.attach(preamble, writer);
+        }
+    }
+
+    /// The attempt behind `link` has failed; what was sent waits for the next one.
+    pub fn detach_link(&self, link: LinkId) {
+        if let Some(entry) = lock(&self.0.table).link_mut(link) {
+            entry.outlet.detach();
+        }
+    }
+
+    /// `link` is up: from now on it carries frames both ways, and our parent learns of it.
+    pub fn link_up(&self, link: LinkId) {
+        let remote = {
+            let mut table = lock(&self.0.table);
+            let Some(entry) = table.link_mut(link) else { return };
+            entry.outlet.up();
+            entry.remote_id
+        };
+        self.announce(remote);
+    }
+
+    /// `link` is gone: every context behind it is lost, and whoever waits for one is told `reason`.
+    pub fn link_lost(&self, link: LinkId, reason: &str) {
+        let Some((outlet, lost)) = lock(&self.0.table).remove_link(link) else { return };
+        if let Some(writer) = outlet.writer() {
+            writer.close();
+        }
+        for id in lost {
+            self.withdraw(id, Some(link), reason);
+        }
+    }
+
+    /// Learns that `id`, a child of `via`, is about to be reached through `via`.
+    ///
+    /// # Errors
+    /// There is no route to `via`.
+    pub fn begin_route(&self, id: ContextId, via: ContextId, name: &str) -> Result<LinkId, SendError> {
+        let mut table = lock(&self.0.table);
+        let link = table.route(via).ok_or(SendError::NoRoute { dst: via, me: self.0.identity.id })?;
+        table.add_route(id, link, Some(via));
+        drop(table);
+        self.set_name(id, name);
+        Ok(link)
+    }
+
+    /// Forgets `id`, which did not come up or has gone; whoever waits for it is told `reason`.
+    pub fn lose_route(&self, id: ContextId, reason: &str) {
+        let link = lock(&self.0.table).remove_route(id);
+        if link.is_some() {
+            self.withdraw(id, link, reason);
+        }
+    }
+
+    /// The identity of `id` as far as it is known here: its ancestors up to us, then ours.
+    pub fn lineage_of(&self, id: ContextId) -> Identity {
+        let above = lock(&self.0.table).ancestors(id, self.0.identity.id);
+        let mut parents = above;
+        parents.push(self.0.identity.id);
+        parents.extend_from_slice(&self.0.identity.parents);
+        Identity { id, parents }
+    }
+
+    /// Every context that has a route, with the link that leads there.
+    pub fn contexts(&self) -> Vec<(ContextId, LinkId)> {
+        let mut all: Vec<_> = lock(&self.0.table).contexts().collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Bytes queued towards `id` and not yet taken by the kernel.
+    pub fn pending_bytes(&self, id: ContextId) -> usize {
+        let table = lock(&self.0.table);
+        let link = table.route(id).and_then(|link| table.link(link));
+        link.and_then(|entry| entry.outlet.writer()).map_or(0, Writer::pending_bytes)
+    }
+
+    pub(super) fn with_table<R>(&self, work: impl FnOnce(&mut Table<Outlet>) -> R) -> R {
+        work(&mut lock(&self.0.table))
+    }
+
+    /// Ends every wait for `id`.
+    pub(super) fn fire_disconnect(&self, id: ContextId, reason: &str) {
+        let waiting = lock(&self.0.handlers).take_waiting_for(id);
+        lock(&self.0.sent).retain(|(context, _)| *context != id);
+        for (handle, sink) in waiting {
+            let message = self.own_dead(handle, reason);
+            sink.run(Delivery { message, ingress: None });
+        }
+        let watchers = lock(&self.0.watchers).remove(&id).unwrap_or_default();
+        for watcher in watchers {
+            watcher(reason);
+        }
+    }
+
+    /// The broker has ended: every handler left is told so, and forgotten.
+    pub fn finish(&self) {
+        let handlers = lock(&self.0.handlers).take_all();
+        for (handle, sink) in handlers {
+            let message = self.own_dead(handle, "Broker has exitted");
+            sink.run(Delivery { message, ingress: None });
+        }
+        lock(&self.0.watchers).clear();
+    }
+
+    fn own_dead(&self, handle: Handle, reason: &str) -> Message {
+        let me = self.0.identity.id;
+        Message { src_id: me, auth_id: me, ..Message::dead(me, handle, reason) }
+    }
+
+    /// Asks the direct child `id` to end.
+    pub fn request_shutdown(&self, id: ContextId) -> Result<(), SendError> {
+        self.send(Message::new(id, Standard::Shutdown, Encoding::Legacy, Bytes::new()))
+    }
+}
+
+/// A frame's bytes: joined when short.
+enum Parts {
+    One([Bytes; 1]),
+    Two([Bytes; 2]),
+}
+
+impl Parts {
+    fn as_slice(&self) -> &[Bytes] {
+        match self {
+            Self::One(parts) => parts,
+            Self::Two(parts) => parts,
+        }
+    }
+}
+
+fn parts(head: [u8; HEADER_LEN], data: Bytes) -> Parts {
+    if data.len() <= JOIN_LIMIT {
+        let mut joined = Vec::with_capacity(HEADER_LEN + data.len());
+        joined.extend_from_slice(&head);
+        joined.extend_from_slice(&data);
+        Parts::One([Bytes::from(joined)])
+    } else {
+        Parts::Two([Bytes::copy_from_slice(&head), data])
+    }
+}

@@ -1,0 +1,162 @@
+//! What a router knows: links, and which link leads to which context.
+//!
+//! Plain data, no locks and no descriptors; generic in what a link's far end is, so that verdicts
+//! are tested without any.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::ids::{ContextId, Identity};
+
+/// A link of one router. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId(pub u64);
+
+/// What is known of a link.
+#[derive(Debug)]
+pub(crate) struct LinkEntry<O> {
+    /// The context at its other end.
+    pub(crate) remote_id: ContextId,
+    /// An authority that replaces the one messages carry (unix clients).
+    pub(crate) auth_stamp: Option<ContextId>,
+    /// Whether it leads towards authority over us; computed once.
+    pub(crate) privileged: bool,
+    /// Contexts that the other end has ever sent to: who must hear of their loss.
+    pub(crate) egress: HashSet<ContextId>,
+    /// Where its bytes go.
+    pub(crate) outlet: O,
+}
+
+/// Links and routes.
+#[derive(Debug)]
+pub struct Table<O> {
+    links: HashMap<LinkId, LinkEntry<O>>,
+    routes: HashMap<ContextId, LinkId>,
+    /// Child to parent, where it is known: who may speak for whom.
+    lineage: HashMap<ContextId, ContextId>,
+    parent: Option<LinkId>,
+    next: u64,
+}
+
+impl<O> Default for Table<O> {
+    fn default() -> Self {
+        Self { links: HashMap::new(), routes: HashMap::new(), lineage: HashMap::new(), parent: None, next: 1 }
+    }
+}
+
+impl<O> Table<O> {
+    /// Adds a link and the route to its other end.
+    pub fn add_link(
+        &mut self,
+        identity: &Identity,
+        remote_id: ContextId,
+        auth_stamp: Option<ContextId>,
+        outlet: O,
+    ) -> LinkId {
+        let id = LinkId(self.next);
+        self.next += 1;
+        let privileged = identity.parents.contains(&remote_id)
+            || auth_stamp.is_some_and(|stamp| identity.has_parent_authority(stamp));
+        self.links
+            .insert(id, LinkEntry { remote_id, auth_stamp, privileged, egress: HashSet::new(), outlet });
+        self.routes.insert(remote_id, id);
+        if identity.parent() == Some(remote_id) {
+            self.parent = Some(id);
+        } else {
+            self.lineage.insert(remote_id, identity.id);
+        }
+        id
+    }
+
+    /// Removes a link; the contexts that it led to, nearest id first.
+    pub fn remove_link(&mut self, link: LinkId) -> Option<(O, Vec<ContextId>)> {
+        let entry = self.links.remove(&link)?;
+        let mut lost: Vec<ContextId> =
+            self.routes.iter().filter(|&(_, via)| *via == link).map(|(id, _)| *id).collect();
+        lost.sort_unstable();
+        for id in &lost {
+            self.routes.remove(id);
+            self.lineage.remove(id);
+        }
+        if self.parent == Some(link) {
+            self.parent = None;
+        }
+        Some((entry.outlet, lost))
+    }
+
+    /// Learns that `id` is reached by `link`, and that `parent`, if known, is its parent.
+    /// `false` when it was known to be reached by another link that is not the parent's.
+    pub fn add_route(&mut self, id: ContextId, link: LinkId, parent: Option<ContextId>) -> bool {
+        if let Some(known) = self.routes.get(&id)
+            && *known != link
+            && Some(*known) != self.parent
+        {
+            return false;
+        }
+        self.routes.insert(id, link);
+        if let Some(parent) = parent {
+            self.lineage.entry(id).or_insert(parent);
+        }
+        true
+    }
+
+    /// Forgets the route to `id`.
+    pub fn remove_route(&mut self, id: ContextId) -> Option<LinkId> {
+        self.lineage.remove(&id);
+        self.routes.remove(&id)
+    }
+
+    /// The link that leads to `id`, without the fallback to the parent.
+    pub fn route(&self, id: ContextId) -> Option<LinkId> {
+        self.routes.get(&id).copied()
+    }
+
+    /// The link to the parent.
+    pub fn parent(&self) -> Option<LinkId> {
+        self.parent
+    }
+
+    /// Every context with a route of its own.
+    pub fn contexts(&self) -> impl Iterator<Item = (ContextId, LinkId)> {
+        self.routes.iter().map(|(id, link)| (*id, *link))
+    }
+
+    /// Whether `src` is known to stand between us and `id`, or is `id`.
+    pub fn speaks_for(&self, src: ContextId, id: ContextId) -> bool {
+        let peer = self.route(id).and_then(|link| self.links.get(&link)).map(|entry| entry.remote_id);
+        if src == id || peer == Some(src) {
+            return true;
+        }
+        self.ancestors(id, id).contains(&src)
+    }
+
+    /// The known ancestors of `id` below `top`, nearest first.
+    pub(crate) fn ancestors(&self, id: ContextId, top: ContextId) -> Vec<ContextId> {
+        let mut above = Vec::new();
+        let mut at = id;
+        while let Some(up) = self.lineage.get(&at) {
+            if *up == top || above.contains(up) {
+                break;
+            }
+            above.push(*up);
+            at = *up;
+        }
+        above
+    }
+
+    pub(crate) fn link(&self, link: LinkId) -> Option<&LinkEntry<O>> {
+        self.links.get(&link)
+    }
+
+    pub(crate) fn link_mut(&mut self, link: LinkId) -> Option<&mut LinkEntry<O>> {
+        self.links.get_mut(&link)
+    }
+
+    pub(crate) fn links_mut(&mut self) -> impl Iterator<Item = (LinkId, &mut LinkEntry<O>)> {
+        self.links.iter_mut().map(|(id, entry)| (*id, entry))
+    }
+
+    /// The other end of `link`.
+    pub fn remote_id(&self, link: LinkId) -> Option<ContextId> {
+        self.links.get(&link).map(|entry| entry.remote_id)
+    }
+}

@@ -1,0 +1,54 @@
+//! Records that contexts forward, and ids that they ask for.
+
+use mitogen_core::ids::ContextId;
+use mitogen_core::logging::{ForwardedLog, emit};
+use mitogen_core::pickle;
+use mitogen_core::router::{Delivery, HandlerOptions, Router};
+use mitogen_core::wire::{Encoding, Message, Standard};
+
+/// How many ids a context gets at once, as stock.
+const ID_BLOCK: u32 = 1000;
+
+/// Answers `FORWARD_LOG` and `ALLOCATE_ID`.
+pub(crate) fn listen(router: &Router) {
+    let weak = router.downgrade();
+    router.add_handler(Some(Standard::ForwardLog.handle()), HandlerOptions::default(), move |delivery| {
+        if let Some(router) = weak.upgrade() {
+            forward_log(&router, &delivery);
+        }
+    });
+    let weak = router.downgrade();
+    router.add_handler(Some(Standard::AllocateId.handle()), HandlerOptions::default(), move |delivery| {
+        if let Some(router) = weak.upgrade() {
+            allocate(&router, &delivery.message);
+        }
+    });
+}
+
+fn forward_log(router: &Router, delivery: &Delivery) {
+    let message = &delivery.message;
+    if message.is_dead() {
+        return;
+    }
+    match ForwardedLog::parse(&message.data) {
+        Some(log) => emit(&log, message.src_id, router.name_of(message.src_id).as_deref()),
+        None => tracing::warn!(src = message.src_id.0, "a FORWARD_LOG that is not logger, level, text"),
+    }
+}
+
+fn allocate(router: &Router, message: &Message) {
+    if !message.wants_reply() {
+        return;
+    }
+    let ContextId(first) = router.allocate_ids(ID_BLOCK);
+    match pickle::to_bytes(&(first, first + ID_BLOCK)) {
+        Ok(data) => {
+            let mut reply = Message::new(message.src_id, message.reply_to, Encoding::Pickle, data);
+            reply.handle = message.reply_to;
+            if let Err(error) = router.send(reply) {
+                tracing::debug!(%error, "the asker of a block of ids has gone");
+            }
+        }
+        Err(error) => tracing::error!(%error, "two integers could not be encoded"),
+    }
+}

@@ -1,0 +1,34 @@
+//! Answers to `GET_MODULE`: the modules of our own runtime; a clear no for all others.
+//!
+//! The answer is a `LOAD_MODULE` to whoever is next on the way to the asker.
+
+use mitogen_core::connect::load_module;
+use mitogen_core::router::{Delivery, HandlerOptions, Router};
+use mitogen_core::wire::{Encoding, Message, Standard};
+
+/// Listens for questions.
+pub(crate) fn listen(router: &Router) {
+    let weak = router.downgrade();
+    router.add_handler(Some(Standard::GetModule.handle()), HandlerOptions::default(), move |delivery| {
+        if let Some(router) = weak.upgrade() {
+            answer(&router, &delivery);
+        }
+    });
+}
+
+fn answer(router: &Router, delivery: &Delivery) {
+    let message = &delivery.message;
+    if message.is_dead() {
+        return;
+    }
+    let Ok(name) = std::str::from_utf8(&message.data) else {
+        tracing::warn!(src = message.src_id.0, "a GET_MODULE for a name that is not text");
+        return;
+    };
+    tracing::debug!(src = message.src_id.0, module = name, "asked for a module");
+    let data = load_module(name);
+    let reply = Message::new(message.src_id, Standard::LoadModule, Encoding::Pickle, data);
+    if let Err(error) = router.send(reply) {
+        tracing::debug!(%error, "the asker of a module has gone");
+    }
+}

@@ -1,0 +1,185 @@
+//! Notes about things made outside this process, so that they are removed even when the process is killed.
+//!
+//! A fixture first writes what will have to be undone into a file of [`crate::state::dir`], and holds a lock on
+//! that file while it lives. The kernel lets go of the lock when the process dies, however it dies; whoever makes
+//! the next fixture sees an unlocked note, does what it says and removes it. Each step is harmless when repeated or
+//! when the thing was never made.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Context, FixtureError, Result};
+use crate::procs::{self, ProcessId};
+use crate::{run, state};
+
+/// One step of cleaning up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Undo {
+    /// Kill this process and all that descend from it.
+    Process(ProcessId),
+    /// Remove a file or a whole directory.
+    Path(PathBuf),
+    /// Remove the lines of a file that hold this word.
+    Lines(PathBuf, String),
+    /// Kill a user's processes, then remove the account and its home.
+    User(String),
+    /// Remove a network namespace.
+    Netns(String),
+    /// Remove a network interface.
+    Interface(String),
+}
+
+/// A note of what is to be undone; undone on drop.
+#[derive(Debug)]
+pub struct Claim {
+    /// Open and locked as long as the fixture lives.
+    file: Option<Flock<File>>,
+    path: PathBuf,
+    steps: Vec<Undo>,
+}
+
+impl Claim {
+    /// Writes a note with these steps, last one first to be undone. Cleans up after dead runs before that.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub fn new(steps: Vec<Undo>) -> Result<Self> {
+        let _guard = state::lock("claims")?;
+        sweep()?;
+        let path = state::dir()?.join(format!("{}.claim", state::fresh_name("")));
+        let file = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .open(&path)
+            .context(|| path.display().to_string())?;
+        let file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            .map_err(|(_, errno)| FixtureError::new(format!("{}: {errno}", path.display())))?;
+        let mut claim = Self { file: Some(file), path, steps };
+        claim.write()?;
+        Ok(claim)
+    }
+
+    /// Adds a step; it will be the first one undone.
+    ///
+    /// # Errors
+    /// When the note cannot be rewritten.
+    pub fn add(&mut self, step: Undo) -> Result<()> {
+        self.steps.push(step);
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<()> {
+        let Some(file) = self.file.as_mut() else { return Ok(()) };
+        // One line per state, appended: a reader takes the last complete one, so a kill in between is harmless.
+        let mut line = serde_json::to_vec(&self.steps).context(|| "claim")?;
+        line.push(b'\n');
+        file.write_all(&line).context(|| self.path.display().to_string())
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        undo(&self.steps);
+        let _ = std::fs::remove_file(&self.path);
+        self.file = None;
+    }
+}
+
+/// Removes what dead runs have left. The caller holds the `claims` lock.
+fn sweep() -> Result<()> {
+    let dir = state::dir()?;
+    for entry in std::fs::read_dir(&dir).context(|| dir.display().to_string())?.flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "claim") {
+            continue;
+        }
+        // Gone between the listing and now: its owner has just dropped it.
+        let Ok(file) = File::open(&path) else { continue };
+        let Ok(mut file) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else { continue };
+        let mut text = String::new();
+        file.read_to_string(&mut text).context(|| path.display().to_string())?;
+        let complete = &text[..text.rfind('\n').unwrap_or(0)];
+        let last = complete.lines().last().unwrap_or("[]");
+        match serde_json::from_str::<Vec<Undo>>(last) {
+            Ok(steps) => undo(&steps),
+            // Written by another version of this crate. Failing would stop every later run as well.
+            Err(error) => eprintln!("{}: dropped, unreadable: {error}: {last}", path.display()),
+        }
+        let _ = std::fs::remove_file(&path);
+    }
+    Ok(())
+}
+
+fn undo(steps: &[Undo]) {
+    for step in steps.iter().rev() {
+        step.apply();
+    }
+}
+
+impl Undo {
+    /// Does the step. What is already gone is fine, so failures are not reported: the next user of the thing's name
+    /// would notice.
+    fn apply(&self) {
+        match self {
+            Self::Process(id) => kill_tree(*id),
+            Self::Path(path) => {
+                let _ = std::fs::remove_dir_all(path).or_else(|_| std::fs::remove_file(path));
+            }
+            Self::Lines(path, word) => {
+                let _ = remove_lines(path, word);
+            }
+            Self::User(name) => remove_user(name),
+            Self::Netns(name) => {
+                let _ = run::run(&["ip", "netns", "del", name]);
+            }
+            Self::Interface(name) => {
+                let _ = run::run(&["ip", "link", "del", name]);
+            }
+        }
+    }
+}
+
+/// Kills a process with all that descend from it.
+fn kill_tree(root: ProcessId) {
+    let Some(process) = procs::Process::get(root.pid).filter(|process| process.id == root) else { return };
+    // Stopped first, or it could start another child between the look and the kill.
+    let mut family = vec![process];
+    let mut stopped = 0;
+    while stopped < family.len() {
+        family[stopped..].iter().for_each(|process| procs::stop(process.id));
+        stopped = family.len();
+        let known: Vec<ProcessId> = family.iter().map(|process| process.id).collect();
+        family
+            .extend(procs::descendants(root.pid).into_iter().filter(|process| !known.contains(&process.id)));
+    }
+    family.iter().for_each(|process| procs::kill_now(process.id));
+}
+
+fn remove_user(name: &str) {
+    let Ok(Some(user)) = nix::unistd::User::from_name(name) else { return };
+    let uid = user.uid.as_raw();
+    // Processes of the user keep `userdel` from removing it; new ones may appear while we kill.
+    let _ = crate::wait::until(crate::wait::PATIENCE, || {
+        let left: Vec<_> = procs::of_user(uid).into_iter().filter(|process| !process.is_zombie()).collect();
+        left.iter().for_each(|process| procs::kill_now(process.id));
+        left.is_empty().then_some(())
+    });
+    let Ok(_guard) = state::lock("accounts") else { return };
+    let _ = run::run(&["userdel", "--force", "--remove", name]);
+}
+
+/// Removes every line of a file that holds `word`; the file itself when no line is left.
+fn remove_lines(path: &Path, word: &str) -> Result<()> {
+    let _guard = state::lock("accounts")?;
+    let text = std::fs::read_to_string(path).context(|| path.display().to_string())?;
+    let kept: String = text.split_inclusive('\n').filter(|line| !line.contains(word)).collect();
+    if kept.is_empty() {
+        std::fs::remove_file(path).context(|| path.display().to_string())
+    } else {
+        crate::users::replace_file(path, &kept)
+    }
+}

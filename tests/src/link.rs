@@ -1,0 +1,144 @@
+//! A long link: a relay on loopback that delays every byte in both directions.
+//!
+//! Bandwidth is not limited. Like on a real link, a new connection costs one round trip before its first byte.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::error::{Context, Result};
+
+/// A relay to one address. On drop it closes its connections and its threads end.
+#[derive(Debug)]
+pub struct DelayLink {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stopping: AtomicBool,
+    open: Mutex<BTreeMap<u64, [TcpStream; 2]>>,
+    relays: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl DelayLink {
+    /// Relays to `target`; each byte arrives `one_way` later than it was sent, so a round trip costs twice that.
+    ///
+    /// # Errors
+    /// When no socket can be had.
+    pub fn new(target: SocketAddr, one_way: Duration) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context(|| "delay link")?;
+        let address = listener.local_addr().context(|| "delay link")?;
+        let shared = Arc::new(Shared::default());
+        let acceptor = thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || accept(&listener, target, one_way, &shared)
+        });
+        Ok(Self { address, shared, acceptor: Some(acceptor) })
+    }
+
+    /// Where to connect instead of to the target.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The port of [`DelayLink::address`].
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Cuts every connection that is open now, as a failing network would; new ones are still accepted.
+    pub fn cut(&self) {
+        for stream in self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).values().flatten() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Drop for DelayLink {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        // Wakes the acceptor, which then sees the flag.
+        let _ = TcpStream::connect(self.address);
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+        let relays = std::mem::take(&mut *self.shared.relays.lock().unwrap_or_else(PoisonError::into_inner));
+        for relay in relays {
+            // A relay registers its sockets some time after it started, so one cut is not enough.
+            while !relay.is_finished() {
+                self.cut();
+                thread::sleep(Duration::from_millis(1));
+            }
+            let _ = relay.join();
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, target: SocketAddr, one_way: Duration, shared: &Arc<Shared>) {
+    for (id, stream) in (0..).zip(listener.incoming()) {
+        let Ok(stream) = stream else { continue };
+        if shared.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        let relay = thread::spawn({
+            let shared = Arc::clone(shared);
+            // A peer that goes away ends the relay; there is nobody to tell.
+            move || drop(relay(id, &stream, target, one_way, &shared))
+        });
+        let mut relays = shared.relays.lock().unwrap_or_else(PoisonError::into_inner);
+        relays.retain(|relay| !relay.is_finished());
+        relays.push(relay);
+    }
+}
+
+fn relay(
+    id: u64,
+    near: &TcpStream,
+    target: SocketAddr,
+    one_way: Duration,
+    shared: &Shared,
+) -> std::io::Result<()> {
+    thread::sleep(2 * one_way);
+    let far = TcpStream::connect(target)?;
+    near.set_nodelay(true)?;
+    far.set_nodelay(true)?;
+    let pair = [near.try_clone()?, far.try_clone()?];
+    shared.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, pair);
+    thread::scope(|scope| {
+        scope.spawn(|| pump(near, &far, one_way));
+        scope.spawn(|| pump(&far, near, one_way));
+    });
+    shared.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    Ok(())
+}
+
+/// One direction: a reader notes when each piece is due, a writer waits for that.
+fn pump(mut from: &TcpStream, mut to: &TcpStream, one_way: Duration) {
+    let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for (due, data) in receiver {
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+                if data.is_empty() || to.write_all(&data).is_err() {
+                    break;
+                }
+            }
+            let _ = to.shutdown(Shutdown::Write);
+        });
+        let mut buffer = vec![0; 1 << 17];
+        loop {
+            // A lost connection looks to the other side like one that was closed.
+            let count = from.read(&mut buffer).unwrap_or(0);
+            if sender.send((Instant::now() + one_way, buffer[..count].to_vec())).is_err() || count == 0 {
+                break;
+            }
+        }
+    });
+}

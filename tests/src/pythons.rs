@@ -1,0 +1,116 @@
+//! The Python interpreters of this machine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+/// An interpreter that answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Python {
+    /// The program.
+    pub path: PathBuf,
+    /// Its version: major, minor, micro.
+    pub version: (u8, u8, u8),
+}
+
+impl Python {
+    /// Asks the program at `path` what it is; `None` when it is no Python that runs.
+    ///
+    /// The answer names the program itself, also when `path` is a wrapper that picks one.
+    pub fn at(path: &Path) -> Option<Self> {
+        const QUESTION: &str =
+            "import sys; sys.stdout.write('%s\\n%d.%d.%d' % ((sys.executable,) + sys.version_info[:3]))";
+        let output = Command::new(path)
+            .args(["-S", "-c", QUESTION])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output();
+        let output = output.ok().filter(|output| output.status.success())?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        let (executable, version) = text.split_once('\n')?;
+        let mut parts = version.split('.').map(str::parse);
+        let mut next = || parts.next()?.ok();
+        Some(Self { path: PathBuf::from(executable), version: (next()?, next()?, next()?) })
+    }
+
+    /// Whether the product's Python runtime promises to run there: 2.7, and 3.6 or later.
+    pub fn is_supported(&self) -> bool {
+        let (major, minor, _) = self.version;
+        (major, minor) == (2, 7) || (major == 3 && minor >= 6)
+    }
+
+    /// The version as people write it.
+    pub fn version_text(&self) -> String {
+        let (major, minor, micro) = self.version;
+        format!("{major}.{minor}.{micro}")
+    }
+
+    /// Whether every account of this machine may start it: false for one in somebody's private home.
+    pub fn is_public(&self) -> bool {
+        use std::os::unix::fs::PermissionsExt;
+        let Ok(real) = self.path.canonicalize() else { return false };
+        real.ancestors()
+            .all(|part| std::fs::metadata(part).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0))
+    }
+}
+
+/// Every interpreter on `PATH`, in the system's directories and under pyenv, each once, oldest version first.
+pub fn pythons() -> Vec<Python> {
+    let mut found = BTreeMap::new();
+    for candidate in candidates() {
+        if let Some(python) = Python::at(&candidate) {
+            let real = python.path.canonicalize().unwrap_or_else(|_| python.path.clone());
+            found.entry((python.version, real)).or_insert(python);
+        }
+    }
+    found.into_values().collect()
+}
+
+/// The first interpreter that any account may start and that we support, newest first.
+pub fn public_python() -> Option<Python> {
+    pythons().into_iter().rev().find(|python| python.is_public() && python.is_supported())
+}
+
+fn candidates() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    dirs.extend(["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from));
+    let root = std::env::var_os("PYENV_ROOT")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".pyenv")));
+    if let Some(versions) = root.and_then(|root| std::fs::read_dir(root.join("versions")).ok()) {
+        dirs.extend(versions.flatten().map(|entry| entry.path().join("bin")));
+    }
+    let mut files: Vec<PathBuf> = dirs
+        .iter()
+        .filter_map(|dir| std::fs::read_dir(dir).ok())
+        .flat_map(Iterator::flatten)
+        .filter(|entry| is_python_name(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path())
+        .collect();
+    files.sort();
+    files.dedup();
+    files
+}
+
+/// `python`, `python3`, `python2.7` and the like, but not `python3-config`.
+fn is_python_name(name: &str) -> bool {
+    name.strip_prefix("python").is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_python_name;
+
+    #[test]
+    fn names() {
+        for name in ["python", "python3", "python2.7", "python3.14"] {
+            assert!(is_python_name(name), "{name}");
+        }
+        for name in ["python3-config", "python3.11-gdb.py", "pythonw", "ipython3"] {
+            assert!(!is_python_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The directory in which test processes of one machine leave notes for each other, and their locks.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::PathBuf;
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::error::{Context, FixtureError, Result};
+use crate::run::is_root;
+
+/// Held while this process has something to itself; let go on drop, and by the kernel when the process dies.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held for its drop")] Flock<File>);
+
+/// The notes' directory, made if missing: `/run/mitogen-tests` for root, else one in the temporary directory.
+///
+/// # Errors
+/// When it cannot be made, or belongs to somebody else.
+pub fn dir() -> Result<PathBuf> {
+    let uid = nix::unistd::geteuid();
+    let dir = if is_root() {
+        PathBuf::from("/run/mitogen-tests")
+    } else {
+        // Not `temp_dir()`: an isolated test has one of its own, and the notes are for everybody.
+        PathBuf::from(format!("/tmp/mitogen-tests-{uid}"))
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(&dir).context(|| dir.display().to_string())?;
+    let meta = std::fs::symlink_metadata(&dir).context(|| dir.display().to_string())?;
+    if !meta.is_dir() || meta.uid() != uid.as_raw() {
+        return Err(FixtureError::new(format!("{} is not a directory of ours", dir.display())));
+    }
+    Ok(dir)
+}
+
+/// Waits until no other process holds the lock `name`, and holds it.
+///
+/// # Errors
+/// When the lock file cannot be opened.
+pub fn lock(name: &str) -> Result<Lock> {
+    lock_file(&dir()?.join(format!("{name}.lock")))
+}
+
+/// As [`lock`], for a lock file anywhere.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn lock_file(path: &std::path::Path) -> Result<Lock> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .context(|| path.display().to_string())?;
+    Flock::lock(file, FlockArg::LockExclusive)
+        .map(Lock)
+        .map_err(|(_, errno)| FixtureError::new(format!("{}: {errno}", path.display())))
+}
+
+/// A short name that no other fixture on this machine has: `prefix` and eight hexadecimal digits.
+pub fn fresh_name(prefix: &str) -> String {
+    use std::hash::{BuildHasher, Hasher};
+    // The standard library's hasher is seeded from the system's randomness and changes with each instance.
+    let mut hasher = std::hash::RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    format!("{prefix}{:08x}", hasher.finish() >> 32)
+}

@@ -1,0 +1,87 @@
+//! Stock Mitogen from PyPI, to interoperate and to compare with.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::built;
+use crate::error::{Context, Result};
+use crate::pythons::Python;
+use crate::{run, state};
+
+/// The version that interoperation is tested against unless a test names another.
+pub const STOCK_VERSION: &str = "0.3.54";
+
+/// An interpreter that can import stock Mitogen.
+#[derive(Clone, Debug)]
+pub struct StockVenv {
+    dir: PathBuf,
+}
+
+impl StockVenv {
+    /// Stock Mitogen of [`STOCK_VERSION`] for this interpreter.
+    ///
+    /// # Errors
+    /// As [`StockVenv::version`].
+    pub fn new(python: &Python) -> Result<Self> {
+        Self::version(python, STOCK_VERSION)
+    }
+
+    /// Stock Mitogen of a version of the caller's choice.
+    ///
+    /// Made once for each interpreter and version and kept in the target directory; others wait meanwhile.
+    ///
+    /// # Errors
+    /// When the interpreter cannot make environments or PyPI is out of reach.
+    pub fn version(python: &Python, version: &str) -> Result<Self> {
+        let root = built::target_dir()?.join("stock");
+        std::fs::create_dir_all(&root).context(|| root.display().to_string())?;
+        let name = format!("{}-{version}", python_key(python));
+        let dir = root.join(&name);
+        let _guard = state::lock_file(&root.join(format!("{name}.lock")))?;
+        let ready = dir.join("ready");
+        if !ready.is_file() {
+            let _ = std::fs::remove_dir_all(&dir);
+            make(python, version, &dir)?;
+            std::fs::write(&ready, "").context(|| ready.display().to_string())?;
+        }
+        Ok(Self { dir })
+    }
+
+    /// The interpreter to start; `import mitogen` works there, and in the children that it starts.
+    pub fn python(&self) -> PathBuf {
+        self.dir.join("bin/python")
+    }
+}
+
+/// Interpreters of one version may differ (Debian's, pyenv's), so the path counts too.
+fn python_key(python: &Python) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    python.path.hash(&mut hasher);
+    format!("{}-{:08x}", python.version_text(), hasher.finish() >> 32)
+}
+
+fn make(python: &Python, version: &str, dir: &Path) -> Result<()> {
+    let program = python.path.to_string_lossy();
+    let place = dir.to_string_lossy();
+    let wanted = format!("mitogen=={version}");
+    let quiet = ["-m", "pip", "--quiet", "--disable-pip-version-check", "install"];
+    if python.version.0 >= 3 {
+        run::run(&[&program, "-m", "venv", &place])?;
+        let inside = dir.join("bin/python");
+        let inside = inside.to_string_lossy();
+        run::run(&[&[&*inside], &quiet[..], &[&wanted]].concat())?;
+        return Ok(());
+    }
+    // Python 2 has no `venv`: a directory of modules, and a program that puts it on the path.
+    let modules = dir.join("modules");
+    let modules = modules.to_string_lossy();
+    run::run(&[&[&*program], &quiet[..], &["--target", &modules, &wanted]].concat())?;
+    let wrapper = dir.join("bin/python");
+    std::fs::create_dir_all(dir.join("bin")).context(|| place.to_string())?;
+    let text = format!("#!/bin/sh\nPYTHONPATH='{modules}' exec '{program}' \"$@\"\n");
+    std::fs::write(&wrapper, text).context(|| wrapper.display().to_string())?;
+    std::fs::set_permissions(&wrapper, Permissions::from_mode(0o755))
+        .context(|| wrapper.display().to_string())
+}

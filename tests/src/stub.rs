@@ -1,0 +1,263 @@
+//! Stand-ins for `ssh` and `sudo` that follow a script, to misbehave in ways that real ones rarely do.
+//!
+//! A [`Stub`] is a directory with a program of the right name in it, so it serves as a path and on `PATH`. The
+//! programs are `src/bin/stub_ssh.rs` and `src/bin/stub_sudo.rs`; what they have in common is [`play`].
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use nix::sys::signal::{Signal, raise};
+use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use crate::built::built;
+use crate::error::{Context, Result};
+
+/// Where a stub says something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum To {
+    /// Standard output: the link itself, so this is noise ahead of the child's own bytes.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// The controlling terminal.
+    Tty,
+}
+
+/// One step of a stub's script.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// Prints exactly this text.
+    Print(To, String),
+    /// Asks for a secret, up to `tries` times; after a wrong one prints `wrong`, after the last exits with 1.
+    Ask {
+        /// The prompt; `None` is what the caller asked for (`sudo -p`), or the program's usual one.
+        prompt: Option<String>,
+        /// The right answer.
+        secret: String,
+        /// Said after each wrong answer.
+        wrong: String,
+        /// How many answers are taken.
+        tries: u32,
+    },
+    /// Starts the command that the caller wanted, through a shell as the real program would. The last step.
+    Run,
+    /// Ends with this status.
+    Exit(u8),
+    /// Kills itself with this signal.
+    Kill(i32),
+    /// Reads and drops its input until the caller goes away, and answers nothing.
+    Hang,
+}
+
+/// A stub made ready to be called.
+#[derive(Debug)]
+pub struct Stub {
+    dir: TempDir,
+    name: &'static str,
+}
+
+/// The prompts of `sudo` in some languages, `%u` being the user; for [`Step::Ask`].
+pub const SUDO_PROMPTS: [(&str, &str); 8] = [
+    ("en", "[sudo] password for %u: "),
+    ("de", "[sudo] Passwort für %u: "),
+    ("fr", "[sudo] Mot de passe de %u : "),
+    ("pl", "[sudo] hasło użytkownika %u: "),
+    ("ru", "[sudo] пароль для %u: "),
+    ("ja", "[sudo] %u のパスワード: "),
+    ("zh", "[sudo] %u 的密码："),
+    ("en-sudo-rs", "[sudo: authenticate] Password: "),
+];
+
+impl Stub {
+    /// A program named `ssh` that follows this script.
+    ///
+    /// # Errors
+    /// When its files cannot be written.
+    pub fn ssh(script: &[Step]) -> Result<Self> {
+        Self::make("ssh", "stub_ssh", script)
+    }
+
+    /// A program named `sudo` that follows this script. It runs the command as the calling user.
+    ///
+    /// # Errors
+    /// When its files cannot be written.
+    pub fn sudo(script: &[Step]) -> Result<Self> {
+        Self::make("sudo", "stub_sudo", script)
+    }
+
+    fn make(name: &'static str, program: &str, script: &[Step]) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("stub-").tempdir().context(|| "temporary directory")?;
+        let program = built(program)?;
+        let json = serde_json::to_vec(script).context(|| "script")?;
+        std::fs::write(dir.path().join("script.json"), json).context(|| "script")?;
+        let wrapper = dir.path().join(name);
+        let text = format!("#!/bin/sh\nexec '{}' '{}' \"$@\"\n", program.display(), dir.path().display());
+        std::fs::write(&wrapper, text).context(|| wrapper.display().to_string())?;
+        std::fs::set_permissions(&wrapper, Permissions::from_mode(0o755))
+            .context(|| wrapper.display().to_string())?;
+        Ok(Self { dir, name })
+    }
+
+    /// The program.
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join(self.name)
+    }
+
+    /// The directory that it stands in, for `PATH`.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The arguments of each call so far, without the program's name.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn calls(&self) -> Result<Vec<Vec<String>>> {
+        let file = self.dir.path().join("calls");
+        if !file.exists() {
+            return Ok(Vec::new());
+        }
+        let text = std::fs::read_to_string(&file).context(|| file.display().to_string())?;
+        text.lines().map(|line| serde_json::from_str(line).context(|| "record of calls")).collect()
+    }
+}
+
+/// What a stub program has understood of its own command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    /// What to run.
+    pub argv: Vec<String>,
+    /// The prompt that the caller asked for.
+    pub prompt: String,
+    /// Whether secrets come by standard input instead of the terminal.
+    pub secrets_on_stdin: bool,
+    /// Said, with exit status 1, instead of asking: the caller forbade questions.
+    pub never_ask: Option<String>,
+}
+
+/// The life of a stub program: reads its script, records its arguments, and does the steps.
+pub fn play(parse: impl FnOnce(&[String]) -> Call) -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let dir = PathBuf::from(args.next().unwrap_or_default());
+    let args: Vec<String> = args.collect();
+    match steps(&dir, &args).and_then(|steps| follow(&steps, &parse(&args))) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("stub: {error}");
+            ExitCode::from(70)
+        }
+    }
+}
+
+fn steps(dir: &Path, args: &[String]) -> Result<Vec<Step>> {
+    let mut line = serde_json::to_vec(args).context(|| "arguments")?;
+    line.push(b'\n');
+    let calls = dir.join("calls");
+    let mut record =
+        OpenOptions::new().create(true).append(true).open(&calls).context(|| calls.display().to_string())?;
+    // One write, so that two calls at once do not mix.
+    record.write_all(&line).context(|| calls.display().to_string())?;
+    let script = std::fs::read(dir.join("script.json")).context(|| "script")?;
+    serde_json::from_slice(&script).context(|| "script")
+}
+
+fn follow(steps: &[Step], call: &Call) -> Result<ExitCode> {
+    for step in steps {
+        match step {
+            Step::Print(to, text) => say(*to, text)?,
+            Step::Ask { prompt, secret, wrong, tries } => {
+                if let Some(refusal) = &call.never_ask {
+                    say(To::Stderr, refusal)?;
+                    return Ok(ExitCode::from(1));
+                }
+                if !ask(call, prompt.as_deref().unwrap_or(&call.prompt), secret, wrong, *tries)? {
+                    return Ok(ExitCode::from(1));
+                }
+            }
+            Step::Run => {
+                let Some((program, rest)) = call.argv.split_first() else { return Ok(ExitCode::from(64)) };
+                let error = Command::new(program).args(rest).exec();
+                return Err(crate::FixtureError::new(format!("{program}: {error}")));
+            }
+            Step::Exit(code) => return Ok(ExitCode::from(*code)),
+            Step::Kill(number) => {
+                let signal = Signal::try_from(*number).context(|| "signal")?;
+                raise(signal).context(|| "kill")?;
+            }
+            Step::Hang => {
+                let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn say(to: To, text: &str) -> Result<()> {
+    let bytes = text.as_bytes();
+    match to {
+        To::Stdout => {
+            let mut out = std::io::stdout();
+            out.write_all(bytes).and_then(|()| out.flush())
+        }
+        To::Stderr => std::io::stderr().write_all(bytes),
+        To::Tty => tty()?.write_all(bytes),
+    }
+    .context(|| "say")
+}
+
+fn ask(call: &Call, prompt: &str, secret: &str, wrong: &str, tries: u32) -> Result<bool> {
+    for _ in 0..tries {
+        let answer = if call.secrets_on_stdin {
+            say(To::Stderr, prompt)?;
+            read_line(&mut unbuffered_stdin()?)?
+        } else {
+            ask_tty(prompt)?
+        };
+        if answer == secret {
+            return Ok(true);
+        }
+        say(if call.secrets_on_stdin { To::Stderr } else { To::Tty }, wrong)?;
+    }
+    Ok(false)
+}
+
+/// Asks on the terminal with the echo off, dropping what was typed before, as the real programs do.
+fn ask_tty(prompt: &str) -> Result<String> {
+    let mut tty = tty()?;
+    let before = tcgetattr(tty.as_fd()).context(|| "terminal")?;
+    let mut quiet = before.clone();
+    quiet.local_flags.remove(LocalFlags::ECHO);
+    quiet.local_flags.insert(LocalFlags::ICANON);
+    tcsetattr(tty.as_fd(), SetArg::TCSAFLUSH, &quiet).context(|| "terminal")?;
+    tty.write_all(prompt.as_bytes()).context(|| "terminal")?;
+    let answer = read_line(&mut tty);
+    tcsetattr(tty.as_fd(), SetArg::TCSANOW, &before).context(|| "terminal")?;
+    tty.write_all(b"\n").context(|| "terminal")?;
+    answer
+}
+
+fn tty() -> Result<File> {
+    OpenOptions::new().read(true).write(true).open("/dev/tty").context(|| "a terminal is required")
+}
+
+/// Standard input without the standard library's buffer, which would swallow what the command is to read.
+fn unbuffered_stdin() -> Result<File> {
+    std::io::stdin().as_fd().try_clone_to_owned().map(File::from).context(|| "standard input")
+}
+
+/// Reads byte by byte, because what follows the line belongs to the command that is run later.
+fn read_line(from: &mut impl Read) -> Result<String> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while from.read(&mut byte).context(|| "answer")? == 1 && !matches!(byte[0], b'\n' | b'\r') {
+        line.push(byte[0]);
+    }
+    Ok(String::from_utf8_lossy(&line).into_owned())
+}

@@ -1,0 +1,178 @@
+//! Throw-away accounts with a password, a home, and a say in `sudo` and `doas`.
+
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::claims::{Claim, Undo};
+use crate::error::{Context, FixtureError, Result};
+use crate::{leaks, run, state};
+
+const DOAS_CONF: &str = "/etc/doas.conf";
+
+/// What an account may do as root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Anything, without being asked.
+    NoPassword,
+    /// Anything, after its own password, each time anew.
+    Password,
+}
+
+/// How to make a [`TestUser`].
+#[derive(Clone, Debug)]
+pub struct UserOptions {
+    sudo: Option<Rule>,
+    doas: Option<Rule>,
+    shell: String,
+}
+
+impl UserOptions {
+    /// Lets the user run anything as anybody with `sudo`.
+    #[must_use]
+    pub fn sudo(mut self, rule: Rule) -> Self {
+        self.sudo = Some(rule);
+        self
+    }
+
+    /// Lets the user run anything as anybody with `doas`.
+    #[must_use]
+    pub fn doas(mut self, rule: Rule) -> Self {
+        self.doas = Some(rule);
+        self
+    }
+
+    /// The login shell; `/bin/sh` unless said.
+    #[must_use]
+    pub fn shell(mut self, shell: &str) -> Self {
+        shell.clone_into(&mut self.shell);
+        self
+    }
+
+    /// Makes the account.
+    ///
+    /// # Errors
+    /// When we are not root, a tool is missing or refuses.
+    pub fn create(self) -> Result<TestUser> {
+        TestUser::create(&self)
+    }
+}
+
+/// An account of this machine; it, its home, its rules and its processes go away on drop.
+#[derive(Debug)]
+pub struct TestUser {
+    name: String,
+    password: String,
+    home: PathBuf,
+    uid: u32,
+    _claim: Claim,
+}
+
+impl TestUser {
+    /// An account that may do nothing as root.
+    ///
+    /// # Errors
+    /// As [`UserOptions::create`].
+    pub fn new() -> Result<Self> {
+        Self::options().create()
+    }
+
+    /// Choices for another account.
+    pub fn options() -> UserOptions {
+        UserOptions { sudo: None, doas: None, shell: "/bin/sh".to_owned() }
+    }
+
+    fn create(options: &UserOptions) -> Result<Self> {
+        run::need_root("making a test user")?;
+        let name = state::fresh_name("mitotest");
+        let password = state::fresh_name("pw-");
+        let rules = PathBuf::from(format!("/etc/sudoers.d/{name}"));
+        let mut steps = vec![Undo::User(name.clone())];
+        if options.sudo.is_some() {
+            run::find("sudo")?;
+            steps.push(Undo::Path(rules.clone()));
+        }
+        if options.doas.is_some() {
+            run::find("doas")?;
+            steps.push(Undo::Lines(PathBuf::from(DOAS_CONF), name.clone()));
+        }
+        let claim = Claim::new(steps)?;
+
+        // After the claim, whose own cleaning up takes this lock too.
+        let _guard = state::lock("accounts")?;
+        run::run(&["useradd", "--create-home", "--user-group", "--shell", &options.shell, &name])?;
+        run::run_with_input(&["chpasswd"], format!("{name}:{password}\n").as_bytes())?;
+        if let Some(rule) = options.sudo {
+            replace_file(&rules, &sudoers(&name, rule))?;
+        }
+        if let Some(rule) = options.doas {
+            let before = std::fs::read_to_string(DOAS_CONF).unwrap_or_default();
+            replace_file(Path::new(DOAS_CONF), &format!("{before}{}", doas_rule(&name, rule)))?;
+        }
+        let account = nix::unistd::User::from_name(&name)
+            .context(|| name.clone())?
+            .ok_or_else(|| FixtureError::new(format!("useradd made no {name}")))?;
+        let uid = account.uid.as_raw();
+        Ok(Self { name, password, home: account.dir, uid, _claim: claim })
+    }
+
+    /// The login name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The password, in the clear.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// The home directory.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The user's number.
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+}
+
+fn sudoers(name: &str, rule: Rule) -> String {
+    let tag = match rule {
+        Rule::NoPassword => "NOPASSWD: ",
+        Rule::Password => "",
+    };
+    // No remembered password: whether one is asked for must not depend on what ran before.
+    format!(
+        "Defaults:{name} timestamp_timeout=0\nDefaults:{name} env_keep += \"{mark}\"\n{name} ALL=(ALL:ALL) {tag}ALL\n",
+        mark = leaks::MARK
+    )
+}
+
+fn doas_rule(name: &str, rule: Rule) -> String {
+    let tag = match rule {
+        Rule::NoPassword => "nopass ",
+        Rule::Password => "",
+    };
+    format!("permit {tag}setenv {{ {} }} {name}\n", leaks::MARK)
+}
+
+/// Writes a root-only file in one step, so that a program that reads it meanwhile sees the old or the new one.
+pub(crate) fn replace_file(path: &Path, text: &str) -> Result<()> {
+    let place = || path.display().to_string();
+    let mode = std::fs::metadata(path).map_or(0o440, |meta| meta.permissions().mode() & 0o7777);
+    // The dot keeps sudo from reading it.
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&beside)
+        .context(place)?;
+    file.write_all(text.as_bytes()).context(place)?;
+    file.set_permissions(Permissions::from_mode(mode)).context(place)?;
+    std::fs::rename(&beside, path).context(place)
+}

@@ -1,0 +1,164 @@
+//! What is lost, and who is told.
+
+use std::time::{Duration, Instant};
+
+use mitogen::wire::{Encoding, Message};
+use mitogen::{CallError, Master, MasterOptions, Value};
+use mitogen_core::ids::{ContextId, Handle};
+use mitogen_core::router::SendError;
+use mitogen_tests::{isolated, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{PATIENCE, local, master, transport};
+
+#[test]
+fn a_killed_child_fails_whoever_waits_for_it() {
+    isolated(|| {
+        let master = master();
+        let child = local(&master);
+        let pid: i32 = child.call("os.getpid", ()).expect("an answer");
+        let waiting = child.call_async::<Value>("time.sleep", (3600,)).expect("sent");
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
+        let error = waiting.get_timeout(PATIENCE).expect_err("it is dead");
+        assert!(matches!(&error, CallError::Dead { reason, .. } if reason.contains("lost")), "{error:?}");
+        let error = child.call::<Value>("os.getpid", ()).expect_err("no way there");
+        assert!(matches!(error, CallError::Send(SendError::NoRoute { .. })), "{error:?}");
+        master.shutdown();
+    });
+}
+
+#[test]
+fn shutdown_ends_children_that_are_busy_or_stuck() {
+    isolated(|| {
+        let master = master();
+        let children: Vec<_> = (0..3).map(|_| local(&master)).collect();
+        let pids: Vec<i32> =
+            children.iter().map(|child| child.call("os.getpid", ()).expect("an answer")).collect();
+        let stuck = children[0].call_async::<Value>("time.sleep", (3600,)).expect("sent");
+        let endless = children[1]
+            .call_async::<Value>("timeit.timeit", ("pass", "while True: pass"))
+            .expect("sent");
+        master.shutdown();
+        for pid in pids {
+            let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
+            assert!(gone.is_some(), "process {pid} has outlived its master");
+        }
+        assert!(stuck.get_timeout(PATIENCE).is_err());
+        assert!(endless.get_timeout(PATIENCE).is_err());
+    });
+}
+
+#[test]
+fn a_child_asked_to_end_is_reaped_while_the_master_lives() {
+    isolated(|| {
+        let master = master();
+        let child = local(&master);
+        let pid: i32 = child.call("os.getpid", ()).expect("an answer");
+        child.shutdown().expect("sent");
+        // Reaped, not only dead: a zombie would still take a signal.
+        let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
+        assert!(gone.is_some(), "process {pid} is still there");
+        master.shutdown();
+    });
+}
+
+#[test]
+fn a_program_that_is_no_interpreter_is_an_error_with_its_words() {
+    isolated(|| {
+        let master = master();
+        let mut settings = master.settings().clone();
+        let cases = [
+            (vec!["/nonexistent/python"], "/nonexistent/python"),
+            (vec!["/bin/sh", "-c", "echo what a day >&2; exit 3"], "status 3"),
+            (vec!["/bin/sh", "-c", "kill -9 $$"], "signal 9"),
+        ];
+        for (argv, words) in cases {
+            settings.python.argv = argv.into_iter().map(str::to_owned).collect();
+            let request =
+                mitogen::ConnectRequest { transport: &transport(), name: None, via: None, settings: &settings };
+            let connecting = master.connector().connect(&request).expect("a plan");
+            let waiting = connecting.context().call_async::<Value>("os.getpid", ()).expect("sent");
+            let error = connecting.wait().expect_err("it cannot start");
+            assert!(error.report().contains(words), "{}", error.report());
+            let call = waiting.get_timeout(PATIENCE).expect_err("so the call fails too");
+            assert!(call.to_string().contains(&error.message), "{call}");
+        }
+        master.shutdown();
+    });
+}
+
+#[test]
+fn a_silent_program_runs_into_the_timeout() {
+    isolated(|| {
+        let master = master();
+        let mut settings = master.settings().clone();
+        settings.python.argv = ["/bin/sh", "-c", "trap '' TERM; sleep 3600"].map(str::to_owned).to_vec();
+        let mut options = mitogen::transports::local::Options::default();
+        options.connect_timeout = 0.2;
+        let transport = mitogen::transports::local::Local::new(options);
+        let request =
+            mitogen::ConnectRequest { transport: &transport, name: None, via: None, settings: &settings };
+        let error = master.connector().connect(&request).expect("a plan").wait().expect_err("silence");
+        assert_eq!(error.kind, mitogen::dialogue::FailureKind::Timeout, "{}", error.report());
+        master.shutdown();
+    });
+}
+
+#[test]
+fn an_oversized_message_is_refused_here_and_harms_nothing() {
+    isolated(|| {
+        let options = MasterOptions { max_message_size: 1 << 20, ..MasterOptions::default() };
+        let master = Master::start(options).expect("a master");
+        let child = local(&master);
+        let big = Value::Bytes(vec![0; 2 << 20].into());
+        let error = child.call::<Value>("copy.copy", (big,)).expect_err("too large");
+        assert!(matches!(error, CallError::Send(SendError::TooLarge { .. })), "{error:?}");
+        // A reply that is too large is an error of the call, not the end of the child.
+        let error = child.call::<Value>("operator.mul", (vec![0; 1000], 2000)).expect_err("too large");
+        assert!(error.to_string().contains("too large"), "{error}");
+        let _: u32 = child.call("os.getpid", ()).expect("it lives");
+        master.shutdown();
+    });
+}
+
+#[test]
+fn strangers_and_wrong_handles_are_answered() {
+    isolated(|| {
+        let master = master();
+        let child = local(&master);
+        let receiver = mitogen::Receiver::<Value>::new(
+            master.router(),
+            mitogen_core::router::HandlerOptions::default(),
+        );
+        let to_nobody = Message {
+            reply_to: receiver.handle(),
+            ..Message::new(child.id(), Handle(77), Encoding::Pickle, &b"\x80\x02N."[..])
+        };
+        master.router().send(to_nobody).expect("sent");
+        let error = receiver.get_timeout(PATIENCE).expect_err("nobody listens there");
+        assert_eq!(error.to_string(), "invalid handle");
+        let error = master
+            .router()
+            .send(Message::new(ContextId(4711), Handle(101), Encoding::Pickle, &b"\x80\x02N."[..]))
+            .expect_err("no such context");
+        assert_eq!(error.to_string(), "no route to 4711, my ID is 0");
+        master.shutdown();
+    });
+}
+
+#[test]
+fn dropping_a_master_in_the_middle_of_a_connection_leaves_nothing() {
+    isolated(|| {
+        let master = master();
+        let connecting: Vec<_> = (0..5).map(|_| master.connect(&transport()).expect("a plan")).collect();
+        let start = Instant::now();
+        drop(master);
+        assert!(start.elapsed() < PATIENCE);
+        for connecting in connecting {
+            // Either it was up in time, or it was cancelled; nobody waits for ever.
+            let outcome = connecting.wait_deadline(Instant::now() + Duration::from_secs(10));
+            assert!(outcome.is_some(), "a connection was forgotten");
+        }
+    });
+}

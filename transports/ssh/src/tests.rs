@@ -1,0 +1,45 @@
+//! Plans and transcripts of the ssh transport.
+
+use std::path::Path;
+
+use mitogen_core::connect::ChildCommand;
+use mitogen_core::connect::rehearsal::rehearse;
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn plans_and_transcripts_are_as_recorded() {
+    let child =
+        ChildCommand { argv: ["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""].map(str::to_owned).to_vec() };
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/ssh");
+    let count = rehearse(&KIND, &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+    assert!(count > 0);
+}
+
+#[test]
+fn errors_name_the_option() {
+    for (options, key) in [
+        (json!({}), "hostname"),
+        (json!({"hostname": "-oProxyCommand=x"}), "hostname"),
+        (json!({"hostname": "a b"}), "hostname"),
+        (json!({"hostname": "a", "username": ""}), "username"),
+        (json!({"hostname": "a", "port": 0}), "port"),
+        (json!({"hostname": "a", "port": 70000}), "port"),
+        (json!({"hostname": "a", "check_host_keys": "maybe"}), "check_host_keys"),
+        (json!({"hostname": "a", "ssh_args": "-v"}), "ssh_args"),
+        (json!({"hostname": "a", "ssh_debug_level": 4}), "ssh_debug_level"),
+        (json!({"hostname": "a", "passphrase": "x"}), "passphrase"),
+        (json!({"hostname": "a", "prompt_host": "x"}), "prompt_host"),
+        (json!({"hostname": "a", "compresion": true}), "compresion"),
+    ] {
+        let error = (KIND.from_options)(options.clone()).unwrap_err();
+        assert_eq!(error.key.as_deref(), Some(key), "{options}: {error}");
+    }
+}
+
+#[test]
+fn defaults_are_the_same_from_code_and_from_a_profile() {
+    let read: Options = parse_options("ssh", json!({"hostname": "web1"})).unwrap();
+    assert_eq!(read, Options::new("web1"));
+}

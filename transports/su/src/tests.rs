@@ -1,0 +1,34 @@
+//! Plans and transcripts of the su transport.
+
+use std::path::Path;
+
+use mitogen_core::connect::ChildCommand;
+use mitogen_core::connect::rehearsal::rehearse;
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn plans_and_transcripts_are_as_recorded() {
+    let child =
+        ChildCommand { argv: ["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""].map(str::to_owned).to_vec() };
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/su");
+    let count = rehearse(&KIND, &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+    assert!(count > 0);
+}
+
+#[test]
+fn errors_name_the_option() {
+    for (options, key) in [
+        (json!({"user": "x"}), "user"),
+        (json!({"username": "-x"}), "username"),
+        (json!({"su_path": ""}), "su_path"),
+        (json!({"password_prompt": " "}), "password_prompt"),
+        (json!({"incorrect_prompts": [""]}), "incorrect_prompts"),
+        (json!({"incorrect_prompts": "no"}), "incorrect_prompts"),
+        (json!({"connect_timeout": "soon"}), "connect_timeout"),
+    ] {
+        let error = (KIND.from_options)(options.clone()).unwrap_err();
+        assert_eq!(error.key.as_deref(), Some(key), "{options}: {error}");
+    }
+}

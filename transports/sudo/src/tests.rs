@@ -1,0 +1,46 @@
+//! Plans and transcripts of the sudo transport.
+
+use std::path::Path;
+
+use mitogen_core::connect::ChildCommand;
+use mitogen_core::connect::rehearsal::rehearse;
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn plans_and_transcripts_are_as_recorded() {
+    let child =
+        ChildCommand { argv: ["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""].map(str::to_owned).to_vec() };
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/sudo");
+    let count = rehearse(&KIND, &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+    assert!(count > 0);
+}
+
+#[test]
+fn errors_name_the_option() {
+    for (options, key) in [
+        (json!({"user": "x"}), "user"),
+        (json!({"username": "-x"}), "username"),
+        (json!({"username": ""}), "username"),
+        (json!({"sudo_args": ["-Z"]}), "sudo_args"),
+        (json!({"sudo_args": "-E"}), "sudo_args"),
+        (json!({"login": "yes"}), "login"),
+        (json!({"selinux_role": "a\nb"}), "selinux_role"),
+        (json!({"connect_timeout": "soon"}), "connect_timeout"),
+    ] {
+        let error = (KIND.from_options)(options.clone()).unwrap_err();
+        assert_eq!(error.key.as_deref(), Some(key), "{options}: {error}");
+    }
+}
+
+#[test]
+fn options_win_over_arguments_and_arguments_over_defaults() {
+    let child = ChildCommand { argv: vec!["x".into()] };
+    let plan = |options| (KIND.from_options)(options).unwrap().plan(&child).unwrap();
+    let both = plan(json!({"username": "web", "sudo_args": ["-E", "-u", "db"], "preserve_env": false}));
+    assert_eq!(both.argv, ["sudo", "-p", "mitogen-sudo-prompt:", "-u", "web", "-n", "--", "x"]);
+    let arguments = plan(json!({"sudo_args": ["-Eu", "db"]}));
+    assert_eq!(arguments.argv[3..], ["-u", "db", "-n", "-E", "--", "x"]);
+    assert_eq!(arguments.name, "sudo.db");
+}

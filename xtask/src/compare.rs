@@ -1,0 +1,180 @@
+//! `cargo xtask compare`: the same questions to stock Mitogen and to ours, in turn, in one run on one machine.
+//!
+//! The stock side is `benches/stock/measure.py`, run by an interpreter that has `mitogen` from PyPI; ours is the
+//! program `measure_ours` of `benches`. Both take the groups as arguments, learn from `MEASURE_*` variables what to
+//! connect to, and print a line of JSON for each figure. A server, an account and a delayed link come from the
+//! fixtures' own program, which is run and not linked.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::figures::Figures;
+use crate::flags::{CompareFlags, Side};
+use crate::steps::{cargo, command, output, run as run_command};
+use crate::{Result, licences, tree};
+
+/// Half of the round trip of the long link, in milliseconds.
+const ONE_WAY_MS: &str = "50";
+
+/// Runs the chore.
+pub(crate) fn run(flags: &CompareFlags) -> Result<()> {
+    let programs = Programs::build(flags)?;
+    let needs_server = flags.groups.iter().any(|group| group == "ssh" || group == "link100");
+    let server = if needs_server { Some(Server::start(&programs.fixture)?) } else { None };
+    let sides: Vec<Side> = match flags.only {
+        Some(side) => vec![side],
+        None => vec![Side::Stock, Side::Ours],
+    };
+    let mut figures = Figures::default();
+    for round in 0..flags.rounds {
+        for group in &flags.groups {
+            eprintln!("round {} of {}: {group}", round + 1, flags.rounds);
+            if group == "bare" {
+                let text = output(command(&programs.fixture, ["bare", "10"]).arg(&programs.python))?;
+                figures.add(None, &text)?;
+                continue;
+            }
+            // Who goes first changes from round to round: the machine may be warm or tired.
+            let mut order = sides.clone();
+            if round % 2 == 1 {
+                order.reverse();
+            }
+            for side in order {
+                let mut program = programs.of(side)?;
+                program.arg(group).env("MEASURE_PYTHON", &programs.python);
+                if let Some(server) = &server {
+                    program.envs(server.variables());
+                }
+                figures.add(Some(side), &output(&mut program)?)?;
+            }
+        }
+    }
+    println!("{}", figures.table());
+    if let Some(path) = &flags.json {
+        let whole = json!({
+            "rounds": flags.rounds,
+            "python": programs.python,
+            "figures": figures.json(),
+        });
+        std::fs::write(path, format!("{whole:#}\n"))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The programs of a comparison.
+struct Programs {
+    fixture: PathBuf,
+    python: PathBuf,
+    stock_python: Option<PathBuf>,
+    ours: Option<PathBuf>,
+}
+
+impl Programs {
+    fn build(flags: &CompareFlags) -> Result<Self> {
+        run_command(&mut cargo("build --release --package mitogen-tests --bin fixture"))?;
+        let metadata = licences::metadata()?;
+        let release = metadata["target_directory"].as_str().ok_or("no target directory")?;
+        let release = Path::new(release).join("release");
+        let fixture = release.join("fixture");
+        let python = match &flags.python {
+            Some(python) => python.clone(),
+            None => public_python(&fixture)?,
+        };
+        let only_limits = flags.groups.iter().all(|group| group == "bare");
+        let wanted = |side| !only_limits && flags.only.is_none_or(|only| only == side);
+        let stock_python = if wanted(Side::Stock) {
+            let line = output(command(&fixture, ["stock"]).arg(&python))?;
+            Some(PathBuf::from(line.trim()))
+        } else {
+            None
+        };
+        let ours = if wanted(Side::Ours) {
+            run_command(&mut cargo("build --release --package mitogen-benches --bin measure_ours"))?;
+            Some(release.join("measure_ours"))
+        } else {
+            None
+        };
+        Ok(Self { fixture, python, stock_python, ours })
+    }
+
+    fn of(&self, side: Side) -> Result<Command> {
+        match side {
+            Side::Stock => {
+                let python = self.stock_python.as_ref().ok_or("stock was not prepared")?;
+                let program = tree::root().join("benches/stock/measure.py");
+                // The environment of the caller must not change which packages either side sees.
+                let mut command = command(python, ["-B"]);
+                command.arg(program).env_remove("PYTHONPATH");
+                Ok(command)
+            }
+            Side::Ours => {
+                let program = self.ours.as_ref().ok_or("ours was not built")?;
+                let mut command = command(program, [""; 0]);
+                command.env_remove("PYTHONPATH");
+                Ok(command)
+            }
+        }
+    }
+}
+
+/// The newest interpreter that the server's account can start too.
+fn public_python(fixture: &Path) -> Result<PathBuf> {
+    let text = output(&mut command(fixture, ["pythons"]))?;
+    let mut found = None;
+    for line in text.lines() {
+        let python: Value = serde_json::from_str(line).map_err(|error| format!("{line}: {error}"))?;
+        if python["public"] == Value::Bool(true) && python["supported"] == Value::Bool(true) {
+            // The list is sorted, so the last one is the newest.
+            found = python["path"].as_str().map(PathBuf::from);
+        }
+    }
+    found.ok_or("no Python that every account may start; name one with --python".into())
+}
+
+/// The fixtures' server, account and long link; taken down when its input is closed.
+struct Server {
+    child: Child,
+    told: Value,
+}
+
+impl Server {
+    fn start(fixture: &Path) -> Result<Self> {
+        let mut child = command(fixture, ["sshd", ONE_WAY_MS])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{}: {error}", fixture.display()))?;
+        let mut line = String::new();
+        let stdout = child.stdout.take().ok_or("the server has no output")?;
+        BufReader::new(stdout).read_line(&mut line).map_err(|error| format!("server: {error}"))?;
+        let mut server = Self { child, told: Value::Null };
+        // Nothing is said when it failed; it has told why on standard error.
+        server.told = serde_json::from_str(&line).map_err(|_| "the ssh server could not be started")?;
+        Ok(server)
+    }
+
+    /// What a measuring program needs to know.
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        const NAMES: [(&str, &str); 6] = [
+            ("MEASURE_SSH_HOST", "host"),
+            ("MEASURE_SSH_PORT", "port"),
+            ("MEASURE_SSH_USER", "user"),
+            ("MEASURE_SSH_KEY", "key"),
+            ("MEASURE_SSH_KNOWN_HOSTS", "known_hosts"),
+            ("MEASURE_LINK_PORT", "link_port"),
+        ];
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        NAMES.iter().map(|&(variable, field)| (variable, text(&self.told[field]))).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}

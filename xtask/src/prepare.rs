@@ -1,0 +1,84 @@
+//! Brings a machine to where the tests can run, or says what it lacks.
+
+use std::path::{Path, PathBuf};
+
+use crate::{Result, steps};
+
+/// Something that the tests run, and Debian's package of it.
+struct Tool {
+    name: &'static str,
+    package: &'static str,
+    is_there: fn() -> bool,
+}
+
+const TOOLS: [Tool; 9] = [
+    Tool { name: "ssh", package: "openssh-client", is_there: || found("ssh") && found("ssh-keygen") },
+    Tool { name: "sshd", package: "openssh-server", is_there: || found("sshd") },
+    Tool { name: "sudo", package: "sudo", is_there: || found("sudo") },
+    Tool { name: "doas", package: "opendoas", is_there: || found("doas") },
+    Tool { name: "ip", package: "iproute2", is_there: || found("ip") },
+    Tool {
+        name: "useradd and chpasswd",
+        package: "passwd",
+        is_there: || found("useradd") && found("chpasswd"),
+    },
+    Tool { name: "python3", package: "python3", is_there: || found("python3") },
+    Tool { name: "python3 -m venv", package: "python3-venv", is_there: has_venv },
+    Tool { name: "locale definitions", package: "locales", is_there: has_locales },
+];
+
+/// Installs what is missing on Debian as root; elsewhere fails with the list.
+pub(crate) fn run() -> Result<()> {
+    let missing = missing();
+    let is_root = steps::output(&mut steps::command("id", ["-u"]))?.trim() == "0";
+    if !missing.is_empty() {
+        let names: Vec<&str> = missing.iter().map(|tool| tool.name).collect();
+        let packages: Vec<&str> = missing.iter().map(|tool| tool.package).collect();
+        println!("missing: {}", names.join(", "));
+        if !is_root || !Path::new("/etc/debian_version").exists() || !found("apt-get") {
+            return Err(format!(
+                "install them first (Debian's packages: {}); as root on Debian this chore does it",
+                packages.join(" ")
+            ));
+        }
+        install(&packages)?;
+        let left: Vec<&str> = self::missing().iter().map(|tool| tool.name).collect();
+        if !left.is_empty() {
+            return Err(format!("installed, but still missing: {}", left.join(", ")));
+        }
+    }
+    println!("every tool is there: {}", TOOLS.map(|tool| tool.name).join(", "));
+    if is_root { Ok(()) } else { Err("the suites add accounts and networks; run this as root".into()) }
+}
+
+fn missing() -> Vec<Tool> {
+    TOOLS.into_iter().filter(|tool| !(tool.is_there)()).collect()
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    println!("installing Debian packages: {}", packages.join(" "));
+    let apt = |args: &[&str]| {
+        let mut command = steps::command("apt-get", args);
+        steps::run(command.env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    apt(&["update", "-q"])?;
+    apt(&[&["install", "-q", "-y", "--no-install-recommends"], packages].concat())
+}
+
+/// On `PATH` or in the directories of administrators.
+fn found(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+        .any(|dir| dir.join(program).is_file())
+}
+
+/// Debian's own interpreter comes without the part that gives an environment its pip.
+fn has_venv() -> bool {
+    let python = if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3" } else { "python3" };
+    steps::succeeds(&mut steps::command(python, ["-c", "import ensurepip, venv"]))
+}
+
+fn has_locales() -> bool {
+    Path::new("/usr/share/i18n/locales").is_dir() || !Path::new("/etc/debian_version").exists()
+}

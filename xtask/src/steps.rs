@@ -1,0 +1,84 @@
+//! The steps of a chore: each runs although an earlier one failed, and a summary stands at the end.
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::{Result, tree};
+
+/// What has been run so far.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
+    done: Vec<(String, Result<()>, f64)>,
+}
+
+impl Steps {
+    /// Runs one step and notes how it went.
+    pub(crate) fn step(&mut self, name: &str, step: impl FnOnce() -> Result<()>) {
+        println!("\n=== {name}");
+        let start = Instant::now();
+        let result = step();
+        if let Err(error) = &result {
+            println!("=== {name} FAILED: {error}");
+        }
+        self.done.push((name.to_owned(), result, start.elapsed().as_secs_f64()));
+    }
+
+    /// Prints the summary; fails when a step did.
+    pub(crate) fn finish(self) -> Result<()> {
+        let failed = self.done.iter().filter(|(_, result, _)| result.is_err()).count();
+        let mut text = String::from("\n=== summary\n");
+        for (name, result, seconds) in &self.done {
+            let word = if result.is_ok() { "ok    " } else { "FAILED" };
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{word} {seconds:7.1} s  {name}");
+        }
+        print!("{text}");
+        if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} steps failed", self.done.len())) }
+    }
+}
+
+/// A command that runs at the top of the tree with no input.
+pub(crate) fn command<S: AsRef<OsStr>>(
+    program: impl AsRef<OsStr>,
+    args: impl IntoIterator<Item = S>,
+) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(tree::root()).stdin(Stdio::null());
+    command
+}
+
+/// The cargo that runs us, with the words of `line` as arguments.
+pub(crate) fn cargo(line: &str) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    command(cargo, line.split_whitespace())
+}
+
+/// Runs a command, shows its output as it comes, and fails when it does.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    println!("$ {}", shown(command));
+    let status = command.status().map_err(|error| format!("{}: {error}", shown(command)))?;
+    if status.success() { Ok(()) } else { Err(format!("{}: {status}", shown(command))) }
+}
+
+/// Runs a command and gives its standard output; standard error is shown as it comes.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output =
+        command.stderr(Stdio::inherit()).output().map_err(|error| format!("{}: {error}", shown(command)))?;
+    if !output.status.success() {
+        return Err(format!("{}: {}", shown(command), output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|error| format!("{}: {error}", shown(command)))
+}
+
+/// Whether a command can be run and succeeds, whatever it says.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+fn shown(command: &Command) -> String {
+    let mut words = vec![command.get_program().to_string_lossy().into_owned()];
+    words.extend(command.get_args().map(|arg| arg.to_string_lossy().into_owned()));
+    words.join(" ")
+}

@@ -1,0 +1,207 @@
+//! `cargo xtask tidy`: house rules that no compiler checks. The lists are in `xtask/tidy.toml`.
+
+use std::collections::BTreeMap;
+
+use crate::{Result, tree};
+
+const RULES: &str = "xtask/tidy.toml";
+
+/// Runs the chore.
+pub(crate) fn run() -> Result<()> {
+    let rules = Rules::read()?;
+    let mut faults = Vec::new();
+    let mut seen = 0;
+    let mut long = Vec::new();
+    for file in tree::files()?.iter().filter(|file| !rules.is_exempt(file)) {
+        let Some(text) = tree::text(file)? else { continue };
+        seen += 1;
+        faults.extend(rules.faults(file, &text).into_iter().map(|fault| format!("{file}{fault}")));
+        if is_source(file) && text.lines().count() > rules.limit {
+            long.push(file.clone());
+        }
+    }
+    let stale = rules.long.keys().filter(|file| !long.contains(file));
+    faults.extend(stale.map(|file| format!("{file}: listed as long in {RULES}, but it is not")));
+    if faults.is_empty() {
+        println!("{seen} files are tidy");
+        Ok(())
+    } else {
+        Err(format!("{} faults\n  {}", faults.len(), faults.join("\n  ")))
+    }
+}
+
+/// The lists.
+struct Rules {
+    exempt: Vec<String>,
+    limit: usize,
+    unsafe_rooms: Vec<String>,
+    forbidden: Vec<String>,
+    long: BTreeMap<String, String>,
+}
+
+impl Rules {
+    fn read() -> Result<Self> {
+        let text = tree::text(RULES)?.ok_or("not text")?;
+        let table: toml::Table = text.parse().map_err(|error| format!("{RULES}: {error}"))?;
+        Self::from_table(&table).map_err(|error| format!("{RULES}: {error}"))
+    }
+
+    fn from_table(table: &toml::Table) -> Result<Self> {
+        let list = |name: &str| -> Result<Vec<String>> {
+            let array = table.get(name).and_then(toml::Value::as_array).ok_or(format!("no list {name}"))?;
+            let word =
+                |value: &toml::Value| value.as_str().map(str::to_owned).ok_or(format!("{name}: not text"));
+            array.iter().map(word).collect()
+        };
+        let limit = table.get("limit").and_then(toml::Value::as_integer);
+        let long = table.get("long").and_then(toml::Value::as_table).ok_or("no table [long]")?;
+        let mut reasons = BTreeMap::new();
+        for (file, reason) in long {
+            let reason = reason.as_str().filter(|reason| !reason.trim().is_empty());
+            reasons.insert(file.clone(), reason.ok_or(format!("{file}: no reason"))?.to_owned());
+        }
+        Ok(Self {
+            exempt: list("exempt")?,
+            limit: limit.and_then(|limit| usize::try_from(limit).ok()).ok_or("no number `limit`")?,
+            unsafe_rooms: list("unsafe_rooms")?,
+            forbidden: list("forbidden")?,
+            long: reasons,
+        })
+    }
+
+    fn is_exempt(&self, file: &str) -> bool {
+        // The rules name what they forbid.
+        file == RULES || is_under(file, &self.exempt)
+    }
+
+    /// What is wrong with one file, each beginning with `:line` where there is one.
+    fn faults(&self, file: &str, text: &str) -> Vec<String> {
+        let mut faults = Vec::new();
+        if is_source(file) {
+            if !has_header(file, text) {
+                faults.push(": does not open with a header that says what it is for".into());
+            }
+            let lines = text.lines().count();
+            if lines > self.limit && !self.long.contains_key(file) {
+                faults.push(format!(": {lines} lines, and no reason for that in {RULES}"));
+            }
+        }
+        let rust = file.ends_with(".rs");
+        let may_be_unsafe = is_under(file, &self.unsafe_rooms);
+        for (number, line) in (1..).zip(text.lines()) {
+            if rust && !may_be_unsafe && has_word(&without_texts(line), "unsafe") {
+                faults.push(format!(":{number}: unsafe outside its rooms"));
+            }
+            for word in self.forbidden.iter().filter(|word| has_word(line, word)) {
+                faults.push(format!(":{number}: {word:?} is forbidden"));
+            }
+        }
+        faults
+    }
+}
+
+fn is_source(file: &str) -> bool {
+    file.ends_with(".rs") || file.ends_with(".py")
+}
+
+fn is_under(file: &str, places: &[String]) -> bool {
+    places.iter().any(|place| if place.ends_with('/') { file.starts_with(place) } else { file == place })
+}
+
+fn has_header(file: &str, text: &str) -> bool {
+    // Only a Rust shebang needs care: `#![` opens an attribute, which comes after the header.
+    let shebang = |line: &str| line.starts_with("#!") && !line.starts_with("#![");
+    let coding = |line: &str| line.starts_with('#') && line.contains("coding");
+    let mut lines = text
+        .lines()
+        .skip_while(|line| shebang(line) || (file.ends_with(".py") && coding(line)) || line.is_empty());
+    match lines.next() {
+        // An empty file marks a Python package.
+        None => file.ends_with("__init__.py"),
+        Some(first) if file.ends_with(".rs") => first.starts_with("//!") || first.starts_with("/*!"),
+        Some(first) => ["\"\"\"", "r\"\"\"", "'''", "# "].iter().any(|start| first.starts_with(start)),
+    }
+}
+
+/// A line of Rust without comments and the inside of string literals. Good for one-line literals, which is enough to
+/// find a keyword.
+fn without_texts(line: &str) -> String {
+    let mut code = String::new();
+    let mut chars = line.chars().peekable();
+    let mut inside = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if inside => drop(chars.next()),
+            '"' => inside = !inside,
+            '/' if !inside && chars.peek() == Some(&'/') => break,
+            c if !inside => code.push(c),
+            _ => {}
+        }
+    }
+    code
+}
+
+/// Whether the word stands in the line, not as part of a longer one.
+fn has_word(line: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    // Only an end that is itself a letter can be part of a longer word.
+    let starts = word.starts_with(part);
+    let ends = word.ends_with(part);
+    line.match_indices(word).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        let after = line[at + word.len()..].chars().next();
+        !(starts && before.is_some_and(part) || ends && after.is_some_and(part))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules {
+            exempt: vec!["data/".into()],
+            limit: 3,
+            unsafe_rooms: vec!["core/src/sys/".into()],
+            forbidden: vec!["OWED".into(), "/home/".into()],
+            long: BTreeMap::from([("long.rs".into(), "one table".into())]),
+        }
+    }
+
+    #[test]
+    fn one_fault_each() {
+        let unsafe_line = "//! A.\nunsafe { x() }";
+        for (file, text, wanted) in [
+            ("a.rs", "//! A.\n", ""),
+            ("a.rs", "#![allow(x)]\n//! A.", "header"),
+            ("a.rs", "fn main() {}", "header"),
+            ("a.rs", "", "header"),
+            ("a.py", "#!/usr/bin/env python\n# coding: utf-8\n\"\"\"A.\"\"\"", ""),
+            ("a.py", "import os", "header"),
+            ("pkg/__init__.py", "", ""),
+            ("a.rs", "//! A.\n\n\n\n", "4 lines"),
+            ("long.rs", "//! A.\n\n\n\n", ""),
+            ("a.rs", unsafe_line, ":2: unsafe"),
+            ("core/src/sys/a.rs", unsafe_line, ""),
+            ("a.rs", "//! A.\n#![deny(unsafe_code)] // unsafe\nlet x = \"unsafe \\\" unsafe\";", ""),
+            ("a.md", "OWEDs are fine", ""),
+            ("a.md", "one\na OWED.", ":2: \"OWED\""),
+            ("a.toml", "x = '/home/me'", "\"/home/\""),
+        ] {
+            let faults = rules().faults(file, text).join("\n");
+            assert_eq!(faults.is_empty(), wanted.is_empty(), "{file}: {text:?}: {faults}");
+            assert!(faults.contains(wanted), "{file}: {text:?}: {faults}");
+        }
+    }
+
+    #[test]
+    fn the_rules_of_the_tree_can_be_read() {
+        Rules::read().unwrap();
+    }
+
+    #[test]
+    fn a_long_file_needs_a_reason() {
+        let text = "exempt = []\nlimit = 1\nunsafe_rooms = []\nforbidden = []\n[long]\n'a.rs' = ' '";
+        assert!(Rules::from_table(&text.parse().unwrap()).is_err());
+    }
+}
