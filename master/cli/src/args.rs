@@ -101,8 +101,9 @@ pub struct Global {
     /// Say more; repeat for still more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// Colours
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    /// Colours: auto, always or never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
+    #[arg(default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,
 }
 

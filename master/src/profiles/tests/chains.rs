@@ -237,3 +237,61 @@ fn a_chain_explains_itself() {
     );
     assert!(text.lines().any(|line| line.contains("via = web/web01.example.org+user=admin")), "{text}");
 }
+
+/// The transports as they are built in, and a file as it may look like in earnest.
+#[test]
+fn the_built_in_transports_take_their_options() {
+    let file = r#"
+[profile.web]
+method = "ssh"
+hostname = "web[01-20].example.org"
+username = "deploy"
+port = 2222
+identity_file = "~/.ssh/{host}"
+python = ["/usr/bin/env", "python3"]
+
+[profile.web-root]
+method = "sudo"
+via = "web"
+password = { env = "SUDO_PASSWORD" }
+
+[profile.web-db]
+method = "su"
+via = "web-root"
+username = "postgres"
+
+[profile.bsd]
+method = "doas"
+via = "web"
+timeout = 5
+
+[group]
+all = ["web", "db*"]
+"#;
+    let registry = crate::transports::builtin();
+    let inventory = Inventory::parse(&Source::from_text("m.toml", file), &registry);
+    let inventory = inventory.map_err(|faults| faults.to_string()).unwrap();
+    let targets = inventory.select("@all,web-db,bsd,root@x:22,local", Some("*01,x,local")).unwrap();
+    let labels: Vec<&str> = targets.iter().map(|target| target.label.as_str()).collect();
+    let expected =
+        ["web01.example.org", "web-db/web01.example.org", "bsd/web01.example.org", "root@x:22", "local"];
+    assert_eq!(labels, expected);
+    let recording = Recording(Mutex::default());
+    let store = SecretStore::new(&recording);
+    let overrides = Overrides { timeout: Some(Duration::from_secs(7)), ..Overrides::default() };
+    let child = ChildCommand { argv: vec!["python3".into()] };
+    for target in &targets {
+        for hop in inventory.resolve(target, &overrides).unwrap().hops {
+            let options = Json::Object(hop.filled_options(&store).unwrap());
+            let transport = (registry.get(&hop.method).unwrap().from_options)(options).unwrap();
+            let plan = transport.plan(&child).unwrap();
+            assert_eq!((plan.method.as_str(), plan.timeout), (hop.method.as_str(), 7.0));
+        }
+    }
+    assert_eq!(*recording.0.lock().unwrap(), ["environment variable SUDO_PASSWORD"]);
+    let wrong =
+        file.replace("port = 2222", "port = \"ssh\"\nusrname = 3").replace("timeout = 5", "login = \"x\"");
+    let faults = Inventory::parse(&Source::from_text("m.toml", wrong), &registry).unwrap_err();
+    let keys: Vec<&str> = faults.0.iter().filter_map(|fault| fault.key.as_deref()).collect();
+    assert_eq!(keys, ["profile.web.port", "profile.web.usrname", "profile.bsd.login"], "{faults}");
+}
