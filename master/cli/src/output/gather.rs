@@ -102,7 +102,7 @@ pub(super) fn title(hosts: &[String], group: &Group) -> String {
     }
     // The whole of a failure is in the summary.
     match &group.end {
-        End::Failed { .. } | End::Internal(_) | End::Raised(_) => {
+        End::Failed(_) | End::Internal(_) | End::Raised(_) => {
             title.push_str(&format!(" [{}]", group.end.outcome().word()));
         }
         end if !end.describe().is_empty() => title.push_str(&format!(" [{}]", end.describe())),

@@ -20,8 +20,8 @@ pub const SCHEMA: u32 = 1;
 /// - `start`: the host is connected and the command was started;
 /// - `stdout`, `stderr`: `data`, a text; or base64, then with `"base64": true`, where it is no UTF-8;
 /// - `end`: `outcome` (`ok`, `failed`, `timeout`, `unreachable`, `refused`, `misconfigured`, `internal`,
-///   `interrupted`) and, as the case may be, `status`, `signal`, `value`, `error`, and `hop`, `stage`,
-///   `kind`, `message`, `hint`;
+///   `interrupted`) and, as the case may be, `status`, `signal`, `value`, `error`, or the members of
+///   a [`ConnectError`](mitogen::ConnectError);
 /// - `summary`, the last: `hosts`, the number of each outcome under `outcomes`, and `exit`, our own exit
 ///   status.
 #[derive(Clone, Debug)]
@@ -111,13 +111,8 @@ impl JsonLines {
             End::Value(value) => json!({"value": value}),
             End::Raised(text) => json!({"error": text}),
             End::TimedOut(limit) => json!({"message": end.describe(), "limit": time(*limit)}),
-            End::Failed { hop, failure } => json!({
-                "hop": hop,
-                "stage": failure.stage,
-                "kind": failure.kind,
-                "message": failure.message,
-                "hint": failure.hint,
-            }),
+            // The host's own output is in it, but no secret: the error's argv is a redacted one.
+            End::Failed(error) => serde_json::to_value(error)?,
             End::Interrupted => json!({}),
             End::Internal(message) => json!({"message": message}),
         };
@@ -206,7 +201,7 @@ mod tests {
 {"data":"a\n","event":"stdout","host":"a","schema":1,"time":0.5}
 {"base64":true,"data":"/wo=","event":"stderr","host":"a","schema":1,"time":0.75}
 {"event":"end","host":"a","outcome":"failed","schema":1,"status":3,"time":1.0}
-{"event":"end","hint":"check the key","hop":null,"host":"b","kind":"authentication_failed","message":"no key fits","outcome":"refused","schema":1,"stage":"authenticate","time":1.25}
+{"argv":[],"event":"end","hint":"check the key","hop":"ssh.x","host":"b","kind":"authentication_failed","message":"no key fits","outcome":"refused","output":[],"schema":1,"signal":null,"stage":"authenticate","status":null,"time":1.25}
 {"event":"end","host":"c","outcome":"ok","schema":1,"time":1.5,"value":{"a":1}}
 {"event":"start","host":"d","schema":1,"time":1.75}
 {"event":"end","host":"d","outcome":"interrupted","schema":1,"time":1.75}

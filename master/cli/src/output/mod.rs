@@ -17,7 +17,7 @@ mod summary;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use mitogen_core::dialogue::Failure;
+use mitogen::ConnectError;
 use serde_json::Value;
 
 use crate::exit::Outcome;
@@ -58,13 +58,8 @@ pub enum End {
     Raised(String),
     /// The command or call did not end within this time.
     TimedOut(Duration),
-    /// The connection failed: on which hop, and how.
-    Failed {
-        /// The hop's name.
-        hop: Option<String>,
-        /// What went wrong.
-        failure: Failure,
-    },
+    /// The connection failed.
+    Failed(Box<ConnectError>),
     /// The user interrupted the run.
     Interrupted,
     /// A fault of ours.
@@ -78,7 +73,7 @@ impl End {
             Self::Exit(0) | Self::Value(_) => Outcome::Ok,
             Self::Exit(_) | Self::Signal(_) | Self::Raised(_) => Outcome::CommandFailed,
             Self::TimedOut(_) => Outcome::TimedOut,
-            Self::Failed { failure, .. } => Outcome::of_failure(failure.stage, failure.kind),
+            Self::Failed(error) => Outcome::of_failure(error.stage, error.kind),
             Self::Interrupted => Outcome::Interrupted,
             Self::Internal(_) => Outcome::Internal,
         }
@@ -98,9 +93,9 @@ impl End {
                 format!("raised {}", text.trim_end().lines().next_back().unwrap_or_default())
             }
             Self::TimedOut(limit) => format!("no end within {}", seconds(*limit)),
-            Self::Failed { hop, failure } => {
-                let hop = hop.as_ref().map_or_else(String::new, |hop| format!("{hop}: "));
-                format!("{}: {hop}{}: {}", self.outcome().word(), stage_word(failure), failure.message)
+            // Without the hop: its name has the host's in it, and many hosts fail alike.
+            Self::Failed(error) => {
+                format!("{}: {}: {}", self.outcome().word(), stage_word(error), error.message)
             }
             Self::Interrupted => "interrupted".to_owned(),
             Self::Internal(message) => format!("internal error: {message}"),
@@ -110,7 +105,7 @@ impl End {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Failed { failure, .. } => failure.hint.as_deref(),
+            Self::Failed(error) => error.hint.as_deref(),
             _ => None,
         }
     }
@@ -182,8 +177,8 @@ fn ending_text(end: &End) -> Option<(Channel, Vec<u8>)> {
 }
 
 /// The stage's word as it is written in JSON.
-fn stage_word(failure: &Failure) -> String {
-    let word = serde_json::to_value(failure.stage).ok();
+fn stage_word(error: &ConnectError) -> String {
+    let word = serde_json::to_value(error.stage).ok();
     word.as_ref().and_then(Value::as_str).unwrap_or_default().replace('_', " ")
 }
 

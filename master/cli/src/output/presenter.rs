@@ -38,6 +38,13 @@ impl Presenter {
         }
     }
 
+    /// Tells all that is known of failed connections at the end.
+    #[must_use]
+    pub fn detailed(mut self, detailed: bool) -> Self {
+        self.summary = self.summary.detailed(detailed);
+        self
+    }
+
     /// Takes an event; `at` is the time since the run began.
     ///
     /// # Errors

@@ -13,6 +13,9 @@ const QUIET: Duration = Duration::from_secs(1);
 /// The line changes at most this often.
 const PACE: Duration = Duration::from_millis(100);
 
+/// Only so many hosts are named.
+const MOST_NAMED: usize = 256;
+
 /// The progress line. It is only for terminals: whoever has none does not make one.
 #[derive(Clone, Debug)]
 pub struct Progress {
@@ -60,9 +63,13 @@ impl Progress {
                 parts.push(format!(", {count} {}", outcome.word()));
             }
         }
+        // No terminal shows more names than these, and folding a hundred thousand takes its time.
         let pending: Vec<&str> = pending.collect();
+        let named = pending.len().min(MOST_NAMED);
+        let more = if named < pending.len() { ",…" } else { "" };
         let total = done + pending.len();
-        let line = format!("{done}/{total} done{}; waiting for {}", parts.concat(), fold(pending));
+        let line =
+            format!("{done}/{total} done{}; waiting for {}{more}", parts.concat(), fold(&pending[..named]));
         let line: String = if line.chars().count() >= self.width {
             line.chars().take(self.width.saturating_sub(2)).chain(['…']).collect()
         } else {
@@ -109,6 +116,10 @@ mod tests {
         let summary = Summary::new(hosts(&["web1", "db1", "cache1"]), Paint(false));
         let mut progress = Progress::new(20);
         assert_eq!(shown(&mut progress, 2000, &summary), "\r0/3 done; waiting …\x1b[K");
+        let many: Vec<String> = (0..300).map(|n| format!("h{n}")).collect();
+        let many = Summary::new(many.into(), Paint(false));
+        let expected = "\r0/300 done; waiting for h[0-255],…\x1b[K";
+        assert_eq!(shown(&mut Progress::new(80), 2000, &many), expected);
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut to = Streams { out: &mut out, err: &mut err };
         progress.clear(&mut to).unwrap();

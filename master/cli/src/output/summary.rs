@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use mitogen::ConnectError;
 use mitogen::targets::fold;
 
 use super::{End, HostId, Paint, Streams};
@@ -40,12 +41,20 @@ pub struct Summary {
     hosts: Arc<[String]>,
     ends: BTreeMap<HostId, End>,
     paint: Paint,
+    detailed: bool,
 }
 
 impl Summary {
     /// For hosts of these names.
     pub fn new(hosts: Arc<[String]>, paint: Paint) -> Self {
-        Self { hosts, ends: BTreeMap::new(), paint }
+        Self { hosts, ends: BTreeMap::new(), paint, detailed: false }
+    }
+
+    /// Tells all that is known of a failed connection, too: the command, how it ended, what it printed.
+    #[must_use]
+    pub fn detailed(mut self, detailed: bool) -> Self {
+        self.detailed = detailed;
+        self
     }
 
     /// Notes an end.
@@ -98,6 +107,25 @@ impl Summary {
             let names = fold(hosts.iter().map(|host| &self.hosts[host.0]));
             let number = if hosts.len() > 1 { format!(" ({})", hosts.len()) } else { String::new() };
             text.push_str(&format!("  {names}{number}: {what}\n"));
+            let errors: Vec<&ConnectError> = hosts
+                .iter()
+                .filter_map(|host| match self.ends.get(host) {
+                    Some(End::Failed(error)) => Some(&**error),
+                    _ => None,
+                })
+                .collect();
+            let Some(first) = errors.first() else { continue };
+            if self.detailed {
+                // One speaks for all: they failed alike.
+                for line in first.report().lines() {
+                    text.push_str(&format!("    {line}\n"));
+                }
+                continue;
+            }
+            // Many hosts failing on one hop: that hop is where to look.
+            if errors.len() > 1 && errors.iter().all(|error| error.hop == first.hop) {
+                text.push_str(&format!("    all on {}\n", first.hop));
+            }
             if let Some(hint) = hint {
                 text.push_str(&format!("    {hint}\n"));
             }
@@ -147,6 +175,20 @@ mitogen: 1 ok, 3 failed, 1 unreachable, 1 refused, 1 interrupted
         assert_eq!(written(&summary), expected);
         assert_eq!(summary.exit_status(), 130);
         assert_eq!(summary.counts().exit_status(), 5);
+    }
+
+    #[test]
+    fn alike_failures_name_their_hop_and_details_on_demand() {
+        let mut summary = Summary::new(hosts(&["web1", "web2"]), Paint(false));
+        summary.ended(HostId(0), &refused("no key fits"));
+        summary.ended(HostId(1), &refused("no key fits"));
+        let head = "mitogen: 2 refused\n  web[1-2] (2): refused: authenticate: no key fits\n";
+        assert_eq!(written(&summary), format!("{head}    all on ssh.x\n    check the key\n"));
+        let End::Failed(mut error) = refused("no key fits") else { panic!() };
+        error.output = vec!["denied".into()];
+        let report = error.report().replace('\n', "\n    ");
+        summary.ended(HostId(0), &End::Failed(error));
+        assert_eq!(written(&summary.detailed(true)), format!("{head}    {report}\n"));
     }
 
     #[test]

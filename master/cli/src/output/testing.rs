@@ -51,22 +51,14 @@ pub(super) fn unreachable(message: &str) -> End {
 }
 
 fn failed(stage: Stage, kind: FailureKind, message: &str, hint: Option<&str>) -> End {
-    let (message, hint) = (message.to_owned(), hint.map(str::to_owned));
-    End::Failed { hop: None, failure: Failure { stage, kind, message, hint } }
+    let hint = hint.map(str::to_owned);
+    End::Failed(Box::new(ConnectError { hint, ..ConnectError::new("ssh.x", stage, kind, message) }))
 }
 
 #[test]
 fn ends_describe_themselves() {
     let raised = End::Raised("Traceback (most recent call last):\n  ...\nKeyError: 'x'\n".into());
-    let hop = End::Failed {
-        hop: Some("ssh.gate".into()),
-        failure: Failure {
-            stage: Stage::HostKey,
-            kind: FailureKind::HostKeyChanged,
-            message: "the key changed".into(),
-            hint: None,
-        },
-    };
+    let hop = failed(Stage::HostKey, FailureKind::HostKeyChanged, "the key changed", None);
     let table = [
         (End::Exit(0), "", Outcome::Ok, Some(0)),
         (End::Exit(3), "exit status 3", Outcome::CommandFailed, Some(3)),
@@ -76,7 +68,7 @@ fn ends_describe_themselves() {
         (raised, "raised KeyError: 'x'", Outcome::CommandFailed, Some(1)),
         (End::TimedOut(Duration::from_millis(1500)), "no end within 1.5s", Outcome::TimedOut, None),
         (unreachable("nobody listens"), "unreachable: connect: nobody listens", Outcome::Unreachable, None),
-        (hop, "refused: ssh.gate: host key: the key changed", Outcome::Refused, None),
+        (hop, "refused: host key: the key changed", Outcome::Refused, None),
         (End::Interrupted, "interrupted", Outcome::Interrupted, None),
         (End::Internal("x".into()), "internal error: x", Outcome::Internal, None),
     ];
