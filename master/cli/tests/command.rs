@@ -1,5 +1,8 @@
 //! The command as a process: what it prints where, and its exit status.
 
+// Helpers of tests are tests, which clippy does not see in a file of its own.
+#![allow(clippy::unwrap_used)]
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
