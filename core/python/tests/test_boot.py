@@ -131,7 +131,7 @@ def sub():
                     block = getattr(node, field, None)
                     if isinstance(block, list) and block:
                         kept = [n for n in block if not (isinstance(n, ast.Expr) and isinstance(
-                            n.value, getattr(ast, "Str", ast.Constant)
+                            n.value, ast.Str
                             if sys.version_info < (3, 8) else ast.Constant
                         ))]
                         setattr(node, field, kept or [ast.Pass()])
