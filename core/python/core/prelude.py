@@ -16,6 +16,7 @@ from _collections import deque
 PY3 = sys.version_info[0] > 2
 
 if PY3:
+    import _imp as imp
     import _thread
     # The C pickler wants functools for the one name that _functools defines; importing the whole
     # of it would take longer than everything else in this file.
