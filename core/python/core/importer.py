@@ -36,7 +36,7 @@ class Importer(object):
     def unsuitable(self, name):
         if overrides and not matches(name, overrides):
             return True
-        if matches(name, config.get("import_blocks") or ()) or matches(name, UNSUITABLE):
+        if matches(name, config["import_blocks"]) or matches(name, UNSUITABLE):
             return True
         # What belongs to this interpreter's own library and is not here is for other platforms.
         return not overrides and name.split(".")[0] in getattr(sys, "stdlib_module_names", ())

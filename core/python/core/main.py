@@ -72,12 +72,17 @@ sys.argv[:] = [""]
 # Imports of __main__ go to the master's script; the old one must live on, for its frame is below us.
 _main = modules.pop("__main__")
 
-config = loads(read_exactly(_struct.unpack(">L", read_exactly(4))[0]))
+# What every child has unless it is told otherwise: core/src/child/config.rs leaves that out.
+config = dict(
+    debug=False, unidirectional=False, max_message_size=1 << 27, log_levels=[30] * 3,
+    version=(0, 3, 54), import_overrides=[], import_blocks=[]
+)
+config.update(loads(read_exactly(_struct.unpack(">L", read_exactly(4))[0])))
 context_id = config["context_id"]
 parent_ids = list(config["parent_ids"])
 authority = set(parent_ids + [context_id])
 max_size = config["max_message_size"]
-overrides = config.get("import_overrides")
+overrides = config["import_overrides"]
 routes = {}
 calls = deque()
 printed = {}

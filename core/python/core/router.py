@@ -254,6 +254,14 @@ def stop():
     """Leave: end what we started, say what is left to say, and go, whatever the main thread does."""
     if Exit.began:
         return
+    if get_ident() != loop.main:
+        # The call may just be over. Then it is for the main thread, where atexit functions belong.
+        for _ in range(10):
+            if loop.wanted:
+                loop.later.append(stop)
+                loop.give()
+                time.sleep(9)
+            time.sleep(0.005)
     Exit.began = True
     if loop.owner != get_ident():
         loop.owner = get_ident()

@@ -193,6 +193,60 @@ def f():
         os.kill(pid, signal.SIGKILL)
         self.assertEqual(as_text(self.c.reply(call).obj()), u"the respondent Context has disconnected")
 
+    def test_back_pressure(self):
+        # The child below is stopped, so that what we send to it piles up, here and not there.
+        self.up(2)
+        self.c.send(LOAD, module_data("probe", PROBE), 0, PKL, dst=2)
+        pid = self.on(2, "posix", "getpid")
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(lambda: self.resume(pid))
+        data = b"".join(frame(CALL, call_data("probe", "same", (b"d" * 20000,)), 9000, PKL, dst=2)
+                        for _ in range(1000))
+        sent = 0
+        try:
+            while sent < len(data):
+                self.c.sock.settimeout(LIMIT if sent <= 4 << 20 else 1)
+                sent += self.c.sock.send(data[sent:sent + 65536])
+        except socket.timeout:
+            pass
+        self.c.sock.settimeout(LIMIT)
+        self.assertGreater(sent, 4 << 20)
+        self.assertLess(sent, 10 << 20)
+        self.resume(pid)
+        import threading
+        thread = threading.Thread(target=self.c.sock.sendall, args=(data[sent:],))
+        thread.start()
+        for _ in range(1000):
+            self.assertEqual(self.c.reply(9000).obj(), b"d" * 20000)
+        thread.join()
+        self.assertEqual(self.c.call("posix", "getpid"), self.c.proc.pid)
+
+    def test_back_pressure_ends_with_its_cause(self):
+        self.up(2)
+        pid = self.on(2, "posix", "getpid")
+        os.kill(pid, signal.SIGSTOP)
+        big = frame(999, b"d" * (5 << 20), dst=2)
+        self.c.sock.sendall(big + big)
+        os.kill(pid, signal.SIGKILL)
+        self.assertEqual(self.c.until(lambda f: f.handle == DEL_ROUTE).data, b"2")
+        self.assertEqual(self.c.call("posix", "getpid"), self.c.proc.pid)
+
+    def test_the_link_may_end_while_it_is_not_read(self):
+        self.up(2)
+        pid = self.on(2, "posix", "getpid")
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(lambda: self.resume(pid))
+        big = frame(999, b"d" * (5 << 20), dst=2)
+        self.c.sock.sendall(big)
+        self.c.close()
+        self.assertEqual(self.c.wait(), 0)
+
+    def resume(self, pid):
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except OSError:
+            pass
+
     def test_unidirectional(self):
         c = self.c = self.child(conf=config(unidirectional=True))
         c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.routes", "mitogen.parent")

@@ -46,34 +46,50 @@ impl ChildConfig {
         }
     }
 
-    /// A protocol 2 pickle of the configuration as a dict with text keys. It is written by hand,
-    /// so that this room needs no other.
+    /// A protocol 2 pickle of the configuration as a dict with text keys, without what a child
+    /// takes for granted (`core/python/core/main.py`). It is written by hand, so that this room
+    /// needs no other.
     pub(crate) fn to_pickle(&self) -> Vec<u8> {
+        let usual = Self::new(self.context_id, Vec::new(), "");
         let mut out = vec![0x80, 2, b'}', b'('];
-        let key = |out: &mut Vec<u8>, name: &str| put_text(out, name);
-        key(&mut out, "context_id");
+        put_text(&mut out, "context_id");
         put_int(&mut out, i64::from(self.context_id));
-        key(&mut out, "parent_ids");
+        put_text(&mut out, "parent_ids");
         put_list(&mut out, &self.parent_ids, |out, id| put_int(out, i64::from(*id)));
-        key(&mut out, "name");
+        put_text(&mut out, "name");
         put_text(&mut out, &self.name);
-        key(&mut out, "debug");
-        out.push(if self.debug { 0x88 } else { 0x89 });
-        key(&mut out, "unidirectional");
-        out.push(if self.unidirectional { 0x88 } else { 0x89 });
-        key(&mut out, "max_message_size");
-        put_int(&mut out, i64::try_from(self.max_message_size).unwrap_or(i64::MAX));
-        key(&mut out, "log_levels");
-        put_list(&mut out, &self.log_levels, |out, level| put_int(out, *level));
-        key(&mut out, "version");
-        put_int(&mut out, i64::from(self.version.0));
-        put_int(&mut out, i64::from(self.version.1));
-        put_int(&mut out, i64::from(self.version.2));
-        out.push(0x87);
-        key(&mut out, "import_overrides");
-        put_list(&mut out, &self.import_overrides, |out, name| put_text(out, name));
-        key(&mut out, "import_blocks");
-        put_list(&mut out, &self.import_blocks, |out, name| put_text(out, name));
+        for (name, value, usual) in [
+            ("debug", self.debug, usual.debug),
+            ("unidirectional", self.unidirectional, usual.unidirectional),
+        ] {
+            if value != usual {
+                put_text(&mut out, name);
+                out.push(if value { 0x88 } else { 0x89 });
+            }
+        }
+        if self.max_message_size != usual.max_message_size {
+            put_text(&mut out, "max_message_size");
+            put_int(&mut out, i64::try_from(self.max_message_size).unwrap_or(i64::MAX));
+        }
+        if self.log_levels != usual.log_levels {
+            put_text(&mut out, "log_levels");
+            put_list(&mut out, &self.log_levels, |out, level| put_int(out, *level));
+        }
+        if self.version != usual.version {
+            put_text(&mut out, "version");
+            put_int(&mut out, i64::from(self.version.0));
+            put_int(&mut out, i64::from(self.version.1));
+            put_int(&mut out, i64::from(self.version.2));
+            out.push(0x87);
+        }
+        for (name, value) in
+            [("import_overrides", &self.import_overrides), ("import_blocks", &self.import_blocks)]
+        {
+            if !value.is_empty() {
+                put_text(&mut out, name);
+                put_list(&mut out, value, |out, name| put_text(out, name));
+            }
+        }
         out.extend_from_slice(b"u.");
         out
     }
