@@ -56,7 +56,7 @@ def dumps(obj):
             out.append(b"N")
         elif obj is True or obj is False:
             out.append(b"\x88" if obj else b"\x89")
-        elif isinstance(obj, int):
+        elif isinstance(obj, (int, type(2 ** 70))):
             out.append(pickle.dumps(obj, 2)[2:-1])
         elif isinstance(obj, float):
             out.append(b"G" + struct.pack(">d", obj))
