@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::connecting::Done;
-use super::connector::Shared;
+use super::connector::{Shared, cancelled};
 use super::error::ConnectError;
 use super::gate::{RETRIES, retry_delay};
 use super::plan::{Plan, Preamble, Stdio};
@@ -109,6 +109,9 @@ impl Driver {
         let mut this = lock(driver);
         let plan = &this.job.plan;
         let hop = plan.name.clone();
+        if this.shared.is_stopping() {
+            return Err(Box::new(cancelled(&hop)));
+        }
         let refuse = |message: String| {
             let mut error = ConnectError::new(&hop, Stage::Spawn, FailureKind::SpawnFailed, message);
             error.argv = plan.printed_argv();
@@ -381,10 +384,7 @@ impl Driver {
         if std::mem::replace(&mut self.over, true) {
             return;
         }
-        if let Err(error) = &outcome {
-            self.shared.router.link_lost(self.job.link, &error.to_string());
-        }
-        self.job.done.set(&outcome.map_err(|error| Arc::new(*error)));
+        self.shared.conclude(self.job.link, &self.job.done, outcome.map_err(|error| *error));
         if let Some(destination) = &self.job.plan.destination {
             let next = self.shared.gate().leave(destination);
             if let Some(next) = next {
