@@ -48,7 +48,8 @@ struct Attempt {
     /// A duplicate for answers to prompts and for what is left to read at the end.
     diag: Option<FdSide>,
     deadline: TimerId,
-    lingering: bool,
+    /// Ends the attempt when one of process and link has outlived the other for long enough.
+    lingering: Option<TimerId>,
     link_eof: bool,
 }
 
@@ -101,6 +102,16 @@ fn begin(driver: &DriverRef, reactor: &mut dyn Reactor) {
     if let Err(error) = started {
         let mut this = lock(driver);
         this.finish(Err(error), reactor);
+    }
+}
+
+impl Attempt {
+    /// No timer of this attempt may strike the next one.
+    fn cancel_timers(&self, reactor: &mut dyn Reactor) {
+        reactor.cancel(self.deadline);
+        if let Some(timer) = self.lingering {
+            reactor.cancel(timer);
+        }
     }
 }
 
@@ -197,7 +208,7 @@ impl Driver {
             diag_token,
             diag,
             deadline,
-            lingering: false,
+            lingering: None,
             link_eof: false,
         });
         Ok(())
@@ -236,13 +247,12 @@ impl Driver {
         let exited = attempt.process.exit().is_some();
         if exited && attempt.link_eof {
             self.conclude(driver, reactor);
-        } else if (exited || attempt.link_eof) && !attempt.lingering {
-            attempt.lingering = true;
+        } else if (exited || attempt.link_eof) && attempt.lingering.is_none() {
             if attempt.link_eof {
                 attempt.process.wind_down(reactor);
             }
             let weak = Arc::downgrade(driver);
-            reactor.schedule(
+            let timer = reactor.schedule(
                 reactor.now() + LINGER,
                 Box::new(move |reactor| {
                     if let Some(driver) = weak.upgrade() {
@@ -250,6 +260,7 @@ impl Driver {
                     }
                 }),
             );
+            attempt.lingering = Some(timer);
         }
     }
 
@@ -330,7 +341,7 @@ impl Driver {
 
     fn up(&mut self, rest: Vec<u8>, reactor: &mut dyn Reactor) -> Fed {
         let Some(attempt) = self.attempt.take() else { return Fed::Over };
-        reactor.cancel(attempt.deadline);
+        attempt.cancel_timers(reactor);
         // From here on the process belongs to the link: when that goes, so must it.
         let process = attempt.process.clone();
         let broker = self.shared.router.broker().clone();
@@ -350,7 +361,7 @@ impl Driver {
 
     fn fail(&mut self, driver: &DriverRef, failure: Failure, reactor: &mut dyn Reactor) {
         let Some(attempt) = self.attempt.take() else { return };
-        reactor.cancel(attempt.deadline);
+        attempt.cancel_timers(reactor);
         self.shared.router.detach_link(self.job.link);
         attempt.writer.close();
         reactor.disconnect(attempt.link_token);
