@@ -169,21 +169,26 @@ pub(crate) fn run(context: &Context, command: &Command, input: &[u8]) -> Output 
     }
 }
 
-/// The processes of this test, ended ones too, whose command line has all of `words`.
-pub(crate) fn processes(words: &[&str]) -> Vec<Process> {
-    let mark = leaks::mark().expect("an isolated test");
-    let mut all = procs::marked(leaks::MARK, &mark);
-    all.retain(|process| words.iter().all(|word| process.command.contains(word)));
-    all
+/// A child that gets as far as the interpreter and no further, and ends when its input does.
+///
+/// It says so much that whoever starts it must have read its marker by the time it is stuck.
+pub(crate) const STUCK: [&str; 3] =
+    ["/bin/sh", "-c", "echo MITO000; head -c 8000000 /dev/zero | tr '\\0' '\\n'; exec cat >/dev/null"];
+
+/// Whether this is the command line of [`STUCK`] when it is.
+pub(crate) fn is_stuck(command: &str) -> bool {
+    command == "cat"
 }
 
-/// Waits for the one process of this test whose command line has all of `words`.
-pub(crate) fn the_process(words: &[&str]) -> Process {
+/// Waits for the one process of this test whose command line is the one meant.
+pub(crate) fn the_process(is_meant: impl Fn(&str) -> bool) -> Process {
+    let mark = leaks::mark().expect("an isolated test");
     wait::until(PATIENCE, || {
-        let found = processes(words);
+        let mut found = procs::marked(leaks::MARK, &mark);
+        found.retain(|process| is_meant(&process.command));
         (found.len() == 1).then(|| found[0].clone())
     })
-    .unwrap_or_else(|| panic!("not one process with {words:?}: {:#?}", processes(&[])))
+    .unwrap_or_else(|| panic!("not one such process: {:#?}", procs::marked(leaks::MARK, &mark)))
 }
 
 /// A port of loopback at which nobody listens.

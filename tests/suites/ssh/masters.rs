@@ -87,9 +87,9 @@ fn kill(mut victim: Child) {
 
 /// Keeps a context as busy as it can be: a call, and a program that shrugs off what it is told.
 fn work(context: &Context) {
-    let call = context.call_async::<Value>("time.sleep", (3600,)).unwrap();
     let (_, events) = common::start(context, &Command::shell("trap '' HUP TERM INT; echo on; sleep 3600"));
     while !matches!(events.recv_timeout(common::PATIENCE).unwrap(), Event::Stdout(_)) {}
+    let call = context.call_async::<Value>("time.sleep", (3600,)).unwrap();
     // Kept until the end.
     std::mem::forget((call, events));
 }
@@ -129,10 +129,9 @@ fn while_the_interpreter_starts() {
     isolated(|| {
         if let Some(role) = Role::ours() {
             let master = common::master();
-            // It writes to its input's other end for ever, or until there is none.
-            let settings = common::started_by(&["/bin/sh", "-c", "echo MITO000; exec cat >/dev/null"]);
+            let settings = common::started_by(&common::STUCK);
             common::connect_with(&master, None, &common::ssh(role.options()), &settings);
-            common::the_process(&["cat"]);
+            common::the_process(common::is_stuck);
             ready();
         }
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
