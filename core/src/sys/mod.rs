@@ -25,7 +25,7 @@ pub use fd::{close_nonstandard_fds, create_socketpair, is_socket, set_block, set
 pub(crate) use fd::{is_pipe, is_regular_file, read_spare, send_vectored, suppress_sigpipe};
 pub use limits::raise_nofile_limit;
 pub(crate) use poll::{PollFd, poll_fds};
-pub use process::{ExitStatus, kill, pidfd_open, wait_nohang};
+pub use process::{ExitStatus, kill, kill_group, pidfd_open, wait_nohang};
 pub use pty::open_pty;
 pub use signal::{SignalSource, ignore_sigpipe};
 pub use spawn::{
