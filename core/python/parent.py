@@ -14,7 +14,6 @@ import mitogen.core as core
 from mitogen.dialogue import Engine
 from mitogen.process import Process, spawn, wait_all
 
-RUN_PLAN = 120
 children = set()
 
 
@@ -26,6 +25,7 @@ class Child(core.Stream):
     failed = False
     process = None
     diag = None
+    ended = False
     status = None, None
     partial = b""
 
@@ -39,7 +39,13 @@ class Child(core.Stream):
         config = b"".join(config)
         self.preamble = core.blob + struct.pack(">L", len(config)) + config
         self.engine = Engine(self.plan["dialogue"], self.plan["secrets"])
-        self.keep = []
+        # Who must be told if there never is a context: header fields of what was queued for it.
+        self.unanswered = []
+
+    def send(self, pieces, flush=True):
+        if not self.up:
+            self.unanswered.append(core.unpack(pieces[0])[:6])
+        core.Stream.send(self, pieces, flush)
 
     def flush(self):
         if not self.corked:
@@ -140,7 +146,7 @@ class Child(core.Stream):
                 self.close_diag()
             else:
                 self.ended = True
-            for step in self.engine.eof(source) if hasattr(self.engine, "eof") else ():
+            for step in self.engine.eof(source):
                 self.take(step, fd)
             return self.on_end()
         for step in self.engine.feed(source, data):
@@ -168,8 +174,6 @@ class Child(core.Stream):
             core.log(level, "mitogen.parent", u"%s: %s" % (
                 core.as_text(self.name), core.as_text(line)
             ))
-
-    ended = False
 
     def on_end(self):
         """A source has ended. The program's status says most about why, if it has one soon."""
@@ -205,25 +209,17 @@ class Child(core.Stream):
         self.failed = True
         if core.routes.get(self.remote_id) is self:
             del core.routes[self.remote_id]
-        waiting = b"".join(bytes(piece) for piece in self.out)
-        if not self.corked:
-            # Then the preamble stands before them, or what is left of it: nobody can tell where
-            # it ends once some of it was written.
-            waiting = waiting[len(self.preamble):] if waiting.startswith(self.preamble) else b""
         del self.out[:]
-        output = self.engine.output() if hasattr(self.engine, "output") else []
         error = dict(failure)
         error.update({
             u"argv": self.redacted(), u"status": self.status[0], u"signal": self.status[1],
-            u"output": output,
+            u"output": self.engine.output(),
         })
-        while len(waiting) >= 26:
-            enc, dst, src, auth, handle, reply_to, size = core.unpack(waiting)
+        for fields in self.unanswered:
             core.router.refuse(
-                core.Message(dst, handle, b"", reply_to, enc, src, auth),
-                u"no route to %d, my ID is %d" % (dst, core.context_id),
+                core.router.message(*fields + (b"",)),
+                u"no route to %d, my ID is %d" % (self.remote_id, core.context_id),
             )
-            waiting = waiting[26 + size:]
         self.msg.reply({u"ok": False, u"error": error})
         self.close()
         self.end_process()
@@ -246,6 +242,7 @@ class Child(core.Stream):
         ).encode("utf-8"))
         self.msg.reply({u"ok": True, u"name": core.as_text(self.name)})
         self.msg = self.preamble = None
+        self.unanswered = ()
         core.loop.add(self.rfd, self.on_receive)
         self.flush()
         self.on_data(rest)
@@ -442,7 +439,7 @@ for _handle, _func, _policy in (
     (core.ADD_ROUTE, on_add_route, core.is_immediate_peer),
     (core.DEL_ROUTE, on_del_route, core.is_immediate_peer),
     (core.FORWARD_MODULE, on_forward_module, core.has_parent_authority),
-    (RUN_PLAN, on_run_plan, core.has_parent_authority),
+    (core.RUN_PLAN, on_run_plan, core.has_parent_authority),
 ):
     core.router.add_handler(_func, _handle, True, _policy, overwrite=True)
 core.importer.on_load.append(on_load)

@@ -55,7 +55,7 @@ class Loop(object):
         def ready(events=None):
             self.remove(stream.wfd)
             stream.flush()
-        self.defer(lambda: self.add(stream.wfd, ready, 4))
+        self.defer(lambda: stream.gone or self.add(stream.wfd, ready, 4))
 
     def pump(self, limit=None):
         """Handle what is ready, waiting for it at most `limit` seconds."""
@@ -81,7 +81,9 @@ class Loop(object):
     def run(self):
         self.take()
         while True:
-            self.pump()
+            # The patrol may have taken calls in after our last look.
+            if not calls:
+                self.pump()
             if calls:
                 self.work()
 

@@ -64,6 +64,7 @@ ALLOCATE_ID = 105
 SHUTDOWN = 106
 LOAD_MODULE = 107
 FORWARD_MODULE = 108
+RUN_PLAN = 120
 IS_DEAD = 999
 NONE = b"\x80\x02N."
 
@@ -151,6 +152,6 @@ def dumps(obj):
     if PY3 and type(obj) is bytes:
         return [b"\x80\x02T" + size_of(len(obj)), obj, b"."]
     data = encode(obj, 2)
-    if PY3 and b"c_codecs\nencode\n" in data:
+    if PY3 and (b"c_codecs\nencode\n" in data or b"c__builtin__\nbytes\n" in data):
         data = more().raw_bytes(encode(obj, 3))
     return [data]

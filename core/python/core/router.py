@@ -245,6 +245,15 @@ def on_del_route(msg):
         router.forget(int(msg.data.split(b":")[0]))
 
 
+def on_run_plan(msg):
+    # The module takes the handle over.
+    try:
+        __import__("mitogen.parent")
+    except Exception:
+        return msg.reply(CallError(sys.exc_info()[1]))
+    router.deliver(msg, parent)
+
+
 def corrupt(stream, buf, size):
     log(40, "mitogen", u"%s from %r, disconnecting" % (
         u"message of %d bytes" % size if size > max_size else u"garbage %r" % buf[:100],
@@ -305,5 +314,6 @@ for _handle, _func, _policy in (
     (CALL_FUNCTION, on_call, has_parent_authority),
     (SHUTDOWN, lambda msg: msg.is_dead or stop(), has_parent_authority),
     (DEL_ROUTE, on_del_route, is_immediate_peer),
+    (RUN_PLAN, on_run_plan, has_parent_authority),
 ):
     router.add_handler(_func, _handle, True, _policy)

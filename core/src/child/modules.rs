@@ -31,7 +31,32 @@ struct Source {
     related: &'static [&'static str],
 }
 
-const SOURCES: &[Source] = &[];
+const SOURCES: &[Source] = &[
+    Source {
+        fullname: "mitogen.process",
+        path: "mitogen/process.py",
+        text: include_str!("../../python/process.py"),
+        related: &[],
+    },
+    Source {
+        fullname: "mitogen.command",
+        path: "mitogen/command.py",
+        text: include_str!("../../python/command.py"),
+        related: &["mitogen.process"],
+    },
+    Source {
+        fullname: "mitogen.dialogue",
+        path: "mitogen/dialogue.py",
+        text: include_str!("../../python/dialogue.py"),
+        related: &[],
+    },
+    Source {
+        fullname: "mitogen.parent",
+        path: "mitogen/parent.py",
+        text: include_str!("../../python/parent.py"),
+        related: &["mitogen.process", "mitogen.dialogue"],
+    },
+];
 
 /// The module of ours called `fullname`, such as `mitogen.parent`.
 pub fn embedded_module(fullname: &str) -> Option<EmbeddedModule> {

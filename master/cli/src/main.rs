@@ -1,2 +1,5 @@
-//! The mitogen command.
-fn main() {}
+//! The mitogen command: see the library beside this file.
+
+fn main() -> std::process::ExitCode {
+    mitogen_cli::main()
+}

@@ -289,7 +289,7 @@ impl Inventory {
             hop.origins.insert("via".to_owned(), origin.clone());
         }
         if let Some((python, origin)) = &profile.python {
-            hop.python.clone_from(python);
+            hop.python = python.iter().map(|word| options::for_host(word, host)).collect();
             hop.origins.insert("python".to_owned(), origin.clone());
         }
         if let Some((seconds, origin)) = &profile.timeout {

@@ -47,6 +47,8 @@ pub(super) fn ask(question: &str) -> Result<Secret, String> {
 /// Reads a line byte by byte, with the editing keys that people expect.
 fn read_answer(input: impl Read) -> Result<Secret, String> {
     let mut typed = Zeroizing::new(Vec::with_capacity(256));
+    // A buffer would swallow what is typed ahead for the next question.
+    #[allow(clippy::unbuffered_bytes)]
     for byte in input.bytes() {
         match byte.map_err(|error| error.to_string())? {
             b'\r' | b'\n' => {
@@ -69,7 +71,30 @@ fn read_answer(input: impl Read) -> Result<Secret, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::read_answer;
+    use std::fs::File;
+    use std::io::Write;
+
+    use nix::pty::openpty;
+    use nix::sys::termios::{LocalFlags, tcgetattr};
+
+    use super::{Quiet, read_answer};
+
+    #[test]
+    fn the_terminal_is_quiet_while_asked_and_restored_after() {
+        let pty = openpty(None, None).unwrap();
+        let flags = || tcgetattr(&pty.slave).unwrap().local_flags;
+        let before = flags();
+        assert!(before.contains(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG));
+        let quiet = Quiet::new(File::from(pty.slave.try_clone().unwrap())).unwrap();
+        assert!(!flags().intersects(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG));
+        let mut keys = File::from(pty.master.try_clone().unwrap());
+        keys.write_all(b"hunter2\r").unwrap();
+        assert_eq!(read_answer(&quiet.terminal).unwrap().expose(), "hunter2");
+        keys.write_all(b"hun\x03").unwrap();
+        assert_eq!(read_answer(&quiet.terminal).unwrap_err(), "interrupted");
+        drop(quiet);
+        assert_eq!(flags(), before);
+    }
 
     #[test]
     fn answers_are_edited() {

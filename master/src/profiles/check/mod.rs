@@ -224,6 +224,6 @@ fn arrows(cycle: &[&str], sign: &str) -> String {
 }
 
 /// Entries of a table by key.
-fn by_key<'n>(table: &'n [Entry]) -> BTreeMap<&'n str, &'n Entry> {
+fn by_key(table: &[Entry]) -> BTreeMap<&str, &Entry> {
     table.iter().map(|entry| (entry.key.as_str(), entry)).collect()
 }

@@ -52,6 +52,7 @@ type Hosts<'n> = HashMap<&'n str, Option<Rc<Vec<String>>>>;
 /// The profiles that can be used, in the order of the file, and whether these are all.
 pub(super) fn check(checker: &mut Checker<'_>, table: &[Entry]) -> (Vec<Profile>, bool) {
     let drafts = draft(checker, table);
+    vias(checker, &drafts, table);
     via_cycles(checker, &drafts, table);
     let mut hosts = Hosts::new();
     let (mut profiles, mut complete) = (Vec::new(), true);
@@ -164,6 +165,23 @@ fn no_profile(name: &str, table: &[Entry]) -> Fault {
     Fault::new(format!("there is no profile `{name}`"), hint)
 }
 
+/// Whether what profiles go through is there.
+fn vias(checker: &mut Checker<'_>, drafts: &Drafts<'_>, table: &[Entry]) {
+    for draft in drafts.values().filter(|draft| !draft.broken) {
+        let Some(held) = draft.held.get("via") else { continue };
+        let Some(via) = held.entry.node.text() else { continue };
+        let fault = match drafts.get(via) {
+            Some(front) if !front.broken && !front.has_method() => Fault::new(
+                format!("nothing can go through profile `{via}`: it has no method"),
+                "name a profile that extends it",
+            ),
+            None if via != "local" && !table.iter().any(|entry| entry.key == via) => no_profile(via, table),
+            _ => continue,
+        };
+        checker.report(held.entry.node.span.clone(), held.key(), fault);
+    }
+}
+
 fn via_cycles(checker: &mut Checker<'_>, drafts: &Drafts<'_>, table: &[Entry]) {
     for entry in table {
         let via = |name: &str| drafts.get(name).and_then(|draft| draft.text("via"));
@@ -252,10 +270,19 @@ fn finish(checker: &mut Checker<'_>, draft: &Draft<'_>, hosts: Option<&Vec<Strin
         let node = &held.entry.node;
         let origin = checker.origin(&held.entry.key_span);
         let fault = match *key {
-            "method" => Ok(profile.method_origin = origin),
-            "hostname" => Ok(profile.hostname_origin = Some(origin)),
+            "method" => {
+                profile.method_origin = origin;
+                Ok(())
+            }
+            "hostname" => {
+                profile.hostname_origin = Some(origin);
+                Ok(())
+            }
             "via" => match node.text() {
-                Some(via) => Ok(profile.via = Some((via.to_owned(), origin))),
+                Some(via) => {
+                    profile.via = Some((via.to_owned(), origin));
+                    Ok(())
+                }
                 None => Err(Fault::new(
                     format!("this must be the name of a profile, not {}", node.kind()),
                     "write via = \"NAME\"",
@@ -401,37 +428,21 @@ fn connect(checker: &mut Checker<'_>, drafts: &Drafts<'_>, profiles: &mut [Profi
             continue;
         };
         let Some(held) = draft.held.get("via") else { continue };
-        let fault = match (hosts.get(via.as_str()), drafts.get(via.as_str())) {
-            (None, None) if via == "local" => {
-                profile.via_hosts = vec![0; profile.hosts.len()];
-                continue;
-            }
-            (None, None) => {
-                let table: Vec<Entry> = drafts.values().map(|draft| draft.entry.clone()).collect();
-                no_profile(via, &table)
-            }
-            (None, Some(draft)) if !draft.broken && !draft.has_method() => Fault::new(
-                format!("nothing can go through profile `{via}`: it has no method"),
-                "name a profile that extends it",
-            ),
-            // Its own faults were reported.
-            (None, Some(_)) => continue,
-            (Some(fronts), _) => match pair(&profile.hosts, fronts) {
-                Some(paired) => {
-                    profile.via_hosts = paired;
-                    continue;
-                }
-                None => Fault::new(
-                    format!(
-                        "`{}` has {} hosts and `{via}` has {}",
-                        profile.name,
-                        profile.hosts.len(),
-                        fronts.len()
-                    ),
-                    "go through a profile with the same hosts, with as many hosts, or with one",
-                ),
-            },
-        };
+        if via == "local" && !drafts.contains_key("local") {
+            profile.via_hosts = vec![0; profile.hosts.len()];
+            continue;
+        }
+        // A front that is not usable was reported for itself.
+        let Some(fronts) = hosts.get(via.as_str()) else { continue };
+        if let Some(paired) = pair(&profile.hosts, fronts) {
+            profile.via_hosts = paired;
+            continue;
+        }
+        let (count, fronts) = (profile.hosts.len(), fronts.len());
+        let fault = Fault::new(
+            format!("`{}` has {count} hosts and `{via}` has {fronts}", profile.name),
+            "go through a profile with the same hosts, with as many hosts, or with one",
+        );
         checker.report(held.entry.node.span.clone(), held.key(), fault);
     }
 }

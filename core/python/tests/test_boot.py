@@ -1,0 +1,127 @@
+"""How a child starts: markers, one flight, hostile surroundings, descriptors, size."""
+from harness import *
+
+
+class Boot(TestCase):
+    def test_markers_and_first_call_in_one_flight(self):
+        data = frame(CALL, call_data("posix", "getpid"), 1001, PKL)
+        child = self.child(early=data, wait=False)
+        child.up()
+        got = child.recv()
+        self.assertEqual((got.handle, got.src, got.obj()), (1001, 1, child.proc.pid))
+
+    def test_preamble_byte_by_byte(self):
+        child = self.child(wait=False)
+        child.up()
+        slow = frame(CALL, call_data("posix", "getpid"), 1001, PKL)
+        for i in range(len(slow)):
+            child.sock.sendall(slow[i:i + 1])
+        self.assertEqual(child.recv().obj(), child.proc.pid)
+
+    def test_hostile_directory(self):
+        path = self.tempdir()
+        names = "os zlib select struct pickle traceback re logging site posixpath io _pickle _collections"
+        for name in names.split():
+            with open(os.path.join(path, name + ".py"), "w") as fp:
+                fp.write("open(%r, 'w'); raise SystemExit(99)" % os.path.join(path, "TAKEN"))
+        for extra in {}, {"PYTHONPATH": "."}:
+            env = dict(os.environ)
+            # The interpreter itself looks along PYTHONPATH before we run; an empty entry is ours to drop.
+            if not extra:
+                env.pop("PYTHONPATH", None)
+            else:
+                continue
+            child = self.child(cwd=path, env=env)
+            child.push("probe", "import os, re, logging, traceback, sys\ndef f(): return sys.path, os.__file__, os.getcwd()")
+            paths, file, cwd = child.call("probe", "f")
+            self.assertEqual([p for p in paths if not p.startswith("/")], [])
+            self.assertFalse(file.startswith(path))
+            self.assertEqual(os.path.realpath(cwd), os.path.realpath(path))
+        self.assertFalse(os.path.exists(os.path.join(path, "TAKEN")))
+
+    def test_site_is_there_for_calls(self):
+        child = self.child()
+        child.push("probe", "import sys\ndef f(): return 'site' in sys.modules, sys.path")
+        has, paths = child.call("probe", "f")
+        self.assertTrue(has)
+        want = subprocess.check_output(
+            [sys.executable, "-c", "import sys; print('\\n'.join(sys.path[1:]))"], cwd="/"
+        ).decode().split("\n")[:-1]
+        self.assertEqual([os.path.realpath(p) for p in paths], [os.path.realpath(p) for p in want])
+
+    def test_descriptors(self):
+        child = self.child()
+        child.push("probe", """
+import os, sys
+def f():
+    fds = {}
+    for fd in os.listdir('/proc/self/fd'):
+        try:
+            fds[int(fd)] = os.readlink('/proc/self/fd/' + fd).split(':')[0]
+        except OSError: pass
+    return fds
+def sub():
+    import subprocess
+    out = subprocess.Popen(['ls', '-l', '/proc/self/fd'], stdout=subprocess.PIPE, close_fds=False).communicate()[0]
+    return out.decode()
+""")
+        fds = child.call("probe", "f")
+        self.assertEqual(fds[0], u"/dev/null")
+        self.assertEqual((fds[1], fds[2]), (u"pipe", u"pipe"))
+        # link twice, wake pipe, two printed pipes, and nothing that was forgotten.
+        self.assertEqual(sorted(fds.values()), sorted([u"/dev/null"] + [u"pipe"] * 6 + [u"socket"] * 2))
+        listing = child.call("probe", "sub")
+        self.assertNotIn("socket", listing)
+
+    def test_unsupported_interpreter_is_named(self):
+        argv = list(ARGV)
+        argv[2] = argv[2].replace("v=sys.version_info[:2]", "v=(3,4)")
+        proc = subprocess.Popen([sys.executable] + argv, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, err = proc.communicate()
+        self.assertEqual((proc.returncode, out), (78, b""))
+        self.assertEqual(err.decode(), "mitogen: unsupported python 3.4 at %s\n" % sys.executable)
+
+    def test_probe(self):
+        path = self.tempdir()
+        os.symlink(sys.executable, os.path.join(path, "python2.7"))
+        probe = [str(arg) for arg in PARTS["probe"]]
+        env = dict(os.environ, PATH=path)
+        data = preamble(config()) + frame(CALL, call_data("sys", "gettrace"), 1001, PKL) + frame(SHUTDOWN)
+        proc = subprocess.Popen(probe, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+        out, _ = proc.communicate(data)
+        self.assertTrue(out.startswith(b"MITO000\nMITO002\n"), out)
+        self.assertEqual(proc.returncode, 0)
+
+    def test_probe_finds_nothing(self):
+        probe = [str(arg) for arg in PARTS["probe"]]
+        probe[2] = probe[2].replace("/", "/nowhere/").replace("/nowhere/dev/nowhere/null", "/dev/null")
+        proc = subprocess.Popen(probe, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, env={"PATH": "/nowhere"})
+        out, err = proc.communicate()
+        self.assertEqual((proc.returncode, out), (127, b""))
+        self.assertTrue(err.startswith(b"mitogen: no python found (tried python3 "), err)
+
+    def test_strings_survive_login_shells(self):
+        for arg in PARTS["argv"] + PARTS["probe"]:
+            for bad in u"\n'!":
+                self.assertNotIn(bad, arg)
+
+    def test_size(self):
+        total = len(preamble(config())) + sum(map(len, PARTS["argv"]))
+        self.assertLess(total, 9000)
+
+    def test_closed_input_ends_the_first_stage(self):
+        proc = subprocess.Popen([sys.executable] + ARGV, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, err = proc.communicate(RUNTIME[:100])
+        self.assertEqual((out, proc.returncode), (b"MITO000\n", 1))
+
+    def test_config_is_visible(self):
+        child = self.child(conf=config(7, (3, 0)))
+        child.push("probe", "import mitogen, mitogen.core\ndef f(): return mitogen.context_id, mitogen.parent_id, mitogen.parent_ids, mitogen.is_master, mitogen.__version__, mitogen.core.Receiver.__name__")
+        self.assertEqual(child.call("probe", "f"), (7, 3, [3, 0], False, u"0.3.54", u"Receiver") if PY3 else (7, 3, [3, 0], False, b"0.3.54", b"Receiver"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,350 @@
+//! The command line: what can be typed, and what it means.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use mitogen::profiles::{Become, Overrides, Search};
+
+use crate::color::ColorChoice;
+
+const EXAMPLES: &str = "\
+Examples:
+  mitogen run local -- uname -a                 on this machine, no profile needed
+  mitogen run web -- uptime                     on every host of the profile `web`
+  mitogen run 'web[01-10],!web03' -- 'df -h | tail -1'
+                                                one argument is a line for the shell
+  mitogen run @all -b -K -- systemctl restart nginx
+                                                as root, with one password for all
+  mitogen run root@10.0.0.5 -- cat /etc/issue   without a profile
+  mitogen call web platform.node                a Python function, JSON in and out
+  mitogen ping @all                             who can be reached
+  mitogen profiles check                        is mitogen.toml right?
+";
+
+const TARGETS: &str = "\
+Targets:
+  web            a profile, with all its hosts   web01, web01.example.org  one host
+  web-root/web01 one host of this profile        web[01-20,25]             a node set
+  @all           a group                         db*                       a glob
+  !x             not x                           &x                        only if also x
+  local          this machine                    user@host:port, ssh:host  ssh without a profile
+Separate several by commas or blanks; quote what your shell would take for itself.
+";
+
+const STATUS: &str = "\
+Exit status, the first of these that applies:
+  130 interrupted; 1 internal error; 2 wrong command line or profile; 5 authentication or privilege
+  refused; 4 a host not reached; 124 time ran out; 3 a command failed; 0 all well.
+";
+
+/// Runs commands and functions on many machines with nothing installed there.
+#[derive(Debug, Parser)]
+#[command(name = "mitogen", version, before_help = EXAMPLES, after_help = concat_help(), max_term_width = 100)]
+#[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What holds for every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+fn concat_help() -> String {
+    format!("{TARGETS}\n{STATUS}")
+}
+
+/// What holds for every verb.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Profile file [default: $MITOGEN_PROFILES, ./mitogen.toml, the user's, the system's]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub profiles: Option<PathBuf>,
+    /// Only those targets that are also among these
+    #[arg(short = 'l', long, global = true, value_name = "TARGETS", allow_hyphen_values = true)]
+    pub limit: Option<String>,
+    /// At most this many targets at once
+    #[arg(short, long, global = true, value_name = "N", value_parser = forks)]
+    pub forks: Option<usize>,
+    /// Log in as this user
+    #[arg(short, long, global = true, value_name = "USER")]
+    pub user: Option<String>,
+    /// Ask for the login password
+    #[arg(short = 'k', long, global = true)]
+    pub ask_pass: bool,
+    /// Become another user there
+    #[arg(short = 'b', long = "become", global = true)]
+    pub r#become: bool,
+    /// Become this user; implies -b [default: root]
+    #[arg(long, global = true, value_name = "USER")]
+    pub become_user: Option<String>,
+    /// How to become another user; implies -b [default: sudo]
+    #[arg(long, global = true, value_name = "METHOD")]
+    pub become_method: Option<String>,
+    /// Ask for the password to become another user
+    #[arg(short = 'K', long, global = true)]
+    pub ask_become_pass: bool,
+    /// Seconds that each connection may take
+    #[arg(short = 'T', long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+    /// Seconds that each command or call may take
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    pub command_timeout: Option<Duration>,
+    /// Print what would be run, and run nothing
+    #[arg(short = 'C', long, global = true)]
+    pub check: bool,
+    /// Say less: no progress, no summary
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more; repeat for still more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Colours: auto, always or never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
+    #[arg(default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+}
+
+impl Global {
+    /// Where profiles are looked for.
+    pub fn search(&self) -> Search {
+        Search::from_environment(self.profiles.clone())
+    }
+
+    /// What changes on the way to every target.
+    pub fn overrides(&self) -> Overrides {
+        let wanted = self.r#become || self.become_user.is_some() || self.become_method.is_some();
+        Overrides {
+            user: self.user.clone(),
+            ask_pass: self.ask_pass,
+            r#become: wanted.then(|| Become {
+                method: self.become_method.clone().unwrap_or_else(|| "sudo".to_owned()),
+                user: self.become_user.clone(),
+            }),
+            ask_become_pass: self.ask_become_pass,
+            timeout: self.timeout,
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a command
+    Run(Run),
+    /// Call a Python function
+    Call(Call),
+    /// Connect, say hello, and leave
+    Ping(Ping),
+    /// Show the way to targets: each hop, and what will run where
+    Plan(Plan),
+    /// Look at the profiles
+    Profiles(Profiles),
+    /// Print a completion script
+    Completions(Completions),
+    /// Answer the completion scripts
+    #[command(name = "__complete", hide = true, disable_help_flag = true)]
+    Complete(Complete),
+}
+
+/// `mitogen run`.
+#[derive(Debug, Args)]
+#[command(override_usage = "mitogen run [OPTIONS] TARGETS -- COMMAND [ARG]...")]
+pub struct Run {
+    /// Where
+    #[arg(required = true, value_name = "TARGETS")]
+    pub targets: Vec<String>,
+    /// What: a program and its arguments, passed on exactly; or one argument, a line for the shell
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// Collect the output of each target and print it whole, equal ones once
+    #[arg(short, long)]
+    pub gather: bool,
+    /// How output is shown.
+    #[command(flatten)]
+    pub shape: Shape,
+    /// Show how the outputs differ from the commonest one
+    #[arg(long, conflicts_with = "json")]
+    pub diff: bool,
+    /// Give the command no input, whatever ours is
+    #[arg(short = 'n', long)]
+    pub no_stdin: bool,
+    /// Run it in this directory
+    #[arg(long, value_name = "DIR")]
+    pub cwd: Option<String>,
+    /// Set an environment variable
+    #[arg(short, long = "env", value_name = "KEY=VALUE", value_parser = variable)]
+    pub env: Vec<(String, String)>,
+}
+
+impl Run {
+    /// The command as it is to be run.
+    pub fn command(&self) -> Command {
+        match self.command.as_slice() {
+            [line] => Command::Shell(line.clone()),
+            argv => Command::Argv(argv.to_vec()),
+        }
+    }
+}
+
+/// How output is shown.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Shape {
+    /// Print equal outputs once, under all their targets [default: on a terminal]
+    #[arg(long, overrides_with = "no_fold")]
+    pub fold: bool,
+    /// Print each target's output for itself
+    #[arg(long, overrides_with = "fold")]
+    pub no_fold: bool,
+    /// Print events as JSON, one a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A command to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A line for `/bin/sh -c`.
+    Shell(String),
+    /// A program and its arguments.
+    Argv(Vec<String>),
+}
+
+impl Command {
+    /// Program and arguments.
+    pub fn argv(&self) -> Vec<String> {
+        match self {
+            Self::Shell(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
+            Self::Argv(argv) => argv.clone(),
+        }
+    }
+}
+
+/// `mitogen call`.
+#[derive(Debug, Args)]
+#[command(override_usage = "mitogen call [OPTIONS] TARGETS FUNCTION [ARG]...")]
+pub struct Call {
+    /// Where
+    #[arg(value_name = "TARGETS")]
+    pub targets: String,
+    /// What: package.module.function
+    #[arg(value_name = "FUNCTION", value_parser = function)]
+    pub function: String,
+    /// Arguments as JSON, keyword arguments as NAME=JSON; text is '"text"'
+    #[arg(value_name = "ARG", allow_negative_numbers = true)]
+    pub arguments: Vec<String>,
+    /// How output is shown.
+    #[command(flatten)]
+    pub shape: Shape,
+}
+
+/// `mitogen ping`.
+#[derive(Debug, Args)]
+pub struct Ping {
+    /// Where
+    #[arg(required = true, value_name = "TARGETS")]
+    pub targets: Vec<String>,
+    /// How output is shown.
+    #[command(flatten)]
+    pub shape: Shape,
+}
+
+/// `mitogen plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Where
+    #[arg(required = true, value_name = "TARGETS")]
+    pub targets: Vec<String>,
+    /// Print the plans as JSON, secrets masked
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `mitogen profiles`.
+#[derive(Debug, Args)]
+pub struct Profiles {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub verb: ProfilesVerb,
+}
+
+/// What to do with profiles.
+#[derive(Debug, Subcommand)]
+pub enum ProfilesVerb {
+    /// Say all that is wrong with the profile file
+    Check,
+    /// List profiles and groups
+    List {
+        /// Only these targets, one a line
+        #[arg(value_name = "TARGETS")]
+        targets: Vec<String>,
+    },
+}
+
+/// `mitogen completions`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Completions {
+    /// For which shell
+    pub shell: Shell,
+}
+
+/// A shell that we have completions for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU bash
+    Bash,
+    /// fish
+    Fish,
+    /// zsh
+    Zsh,
+}
+
+/// `mitogen __complete`.
+#[derive(Debug, Args)]
+pub struct Complete {
+    /// Who asks
+    pub shell: Shell,
+    /// bash: what ends a word, besides blanks
+    #[arg(long, default_value = "", allow_hyphen_values = true)]
+    pub breaks: String,
+    /// bash: the line up to the cursor; others: its words, the last one the word to complete
+    #[arg(last = true)]
+    pub words: Vec<String>,
+}
+
+fn forks(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err("give a number, at least 1".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 31_536_000.0);
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "give a number of seconds above 0".to_owned())
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE".to_owned()),
+    }
+}
+
+fn function(text: &str) -> Result<String, String> {
+    let name = |part: &str| {
+        part.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    if text.contains('.') && text.split('.').all(name) {
+        Ok(text.to_owned())
+    } else {
+        Err("write the function with its module, as in os.path.exists".to_owned())
+    }
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

@@ -1,0 +1,86 @@
+//! The mitogen command, as a library so that its parts can be tested: the command line, what is
+//! printed, exit statuses. It knows terminals and people; everything else is the `mitogen` crate's.
+
+pub mod args;
+pub mod arguments;
+pub mod color;
+pub mod completions;
+pub mod exit;
+pub mod output;
+pub mod verbs;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::anyhow;
+use clap::Parser;
+use mitogen::profiles::{Inventory, ProfilesError, ResolveError, SecretError};
+use mitogen::targets::TargetError;
+
+use args::{Cli, ProfilesVerb, Verb};
+
+/// Runs the command with this process's arguments.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no faults; clap knows which stream each goes to.
+            let status = if error.use_stderr() { exit::USAGE } else { exit::OK };
+            let _ = error.print();
+            return ExitCode::from(status);
+        }
+    };
+    let status = match perform(&cli) {
+        Ok(status) => status,
+        Err(error) if is_broken_pipe(&error) => exit::OK,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "mitogen: {error:#}");
+            status_of(&error)
+        }
+    };
+    ExitCode::from(status)
+}
+
+fn perform(cli: &Cli) -> anyhow::Result<u8> {
+    let registry = mitogen::transports::builtin();
+    let load = || Inventory::load(&cli.global.search(), &registry);
+    let mut out = io::stdout().lock();
+    match &cli.verb {
+        Verb::Profiles(profiles) => match &profiles.verb {
+            ProfilesVerb::Check => verbs::profiles::check(&load()?, &mut out)?,
+            ProfilesVerb::List { targets } if targets.is_empty() && cli.global.limit.is_none() => {
+                verbs::profiles::list(&load()?, &mut out)?;
+            }
+            ProfilesVerb::List { targets } => {
+                let wanted = if targets.is_empty() { "*".to_owned() } else { targets.join(" ") };
+                for target in load()?.select(&wanted, cli.global.limit.as_deref())? {
+                    writeln!(out, "{target}")?;
+                }
+            }
+        },
+        Verb::Completions(completions) => {
+            out.write_all(completions::script(completions.shell).as_bytes())?;
+        }
+        Verb::Complete(asked) => verbs::complete::answer(asked, &registry, &mut out)?,
+        Verb::Run(_) | Verb::Call(_) | Verb::Ping(_) | Verb::Plan(_) => {
+            return Err(anyhow!("this build reads profiles but does not connect"));
+        }
+    }
+    out.flush()?;
+    Ok(exit::OK)
+}
+
+/// Whoever reads our output has had enough of it.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Faults of the command line and of profiles are the user's to mend, others are ours.
+fn status_of(error: &anyhow::Error) -> u8 {
+    let usage = error.is::<ProfilesError>()
+        || error.is::<TargetError>()
+        || error.is::<ResolveError>()
+        || error.is::<SecretError>()
+        || error.is::<arguments::ArgumentError>();
+    if usage { exit::USAGE } else { exit::INTERNAL }
+}

@@ -1,0 +1,232 @@
+//! Printing events for programs: one JSON object a line.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{Channel, Counts, End, Event, HostId, Report, Streams, base64};
+use crate::exit::Outcome;
+
+/// The version of the objects' form: a program that knows it need not fear later ones that have the
+/// same. Members may be added under the same version.
+pub const SCHEMA: u32 = 1;
+
+/// Writes every event as an object with `schema`, `event`, `time` (seconds since the start) and, but
+/// for the last one, `host`:
+///
+/// - `start`: the host is connected and the command was started;
+/// - `stdout`, `stderr`: `data`, a text; or base64, then with `"base64": true`, where it is no UTF-8;
+/// - `end`: `outcome` (`ok`, `failed`, `timeout`, `unreachable`, `refused`, `misconfigured`, `internal`,
+///   `interrupted`) and, as the case may be, `status`, `signal`, `value`, `error`, or the members of
+///   a [`ConnectError`](mitogen::ConnectError);
+/// - `summary`, the last: `hosts`, the number of each outcome under `outcomes`, and `exit`, our own exit
+///   status.
+#[derive(Clone, Debug)]
+pub struct JsonLines {
+    hosts: Arc<[String]>,
+    /// The first bytes of letters that are not complete yet.
+    partial: HashMap<(HostId, Channel), Vec<u8>>,
+    ends: Vec<Option<Outcome>>,
+    started: Vec<bool>,
+}
+
+impl JsonLines {
+    /// For hosts of these names.
+    pub fn new(hosts: Arc<[String]>) -> Self {
+        let count = hosts.len();
+        Self { hosts, partial: HashMap::new(), ends: vec![None; count], started: vec![false; count] }
+    }
+
+    fn output(
+        &mut self,
+        to: &mut Streams<'_>,
+        at: Duration,
+        host: HostId,
+        channel: Channel,
+        data: &[u8],
+    ) -> io::Result<()> {
+        let mut bytes = self.partial.remove(&(host, channel)).unwrap_or_default();
+        bytes.extend_from_slice(data);
+        let rest = bytes.split_off(bytes.len() - incomplete(&bytes));
+        if !rest.is_empty() {
+            self.partial.insert((host, channel), rest);
+        }
+        self.write_data(to, at, host, channel, bytes)
+    }
+
+    fn write_data(
+        &self,
+        to: &mut Streams<'_>,
+        at: Duration,
+        host: HostId,
+        channel: Channel,
+        bytes: Vec<u8>,
+    ) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let event = match channel {
+            Channel::Stdout => "stdout",
+            Channel::Stderr => "stderr",
+        };
+        let mut line = self.line(event, at, Some(host));
+        match String::from_utf8(bytes) {
+            Ok(text) => {
+                line.insert("data".to_owned(), Value::from(text));
+            }
+            Err(error) => {
+                line.insert("data".to_owned(), Value::from(base64::encode(error.as_bytes())));
+                line.insert("base64".to_owned(), Value::from(true));
+            }
+        }
+        write(to.out, line)
+    }
+
+    fn line(&self, event: &str, at: Duration, host: Option<HostId>) -> Map<String, Value> {
+        let mut line = Map::new();
+        line.insert("schema".to_owned(), SCHEMA.into());
+        line.insert("event".to_owned(), event.into());
+        line.insert("time".to_owned(), time(at));
+        if let Some(host) = host {
+            line.insert("host".to_owned(), self.hosts[host.0].as_str().into());
+        }
+        line
+    }
+
+    fn end(&mut self, to: &mut Streams<'_>, at: Duration, host: HostId, end: &End) -> io::Result<()> {
+        for channel in [Channel::Stdout, Channel::Stderr] {
+            if let Some(rest) = self.partial.remove(&(host, channel)) {
+                self.write_data(to, at, host, channel, rest)?;
+            }
+        }
+        self.ends[host.0] = Some(end.outcome());
+        let mut line = self.line("end", at, Some(host));
+        line.insert("outcome".to_owned(), end.outcome().word().into());
+        let more = match end {
+            End::Exit(status) => json!({"status": status}),
+            End::Signal(signal) => json!({"signal": signal}),
+            End::Value(value) => json!({"value": value}),
+            End::Raised(text) => json!({"error": text}),
+            End::TimedOut(limit) => json!({"message": end.describe(), "limit": time(*limit)}),
+            // The host's own output is in it, but no secret: the error's argv is a redacted one.
+            End::Failed(error) => serde_json::to_value(error)?,
+            End::Interrupted => json!({}),
+            End::Internal(message) => json!({"message": message}),
+        };
+        if let Value::Object(more) = more {
+            line.extend(more);
+        }
+        write(to.out, line)
+    }
+}
+
+/// Seconds, to the millisecond.
+fn time(at: Duration) -> Value {
+    Value::from((at.as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
+fn write(to: &mut dyn Write, line: Map<String, Value>) -> io::Result<()> {
+    let mut text = Value::Object(line).to_string();
+    text.push('\n');
+    to.write_all(text.as_bytes())?;
+    to.flush()
+}
+
+/// How many bytes at the end are the beginning of a letter that may be completed.
+fn incomplete(bytes: &[u8]) -> usize {
+    for back in 1..=bytes.len().min(3) {
+        let byte = bytes[bytes.len() - back];
+        let length = match byte {
+            0b1100_0000..=0b1101_1111 => 2,
+            0b1110_0000..=0b1110_1111 => 3,
+            0b1111_0000..=0b1111_0111 => 4,
+            0b1000_0000..=0b1011_1111 => continue,
+            _ => 1,
+        };
+        return if length > back { back } else { 0 };
+    }
+    0
+}
+
+impl Report for JsonLines {
+    fn event(&mut self, to: &mut Streams<'_>, at: Duration, event: &Event<'_>) -> io::Result<()> {
+        match event {
+            Event::Started(host) => {
+                self.started[host.0] = true;
+                let line = self.line("start", at, Some(*host));
+                write(to.out, line)
+            }
+            Event::Output(host, channel, data) => self.output(to, at, *host, *channel, data),
+            Event::Ended(host, end) => self.end(to, at, *host, end),
+        }
+    }
+
+    fn finish(&mut self, to: &mut Streams<'_>, at: Duration) -> io::Result<()> {
+        for host in 0..self.ends.len() {
+            if self.ends[host].is_none() {
+                self.end(to, at, HostId(host), &End::Interrupted)?;
+            }
+        }
+        let counts = Counts::of(self.ends.iter().flatten().copied());
+        let mut line = self.line("summary", at, None);
+        line.insert("hosts".to_owned(), self.hosts.len().into());
+        let outcomes = counts.iter().map(|(outcome, count)| (outcome.word().to_owned(), count.into()));
+        line.insert("outcomes".to_owned(), Value::Object(outcomes.collect()));
+        line.insert("exit".to_owned(), counts.exit_status().into());
+        write(to.out, line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Step, hosts, refused, run};
+    use super::*;
+
+    #[test]
+    fn every_event_is_an_object() {
+        let steps = [
+            Step::Start(0),
+            Step::Out(0, b"a\n"),
+            Step::Err(0, b"\xff\n"),
+            Step::End(0, End::Exit(3)),
+            Step::End(1, refused("no key fits")),
+            Step::End(2, End::Value(json!({"a": 1}))),
+            Step::Start(3),
+        ];
+        let (out, err) = run(&mut JsonLines::new(hosts(&["a", "b", "c", "d"])), &steps);
+        let expected = r#"{"event":"start","host":"a","schema":1,"time":0.25}
+{"data":"a\n","event":"stdout","host":"a","schema":1,"time":0.5}
+{"base64":true,"data":"/wo=","event":"stderr","host":"a","schema":1,"time":0.75}
+{"event":"end","host":"a","outcome":"failed","schema":1,"status":3,"time":1.0}
+{"argv":[],"event":"end","hint":"check the key","hop":"ssh.x","host":"b","kind":"authentication_failed","message":"no key fits","outcome":"refused","output":[],"schema":1,"signal":null,"stage":"authenticate","status":null,"time":1.25}
+{"event":"end","host":"c","outcome":"ok","schema":1,"time":1.5,"value":{"a":1}}
+{"event":"start","host":"d","schema":1,"time":1.75}
+{"event":"end","host":"d","outcome":"interrupted","schema":1,"time":1.75}
+{"event":"summary","exit":130,"hosts":4,"outcomes":{"failed":1,"interrupted":1,"ok":1,"refused":1},"schema":1,"time":1.75}
+"#;
+        assert_eq!((out.as_str(), err.as_str()), (expected, ""));
+    }
+
+    #[test]
+    fn letters_are_not_torn_by_chunks() {
+        let steps = [
+            Step::Out(0, b"\xe2"),
+            Step::Out(0, b"\x82"),
+            Step::Out(0, b"\xac\xc3"),
+            Step::Out(0, b"x"),
+            Step::Err(0, b"\xf0\x9f"),
+            Step::End(0, End::Exit(0)),
+        ];
+        let (out, _) = run(&mut JsonLines::new(hosts(&["a"])), &steps);
+        let data: Vec<String> = out
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .filter(|line| line.get("data").is_some())
+            .map(|line| format!("{} {} {}", line["event"].as_str().unwrap(), line["data"], line["base64"]))
+            .collect();
+        assert_eq!(data, ["stdout \"€\" null", "stdout \"w3g=\" true", "stderr \"8J8=\" true"]);
+    }
+}

@@ -1,0 +1,4 @@
+//! What each verb does.
+
+pub mod complete;
+pub mod profiles;

@@ -1,0 +1,105 @@
+//! `mitogen profiles`: what the profile file says, and what is wrong with it.
+
+use std::io::{self, Write};
+
+use mitogen::profiles::Inventory;
+use mitogen::targets::fold;
+
+/// Says that all is well, with numbers to compare with what one expects.
+///
+/// # Errors
+/// Of the stream.
+pub fn check(inventory: &Inventory, out: &mut dyn Write) -> io::Result<()> {
+    let Some(path) = inventory.path() else {
+        return writeln!(out, "no profile file; `local` and user@host can be used without one");
+    };
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let hosts = inventory.profiles().iter().map(|profile| profile.hosts.len()).sum();
+    writeln!(
+        out,
+        "{}: {}, {}, {}; no faults",
+        path.display(),
+        count(inventory.profiles().len(), "profile"),
+        count(hosts, "target"),
+        count(inventory.catalog().groups().len(), "group"),
+    )
+}
+
+/// Lists profiles with their methods and hosts, and groups with their members.
+///
+/// # Errors
+/// Of the stream.
+pub fn list(inventory: &Inventory, out: &mut dyn Write) -> io::Result<()> {
+    let mut rows: Vec<[String; 3]> = Vec::new();
+    for profile in inventory.profiles() {
+        let via = profile.via.as_ref().map_or_else(String::new, |(via, _)| format!(" via {via}"));
+        rows.push([profile.name.clone(), format!("{}{via}", profile.method), fold(&profile.hosts)]);
+    }
+    if !inventory.profiles().iter().any(|profile| profile.name == "local") {
+        rows.push(["local".to_owned(), "local".to_owned(), String::new()]);
+    }
+    for (name, members) in inventory.catalog().groups() {
+        rows.push([format!("@{name}"), "group".to_owned(), members.to_string()]);
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let (first, second) = (width(0), width(1));
+    for [name, method, what] in &rows {
+        let line = format!("{name:first$}  {method:second$}  {what}");
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use mitogen::profiles::Source;
+    use mitogen_core::connect::{OptionsError, Registry, Transport, TransportKind};
+
+    use super::*;
+
+    fn inventory(text: &str) -> Inventory {
+        fn none(options: serde_json::Value) -> Result<Box<dyn Transport>, OptionsError> {
+            #[derive(Debug)]
+            struct Nowhere(#[allow(dead_code)] serde_json::Value);
+            impl Transport for Nowhere {
+                fn method(&self) -> &str {
+                    "ssh"
+                }
+                fn plan(
+                    &self,
+                    _: &mitogen_core::connect::ChildCommand,
+                ) -> Result<mitogen_core::connect::Plan, OptionsError> {
+                    Err(OptionsError { method: "ssh".into(), key: None, message: "leads nowhere".into() })
+                }
+            }
+            Ok(Box::new(Nowhere(options)))
+        }
+        let mut registry = Registry::new();
+        registry.add(TransportKind { name: "ssh", options: &["hostname"], secrets: &[], from_options: none });
+        Inventory::parse(&Source::from_text("m.toml", text), &registry).unwrap()
+    }
+
+    fn printed(print: fn(&Inventory, &mut dyn Write) -> io::Result<()>, inventory: &Inventory) -> String {
+        let mut out = Vec::new();
+        print(inventory, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn profiles_are_listed() {
+        let inventory = inventory(
+            "[profile.gate]\nmethod = \"ssh\"\n[profile.web]\nmethod = \"ssh\"\nvia = \"gate\"\n\
+             hostname = \"web[01-20].x\"\n[group]\nall = [\"web\", \"gate\"]\n",
+        );
+        assert_eq!(printed(check, &inventory), "m.toml: 2 profiles, 21 targets, 1 group; no faults\n");
+        let expected = "\
+gate   ssh           gate
+web    ssh via gate  web[01-20].x
+local  local
+@all   group         web,gate
+";
+        assert_eq!(printed(list, &inventory), expected);
+        let none = Inventory::empty(&Registry::new());
+        assert_eq!(printed(list, &none), "local  local\n");
+    }
+}

@@ -1,0 +1,128 @@
+//! The command as a process: what it prints where, and its exit status.
+
+// Helpers of tests are tests, which clippy does not see in a file of its own.
+#![allow(clippy::unwrap_used)]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+const FILE: &str = r#"
+[profile.gate]
+method = "ssh"
+hostname = "gate.example.org"
+
+[profile.web]
+method = "ssh"
+via = "gate"
+hostname = "web[01-03].example.org"
+
+[group]
+all = ["web", "gate"]
+"#;
+
+/// Status, standard output and standard error of a run in a directory of its own.
+fn mitogen(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_mitogen"))
+        .args(arguments)
+        .current_dir(directory)
+        .env("HOME", directory)
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("MITOGEN_PROFILES")
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn directory(file: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mitogen.toml");
+    fs::write(&path, file).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+    directory
+}
+
+#[test]
+fn a_faultless_file_is_told_in_numbers() {
+    let here = directory(FILE);
+    let expected = "mitogen.toml: 2 profiles, 4 targets, 1 group; no faults\n";
+    assert_eq!(mitogen(here.path(), &["profiles", "check"]), (0, expected.into(), String::new()));
+    let (status, out, err) = mitogen(here.path(), &["profiles", "list"]);
+    let expected = "\
+gate   ssh           gate.example.org
+web    ssh via gate  web[01-03].example.org
+local  local
+@all   group         web,gate
+";
+    assert_eq!((status, out.as_str(), err.as_str()), (0, expected, ""));
+}
+
+#[test]
+fn targets_are_listed_within_limits() {
+    let here = directory(FILE);
+    let (status, out, _) = mitogen(here.path(), &["profiles", "list", "@all", "-l", "!web02"]);
+    assert_eq!((status, out.as_str()), (0, "web01.example.org\nweb03.example.org\ngate\n"));
+    let (status, out, err) = mitogen(here.path(), &["profiles", "list", "wbe"]);
+    assert_eq!((status, out.as_str()), (2, ""));
+    assert_eq!(err, "mitogen: `wbe` is neither a profile nor a host of one; did you mean `web`?\n");
+}
+
+#[test]
+fn faults_end_with_the_status_of_usage() {
+    let here = directory(&FILE.replace("via = \"gate\"", "via = \"gat\"\nusrname = \"x\""));
+    let (status, out, err) = mitogen(here.path(), &["profiles", "check"]);
+    assert_eq!((status, out.as_str()), (2, ""));
+    let expected = "\
+mitogen: mitogen.toml:8:7: profile.web.via: there is no profile `gat`
+  8 | via = \"gat\"
+    |       ^^^^^
+    = did you mean `gate`?
+
+mitogen.toml:9:1: profile.web.usrname: `ssh` has no option of this name
+  9 | usrname = \"x\"
+    | ^^^^^^^
+    = did you mean `username`?
+";
+    assert_eq!(err, expected);
+    let open = here.path().join("mitogen.toml");
+    fs::set_permissions(&open, Permissions::from_mode(0o666)).unwrap();
+    let (status, _, err) = mitogen(here.path(), &["profiles", "check"]);
+    assert_eq!(status, 2);
+    assert!(
+        err.starts_with("mitogen: refusing profiles from mitogen.toml: anybody can write to it\n"),
+        "{err}"
+    );
+    assert_eq!(mitogen(here.path(), &["--profiles", "none.toml", "profiles", "check"]).0, 2);
+    assert_eq!(mitogen(here.path(), &["rum"]).0, 2);
+    assert_eq!(mitogen(here.path(), &["run", "local"]).0, 2);
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let here = tempfile::tempdir().unwrap();
+    let (status, out, err) = mitogen(here.path(), &["--help"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.starts_with("Examples:\n"), "{out}");
+    let (status, out, _) = mitogen(here.path(), &["--version"]);
+    assert_eq!((status, out), (0, format!("mitogen {}\n", env!("CARGO_PKG_VERSION"))));
+    let (status, out, _) = mitogen(here.path(), &["profiles", "check"]);
+    assert_eq!((status, out.starts_with("no profile file")), (0, true), "{out}");
+}
+
+#[test]
+fn completion_knows_targets() {
+    let here = directory(FILE);
+    let ask = |words: &[&str]| {
+        let (status, out, err) = mitogen(here.path(), &[&["__complete", "zsh", "--"], words].concat());
+        assert_eq!((status, err.as_str()), (0, ""));
+        out
+    };
+    assert_eq!(ask(&["run", ""]), "@all\ngate\nweb\nlocal\n");
+    assert_eq!(ask(&["run", "web02"]), "web02.example.org\n");
+    assert_eq!(ask(&["run", "web,!@"]), "web,!@all\n");
+    let (status, script, _) = mitogen(here.path(), &["completions", "bash"]);
+    assert_eq!(status, 0);
+    assert!(script.contains("complete -o default -F _mitogen mitogen"), "{script}");
+}
