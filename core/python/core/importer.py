@@ -198,5 +198,6 @@ class Logging(object):
 
 
 importer = Importer()
-if "logging" in modules:
+# Another thread may be half-way through importing it; its last function tells.
+if hasattr(modules.get("logging"), "captureWarnings"):
     install_logging()

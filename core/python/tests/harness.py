@@ -195,6 +195,10 @@ class Child(object):
             got = self.recv()
             if got.handle == LOG:
                 self.logs.append(tuple(got.data.decode("utf-8").split(u"\0", 2)))
+            if got.handle == GET_MODULE and as_text(got.data) in PARTS["modules"]:
+                # As the master does: the modules of ours are there for whoever asks.
+                self.push_ours(as_text(got.data))
+                continue
             if want(got):
                 return got
             if got.handle != LOG:
