@@ -138,6 +138,11 @@ impl Router {
         ContextId(self.0.next_id.fetch_add(count, Ordering::Relaxed))
     }
 
+    /// Whether [`Router::allocate_ids`] has given out `id`.
+    pub(super) fn is_allocated(&self, id: ContextId) -> bool {
+        id.0 < self.0.next_id.load(Ordering::Relaxed)
+    }
+
     /// The name that `id` was announced or started with.
     pub fn name_of(&self, id: ContextId) -> Option<String> {
         lock(&self.0.names).get(&id).cloned()
