@@ -22,13 +22,13 @@ fn children_that_fail_before_they_are_up() {
         ("echo MITO000; echo MITO00; printf MITO002", Stage::Bootstrap, FailureKind::Eof, "status 0"),
         // It shrugs off the first signal, and lives on without its link.
         (
-            "trap '' TERM; exec >&- 2>&-; sleep 3600 & wait; wait",
+            "trap '' TERM; exec <&- >&- 2>&-; while :; do sleep 1; done",
             Stage::Interpreter,
             FailureKind::Eof,
             "closed",
         ),
         (
-            "echo MITO000; exec >&- 2>&-; trap '' TERM; while :; do sleep 1; done",
+            "echo MITO000; exec <&- >&- 2>&-; trap '' TERM; while :; do sleep 1; done",
             Stage::Bootstrap,
             FailureKind::Eof,
             "closed",

@@ -44,8 +44,9 @@ while 1:
                 say(many)
         elif order == b'e':  # talk on the side
             os.write(2, data)
-        elif order == b'c':  # close the output, and shrug off what follows
+        elif order == b'c':  # close the link (one socket for both directions), and shrug off what follows
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            os.close(0)
             os.close(1)
             time.sleep(3600)
         elif order == b's':  # read no more

@@ -29,30 +29,43 @@ fn mkdir(path: &Path) -> Bytes {
     pickle::to_bytes(&call).unwrap().into()
 }
 
-/// Runs `test` with a fake child and an honest one, children of the master and then of another context.
-fn in_both_places(test: impl Fn(&Master, &Fake, &Context)) {
+/// Runs `test` with a fake child and an honest one, children of the master.
+fn beside(test: impl Fn(&Master, &Fake, &Context)) {
+    play(false, test);
+}
+
+/// The same with children of another context.
+fn behind(test: impl Fn(&Master, &Fake, &Context)) {
+    play(true, test);
+}
+
+fn play(behind: bool, test: impl Fn(&Master, &Fake, &Context)) {
     let master = master();
-    let intermediate = up(&master.connect(&local()).unwrap());
-    for via in [None, Some(&intermediate)] {
-        let honest = match via {
-            None => master.connect(&local()).unwrap(),
-            Some(via) => master.connect_via(via, &local()).unwrap(),
-        };
-        let honest = up(&honest);
-        let fake = Fake::start(&master, via);
-        test(&master, &fake, &honest);
-        let _: u32 = honest.call("os.getpid", ()).expect("it lives");
-        let _: u32 = intermediate.call("os.getpid", ()).expect("it lives");
+    let intermediate = behind.then(|| up(&master.connect(&local()).unwrap()));
+    let honest = match &intermediate {
+        None => master.connect(&local()).unwrap(),
+        Some(via) => master.connect_via(via, &local()).unwrap(),
+    };
+    let honest = up(&honest);
+    let fake = Fake::start(&master, intermediate.as_ref());
+    test(&master, &fake, &honest);
+    for context in intermediate.iter().chain([&honest]) {
+        let _: u32 = context.call("os.getpid", ()).expect("it lives");
     }
     let late = up(&master.connect(&local()).unwrap());
     let _: u32 = late.call("os.getpid", ()).expect("it lives");
     master.shutdown();
 }
 
+fn in_both(test: &dyn Fn(&Master, &Fake, &Context)) {
+    beside(test);
+    behind(test);
+}
+
 #[test]
 fn no_other_name_is_believed() {
     isolated(|| {
-        in_both_places(|master, fake, honest| {
+        in_both(&|master: &Master, fake: &Fake, honest: &Context| {
             let receiver = listen(master);
             let (me, other) = (fake.id(), honest.id());
             for (src_id, auth_id) in
@@ -71,7 +84,7 @@ fn no_other_name_is_believed() {
 fn nobody_is_called_with_borrowed_authority() {
     isolated(|| {
         let dir = tempfile::tempdir().unwrap();
-        in_both_places(|master, fake, honest| {
+        in_both(&|master: &Master, fake: &Fake, honest: &Context| {
             let path = dir.path().join("made");
             let call = mkdir(&path);
             let names = [
@@ -99,29 +112,32 @@ fn nobody_is_called_with_borrowed_authority() {
     });
 }
 
+/// The fake child says that its master, its parent and its sibling are behind it, and then speaks in their names.
+fn claim_routes(parent: ContextId) -> impl Fn(&Master, &Fake, &Context) {
+    move |master, fake, honest| {
+        let dir = tempfile::tempdir().unwrap();
+        for id in [MASTER, parent, honest.id()] {
+            fake.says(&fake.message(parent, Standard::AddRoute, format!("{id}:mine")));
+        }
+        let path = dir.path().join("made");
+        for id in [MASTER, parent, honest.id()] {
+            let call = fake.message(honest.id(), Standard::CallFunction, mkdir(&path));
+            fake.says(&Message { src_id: id, auth_id: id, ..call });
+        }
+        fence(master, fake);
+        let _: u32 = honest.call("os.getpid", ()).unwrap();
+        assert!(!path.exists(), "a forged call was obeyed");
+    }
+}
+
 #[test]
 fn a_claimed_route_to_the_master_gives_no_authority() {
-    isolated(|| {
-        let dir = tempfile::tempdir().unwrap();
-        in_both_places(|master, fake, honest| {
-            let parent = match honest.name().contains("local.local") {
-                true => ContextId(1),
-                false => MASTER,
-            };
-            for id in [MASTER, parent, honest.id()] {
-                let claim = fake.message(parent, Standard::AddRoute, format!("{id}:mine"));
-                fake.says(&claim);
-            }
-            let path = dir.path().join("made");
-            for id in [MASTER, parent, honest.id()] {
-                let call = fake.message(honest.id(), Standard::CallFunction, mkdir(&path));
-                fake.says(&Message { src_id: id, auth_id: id, ..call });
-            }
-            fence(master, fake);
-            let _: u32 = honest.call("os.getpid", ()).unwrap();
-            assert!(!path.exists(), "a forged call was obeyed");
-        });
-    });
+    isolated(|| beside(claim_routes(MASTER)));
+}
+
+#[test]
+fn a_claimed_route_to_those_above_gives_no_authority() {
+    isolated(|| behind(claim_routes(ContextId(1))));
 }
 
 #[test]
@@ -154,7 +170,7 @@ fn contexts_that_are_still_to_come_cannot_be_claimed() {
 fn forged_news_ends_no_call() {
     isolated(|| {
         let dir = tempfile::tempdir().unwrap();
-        in_both_places(|master, fake, honest| {
+        in_both(&|master: &Master, fake: &Fake, honest: &Context| {
             let gate = dir.path().join(format!("gate{}", honest.id()));
             nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
             let wait = format!("read line < {}; exit 5", gate.display());
@@ -178,7 +194,7 @@ fn forged_news_ends_no_call() {
 #[test]
 fn junk_at_every_known_handle_harms_nobody() {
     isolated(|| {
-        in_both_places(|master, fake, honest| {
+        in_both(&|master: &Master, fake: &Fake, honest: &Context| {
             let deep: Vec<u8> = std::iter::repeat_n(b'(', 100_000).collect();
             let payloads: [&[u8]; 8] = [
                 b"",

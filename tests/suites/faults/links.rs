@@ -81,20 +81,18 @@ fn torn_frames_are_put_together_and_half_ones_are_not_delivered() {
             let (leaks, fake) = start();
             let receiver = listen(master);
             let call = pending(&fake);
-            let mut text = Vec::new();
-            for number in 0..20 {
-                text.extend_from_slice(
-                    &fake
-                        .message(ContextId(0), receiver.handle(), payload(&format!("number {number}")))
-                        .to_bytes(),
-                );
-            }
+            let frame = |number: u32| {
+                let text = format!("number {number}");
+                fake.message(ContextId(0), receiver.handle(), payload(&text)).to_bytes()
+            };
+            let text: Vec<u8> = (0..20).flat_map(frame).collect();
             fake.order(b't', &text);
             for number in 0..20 {
                 let value = receiver.get_timeout(PATIENCE).expect("a message");
                 assert_eq!(value, Value::from(format!("number {number}").as_str()));
             }
-            fake.order(b'w', &text[..text.len() - 1][text.len() / 20 * 19..]);
+            let half = frame(20);
+            fake.order(b'w', &half[..half.len() - 1]);
             fake.order(b'x', b"");
             lost(&fake, &call, "lost", honest, &leaks);
             assert_nothing(&receiver);
@@ -103,7 +101,7 @@ fn torn_frames_are_put_together_and_half_ones_are_not_delivered() {
 }
 
 #[test]
-fn a_child_that_closes_its_output_but_lives_is_made_to_end() {
+fn a_child_that_closes_its_link_but_lives_is_made_to_end() {
     isolated(|| {
         with_fakes(|_, start, honest| {
             let (leaks, fake) = start();
