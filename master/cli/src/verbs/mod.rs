@@ -1,4 +1,5 @@
 //! What each verb does.
 
 pub mod complete;
+pub mod fleet;
 pub mod profiles;
