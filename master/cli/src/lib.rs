@@ -15,7 +15,6 @@ pub mod verbs;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::anyhow;
 use clap::Parser;
 use mitogen::profiles::{Inventory, ProfilesError, ResolveError, SecretError};
 use mitogen::targets::TargetError;
@@ -78,7 +77,7 @@ fn perform(cli: &Cli) -> anyhow::Result<u8> {
             out.write_all(completions::script(completions.shell).as_bytes())?;
         }
         Verb::Complete(asked) => verbs::complete::answer(asked, &registry, &mut out)?,
-        Verb::Plan(_) => return Err(anyhow!("not yet")),
+        Verb::Plan(asked) => verbs::plan::plan(global, &registry, asked, &mut out)?,
         Verb::Run(_) | Verb::Call(_) | Verb::Ping(_) => {}
     }
     out.flush()?;

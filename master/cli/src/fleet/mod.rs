@@ -298,7 +298,7 @@ impl<'a, R: SecretResolver> Fleet<'a, R> {
         let runs = self.setup.task.is_command();
         let Some(active) = self.active(host) else { return Ok(()) };
         let end = match error {
-            CallError::Remote(error) if runs => End::NotStarted(error.message),
+            CallError::Remote(error) if runs => End::NotStarted(self.setup.task.place(error.message)),
             CallError::Remote(error) => End::Raised(task::traceback(&error)),
             // If there never was a connection, its own error says more, and is on its way.
             error if active.reached.is_none() => {

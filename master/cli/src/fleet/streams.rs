@@ -88,7 +88,9 @@ fn write(file: &mut File, data: &[u8]) -> io::Result<usize> {
 pub(super) fn read(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match file.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(file.as_fd(), PollFlags::POLLIN)?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                wait(file.as_fd(), PollFlags::POLLIN)?;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             count => return count,
         }

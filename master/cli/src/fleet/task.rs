@@ -43,6 +43,15 @@ impl Task {
         matches!(self, Self::Run(_))
     }
 
+    /// The message with the directory before it that was asked for: if that is missing, the system
+    /// says of the program that there is no such file.
+    pub(super) fn place(&self, message: String) -> String {
+        match self {
+            Self::Run(Command { cwd: Some(cwd), .. }) => format!("in {cwd}: {message}"),
+            _ => message,
+        }
+    }
+
     /// Starts it in `context`, which need not be up.
     pub(super) fn start(
         &self,

@@ -8,8 +8,10 @@ use mitogen::transports::Registry;
 use mitogen::{ChildSettings, Connections, Master, MasterOptions};
 use mitogen_core::call::FunctionName;
 
+use super::plan;
 use crate::args::{Call, Global, Ping, Run, Shape};
 use crate::arguments;
+use crate::exit;
 use crate::fleet::{Fleet, InputSource, Setup, Task, forgive_closed_output};
 use crate::logs::Loudness;
 use crate::output::{Mode, Paint, Presenter, Progress, Wishes};
@@ -120,6 +122,11 @@ fn perform(
     input: Option<InputSource>,
     wishes: Wishes,
 ) -> anyhow::Result<u8> {
+    if global.check {
+        let style = plan::Style { json: wishes.json, origins: global.verbose > 0 };
+        plan::show(targets, registry, Some(&task), style, &mut io::stdout().lock())?;
+        return Ok(exit::OK);
+    }
     let chains = targets.chains.as_slice();
     let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
     let hosts: Arc<[String]> = chains.iter().map(|chain| chain.label.clone()).collect();

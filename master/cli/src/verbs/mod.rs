@@ -2,4 +2,5 @@
 
 pub mod complete;
 pub mod fleet;
+pub mod plan;
 pub mod profiles;
