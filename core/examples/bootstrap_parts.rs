@@ -13,7 +13,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn main() {
-    let names = ["mitogen.process", "mitogen.dialogue", "mitogen.parent", "mitogen.command"];
+    let names = ["mitogen.api", "mitogen.process", "mitogen.dialogue", "mitogen.parent", "mitogen.command"];
     let modules: serde_json::Map<_, _> = names
         .into_iter()
         .filter_map(embedded_module)
@@ -26,9 +26,13 @@ fn main() {
             (module.fullname.to_owned(), value)
         })
         .collect();
-    let compacted: Vec<_> = std::env::args()
+    // The sources to shrink, for comparison, are named as arguments.
+    let compacted: serde_json::Map<_, _> = std::env::args()
         .skip(1)
-        .map(|path| std::fs::read_to_string(&path).map(|text| compact(&text)).unwrap_or_default())
+        .filter_map(|path| {
+            let text = std::fs::read_to_string(&path).ok()?;
+            Some((path, compact(&text).into()))
+        })
         .collect();
     let config = ChildConfig::new(1, vec![0], "local.1");
     let parts = serde_json::json!({

@@ -338,13 +338,11 @@ def on_add_route(msg):
     if msg.is_dead:
         return
     stream = sender_of(msg)
-    number, _, name = msg.data.decode("utf-8", "replace").partition(u":")
-    number = int(number)
+    number = int(msg.data.split(b":")[0])
     if stream is core.parent:
         return
     if core.routes.get(number, stream) is not stream:
         return core.log(40, "mitogen.route_monitor", u"duplicate route to %d" % number)
-    core.router.context_by_id(number, name=name)
     core.routes[number] = stream
     core.send(core.parent_ids[0], core.ADD_ROUTE, msg.data)
 

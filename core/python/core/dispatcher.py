@@ -97,13 +97,15 @@ class Finder(object):
     def find_spec(self, name, path=None, target=None):
         """Python 3 asks this of the first finder and, for what nobody has, of the last."""
         self.first_import()
-        if not self.local and (self.last or overrides or name in ("logging", "__main__")):
+        if name == "logging" or not self.local and (
+            self.last or overrides or name == "__main__"
+        ):
             return more().importer.find_spec(self, name, path)
 
     def find_module(self, name, path=None):
         """Python 2 asks this ahead of its own search."""
         self.first_import()
-        if not self.local:
+        if name == "logging" or not self.local:
             return more().importer.find_module(name, path)
 
     def first_import(self):

@@ -154,7 +154,9 @@ class Importer(object):
         source = self.get_source(name)
         if not PY3:
             source = source.encode("utf-8")
-        return compile(source, "master:%s" % self.cache[name][2], "exec", 0, 1)
+        # In Python 2 our own modules must not look for `mitogen.os` first.
+        flags = 0 if PY3 or name[:8] != "mitogen." else 0x4000
+        return compile(source, "master:%s" % self.cache[name][2], "exec", flags, 1)
 
     def get_source(self, name):
         import zlib
@@ -196,5 +198,6 @@ class Logging(object):
 
 
 importer = Importer()
-if "logging" in modules:
+# Another thread may be half-way through importing it; its last function tells.
+if hasattr(modules.get("logging"), "captureWarnings"):
     install_logging()

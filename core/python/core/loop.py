@@ -105,7 +105,8 @@ class Loop(object):
             self.seq += 1
             call(*calls.popleft())
             now = clock()
-            if now - last > 0.0002:
+            # While the patrol has the loop it waits for the kernel alone, not for our replies.
+            if self.owner or now - last > 0.0002:
                 parent.flush()
                 last = now
         self.busy = False
@@ -134,6 +135,8 @@ class Loop(object):
                     parent.flush()
                     if not self.wanted and self.baton.acquire(False):
                         self.owner = get_ident()
+                        # Replies queued before the main thread could see that; see `work`.
+                        parent.flush()
                         while self.busy and not self.wanted:
                             self.pump()
                         self.give()

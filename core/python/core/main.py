@@ -55,9 +55,13 @@ class Module(object):
 
     def __getattr__(self, name):
         if name[:2] != "__":
-            more()
-            if name in globals():
-                return globals()[name]
+            found = more() and globals()
+            if name not in found and name in (
+                "Sender", "Receiver", "Context", "_unpickle_context", "_unpickle_sender"
+            ) and importer.fetch("mitogen.api"):
+                exec(importer.get_code("mitogen.api"), found)
+            if name in found:
+                return found[name]
         raise AttributeError(name)
 
 

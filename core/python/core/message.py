@@ -78,28 +78,12 @@ class Secret(text):
         return Secret, (text(self),)
 
 
-def checked(value, low, high, kind=int):
-    if type(value) is not kind and not (kind is int and type(value).__name__ == "long"):
-        raise TypeError("expected %s, got %r" % (kind.__name__, type(value)))
-    size = value if kind is int else len(value)
-    if not low <= size <= high:
-        raise ValueError("Required length %d..%d, got %d" % (low, high, size))
-    return value
-
-
 def _unpickle_call_error(message):
-    return CallError(u"%s", checked(message, 0, 9999, text))
-
-
-def _unpickle_context(context_id, name):
-    checked(context_id, 0, 0xFFFFFFFF)
-    if name is not None:
-        checked(as_text(name) if not PY3 else name, 0, 500, text)
-    return router.context_by_id(context_id, name=name)
-
-
-def _unpickle_sender(context_id, dst_handle):
-    return Sender(_unpickle_context(context_id, None), checked(dst_handle, 1, 0xFFFFFFFF))
+    if type(message) is not text:
+        raise TypeError("expected text, got %r" % type(message))
+    if len(message) > 9999:
+        raise ValueError("Required length 0..9999, got %d" % len(message))
+    return CallError(u"%s", message)
 
 
 def _blob(data):
@@ -110,8 +94,9 @@ def _blob(data):
 
 for _name, _func in (
     ("Blob", _blob), ("Secret", Secret), ("CallError", _unpickle_call_error),
-    ("_unpickle_call_error", _unpickle_call_error), ("_unpickle_context", _unpickle_context),
-    ("_unpickle_sender", _unpickle_sender),
+    ("_unpickle_call_error", _unpickle_call_error),
+    ("_unpickle_context", lambda *args: me._unpickle_context(*args)),
+    ("_unpickle_sender", lambda *args: me._unpickle_sender(*args)),
 ):
     GLOBALS["mitogen.core", _name] = _func
 GLOBALS["_codecs", "encode"] = lambda data, encoding: data.encode("latin-1")
@@ -195,128 +180,3 @@ class Message(object):
         if throw and isinstance(obj, CallError):
             raise obj
         return obj
-
-
-class Sender(object):
-    """The sending end of a channel to (`context`, `dst_handle`); travels in messages."""
-
-    def __init__(self, context, dst_handle):
-        self.context = context
-        self.dst_handle = dst_handle
-
-    def __repr__(self):
-        return "Sender(%r, %r)" % (self.context, self.dst_handle)
-
-    def __reduce__(self):
-        return _unpickle_sender, (self.context.context_id, self.dst_handle)
-
-    def send(self, data):
-        self.context.send(Message.pickled(data, handle=self.dst_handle))
-
-    def send_bytes(self, data):
-        self.context.send(Message(data=data, handle=self.dst_handle, enc=BIN))
-
-    def close(self):
-        self.context.send(Message.dead(u"Sender was explicitly closed", handle=self.dst_handle))
-
-
-class Receiver(object):
-    """The receiving end: messages to `handle`, in order."""
-
-    closed = False
-
-    def __init__(self, router=None, handle=None, persist=True, respondent=None, policy=None,
-                 overwrite=False):
-        self.items = deque()
-        self.handle = me.router.add_handler(
-            self.on_message, handle, persist, policy, respondent, overwrite
-        )
-
-    def on_message(self, msg):
-        self.items.append(msg)
-        notify()
-
-    def to_sender(self):
-        return Sender(router.myself(), self.handle)
-
-    def empty(self):
-        return not self.items
-
-    def get(self, timeout=None, block=True, throw_dead=True):
-        """The next message. Raises ChannelError at the end, TimeoutError after `timeout` seconds."""
-        if not wait(lambda: self.items or self.closed, timeout if block else 0):
-            raise TimeoutError("deadline exceeded")
-        if not self.items:
-            raise ChannelError(ChannelError.local_msg)
-        msg = self.items.popleft()
-        if throw_dead and msg.is_dead:
-            msg.unpickle()
-        return msg
-
-    def __iter__(self):
-        while True:
-            msg = self.get(throw_dead=False)
-            if msg.is_dead:
-                return
-            yield msg
-
-    def close(self):
-        self.closed = True
-        router.del_handler(self.handle)
-        notify()
-
-
-class Context(object):
-    """A context of the tree, by id."""
-
-    def __init__(self, router, context_id, name=None):
-        self.router = router
-        self.context_id = context_id
-        self.name = name
-
-    def __repr__(self):
-        return "Context(%r, %r)" % (self.context_id, self.name)
-
-    def __reduce__(self):
-        return _unpickle_context, (self.context_id, self.name and as_text(self.name))
-
-    def __eq__(self, other):
-        return isinstance(other, Context) and other.context_id == self.context_id
-
-    def __ne__(self, other):
-        return not self == other
-
-    def __hash__(self):
-        return hash(self.context_id)
-
-    def send(self, msg):
-        msg.dst_id = self.context_id
-        router.route(msg)
-
-    def send_async(self, msg, persist=False):
-        """Send `msg` and give the Receiver of its reply."""
-        receiver = Receiver(persist=persist, respondent=self)
-        msg.reply_to = receiver.handle
-        self.send(msg)
-        return receiver
-
-    def send_await(self, msg, deadline=None):
-        return self.send_async(msg).get(deadline).unpickle()
-
-    def call_async(self, func, *args, **kwargs):
-        return self.send_async(call_message(func, args, kwargs))
-
-    def call(self, func, *args, **kwargs):
-        return self.call_async(func, *args, **kwargs).get().unpickle()
-
-    def call_no_reply(self, func, *args, **kwargs):
-        self.send(call_message(func, args, kwargs))
-
-
-def call_message(func, args, kwargs):
-    owner = getattr(func, "__self__", None)
-    owner = as_text(owner.__name__) if isinstance(owner, type) else None
-    return Message.pickled(
-        (None, as_text(func.__module__), owner, as_text(func.__name__), args, Kwargs(kwargs)),
-        handle=CALL_FUNCTION,
-    )

@@ -19,7 +19,9 @@ class Router(object):
     def context_by_id(self, context_id, via_id=None, create=True, name=None):
         context = self.contexts.get(context_id)
         if context is None and create:
-            context = self.contexts.setdefault(context_id, Context(self, context_id, name))
+            context = self.contexts.setdefault(
+                context_id, me.Context(self, context_id, name)
+            )
         if context and name and not context.name:
             context.name = name
         return context

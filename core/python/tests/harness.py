@@ -56,7 +56,7 @@ def dumps(obj):
             out.append(b"N")
         elif obj is True or obj is False:
             out.append(b"\x88" if obj else b"\x89")
-        elif isinstance(obj, int):
+        elif isinstance(obj, (int, type(2 ** 70))):
             out.append(pickle.dumps(obj, 2)[2:-1])
         elif isinstance(obj, float):
             out.append(b"G" + struct.pack(">d", obj))
@@ -195,6 +195,10 @@ class Child(object):
             got = self.recv()
             if got.handle == LOG:
                 self.logs.append(tuple(got.data.decode("utf-8").split(u"\0", 2)))
+            if got.handle == GET_MODULE and as_text(got.data) in PARTS["modules"]:
+                # As the master does: the modules of ours are there for whoever asks.
+                self.push_ours(as_text(got.data))
+                continue
             if want(got):
                 return got
             if got.handle != LOG:

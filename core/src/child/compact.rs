@@ -56,7 +56,7 @@ fn push_indent(out: &mut String, depth: usize) {
     out.extend(std::iter::repeat_n(' ', depth));
 }
 
-fn push_tokens(out: &mut String, line: &[(Kind, &str)]) {
+fn push_tokens(out: &mut String, line: &[Token<'_>]) {
     let mut before = Kind::Other;
     for &(kind, text) in line {
         let wordish = matches!(before, Kind::Word | Kind::Number);
@@ -71,8 +71,11 @@ fn push_tokens(out: &mut String, line: &[(Kind, &str)]) {
     }
 }
 
+/// A token and what it is.
+type Token<'a> = (Kind, &'a str);
+
 /// Indentation, tokens and what follows of the first logical line of `source`.
-fn logical_line(source: &str) -> Option<(usize, Vec<(Kind, &str)>, &str)> {
+fn logical_line(source: &str) -> Option<(usize, Vec<Token<'_>>, &str)> {
     if source.is_empty() {
         return None;
     }

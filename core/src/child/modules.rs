@@ -33,6 +33,12 @@ struct Source {
 
 const SOURCES: &[Source] = &[
     Source {
+        fullname: "mitogen.api",
+        path: "mitogen/api.py",
+        text: include_str!("../../python/api.py"),
+        related: &[],
+    },
+    Source {
         fullname: "mitogen.process",
         path: "mitogen/process.py",
         text: include_str!("../../python/process.py"),

@@ -1,0 +1,233 @@
+"""Being a parent: plans, routes, relays, and source verification."""
+from harness import *
+
+PROBE = """
+import time, os
+def spin():
+    while 1: pass
+def sleep(n): time.sleep(n); return n
+def same(x): return x
+def children():
+    # Every process below us that is still there.
+    mine = []
+    for name in os.listdir('/proc'):
+        if name.isdigit():
+            try:
+                stat = open('/proc/%s/stat' % name).read().rpartition(')')[2].split()
+            except (IOError, OSError): continue
+            if int(stat[1]) == os.getpid(): mine.append((int(name), stat[0]))
+    return mine
+def fds(): return len(os.listdir('/proc/self/fd'))
+def call(context_id, func, *args):
+    import mitogen.core as core
+    context = core.router.context_by_id(context_id)
+    return context.call(func, *args)
+def pid_of(context_id, router):
+    import os
+    return router.context_by_id(context_id).call(os.getpid)
+pid_of.mitogen_takes_router = True
+"""
+
+
+def plan(argv, stdio=u"socketpair", **more):
+    return dict({
+        u"name": u"local.2", u"method": u"local", u"argv": [as_text(arg) for arg in argv], u"env": {},
+        u"stdio": stdio, u"preamble": u"immediately", u"timeout": 20.0,
+        u"dialogue": {u"rules": [], u"exits": [], u"stages": []}, u"secrets": {}, u"is_context": True,
+    }, **more)
+
+
+PYTHON = [sys.executable] + ARGV
+
+
+class Parent(TestCase):
+    def setUp(self):
+        self.c = self.child()
+        self.c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.parent")
+        self.c.push("probe", PROBE)
+
+    def plan(self, id, plan, via=None, parents=(1, 0)):
+        self.c.handle += 1
+        request = {u"id": id, u"name": u"local.%d" % id, u"plan": plan,
+                   u"config": config(id, parents), u"python": plan[u"argv"]}
+        self.c.send(RUN_PLAN, dumps(request), self.c.handle, PKL, dst=via)
+        return self.c.handle
+
+    def up(self, id, *args, **kw):
+        got = self.c.reply(self.plan(id, plan(PYTHON, *args), **kw)).obj()
+        self.assertEqual(got, {u"ok": True, u"name": u"local.%d" % id})
+
+    def on(self, id, module, func, *args):
+        return self.c.call(module, func, *args, dst=id)
+
+    def test_every_stdio(self):
+        for id, stdio in enumerate((u"socketpair", u"pipes", u"hybrid_tty", u"tty"), 2):
+            handle = self.plan(id, plan(PYTHON, stdio))
+            # In one flight: the call is queued behind the bootstrap.
+            call = self.c.post("posix", "getpid", dst=id)
+            self.assertEqual(self.c.reply(handle).obj()[u"ok"], True)
+            pid = self.c.reply(call)
+            self.assertEqual((pid.src, pid.auth), (id, id))
+            route = self.c.until(lambda f: f.handle == ADD_ROUTE)
+            self.assertEqual((route.data, route.src, route.dst), (b"%d:local.%d" % (id, id) if PY3 else "%d:local.%d" % (id, id), 1, 0))
+            big = os.urandom(3000) * 300
+            self.assertEqual(self.on(id, "posix", "getppid"), self.c.proc.pid)
+            self.c.send(LOAD, module_data("probe", PROBE), 0, PKL, dst=id)
+            self.assertEqual(self.on(id, "probe", "same", big), big)
+        self.c.send(SHUTDOWN)
+        self.assertEqual(self.c.wait(), 0)
+
+    def test_two_levels_with_a_busy_intermediate(self):
+        self.up(2)
+        busy = self.c.post("probe", "spin")
+        for name in "mitogen.process", "mitogen.dialogue", "mitogen.parent":
+            source = zlib.decompress(binascii.unhexlify(PARTS["modules"][name]["source"]))
+            self.c.send(LOAD, module_data(name, source), 0, PKL, dst=2)
+        self.up(3, via=2, parents=(2, 1, 0))
+        self.assertEqual(self.on(3, "posix", "getppid"), self.on(2, "posix", "getpid"))
+        routes = [self.c.until(lambda f: f.handle == ADD_ROUTE).data for _ in range(2)]
+        self.assertEqual(routes, [b"2:local.2", b"3:local.3"])
+        # Modules for the grandchild come through both.
+        call = self.c.post("deep", "f", dst=3)
+        self.assertEqual(self.c.until(lambda f: f.handle == GET_MODULE).data, b"deep")
+        self.c.push("deep", "def f(): return u'deep'")
+        self.assertEqual(self.c.reply(call).obj(), u"deep")
+        self.c.close()
+        self.assertEqual(self.c.wait(), 0)
+
+    def test_loss_is_announced_and_reaped(self):
+        before = self.c.call("probe", "fds")
+        self.up(2)
+        self.assertGreater(self.c.call("probe", "fds"), before)
+        pid = self.on(2, "posix", "getpid")
+        os.kill(pid, signal.SIGKILL)
+        gone = self.c.until(lambda f: f.handle == DEL_ROUTE)
+        self.assertEqual((gone.data, gone.src), (b"2", 1))
+        got = self.c.reply(self.c.post("posix", "getpid", dst=2))
+        self.assertEqual((got.reply_to, got.data), (999, b"no route to 2, my ID is 1"))
+        end = time.time() + LIMIT
+        while self.c.call("probe", "children") or self.c.call("probe", "fds") != before:
+            self.assertLess(time.time(), end)
+
+    def test_failures(self):
+        for argv, stage, kind, status, part in (
+            (["/nowhere/at/all"], u"spawn", u"spawn_failed", None, u"/nowhere/at/all"),
+            (["/bin/sh", "-c", "echo sorry >&2; exit 5"], u"shell", u"eof", 5, u""),
+        ):
+            handle = self.plan(2, plan(argv))
+            queued = self.c.post("posix", "getpid", dst=2)
+            got = self.c.reply(handle).obj()
+            error = got[u"error"]
+            self.assertEqual((got[u"ok"], as_text(error[u"stage"]), as_text(error[u"kind"]), error[u"status"]),
+                             (False, stage, kind, status), error)
+            self.assertIn(part, as_text(error[u"message"]))
+            self.assertEqual(error[u"argv"], [as_text(a) for a in argv])
+            dead = self.c.reply(queued)
+            self.assertEqual((dead.reply_to, dead.data), (999, b"no route to 2, my ID is 1"))
+        self.assertEqual(error[u"output"], [u"sorry"])
+        end = time.time() + LIMIT
+        while self.c.call("probe", "children"):
+            self.assertLess(time.time(), end)
+
+    def test_timeout(self):
+        handle = self.plan(2, plan(["/bin/sleep", "1000"], timeout=0.2))
+        error = self.c.reply(handle).obj()[u"error"]
+        self.assertEqual(as_text(error[u"kind"]), u"timeout")
+        end = time.time() + LIMIT
+        while self.c.call("probe", "children"):
+            self.assertLess(time.time(), end)
+
+    def test_password_and_late_preamble(self):
+        dialogue = {u"rules": [{u"state": None, u"source": u"diag", u"shown": u"partial", u"pattern": u"secret please: $",
+                                u"ignore_case": False, u"action": {u"send_secret": u"password"}, u"next": u"sent"}],
+                    u"exits": [], u"stages": []}
+        script = 'printf "secret please: " >/dev/tty; read x </dev/tty; test "$x" = "open sesame" || exit 9; exec "$@"'
+        handle = self.plan(2, plan(["/bin/sh", "-c", script, "sh"] + PYTHON, u"hybrid_tty", dialogue=dialogue,
+                                   secrets={u"password": u"open sesame"}, preamble=u"after_marker"))
+        self.assertEqual(self.c.reply(handle).obj()[u"ok"], True)
+        self.assertEqual(self.on(2, "posix", "getppid"), self.c.proc.pid)
+        handle = self.plan(3, plan(["/bin/sh", "-c", script, "sh", "open sesam"], u"hybrid_tty", dialogue=dialogue,
+                                   secrets={u"password": u"open sesam"}))
+        error = self.c.reply(handle).obj()[u"error"]
+        self.assertEqual((error[u"status"], error[u"argv"][-1]), (9, u"********"))
+
+    def test_siblings_and_forgery(self):
+        self.up(2)
+        self.up(3)
+        for id in 2, 3:
+            self.c.send(LOAD, module_data("probe", PROBE), 0, PKL, dst=id)
+        # Siblings reach each other, but without our authority.
+        self.assertError(self.on(2, "probe", "pid_of", 3), u"", u"refused by policy")
+        # A child claims to be its sibling, or to speak for the master: dropped, and said so.
+        forge = """
+def f():
+    import mitogen.core as core
+    for src, auth in ((3, 3), (2, 0), (3, 2)):
+        core.parent.send([core.pack(core.PKL, 1, src, auth, 101, 0, 0)])
+        core.parent.send([core.pack(core.PKL, 0, src, auth, 4000, 0, 0)])
+    core.parent.send([core.pack(core.PKL, 0, 2, 2, 4001, 0, 0)])
+"""
+        self.c.send(LOAD, module_data("forge", forge), 0, PKL, dst=2)
+        self.on(2, "forge", "f")
+        self.c.until(lambda f: f.handle == 4001)
+        while len([r for r in self.c.logs if u"forged" in r[2]]) < 6:
+            self.c.until(lambda f: f.handle == LOG)
+        self.assertEqual([f for f in self.c.other if f.handle == 4000], [])
+
+    def test_calls_downwards(self):
+        self.up(2)
+        self.assertEqual(self.c.call("probe", "pid_of", 2), self.on(2, "posix", "getpid"))
+        self.c.send(LOAD, module_data("probe", PROBE), 0, PKL, dst=2)
+        # The child dies while the parent's call waits for it.
+        source = "def f(router):\n try:\n  router.context_by_id(2).call(__import__('probe').spin)\n except Exception as e: return str(e)\nf.mitogen_takes_router = True"
+        self.c.push("waits", source)
+        pid = self.on(2, "posix", "getpid")
+        call = self.c.post("waits", "f")
+        end = time.time() + LIMIT
+        while True:
+            with open("/proc/%d/stat" % pid) as fp:
+                if int(fp.read().rpartition(")")[2].split()[11]) > 5:
+                    break
+            self.assertLess(time.time(), end)
+            time.sleep(0.01)
+        os.kill(pid, signal.SIGKILL)
+        self.assertEqual(as_text(self.c.reply(call).obj()), u"the respondent Context has disconnected")
+
+    def test_unidirectional(self):
+        c = self.c = self.child(conf=config(unidirectional=True))
+        c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.parent")
+        self.up(2)
+        self.up(3)
+        c.send(LOAD, module_data("probe", PROBE), 0, PKL, dst=2)
+        self.assertError(self.on(2, "probe", "pid_of", 3), u"", u"routing mode prevents forward")
+
+    def test_no_module_is_an_error(self):
+        c = self.c = self.child()
+        c.push("mitogen.parent", None)
+        self.assertError(c.reply(self.plan(2, plan(PYTHON))).obj(), u"", u"mitogen.parent" if PY3 else u"No module named parent")
+
+    def test_processes_go_with_us(self):
+        self.up(2)
+        pids = [self.on(2, "posix", "getpid")]
+        self.plan(4, plan(["/bin/sleep", "1000"]))
+        end = time.time() + LIMIT
+        while len(pids) < 2:
+            pids = [pid for pid, _ in self.c.call("probe", "children")]
+            self.assertLess(time.time(), end)
+        self.c.post("probe", "spin")
+        self.c.close()
+        self.assertEqual(self.c.wait(), 0)
+        for pid in pids:
+            while True:
+                try:
+                    with open("/proc/%d/stat" % pid) as fp:
+                        if fp.read().rpartition(")")[2].split()[0] == "Z":
+                            break
+                except (IOError, OSError):
+                    break
+                self.assertLess(time.time(), end)
+                time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    unittest.main()
