@@ -73,8 +73,9 @@ struct State {
     /// Sent to the control handle as soon as that is known.
     early: Vec<(Encoding, Bytes)>,
     over: bool,
-    /// The start's answer and the output travel by different handles; output that overtakes the
-    /// answer waits here.
+    /// The start's answer and the output are sent by different threads; what overtakes the answer
+    /// waits here.
+    overtaken: Vec<Event>,
     sink: Sink,
 }
 
@@ -120,6 +121,7 @@ impl Command {
             control: None,
             early: Vec::new(),
             over: false,
+            overtaken: Vec::new(),
             sink: Arc::new(sink),
         }));
         let running = Running { context: context.clone(), state };
@@ -220,7 +222,7 @@ impl Running {
         match started {
             Ok(started) => {
                 let control = Handle(started.control);
-                self.emit(Event::Started { pid: started.pid });
+                self.pass_on(Event::Started { pid: started.pid });
                 // Under the lock, so that nothing overtakes what waited.
                 let mut state = self.lock();
                 state.control = Some(control);
@@ -230,10 +232,12 @@ impl Running {
                         break;
                     }
                 }
+                drop(state);
+                self.catch_up();
             }
             Err(error) => {
                 self.context.router().remove_handler(handle);
-                self.finish(Event::Failed(error));
+                self.pass_on(Event::Failed(error));
             }
         }
     }
@@ -241,7 +245,8 @@ impl Running {
     fn on_message(&self, message: &Message) {
         if message.is_dead() {
             let reason = String::from_utf8_lossy(&message.data).into_owned();
-            self.finish(Event::Failed(CallError::Dead { reason, by: message.src_id }));
+            self.catch_up();
+            self.pass_on(Event::Failed(CallError::Dead { reason, by: message.src_id }));
             return;
         }
         match message.encoding {
@@ -271,7 +276,7 @@ impl Running {
                     _ => None,
                 };
                 self.context.router().remove_handler(handle);
-                self.finish(match (number(code), number(signal)) {
+                self.emit(match (number(code), number(signal)) {
                     (_, Some(signal)) => Event::Exit(Exit::Signal(signal)),
                     (code, None) => Event::Exit(Exit::Code(code.unwrap_or(0))),
                 });
@@ -280,25 +285,36 @@ impl Running {
         }
     }
 
+    /// Gives the event to the sink, once the command is known to have started.
     fn emit(&self, event: Event) {
-        let sink = {
-            let state = self.lock();
-            if state.over {
-                return;
-            }
-            Arc::clone(&state.sink)
-        };
-        sink(event);
+        let mut state = self.lock();
+        if state.control.is_none() {
+            state.overtaken.push(event);
+            return;
+        }
+        drop(state);
+        self.pass_on(event);
     }
 
-    fn finish(&self, event: Event) {
+    /// Gives the sink what has waited. All this happens on the broker's thread, so that nothing can
+    /// come in between.
+    fn catch_up(&self) {
+        let waiting = std::mem::take(&mut self.lock().overtaken);
+        for event in waiting {
+            self.pass_on(event);
+        }
+    }
+
+    fn pass_on(&self, event: Event) {
         let sink = {
             let mut state = self.lock();
             if state.over {
                 return;
             }
-            state.over = true;
-            state.early.clear();
+            if matches!(event, Event::Exit(_) | Event::Failed(_)) {
+                state.over = true;
+                state.early.clear();
+            }
             Arc::clone(&state.sink)
         };
         sink(event);

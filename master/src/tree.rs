@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mitogen_core::call::Context;
 use mitogen_core::child::PythonSpec;
@@ -166,6 +166,7 @@ impl<R: SecretResolver> Connections<R> {
                         .connector
                         .connect(&request)
                         .map_err(|source| ChainError::Request { hop: hop.key.clone(), source })?;
+                    tell(&hop.key, &connecting);
                     made.connecting.insert(connecting).clone()
                 }
             };
@@ -294,6 +295,16 @@ impl Route {
         }
         Ok(self.context.clone())
     }
+}
+
+/// For the log.
+fn tell(hop: &HopKey, connecting: &Connecting) {
+    let (key, name, began) = (hop.clone(), connecting.context().name().to_owned(), Instant::now());
+    tracing::debug!(hop = %key, name, id = connecting.context().id().0, "connecting");
+    connecting.on_done(move |outcome| match outcome {
+        Ok(()) => tracing::info!(hop = %key, name, after = ?began.elapsed(), "connected"),
+        Err(error) => tracing::info!(hop = %key, name, %error, "not connected"),
+    });
 }
 
 fn follow(mut hops: std::vec::IntoIter<Connecting>, then: Box<dyn FnOnce(&Outcome) + Send>) {

@@ -74,7 +74,10 @@ pub struct Fleet<'a, R> {
     deadlines: Deadlines,
     input: Input,
     signals: Signals,
+    /// The user wants to end.
     interrupted: bool,
+    /// What still ran was killed on his wish.
+    killed: bool,
     /// The tree is being ended; nothing more will come of anything.
     over: bool,
 }
@@ -93,7 +96,7 @@ impl<'a, R: SecretResolver> Fleet<'a, R> {
     ) -> io::Result<Self> {
         let (sender, events) = channel();
         let out = Stdout::new()?;
-        let signals = Signals::watch(master.router().broker(), &sender, out.busy())?;
+        let signals = Signals::watch(master.router().broker(), &sender)?;
         let input = Input::new(setup.input.take(), sender.clone(), chains.len());
         Ok(Self {
             connections,
@@ -112,6 +115,7 @@ impl<'a, R: SecretResolver> Fleet<'a, R> {
             input,
             signals,
             interrupted: false,
+            killed: false,
             over: false,
             setup,
         })
@@ -147,6 +151,9 @@ impl<'a, R: SecretResolver> Fleet<'a, R> {
     }
 
     fn take(&mut self, incoming: Incoming) -> io::Result<()> {
+        if let Incoming::Signal(_) = incoming {
+            self.signals.took();
+        }
         match incoming {
             Incoming::Reached(host, Ok(())) => self.reached(host),
             Incoming::Reached(host, Err(error)) => self.end(host, &End::Failed(Box::new((*error).clone()))),
@@ -243,10 +250,11 @@ impl<'a, R: SecretResolver> Fleet<'a, R> {
                 Ok(())
             }
             command::Event::Exit(exit) => {
-                let interrupted = self.interrupted;
+                let (interrupted, killed) = (self.interrupted, self.killed);
                 let limit = self.setup.limit.unwrap_or_default();
                 let hurried = self.active(host).is_some_and(|active| active.patience != Patience::Full);
                 let end = match exit {
+                    _ if killed => End::Interrupted,
                     _ if hurried => End::TimedOut(limit),
                     // It did as it was told.
                     Exit::Signal(SIGINT) | Exit::Code(130) if interrupted => End::Interrupted,
@@ -295,7 +303,7 @@ impl<'a, R: SecretResolver> Fleet<'a, R> {
 
     /// The command or call could not be started, raised, or was lost with its context.
     fn failed(&mut self, host: HostId, error: CallError) -> io::Result<()> {
-        let runs = self.setup.task.is_command();
+        let (runs, killed) = (self.setup.task.is_command(), self.killed);
         let Some(active) = self.active(host) else { return Ok(()) };
         let end = match error {
             CallError::Remote(error) if runs => End::NotStarted(self.setup.task.place(error.message)),
@@ -305,6 +313,7 @@ impl<'a, R: SecretResolver> Fleet<'a, R> {
                 active.lost = Some(error);
                 return Ok(());
             }
+            CallError::Dead { .. } if killed => End::Interrupted,
             CallError::Dead { reason, .. } => End::Lost(reason),
             CallError::Send(error) => End::Lost(error.to_string()),
             CallError::Decode(error) => End::Internal(format!("the result cannot be read: {error}")),
@@ -390,6 +399,8 @@ impl<'a, R: SecretResolver> Fleet<'a, R> {
     /// The second Ctrl-C, or a wish to end: commands are killed and the tree ended. The end of the
     /// tree is an event.
     fn kill(&mut self) {
+        self.interrupted = true;
+        self.killed = true;
         for host in &self.hosts {
             if let Host::Active(active) = host
                 && let Some(command) = &active.running

@@ -3,17 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// Standard output, which says whether it is being written to.
+/// Standard output.
 #[derive(Debug)]
-pub struct Stdout {
-    file: File,
-    busy: Arc<AtomicBool>,
-}
+pub struct Stdout(File);
 
 impl Stdout {
     /// Standard output.
@@ -21,22 +16,13 @@ impl Stdout {
     /// # Errors
     /// No descriptor is left.
     pub fn new() -> io::Result<Self> {
-        let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        Ok(Self { file, busy: Arc::default() })
-    }
-
-    /// True while a write is going on, which takes as long as our reader likes.
-    pub fn busy(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.busy)
+        Ok(Self(File::from(io::stdout().as_fd().try_clone_to_owned()?)))
     }
 }
 
 impl Write for Stdout {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.busy.store(true, Ordering::SeqCst);
-        let written = write(&mut self.file, data);
-        self.busy.store(false, Ordering::SeqCst);
-        written
+        write(&mut self.0, data)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -76,7 +62,7 @@ fn write(file: &mut File, data: &[u8]) -> io::Result<usize> {
     loop {
         match file.write(data) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                wait(file.as_fd(), PollFlags::POLLOUT)?
+                wait(file.as_fd(), PollFlags::POLLOUT)?;
             }
             written => return written,
         }
