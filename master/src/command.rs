@@ -73,9 +73,9 @@ struct State {
     /// Sent to the control handle as soon as that is known.
     early: Vec<(Encoding, Bytes)>,
     over: bool,
-    /// The start's answer and the output are sent by different threads; what overtakes the answer
-    /// waits here.
-    overtaken: Vec<Event>,
+    /// The start's answer and the output travel by different handles; output that overtakes the
+    /// answer waits here.
+    held: Vec<Event>,
     sink: Sink,
 }
 
@@ -121,7 +121,7 @@ impl Command {
             control: None,
             early: Vec::new(),
             over: false,
-            overtaken: Vec::new(),
+            held: Vec::new(),
             sink: Arc::new(sink),
         }));
         let running = Running { context: context.clone(), state };
@@ -222,22 +222,26 @@ impl Running {
         match started {
             Ok(started) => {
                 let control = Handle(started.control);
-                self.pass_on(Event::Started { pid: started.pid });
-                // Under the lock, so that nothing overtakes what waited.
-                let mut state = self.lock();
-                state.control = Some(control);
-                for (encoding, data) in std::mem::take(&mut state.early) {
-                    let message = Message::new(self.context.id(), control, encoding, data);
-                    if self.context.router().send(message).is_err() {
-                        break;
+                let held = {
+                    // Under the lock, so that nothing overtakes what waited.
+                    let mut state = self.lock();
+                    state.control = Some(control);
+                    for (encoding, data) in std::mem::take(&mut state.early) {
+                        let message = Message::new(self.context.id(), control, encoding, data);
+                        if self.context.router().send(message).is_err() {
+                            break;
+                        }
                     }
+                    std::mem::take(&mut state.held)
+                };
+                self.emit(Event::Started { pid: started.pid });
+                for event in held {
+                    self.emit(event);
                 }
-                drop(state);
-                self.catch_up();
             }
             Err(error) => {
                 self.context.router().remove_handler(handle);
-                self.pass_on(Event::Failed(error));
+                self.emit(Event::Failed(error));
             }
         }
     }
@@ -245,8 +249,7 @@ impl Running {
     fn on_message(&self, message: &Message) {
         if message.is_dead() {
             let reason = String::from_utf8_lossy(&message.data).into_owned();
-            self.catch_up();
-            self.pass_on(Event::Failed(CallError::Dead { reason, by: message.src_id }));
+            self.emit(Event::Failed(CallError::Dead { reason, by: message.src_id }));
             return;
         }
         match message.encoding {
@@ -285,35 +288,25 @@ impl Running {
         }
     }
 
-    /// Gives the event to the sink, once the command is known to have started.
+    /// Hands an event to the sink; the last one closes it.
     fn emit(&self, event: Event) {
-        let mut state = self.lock();
-        if state.control.is_none() {
-            state.overtaken.push(event);
-            return;
-        }
-        drop(state);
-        self.pass_on(event);
-    }
-
-    /// Gives the sink what has waited. All this happens on the broker's thread, so that nothing can
-    /// come in between.
-    fn catch_up(&self) {
-        let waiting = std::mem::take(&mut self.lock().overtaken);
-        for event in waiting {
-            self.pass_on(event);
-        }
-    }
-
-    fn pass_on(&self, event: Event) {
         let sink = {
             let mut state = self.lock();
             if state.over {
                 return;
             }
+            match event {
+                Event::Failed(_) => {}
+                _ if state.control.is_none() => {
+                    state.held.push(event);
+                    return;
+                }
+                _ => {}
+            }
             if matches!(event, Event::Exit(_) | Event::Failed(_)) {
                 state.over = true;
                 state.early.clear();
+                state.held.clear();
             }
             Arc::clone(&state.sink)
         };

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::connecting::Done;
-use super::connector::Shared;
+use super::connector::{Shared, cancelled};
 use super::error::ConnectError;
 use super::gate::{RETRIES, retry_delay};
 use super::plan::{Plan, Preamble, Stdio};
@@ -48,7 +48,8 @@ struct Attempt {
     /// A duplicate for answers to prompts and for what is left to read at the end.
     diag: Option<FdSide>,
     deadline: TimerId,
-    lingering: bool,
+    /// Ends the attempt when one of process and link has outlived the other for long enough.
+    lingering: Option<TimerId>,
     link_eof: bool,
 }
 
@@ -104,11 +105,24 @@ fn begin(driver: &DriverRef, reactor: &mut dyn Reactor) {
     }
 }
 
+impl Attempt {
+    /// No timer of this attempt may strike the next one.
+    fn cancel_timers(&self, reactor: &mut dyn Reactor) {
+        reactor.cancel(self.deadline);
+        if let Some(timer) = self.lingering {
+            reactor.cancel(timer);
+        }
+    }
+}
+
 impl Driver {
     fn spawn(driver: &DriverRef, reactor: &mut dyn Reactor) -> Result<(), Box<ConnectError>> {
         let mut this = lock(driver);
         let plan = &this.job.plan;
         let hop = plan.name.clone();
+        if this.shared.is_stopping() {
+            return Err(Box::new(cancelled(&hop)));
+        }
         let refuse = |message: String| {
             let mut error = ConnectError::new(&hop, Stage::Spawn, FailureKind::SpawnFailed, message);
             error.argv = plan.printed_argv();
@@ -194,7 +208,7 @@ impl Driver {
             diag_token,
             diag,
             deadline,
-            lingering: false,
+            lingering: None,
             link_eof: false,
         });
         Ok(())
@@ -233,13 +247,12 @@ impl Driver {
         let exited = attempt.process.exit().is_some();
         if exited && attempt.link_eof {
             self.conclude(driver, reactor);
-        } else if (exited || attempt.link_eof) && !attempt.lingering {
-            attempt.lingering = true;
+        } else if (exited || attempt.link_eof) && attempt.lingering.is_none() {
             if attempt.link_eof {
                 attempt.process.wind_down(reactor);
             }
             let weak = Arc::downgrade(driver);
-            reactor.schedule(
+            let timer = reactor.schedule(
                 reactor.now() + LINGER,
                 Box::new(move |reactor| {
                     if let Some(driver) = weak.upgrade() {
@@ -247,6 +260,7 @@ impl Driver {
                     }
                 }),
             );
+            attempt.lingering = Some(timer);
         }
     }
 
@@ -327,7 +341,7 @@ impl Driver {
 
     fn up(&mut self, rest: Vec<u8>, reactor: &mut dyn Reactor) -> Fed {
         let Some(attempt) = self.attempt.take() else { return Fed::Over };
-        reactor.cancel(attempt.deadline);
+        attempt.cancel_timers(reactor);
         // From here on the process belongs to the link: when that goes, so must it.
         let process = attempt.process.clone();
         let broker = self.shared.router.broker().clone();
@@ -347,7 +361,7 @@ impl Driver {
 
     fn fail(&mut self, driver: &DriverRef, failure: Failure, reactor: &mut dyn Reactor) {
         let Some(attempt) = self.attempt.take() else { return };
-        reactor.cancel(attempt.deadline);
+        attempt.cancel_timers(reactor);
         self.shared.router.detach_link(self.job.link);
         attempt.writer.close();
         reactor.disconnect(attempt.link_token);
@@ -381,10 +395,7 @@ impl Driver {
         if std::mem::replace(&mut self.over, true) {
             return;
         }
-        if let Err(error) = &outcome {
-            self.shared.router.link_lost(self.job.link, &error.to_string());
-        }
-        self.job.done.set(&outcome.map_err(|error| Arc::new(*error)));
+        self.shared.conclude(self.job.link, &self.job.done, outcome.map_err(|error| *error));
         if let Some(destination) = &self.job.plan.destination {
             let next = self.shared.gate().leave(destination);
             if let Some(next) = next {

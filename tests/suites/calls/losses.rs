@@ -36,9 +36,8 @@ fn shutdown_ends_children_that_are_busy_or_stuck() {
         let pids: Vec<i32> =
             children.iter().map(|child| child.call("os.getpid", ()).expect("an answer")).collect();
         let stuck = children[0].call_async::<Value>("time.sleep", (3600,)).expect("sent");
-        let endless = children[1]
-            .call_async::<Value>("timeit.timeit", ("pass", "while True: pass"))
-            .expect("sent");
+        let endless =
+            children[1].call_async::<Value>("timeit.timeit", ("pass", "while True: pass")).expect("sent");
         master.shutdown();
         for pid in pids {
             let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
@@ -75,8 +74,12 @@ fn a_program_that_is_no_interpreter_is_an_error_with_its_words() {
         ];
         for (argv, words) in cases {
             settings.python.argv = argv.into_iter().map(str::to_owned).collect();
-            let request =
-                mitogen::ConnectRequest { transport: &transport(), name: None, via: None, settings: &settings };
+            let request = mitogen::ConnectRequest {
+                transport: &transport(),
+                name: None,
+                via: None,
+                settings: &settings,
+            };
             let connecting = master.connector().connect(&request).expect("a plan");
             let waiting = connecting.context().call_async::<Value>("os.getpid", ()).expect("sent");
             let error = connecting.wait().expect_err("it cannot start");
@@ -127,10 +130,8 @@ fn strangers_and_wrong_handles_are_answered() {
     isolated(|| {
         let master = master();
         let child = local(&master);
-        let receiver = mitogen::Receiver::<Value>::new(
-            master.router(),
-            mitogen_core::router::HandlerOptions::default(),
-        );
+        let receiver =
+            mitogen::Receiver::<Value>::new(master.router(), mitogen_core::router::HandlerOptions::default());
         let to_nobody = Message {
             reply_to: receiver.handle(),
             ..Message::new(child.id(), Handle(77), Encoding::Pickle, &b"\x80\x02N."[..])

@@ -1,0 +1,14 @@
+//! Contexts on other hosts, by a real ssh and a real sshd: ways in, refusals, crowds, commands, losses.
+//!
+//! Every test runs in a process of its own and must leave nothing behind, on the far side neither.
+
+#[path = "../common.rs"]
+mod common;
+
+mod commands;
+mod crowds;
+mod hosts;
+mod logins;
+mod losses;
+mod masters;
+mod shells;
