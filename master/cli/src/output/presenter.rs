@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mitogen::targets::fold;
+
 use super::{Event, Mode, Paint, Progress, Report, Streams, Summary};
 
 /// All that a run prints: feed it every event, tell it the time now and then, and finish it.
@@ -69,6 +71,21 @@ impl Presenter {
             Some(progress) => progress.show(to, at, &self.summary),
             None => Ok(()),
         }
+    }
+
+    /// Prints what has arrived and who is waited for, after the user's first interrupt.
+    ///
+    /// # Errors
+    /// Of the streams.
+    pub fn interrupted(&mut self, to: &mut Streams<'_>) -> io::Result<()> {
+        if let Some(progress) = &mut self.progress {
+            progress.clear(to)?;
+        }
+        self.report.so_far(to)?;
+        let pending = fold(self.summary.pending());
+        let line = format!("mitogen: interrupted; waiting for {pending}; press Ctrl-C again to kill\n");
+        to.err.write_all(line.as_bytes())?;
+        to.err.flush()
     }
 
     /// What is known so far.
