@@ -4,7 +4,7 @@ use mitogen::Value;
 use mitogen::dialogue::{FailureKind, Stage};
 use mitogen_tests::{Leaks, isolated};
 
-use crate::common::{PATIENCE, check, connect_with, down, local, master, no_process_left, started_by, up};
+use crate::common::{PATIENCE, check, connect_with, down, local, no_process_left, started_by, up};
 
 /// Ends of children that say this, by a shell script, and what is known of them.
 #[test]
@@ -35,7 +35,7 @@ fn children_that_fail_before_they_are_up() {
         ),
     ];
     isolated(|| {
-        let master = master();
+        let master = crate::fake::master();
         let here = up(&master.connect(&local()).unwrap());
         for (script, stage, kind, words) in rows {
             for via in [None, Some(&here)] {
@@ -57,7 +57,7 @@ fn children_that_fail_before_they_are_up() {
 #[test]
 fn noise_before_the_markers_is_not_kept() {
     isolated(|| {
-        let master = master();
+        let master = crate::fake::master();
         let here = up(&master.connect(&local()).unwrap());
         let (mut settings, _script) = crate::fake::settings();
         let argv = settings.python.argv.join(" ");
@@ -75,7 +75,7 @@ fn noise_before_the_markers_is_not_kept() {
 #[test]
 fn markers_and_frames_in_one_piece() {
     isolated(|| {
-        let master = master();
+        let master = crate::fake::master();
         let here = up(&master.connect(&local()).unwrap());
         for via in [None, Some(&here)] {
             let receiver = crate::fake::listen(&master);

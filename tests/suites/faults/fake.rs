@@ -1,13 +1,15 @@
 //! A child that comes up and then does exactly what a test tells it.
 
+use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use mitogen::ids::{ContextId, Handle};
 use mitogen::wire::{Encoding, Message};
-use mitogen::{ChildSettings, Context, Master, Receiver, Value, pickle};
+use mitogen::{ChildSettings, Context, Master, MasterOptions, Receiver, Value, pickle};
 use mitogen_core::router::HandlerOptions;
-use mitogen_tests::pythons::public_python;
+use mitogen_tests::{Python, run};
 use tempfile::TempDir;
 
 use crate::common::{PATIENCE, connect_with, local, started_by, up};
@@ -67,12 +69,21 @@ pub(crate) struct Fake {
     _script: TempDir,
 }
 
+/// A master that does not wait for long: a fake child does not end when it is asked to.
+pub(crate) fn master() -> Master {
+    let options = MasterOptions { grace: Duration::from_millis(300), ..MasterOptions::default() };
+    Master::start(options).expect("a master starts")
+}
+
 /// How a fake child is started.
 pub(crate) fn settings() -> (ChildSettings, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let script = dir.path().join("fake.py");
     std::fs::write(&script, SCRIPT).unwrap();
-    let python = public_python().expect("an interpreter").path;
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    // The program itself, not a wrapper that looks for it each time.
+    let python =
+        PYTHON.get_or_init(|| Python::at(&run::find("python3").unwrap()).expect("an interpreter").path);
     (started_by(&[&python.display().to_string(), &script.display().to_string()]), dir)
 }
 

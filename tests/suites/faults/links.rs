@@ -6,7 +6,7 @@ use mitogen::wire::{Encoding, Message};
 use mitogen::{CallError, Context, Master, Value};
 use mitogen_tests::{Leaks, isolated};
 
-use crate::common::{PATIENCE, local, master, no_process_left, up};
+use crate::common::{PATIENCE, local, no_process_left, up};
 use crate::fake::{Fake, assert_nothing, fence, listen, payload};
 
 /// A pending call to the fake child; orders follow it, so the child has it when it misbehaves.
@@ -25,7 +25,7 @@ fn lost(fake: &Fake, call: &mitogen::Receiver<Value>, words: &str, honest: &Cont
 
 /// Runs `test` for fake children of the master.
 fn with_fakes(test: impl Fn(&Master, &dyn Fn() -> (Leaks, Fake), &Context)) {
-    let master = master();
+    let master = crate::fake::master();
     let honest = up(&master.connect(&local()).unwrap());
     let start = || {
         let leaks = Leaks::start();
