@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use mitogen::ChainError;
 use mitogen::profiles::{Inventory, ProfilesError, ResolveError, SecretError};
 use mitogen::targets::TargetError;
 
@@ -95,6 +96,7 @@ fn status_of(error: &anyhow::Error) -> u8 {
         || error.is::<TargetError>()
         || error.is::<ResolveError>()
         || error.is::<SecretError>()
+        || error.is::<ChainError>()
         || error.is::<arguments::ArgumentError>();
     if usage { exit::USAGE } else { exit::INTERNAL }
 }
