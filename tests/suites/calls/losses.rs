@@ -97,8 +97,7 @@ fn a_silent_program_runs_into_the_timeout() {
         let master = master();
         let mut settings = master.settings().clone();
         settings.python.argv = ["/bin/sh", "-c", "trap '' TERM; sleep 3600"].map(str::to_owned).to_vec();
-        let mut options = mitogen::transports::local::Options::default();
-        options.connect_timeout = 0.2;
+        let options = mitogen::transports::local::Options { connect_timeout: 0.2 };
         let transport = mitogen::transports::local::Local::new(options);
         let request =
             mitogen::ConnectRequest { transport: &transport, name: None, via: None, settings: &settings };
