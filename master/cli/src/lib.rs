@@ -92,6 +92,12 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Faults of the command line and of profiles are the user's to mend, others are ours.
 fn status_of(error: &anyhow::Error) -> u8 {
+    // The user was asked for a secret, and pressed Ctrl-C.
+    if let Some(ChainError::Secret { source, .. }) = error.downcast_ref()
+        && source.reason == "interrupted"
+    {
+        return exit::INTERRUPTED;
+    }
     let usage = error.is::<ProfilesError>()
         || error.is::<TargetError>()
         || error.is::<ResolveError>()
