@@ -189,6 +189,16 @@ fn messages_go_where_they_were_asked_to() {
     let scene = Scene::new();
     let quiet = scene.run(&["run", "local", "--", "true"]);
     assert_eq!(quiet.err, "");
+    // What children log comes here, if it is loud enough.
+    let call = |option, level: &str| {
+        let function = format!("logging.{level}");
+        let done = scene.run(&["call", option, "local", &function, "\"from afar\""]);
+        (done.text() == "null\n", done.err.contains("from afar"))
+    };
+    assert_eq!(call("--no-fold", "warning"), (true, true));
+    assert_eq!(call("-q", "warning"), (true, false));
+    assert_eq!(call("--no-fold", "info"), (true, false));
+    assert_eq!(call("-v", "info"), (true, true));
     let loud = scene.run(&["-vv", "run", "local", "--debug-log", "logs", "--", "true"]);
     assert!(loud.err.contains("DEBUG"), "{}", loud.err);
     let files: Vec<_> = std::fs::read_dir(scene.path().join("logs")).unwrap().flatten().collect();
