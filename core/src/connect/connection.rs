@@ -138,7 +138,7 @@ impl Driver {
             Stdio::HybridTty => ChildStdio::HybridTty,
         };
         let spawned = sys::spawn(&ChildSpec { argv: &argv, env: &env, stdio })
-            .map_err(|error| refuse(error.to_string()))?;
+            .map_err(|error| refuse(with_source(&error)))?;
         let process = this
             .shared
             .processes
@@ -409,5 +409,13 @@ impl Driver {
     pub(super) fn parts(driver: &DriverRef) -> (crate::router::Router, LinkId) {
         let this = lock(driver);
         (this.shared.router.clone(), this.job.link)
+    }
+}
+
+/// An error with its cause, in one line.
+fn with_source(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
     }
 }

@@ -410,11 +410,15 @@ impl Router {
 
     /// The identity of `id` as far as it is known here: its ancestors up to us, then ours.
     pub fn lineage_of(&self, id: ContextId) -> Identity {
-        let above = lock(&self.0.table).ancestors(id, self.0.identity.id);
-        let mut parents = above;
+        let mut parents = self.between(id);
         parents.push(self.0.identity.id);
         parents.extend_from_slice(&self.0.identity.parents);
         Identity { id, parents }
+    }
+
+    /// The contexts on the way from here to `id`, both ends left out.
+    pub fn between(&self, id: ContextId) -> Vec<ContextId> {
+        lock(&self.0.table).ancestors(id, self.0.identity.id)
     }
 
     /// Every context that has a route, with the link that leads there.
