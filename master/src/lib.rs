@@ -52,3 +52,8 @@ pub mod transports {
         registry
     }
 }
+
+/// The README's example must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn announcements_parse() {
-        let rows: &[(&[u8], Option<(u32, Option<&str>)>)] = &[
+        type Announced<'a> = Option<(u32, Option<&'a str>)>;
+        let rows: &[(&[u8], Announced<'_>)] = &[
             (b"7", Some((7, None))),
             (b"7:ssh.web1:2222", Some((7, Some("ssh.web1:2222")))),
             (b"4294967295:x", Some((u32::MAX, Some("x")))),
