@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn announcements_parse() {
-        let rows: &[(&[u8], Option<(u32, Option<&str>)>)] = &[
+        type Row = (&'static [u8], Option<(u32, Option<&'static str>)>);
+        let rows: &[Row] = &[
             (b"7", Some((7, None))),
             (b"7:ssh.web1:2222", Some((7, Some("ssh.web1:2222")))),
             (b"4294967295:x", Some((u32::MAX, Some("x")))),
