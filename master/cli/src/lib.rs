@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use mitogen::ChainError;
 use mitogen::profiles::{Inventory, ProfilesError, ResolveError, SecretError};
 use mitogen::targets::TargetError;
 
@@ -91,10 +92,17 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Faults of the command line and of profiles are the user's to mend, others are ours.
 fn status_of(error: &anyhow::Error) -> u8 {
+    // The user was asked for a secret, and pressed Ctrl-C.
+    if let Some(ChainError::Secret { source, .. }) = error.downcast_ref()
+        && source.reason == "interrupted"
+    {
+        return exit::INTERRUPTED;
+    }
     let usage = error.is::<ProfilesError>()
         || error.is::<TargetError>()
         || error.is::<ResolveError>()
         || error.is::<SecretError>()
+        || error.is::<ChainError>()
         || error.is::<arguments::ArgumentError>();
     if usage { exit::USAGE } else { exit::INTERNAL }
 }

@@ -6,6 +6,7 @@
 //! written, so that a slow reader of ours slows the commands down and fills no memory.
 
 mod deadlines;
+mod ending;
 mod host;
 mod incoming;
 mod input;
@@ -20,7 +21,7 @@ use mitogen::command::{self, Exit};
 use mitogen::profiles::{Chain, SecretResolver};
 use mitogen::{CallError, Connections, Master};
 use mitogen_core::call::Reply;
-use nix::libc::{SIGINT, SIGKILL, SIGTERM};
+use nix::libc::SIGINT;
 
 use crate::exit;
 use crate::output::{Channel, End, Event, HostId, Presenter, Streams};
@@ -33,8 +34,6 @@ pub use input::InputSource;
 pub use streams::{Stderr, Stdout};
 pub use task::Task;
 
-/// A command that was told to end has this long before it is told again, in sharper words.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Output is acknowledged in portions of this size, in bytes: small enough to keep the far end's
 /// window (1 MiB) open, large enough not to be a message for each line.
 const PORTION: usize = 128 * 1024;
@@ -352,63 +351,6 @@ impl<'a, R: SecretResolver> Fleet<'a, R> {
         }
         let mut to = Streams { out: &mut self.out, err: &mut self.err };
         self.presenter.tick(&mut to, now.saturating_duration_since(self.began))
-    }
-
-    /// The host's time is up: asks, then makes its command end. A call cannot be ended.
-    fn hurry(&mut self, host: HostId, now: Instant) -> io::Result<()> {
-        let limit = self.setup.limit.unwrap_or_default();
-        let Some(active) = self.active(host) else { return Ok(()) };
-        let (signal, patience) = match (&active.running, active.patience) {
-            (Some(_), Patience::Full) => (SIGTERM, Patience::Thin),
-            (Some(_), Patience::Thin) => (SIGKILL, Patience::Gone),
-            _ => return self.end(host, &End::TimedOut(limit)),
-        };
-        active.patience = patience;
-        if let Some(running) = &active.running {
-            let _ = running.signal(signal);
-        }
-        self.deadlines.set(host, now + PATIENCE);
-        Ok(())
-    }
-
-    /// The first Ctrl-C: nothing new is started, what runs is told, and the user learns what there is.
-    fn interrupt(&mut self) -> io::Result<()> {
-        self.interrupted = true;
-        let mut running = 0;
-        for host in (0..self.hosts.len()).map(HostId) {
-            match &self.hosts[host.0] {
-                Host::Ended => continue,
-                Host::Active(active) if active.reached.is_some() => {
-                    if let Some(command) = &active.running {
-                        running += 1;
-                        let _ = command.signal(SIGINT);
-                        continue;
-                    }
-                }
-                Host::Active(_) | Host::Waiting => {}
-            }
-            self.end(host, &End::Interrupted)?;
-        }
-        if running == 0 {
-            return Ok(());
-        }
-        let mut to = Streams { out: &mut self.out, err: &mut self.err };
-        self.presenter.interrupted(&mut to)
-    }
-
-    /// The second Ctrl-C, or a wish to end: commands are killed and the tree ended. The end of the
-    /// tree is an event.
-    fn kill(&mut self) {
-        self.interrupted = true;
-        self.killed = true;
-        for host in &self.hosts {
-            if let Host::Active(active) = host
-                && let Some(command) = &active.running
-            {
-                let _ = command.signal(SIGKILL);
-            }
-        }
-        self.signals.stop();
     }
 }
 

@@ -147,6 +147,37 @@ mod tests {
     }
 
     #[test]
+    fn an_interrupt_shows_what_is_whole_and_who_is_pending() {
+        let names = hosts(&["a1", "a2", "a3"]);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut to = Streams { out: &mut out, err: &mut err };
+        let paint = Paint(false);
+        let mut presenter = Presenter::new(Mode::Folded, &names, paint, paint, None, false);
+        let mut take = |presenter: &mut Presenter, events: &[Event<'_>]| {
+            events.iter().for_each(|event| presenter.event(&mut to, Duration::ZERO, event).unwrap());
+            presenter.interrupted(&mut to).unwrap();
+        };
+        let output = |host, text| Event::Output(HostId(host), Channel::Stdout, text);
+        take(
+            &mut presenter,
+            &[output(0, b"x\n"), output(1, b"half"), Event::Ended(HostId(0), &End::Exit(0))],
+        );
+        take(&mut presenter, &[output(1, b" and half\n"), Event::Ended(HostId(1), &End::Exit(0))]);
+        let mut to = Streams { out: &mut out, err: &mut err };
+        assert_eq!(presenter.finish(&mut to, Duration::ZERO).unwrap(), 130);
+        let rule = "---------------";
+        let expected = format!("{rule}\na1\n{rule}\nx\n{rule}\na2\n{rule}\nhalf and half\n");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        let expected = "\
+mitogen: interrupted; waiting for a[2-3]; press Ctrl-C again to kill
+mitogen: interrupted; waiting for a3; press Ctrl-C again to kill
+mitogen: 2 ok, 1 interrupted
+  a3: interrupted
+";
+        assert_eq!(String::from_utf8(err).unwrap(), expected);
+    }
+
+    #[test]
     fn quiet_and_json_keep_standard_error_clean() {
         assert_eq!(run(Mode::Prefixed, true), ("a1: x\n".into(), String::new(), 3));
         let (out, err, status) = run(Mode::Json, true);

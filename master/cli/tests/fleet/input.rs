@@ -43,6 +43,17 @@ fn every_host_gets_all_of_it() {
 }
 
 #[test]
+fn no_more_is_kept_for_later_hosts_than_fits() {
+    let scene = Scene::new();
+    let input = vec![b'x'; 65 << 20];
+    let done = scene.run_with_input(&["run", "-f", "1", "n[01-03]", "--", "wc -c"], &input);
+    assert_eq!((done.status, done.text().trim()), (3, format!("n01: {}", input.len()).as_str()));
+    let told =
+        "  n[02-03] (2): cannot be started: more than 64 MiB of input came before its turn; raise --forks\n";
+    assert!(done.err.ends_with(told), "{}", done.err);
+}
+
+#[test]
 fn a_slow_writer_is_followed_at_his_pace() {
     let scene = Scene::new();
     let mut started = scene.start(&["run", "n[01-02]", "--", "cat"], Stdio::piped());

@@ -159,6 +159,16 @@ web-root/web02.example.org
 }
 
 #[test]
+fn a_secret_that_cannot_be_had_is_said_before_anything_is_started() {
+    let scene = Scene::with("[profile.x]\nmethod = \"sudo\"\npassword = { env = \"NOT_SET\" }\n");
+    let done = scene.run(&["run", "n01,x", "--", "touch happened"]);
+    assert_eq!((done.status, done.text()), (2, ""));
+    let expected = "mitogen: x/x: cannot get the secret from environment variable NOT_SET: it is not set";
+    assert!(done.err.starts_with(expected), "{}", done.err);
+    assert!(!scene.path().join("happened").exists());
+}
+
+#[test]
 fn a_check_shows_what_would_be_done_and_does_nothing() {
     let scene = Scene::with(BECOME);
     let done = scene.run(&["run", "-C", "-K", "web-root/web01.example.org", "--", "touch", "it happened"]);
@@ -179,6 +189,16 @@ fn messages_go_where_they_were_asked_to() {
     let scene = Scene::new();
     let quiet = scene.run(&["run", "local", "--", "true"]);
     assert_eq!(quiet.err, "");
+    // What children log comes here, if it is loud enough.
+    let call = |option, level: &str| {
+        let function = format!("logging.{level}");
+        let done = scene.run(&["call", option, "local", &function, "\"from afar\""]);
+        (done.text() == "null\n", done.err.contains("from afar"))
+    };
+    assert_eq!(call("--no-fold", "warning"), (true, true));
+    assert_eq!(call("-q", "warning"), (true, false));
+    assert_eq!(call("--no-fold", "info"), (true, false));
+    assert_eq!(call("-v", "info"), (true, true));
     let loud = scene.run(&["-vv", "run", "local", "--debug-log", "logs", "--", "true"]);
     assert!(loud.err.contains("DEBUG"), "{}", loud.err);
     let files: Vec<_> = std::fs::read_dir(scene.path().join("logs")).unwrap().flatten().collect();
