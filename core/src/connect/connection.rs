@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -58,6 +58,8 @@ pub(super) struct Driver {
     job: Job,
     attempt: Option<Attempt>,
     tries: u32,
+    /// When time runs out, for all tries together; set by the first.
+    give_up_at: Option<Instant>,
     over: bool,
 }
 
@@ -86,6 +88,7 @@ pub(super) fn start(shared: &Arc<Shared>, job: Job, reactor: &mut dyn Reactor) {
         job,
         attempt: None,
         tries: 0,
+        give_up_at: None,
         over: false,
     }));
     let first = match destination {
@@ -118,6 +121,7 @@ impl Attempt {
 impl Driver {
     fn spawn(driver: &DriverRef, reactor: &mut dyn Reactor) -> Result<(), Box<ConnectError>> {
         let mut this = lock(driver);
+        let give_up_at = this.give_up_at(reactor.now());
         let plan = &this.job.plan;
         let hop = plan.name.clone();
         if this.shared.is_stopping() {
@@ -171,13 +175,8 @@ impl Driver {
         })?;
         let engine = Engine::new(&plan.dialogue, &plan.secrets);
         let weak = Arc::downgrade(driver);
-        let timeout = Duration::try_from_secs_f64(plan.timeout).unwrap_or(Duration::MAX);
-        let when = reactor
-            .now()
-            .checked_add(timeout)
-            .unwrap_or_else(|| reactor.now() + Duration::from_secs(1 << 30));
         let deadline = reactor.schedule(
-            when,
+            give_up_at,
             Box::new(move |reactor| {
                 if let Some(driver) = weak.upgrade() {
                     Self::time_out(&driver, reactor);
@@ -212,6 +211,13 @@ impl Driver {
             link_eof: false,
         });
         Ok(())
+    }
+
+    /// When time runs out: the plan's timeout after the first try began.
+    fn give_up_at(&mut self, now: Instant) -> Instant {
+        let timeout = Duration::try_from_secs_f64(self.job.plan.timeout).unwrap_or(Duration::MAX);
+        let far = || now + Duration::from_secs(1 << 30);
+        *self.give_up_at.get_or_insert_with(|| now.checked_add(timeout).unwrap_or_else(far))
     }
 
     /// Bytes from `source`.
@@ -370,7 +376,9 @@ impl Driver {
         }
         let exit = attempt.process.exit();
         attempt.process.terminate(reactor);
-        if failure.kind.is_transient() && self.tries < RETRIES {
+        let delay = retry_delay(self.tries + 1, self.shared.noise());
+        let in_time = reactor.now() + delay < self.give_up_at(reactor.now());
+        if failure.kind.is_transient() && self.tries < RETRIES && in_time {
             self.tries += 1;
             tracing::debug!(
                 hop = self.job.plan.name,
@@ -379,7 +387,6 @@ impl Driver {
                 "trying again"
             );
             let again = Arc::clone(driver);
-            let delay = retry_delay(self.tries, self.shared.noise());
             reactor.schedule(reactor.now() + delay, Box::new(move |reactor| begin(&again, reactor)));
             return;
         }

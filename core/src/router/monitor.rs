@@ -130,8 +130,8 @@ mod tests {
 
     #[test]
     fn announcements_parse() {
-        type Announced<'a> = Option<(u32, Option<&'a str>)>;
-        let rows: &[(&[u8], Announced<'_>)] = &[
+        type Row = (&'static [u8], Option<(u32, Option<&'static str>)>);
+        let rows: &[Row] = &[
             (b"7", Some((7, None))),
             (b"7:ssh.web1:2222", Some((7, Some("ssh.web1:2222")))),
             (b"4294967295:x", Some((u32::MAX, Some("x")))),

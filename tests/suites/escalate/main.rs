@@ -3,6 +3,8 @@
 //! Each tool is started in two places: by the master itself, whose engine is Rust's, and by a context, whose engine is
 //! Python's. Both must come to the same end.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
+
 #[path = "../common.rs"]
 mod common;
 

@@ -134,7 +134,7 @@ pub(crate) fn listen(master: &Master) -> Receiver<Value> {
 
 /// The payload that reads as `text`.
 pub(crate) fn payload(text: &str) -> Bytes {
-    pickle::to_bytes(&Value::from(text)).unwrap().into()
+    pickle::to_bytes(&Value::from(text)).unwrap()
 }
 
 /// Waits until all that the fake child has been told to send before has arrived.

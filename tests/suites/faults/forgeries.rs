@@ -26,7 +26,7 @@ fn mkdir(path: &Path) -> Bytes {
         path,
         Value::Kwargs(Vec::new()),
     ]);
-    pickle::to_bytes(&call).unwrap().into()
+    pickle::to_bytes(&call).unwrap()
 }
 
 /// Runs `test` with a fake child and an honest one, children of the master.

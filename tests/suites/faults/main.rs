@@ -1,5 +1,7 @@
 //! Children that break the protocol, by mistake or in bad faith: whoever they are, only they are lost.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
+
 #[path = "../common.rs"]
 mod common;
 

@@ -2,6 +2,8 @@
 //!
 //! Every test runs in a process of its own and must leave nothing behind, on the far side neither.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
+
 #[path = "../common.rs"]
 mod common;
 
