@@ -23,7 +23,7 @@ fn a_killed_child_fails_whoever_waits_for_it() {
         let error = waiting.get_timeout(PATIENCE).expect_err("it is dead");
         assert!(matches!(&error, CallError::Dead { reason, .. } if reason.contains("lost")), "{error:?}");
         let error = child.call::<Value>("os.getpid", ()).expect_err("no way there");
-        assert!(matches!(error, CallError::Send(SendError::NoRoute { .. })), "{error:?}");
+        assert!(matches!(error, CallError::Send(SendError::LinkLost(_))), "{error:?}");
         master.shutdown();
     });
 }
