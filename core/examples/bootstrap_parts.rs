@@ -13,10 +13,10 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn main() {
-    let names = ["mitogen.api", "mitogen.process", "mitogen.dialogue", "mitogen.parent", "mitogen.command"];
+    let names = ["api", "process", "dialogue", "routes", "parent", "command"].map(|name| format!("mitogen.{name}"));
     let modules: serde_json::Map<_, _> = names
-        .into_iter()
-        .filter_map(embedded_module)
+        .iter()
+        .filter_map(|name| embedded_module(name))
         .map(|module| {
             let value = serde_json::json!({
                 "source": hex(module.source_deflated),

@@ -9,7 +9,7 @@ import os
 import signal
 
 import mitogen.core as core
-from mitogen.process import Process, spawn, wait_all
+from mitogen.process import Process, at, spawn, wait_all
 
 running = set()
 
@@ -182,7 +182,7 @@ class Command(object):
         self.window = float("inf")
         self.process.kill(signal.SIGHUP, True)
         self.process.kill(signal.SIGCONT, True)
-        core.at(1, lambda: self.process.kill(signal.SIGKILL, True) if self in running else None)
+        at(1, lambda: self.process.kill(signal.SIGKILL, True) if self in running else None)
 
 
 def on_lost(context_id):

@@ -1,8 +1,8 @@
-"""Being a parent: starting contexts from plans, routes to them, modules for them.
+"""Being a parent: starting contexts from plans, and ending them.
 
 Sent to a child when it is to start its first context. A plan (core/src/connect/plan.rs) is carried
 out on the loop: the program is started, its dialogue is driven, and when the runtime at the other
-end says that it is up, the program is a stream like any other.
+end says that it is up, the program is a stream like any other (mitogen.routes).
 """
 import os
 import signal
@@ -12,9 +12,8 @@ import _socket
 
 import mitogen.core as core
 from mitogen.dialogue import Engine
-from mitogen.process import Process, spawn, wait_all
-
-children = set()
+from mitogen.process import Process, at, cancel, spawn, wait_all
+from mitogen.routes import children, forget, relieve
 
 
 class Child(core.Stream):
@@ -31,6 +30,10 @@ class Child(core.Stream):
 
     def __init__(self, msg, request):
         core.Stream.__init__(self, None, None)
+        # What its context has: modules that it was sent, contexts that it has written to.
+        self.sent = set(["mitogen", "mitogen.core"])
+        self.egress = set()
+        self.relayed = 0
         self.msg = msg
         self.plan = request["plan"]
         self.remote_id = request["id"]
@@ -62,7 +65,7 @@ class Child(core.Stream):
                 u"stage": u"spawn", u"kind": u"spawn_failed", u"hint": None,
                 u"message": core.as_text("%s: %s" % (exc.strerror, self.plan["argv"][0])),
             })
-        self.timer = core.at(self.plan["timeout"], self.on_timeout)
+        self.timer = at(self.plan["timeout"], self.on_timeout)
         core.loop.add(self.rfd, self.on_text)
         if self.diag is not None:
             core.loop.add(self.diag, self.on_diag)
@@ -180,13 +183,13 @@ class Child(core.Stream):
         if self.ended and self.diag is None and not self.failed:
             if self.process.ended:
                 return self.fail(self.engine.failure("eof", *self.status))
-            core.at(1, lambda: self.up or self.fail(self.engine.failure("eof", None, None)))
+            at(1, lambda: self.up or self.fail(self.engine.failure("eof", None, None)))
 
     def on_exit(self, code, number):
         self.status = code, number
         if not self.up and not self.failed:
             # What it said last may still be in the pipes, or held open by others.
-            core.at(0.01, self.after_exit)
+            at(0.01, self.after_exit)
 
     def after_exit(self):
         if self.up or self.failed:
@@ -194,7 +197,7 @@ class Child(core.Stream):
         if self.ended:
             self.fail(self.engine.failure("eof", *self.status))
         else:
-            core.at(0.5, lambda: self.ended and not self.failed and self.fail(
+            at(0.5, lambda: self.ended and not self.failed and self.fail(
                 self.engine.failure("eof", *self.status)
             ))
 
@@ -206,7 +209,7 @@ class Child(core.Stream):
         """Give up: the caller learns why, whoever has written to the context that there is none."""
         if self.failed or self.up:
             return
-        self.failed = True
+        self.failed = self.gone = True
         for number in [number for number, stream in core.routes.items() if stream is self]:
             del core.routes[number]
         del self.out[:]
@@ -238,7 +241,7 @@ class Child(core.Stream):
 
     def on_up(self, rest):
         self.up = True
-        core.cancel(self.timer)
+        cancel(self.timer)
         core.send(core.parent_ids[0], core.ADD_ROUTE, (
             u"%d:%s" % (self.remote_id, core.as_text(self.name))
         ).encode("utf-8"))
@@ -259,6 +262,7 @@ class Child(core.Stream):
             return
         self.gone = True
         self.close()
+        relieve(self)
         for lost in [lost for lost, stream in core.routes.items() if stream is self]:
             del core.routes[lost]
             forget(lost, True)
@@ -282,8 +286,8 @@ class Child(core.Stream):
         """It has no link any more: it goes by itself, or it is helped."""
         children.discard(self)
         if self.process and not self.process.ended:
-            core.at(0.05, lambda: self.process.kill(signal.SIGTERM))
-            core.at(1, lambda: self.process.kill(signal.SIGKILL))
+            at(0.05, lambda: self.process.kill(signal.SIGTERM))
+            at(1, lambda: self.process.kill(signal.SIGKILL))
 
 
 def socketpair():
@@ -316,99 +320,6 @@ def open_tty():
         slave, termios.TCSAFLUSH, [iflag, oflag, cflag, lflag, ispeed, ospeed, cc]
     )
     return master, slave
-
-
-# Routes
-
-
-def forget(lost, upward):
-    """A context is gone: tell the parent, and whoever of our children has ever written to it."""
-    payload = str(lost).encode()
-    if upward:
-        core.send(core.parent_ids[0], core.DEL_ROUTE, payload)
-    for stream in list(children):
-        if stream.up and not stream.gone and lost in stream.egress:
-            core.send(stream.remote_id, core.DEL_ROUTE, payload)
-    core.router.forget(lost)
-
-
-def sender_of(msg):
-    return core.routes.get(msg.src_id, core.parent)
-
-
-def on_add_route(msg):
-    if msg.is_dead:
-        return
-    stream = sender_of(msg)
-    number = int(msg.data.split(b":")[0])
-    if stream is core.parent:
-        return
-    if number == core.context_id or number in core.parent_ids:
-        # Believed, it would give the child our own authority, or that of those above us.
-        return core.log(40, "mitogen.route_monitor", u"forged route to %d" % number)
-    if core.routes.get(number, stream) is not stream:
-        return core.log(40, "mitogen.route_monitor", u"duplicate route to %d" % number)
-    core.routes[number] = stream
-    core.send(core.parent_ids[0], core.ADD_ROUTE, msg.data)
-
-
-def on_del_route(msg):
-    if msg.is_dead:
-        return
-    stream = sender_of(msg)
-    number = int(msg.data.split(b":")[0])
-    if core.routes.get(number, core.parent) is stream:
-        if stream is not core.parent:
-            del core.routes[number]
-        forget(number, stream is not core.parent)
-
-
-# Modules
-
-wanted = {}
-
-
-def give(stream, name):
-    """Send a module that we have, and before it what it goes with."""
-    entry = core.importer.cache[name]
-    for name in [name for name in entry[4] if name in core.importer.cache] + [name]:
-        if name not in stream.sent:
-            stream.sent.add(name)
-            data = b"".join(core.dumps(core.importer.cache[name]))
-            core.send(stream.remote_id, core.LOAD_MODULE, data, core.PKL)
-
-
-def want(stream, name):
-    """Send a module once we have it."""
-    if name in stream.sent:
-        return
-    if name in core.importer.cache:
-        return give(stream, name)
-    wanted.setdefault(name, []).append(stream)
-    core.importer.ask(name)
-
-
-def on_get_module(msg):
-    if not msg.is_dead:
-        want(sender_of(msg), core.as_text(msg.data) if core.PY3 else str(msg.data))
-
-
-def on_forward_module(msg):
-    if msg.is_dead:
-        return
-    target, _, name = msg.data.decode("utf-8").partition(u"\0")
-    stream = core.routes.get(int(target))
-    if stream is None:
-        return
-    want(stream, name if core.PY3 else str(name))
-    if stream.remote_id != int(target):
-        core.send(stream.remote_id, core.FORWARD_MODULE, msg.data)
-
-
-def on_load(name):
-    for stream in wanted.pop(name, ()):
-        if not stream.gone:
-            give(stream, name)
 
 
 # Entry points
@@ -445,13 +356,7 @@ def on_stop():
                 break
 
 
-for _handle, _func, _policy in (
-    (core.GET_MODULE, on_get_module, core.is_immediate_peer),
-    (core.ADD_ROUTE, on_add_route, core.is_immediate_peer),
-    (core.DEL_ROUTE, on_del_route, core.is_immediate_peer),
-    (core.FORWARD_MODULE, on_forward_module, core.has_parent_authority),
-    (core.RUN_PLAN, on_run_plan, core.has_parent_authority),
-):
-    core.router.add_handler(_func, _handle, True, _policy, overwrite=True)
-core.importer.on_load.append(on_load)
+core.router.add_handler(
+    on_run_plan, core.RUN_PLAN, True, core.has_parent_authority, overwrite=True
+)
 core.Exit.hooks.append(on_stop)

@@ -1,4 +1,4 @@
-"""Starting programs and learning how they end; for `mitogen.parent` and `mitogen.command`.
+"""Starting programs, learning how they end, timers; for `mitogen.parent` and `mitogen.command`.
 
 Uses fork directly, because the subprocess module is slow to import and cannot give a program a
 controlling terminal. Everything here runs on the loop, except `spawn`.
@@ -128,7 +128,7 @@ class Process(object):
         if not pid:
             if self.pidfd is None:
                 self.delay = min(self.delay * 1.5, 0.05)
-                core.at(self.delay, self.look)
+                at(self.delay, self.look)
             return
         self.ended = True
         if self.pidfd is not None:
@@ -150,6 +150,38 @@ class Process(object):
                 os.kill(self.pid, number)
         except OSError:
             pass
+
+
+# Timers, which a plain child has none of
+
+
+def at(delay, func):
+    """Run `func()` on the loop `delay` seconds from now; gives what `cancel` takes."""
+    timer = [core.clock() + delay, func]
+    core.loop.timers.append(timer)
+    core.loop.defer(int)
+    return timer
+
+
+def cancel(timer):
+    if timer in core.loop.timers:
+        core.loop.timers.remove(timer)
+
+
+def run_timers(limit):
+    """Run what is due; gives how long the loop may wait."""
+    now = core.clock()
+    due = [timer for timer in core.loop.timers if timer[0] <= now]
+    for timer in due:
+        cancel(timer)
+        core.loop.guard(timer[1])
+    if due or core.loop.later:
+        return 0
+    times = [timer[0] - now for timer in core.loop.timers]
+    return max(0, min(times + ([] if limit is None else [limit]))) if times else limit
+
+
+core.loop.run_timers = run_timers
 
 
 def wait_all(processes, limit):

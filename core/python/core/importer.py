@@ -105,7 +105,6 @@ class Importer(object):
     def is_local(self, name, path):
         if name == "__main__":
             return False
-        import imp
         try:
             file = imp.find_module(name.rpartition(".")[2], path)[0]
             if file:

@@ -6,6 +6,32 @@ class Loop(object):
     The main thread runs it while it has no call to run. While it has one, the baton is free, and
     the thread `patrol` takes it up when it sees the same call at two looks in a row. Whoever
     holds the baton reads, routes and changes registrations; anybody may defer work to it.
+
+    What must hold (test_stress.py leans on it), and why it does:
+
+    1. Only the holder polls, reads links and touches `files`. `owner` is the holder's thread, set
+       after the baton is taken and cleared before it is given.
+    2. A wake is not lost. `woken` set means that a byte is in the pipe or about to be; so `wake`
+       sets it before it writes, and the holder reads before it clears it. A wake that falls
+       between those two writes nothing, and needs nothing: all that it can be about (`later`,
+       `wanted`, `busy`, what `wait` is for) is looked at after the clearing and before the poll.
+    3. The poll does not block on what its own round has brought: when deferred functions or
+       timers have run, it only looks, and the caller checks what it waits for again.
+    4. The main thread gets the baton back. It sets `wanted`, then wakes, then waits; the patrol
+       looks at `wanted` after each round and does not begin while it is set.
+    5. The patrol does not sleep through a call: it sets `asleep` before it looks at `busy`, the
+       main thread sets `busy` before it looks at `asleep`. An alarm that rings for nobody is kept
+       by the lock and costs one look.
+    6. A queued reply leaves. The main thread queues it, then looks at `owner`; the patrol sets
+       `owner`, then flushes; so one of the two writes it before the patrol waits for the kernel.
+       Without the patrol the replies leave at the end of the calls, or after 0.2 ms between two,
+       or at the patrol's second look. In `Stream.flush` a thread that finds the lock taken may go:
+       the holder of the lock looks at the queue again after it has let go.
+    7. Nobody keeps the link waiting: between short calls the main thread takes the baton and looks, every 5 ms.
+    8. Nobody waits for the baton with a lock that its holder may want: `wait` returns at once when
+       it can, and lets go of the import lock, which fork takes too.
+    9. A thread that dies of what it runs would take the baton with it: handlers are guarded, and
+       the process ends with the thread.
     """
 
     busy = wanted = woken = asleep = False
@@ -36,7 +62,11 @@ class Loop(object):
             self.poller.unregister(fd)
 
     def on_wake(self, events):
-        posix.read(self.wake_fd, 4096)
+        try:
+            posix.read(self.wake_fd, 4096)
+        except EnvironmentError:
+            # A loop within this round was quicker.
+            pass
         self.woken = False
 
     def wake(self):
@@ -60,11 +90,12 @@ class Loop(object):
     def pump(self, limit=None):
         """Handle what is ready, waiting for it at most `limit` seconds."""
         while self.later:
+            limit = 0
             self.guard(self.later.pop(0))
         if self.timers:
-            limit = more().run_timers(limit)
+            limit = self.run_timers(limit)
         try:
-            ready = self.poller.poll(limit if limit is None else limit * 1000 + 1)
+            ready = self.poller.poll(limit and limit * 1000 + 1)
         except select.error:
             return
         for fd, events in ready:
@@ -75,20 +106,19 @@ class Loop(object):
     def guard(self, func, *args):
         try:
             func(*args)
-        except Exception:
+        except BaseException:
             more().log_exception("mitogen")
 
     def run(self):
         self.take()
         while True:
             # The patrol may have taken calls in after our last look.
-            if not calls:
-                self.pump()
+            self.pump(0 if calls else None)
             if calls:
                 self.work()
 
     def work(self):
-        """Run the calls that have come, with the baton free for the patrol."""
+        """Run calls that have come, for some time, with the baton free for the patrol."""
         self.busy = True
         self.give()
         if self.asleep:
@@ -99,8 +129,8 @@ class Loop(object):
                 # It was on its way out of bed by itself; the alarm will not hold it next time.
                 pass
         elif not self.seq:
-            _thread.start_new_thread(self.patrol, ())
-        last = clock()
+            _thread.start_new_thread(self.guarded_patrol, ())
+        last = began = clock()
         while calls:
             self.seq += 1
             call(*calls.popleft())
@@ -109,6 +139,8 @@ class Loop(object):
             if self.owner or now - last > 0.0002:
                 parent.flush()
                 last = now
+            if now - began > 0.005:
+                break
         self.busy = False
         parent.flush()
         self.take()
@@ -124,6 +156,12 @@ class Loop(object):
     def give(self):
         self.owner = None
         self.baton.release()
+
+    def guarded_patrol(self):
+        try:
+            self.patrol()
+        finally:
+            posix._exit(1)
 
     def patrol(self):
         seen = idle = 0

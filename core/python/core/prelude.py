@@ -16,6 +16,7 @@ from _collections import deque
 PY3 = sys.version_info[0] > 2
 
 if PY3:
+    import _imp as imp
     import _thread
     # The C pickler wants functools for the one name that _functools defines; importing the whole
     # of it would take longer than everything else in this file.
@@ -149,8 +150,12 @@ def dumps(obj):
     """`obj` pickled, as a list of pieces (large bytes are not copied). Any exception may come out."""
     if obj is None:
         return [NONE]
-    if PY3 and type(obj) is bytes:
-        return [b"\x80\x02T" + size_of(len(obj)), obj, b"."]
+    if PY3 and isinstance(obj, bytes):
+        size = b"T" + size_of(len(obj))
+        if type(obj) is bytes:
+            return [b"\x80\x02" + size, obj, b"."]
+        if type(obj) is more().Blob:
+            return [b"\x80\x02cmitogen.core\nBlob\n" + size, obj, b"\x85R."]
     data = encode(obj, 2)
     if PY3 and (b"c_codecs\nencode\n" in data or b"c__builtin__\nbytes\n" in data):
         data = more().raw_bytes(encode(obj, 3))

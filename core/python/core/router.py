@@ -55,33 +55,18 @@ class Router(object):
             self.stream_for(msg.dst_id).send(msg.pieces())
 
     def on_frame(self, stream, enc, dst, src, auth, handle, reply_to, frame):
-        # The neighbour must be where its message claims to come from, and so must the authority.
-        if (
-            routes.get(auth, parent) is not stream
-            or src != auth and routes.get(src, parent) is not stream
-        ):
-            return log(40, "mitogen", u"dropped a message with forged src %d or auth %d from %r" % (
-                src, auth, stream.remote_id
-            ))
-        stream.egress.add(dst)
+        # That of a context without children; mitogen.parent has the whole of it.
+        msg = self.message(enc, dst, src, auth, handle, reply_to, frame)
         if dst == context_id:
-            return self.deliver(self.message(enc, dst, src, auth, handle, reply_to, frame), stream)
-        out = routes.get(dst)
-        if out is None and stream is not parent:
-            out = parent
-        if out is None:
-            reason = u"no route to %d, my ID is %d" % (dst, context_id)
-        elif config.get("unidirectional") and stream is not parent and out is not parent:
-            reason = (
-                u"routing mode prevents forward of message from context %d to context %d via "
-                u"context %d" % (src, dst, context_id)
-            )
+            self.deliver(msg, stream)
         else:
-            return out.send([frame])
-        self.refuse(self.message(enc, dst, src, auth, handle, reply_to, frame), reason)
+            self.no_route(msg)
 
     def message(self, enc, dst, src, auth, handle, reply_to, frame):
         return Message(dst, handle, bytes(body(frame)), reply_to, enc, src, auth)
+
+    def no_route(self, msg):
+        self.refuse(msg, u"no route to %d, my ID is %d" % (msg.dst_id, context_id))
 
     def refuse(self, msg, reason, tell_target=False):
         if msg.reply_to and not msg.is_dead:
@@ -109,10 +94,7 @@ class Router(object):
             return self.refuse(msg, u"refused by policy")
         if not persist:
             self.del_handler(msg.handle)
-        try:
-            func(msg)
-        except Exception:
-            log_exception("mitogen")
+        func(msg)
 
     def forget(self, lost):
         """A context is gone: end the waits for its replies."""
@@ -148,72 +130,61 @@ def send(dst, handle, data, enc=MGC):
 
 
 def notify():
-    """Something has come in: let those who wait on other threads look again."""
+    """Something has come in: let those who wait, on the loop or on other threads, look again."""
     for waiter in loop.waiters[:]:
         try:
             waiter.release()
         except Exception:
             pass
+    loop.defer(int)
 
 
 def wait(ready, timeout=None):
     """Wait until `ready()`, on any thread; gives what it last said."""
+    if ready():
+        return ready()
     deadline = None if timeout is None else clock() + timeout
     me = get_ident()
     holding = loop.owner == me
-    if holding or me == loop.main:
-        # The loop is ours, or can be: run it meanwhile.
-        if not holding:
-            loop.take()
-        try:
-            while not ready():
-                left = None if deadline is None else deadline - clock()
-                if left is not None and left <= 0:
-                    break
-                loop.pump(left)
-        finally:
-            if not holding:
-                loop.give()
-        return ready()
+    running = holding or me == loop.main
+    locked = 0
+    try:
+        # There is one import lock (Python 3 holds it while it asks a finder), and whoever runs the
+        # loop wants it to go on: to import, or to fork.
+        while True:
+            imp.release_lock()
+            locked += 1
+    except RuntimeError:
+        pass
     waiter = _thread.allocate_lock()
     waiter.acquire()
-    loop.waiters.append(waiter)
+    # The loop is ours, or can be: run it meanwhile.
+    if not running:
+        loop.waiters.append(waiter)
+    elif not holding:
+        loop.take()
     try:
-        while not ready() and (deadline is None or clock() < deadline):
-            if deadline is None:
+        while not ready():
+            left = None if deadline is None else deadline - clock()
+            if left is not None and left <= 0:
+                break
+            if running:
+                loop.pump(left)
+            elif left is None:
                 waiter.acquire()
             elif PY3:
-                waiter.acquire(True, max(0, deadline - clock()))
+                waiter.acquire(True, left)
             else:
                 time.sleep(0.005)
     finally:
-        loop.waiters.remove(waiter)
+        if not running:
+            loop.waiters.remove(waiter)
+        elif not holding:
+            loop.give()
+        while locked:
+            imp.acquire_lock()
+            locked -= 1
     return ready()
-
-
-def at(delay, func):
-    """Run `func()` on the loop `delay` seconds from now; gives what `cancel` takes."""
-    timer = [clock() + delay, func]
-    loop.timers.append(timer)
-    loop.defer(lambda: None)
-    return timer
-
-
-def cancel(timer):
-    if timer in loop.timers:
-        loop.timers.remove(timer)
-
-
-def run_timers(limit):
-    """Run what is due; gives how long the loop may wait."""
-    now = clock()
-    for timer in [timer for timer in loop.timers if timer[0] <= now]:
-        cancel(timer)
-        loop.guard(timer[1])
-    if loop.later:
-        return 0
-    times = [timer[0] - now for timer in loop.timers]
-    return max(0, min(times + ([] if limit is None else [limit]))) if times else limit
 
 
 def call_failed(chain, reply_to):

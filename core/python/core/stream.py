@@ -18,9 +18,8 @@ class Stream(object):
         self.rfd = rfd
         self.wfd = wfd
         self.out = []
+        self.frames = deque()
         self.lock = _thread.allocate_lock()
-        self.sent = set(["mitogen", "mitogen.core"])
-        self.egress = set()
 
     def on_receive(self, events=None):
         """Read what is there and route every whole frame in it."""
@@ -41,7 +40,8 @@ class Stream(object):
             if self.have == len(self.big):
                 frame = self.big
                 self.view = self.file = self.big = None
-                self.on_frame(*unpack(frame)[:6] + (frame,))
+                self.frames.append(unpack(frame)[:6] + (frame,))
+                self.dispatch()
             return
         # A small buffer is cheaper for the single call, a large one for the stream of calls.
         if len(data) == self.size:
@@ -54,10 +54,11 @@ class Stream(object):
         pos = 0
         left = len(buf)
         while left >= 26:
-            enc, dst, src, auth, handle, reply_to, size = unpack(buf, pos)
-            if size > max_size or not 0x4D49 <= enc <= 0x4D4B:
-                return more().corrupt(self, buf, size)
-            size += 26
+            head = unpack(buf, pos)
+            size = head[6] + 26
+            if head[6] > max_size or not 0x4D49 <= head[0] <= 0x4D4B:
+                self.dispatch()
+                return more().corrupt(self, buf[pos:], head[6])
             if size > left:
                 if size > CHUNK_SIZE:
                     self.big = bytearray(size)
@@ -67,11 +68,17 @@ class Stream(object):
                     self.file = FileIO(self.rfd, "rb", False)
                     pos += left
                 break
-            frame = buf[pos:pos + size]
+            self.frames.append(head[:6] + (buf[pos:pos + size],))
             pos += size
             left -= size
-            self.on_frame(enc, dst, src, auth, handle, reply_to, frame)
         self.buf = buf[pos:]
+        self.dispatch()
+
+    def dispatch(self):
+        # By way of a queue, because a handler may run the loop (and so read on) while it waits;
+        # and each by itself, because what goes wrong with one is no affair of the next.
+        while self.frames:
+            loop.guard(self.on_frame, *self.frames.popleft())
 
     def on_frame(self, enc, dst, src, auth, handle, reply_to, frame):
         # What a plain child gets most of, decided without the whole of the router: a call from

@@ -143,6 +143,10 @@ class Calls(TestCase):
             self.assertError(self.c.call("probe", "same", Global("mitogen.core", *bad)), u"")
 
     def test_our_types_come_back(self):
+        data = bytes(bytearray(range(256))) * 1000
+        got = self.c.reply(self.c.post("probe", "same", Global("mitogen.core", "Blob", (data,))))
+        self.assertEqual((got.obj().key[1], got.obj().args), ("Blob", (data,)))
+        self.assertLess(len(got.data), len(data) + 50)
         blob, secret, kw, context = self.c.call("probe", "blob")
         self.assertEqual((blob.key[1], blob.args), ("Blob", (b"ab\xff",)))
         self.assertEqual((secret.key[1], secret.args), ("Secret", (u"s",)))

@@ -43,7 +43,7 @@ PYTHON = [sys.executable] + ARGV
 class Parent(TestCase):
     def setUp(self):
         self.c = self.child()
-        self.c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.parent")
+        self.c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.routes", "mitogen.parent")
         self.c.push("probe", PROBE)
 
     def plan(self, id, plan, via=None, parents=(1, 0)):
@@ -80,7 +80,7 @@ class Parent(TestCase):
     def test_two_levels_with_a_busy_intermediate(self):
         self.up(2)
         busy = self.c.post("probe", "spin")
-        for name in "mitogen.process", "mitogen.dialogue", "mitogen.parent":
+        for name in "mitogen.process", "mitogen.dialogue", "mitogen.routes", "mitogen.parent":
             source = zlib.decompress(binascii.unhexlify(PARTS["modules"][name]["source"]))
             self.c.send(LOAD, module_data(name, source), 0, PKL, dst=2)
         self.up(3, via=2, parents=(2, 1, 0))
@@ -195,7 +195,7 @@ def f():
 
     def test_unidirectional(self):
         c = self.c = self.child(conf=config(unidirectional=True))
-        c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.parent")
+        c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.routes", "mitogen.parent")
         self.up(2)
         self.up(3)
         c.send(LOAD, module_data("probe", PROBE), 0, PKL, dst=2)

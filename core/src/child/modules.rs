@@ -57,10 +57,16 @@ const SOURCES: &[Source] = &[
         related: &[],
     },
     Source {
+        fullname: "mitogen.routes",
+        path: "mitogen/routes.py",
+        text: include_str!("../../python/routes.py"),
+        related: &[],
+    },
+    Source {
         fullname: "mitogen.parent",
         path: "mitogen/parent.py",
         text: include_str!("../../python/parent.py"),
-        related: &["mitogen.process", "mitogen.dialogue"],
+        related: &["mitogen.process", "mitogen.dialogue", "mitogen.routes"],
     },
 ];
 

@@ -1,0 +1,200 @@
+"""Being on the way: routes to the contexts below, frames between neighbours, modules for children.
+
+Part of `mitogen.parent`, which starts those contexts; a plain child knows only its parent. Runs on
+the loop.
+"""
+import mitogen.core as core
+
+children = set()
+
+# Bytes that may wait for one neighbour before we stop reading from those who send them.
+LIMIT = 4 << 20
+
+# By the neighbour that is waited for: those who wait.
+held = {}
+
+
+def on_frame(stream, enc, dst, src, auth, handle, reply_to, frame):
+    """Replaces that of a router without children."""
+    # The neighbour must be where its message claims to come from, and so must the authority.
+    if (
+        core.routes.get(auth, core.parent) is not stream
+        or src != auth and core.routes.get(src, core.parent) is not stream
+    ):
+        return core.log(
+            40, "mitogen", u"dropped a message with forged src %d or auth %d from %r" % (
+                src, auth, stream.remote_id
+            )
+        )
+    if stream is not core.parent:
+        stream.egress.add(dst)
+    if dst == core.context_id:
+        return core.router.deliver(
+            core.router.message(enc, dst, src, auth, handle, reply_to, frame), stream
+        )
+    out = core.routes.get(dst)
+    if out is None and stream is not core.parent:
+        out = core.parent
+    if out is not None and not (
+        core.config.get("unidirectional") and stream is not core.parent and out is not core.parent
+    ):
+        return relay(stream, out, frame)
+    msg = core.router.message(enc, dst, src, auth, handle, reply_to, frame)
+    if out is None:
+        return core.router.no_route(msg)
+    core.router.refuse(msg, (
+        u"routing mode prevents forward of message from context %d to context %d via context %d"
+        % (src, dst, core.context_id)
+    ))
+
+
+# Back-pressure
+
+
+def relay(source, out, frame):
+    """Pass a frame on; who sends faster than its destination takes has to wait."""
+    out.send([frame])
+    if not out.out and not out.tail:
+        out.relayed = 0
+        return
+    # An upper bound, so that the queue is added up now and then only.
+    out.relayed += len(frame)
+    if out.relayed > LIMIT and out.up and not source.gone:
+        size = queued(out)
+        out.relayed = min(size, LIMIT // 2)
+        if size > LIMIT:
+            held.setdefault(out, set()).add(source)
+            # Without interest in data the poller still tells of its end.
+            core.loop.add(source.rfd, source.on_receive, 0)
+            core.loop.blocked(out)
+
+
+def queued(out):
+    return sum(map(len, list(out.out))) + len(out.tail)
+
+
+def blocked(stream):
+    """Replaces that of a loop without relays: who waits for `stream` may go on in time."""
+    def ready(events=None):
+        core.loop.remove(stream.wfd)
+        stream.flush()
+        relieve(stream)
+    core.loop.defer(lambda: stream.gone or core.loop.add(stream.wfd, ready, 4))
+
+
+def relieve(out):
+    if out not in held:
+        return
+    if not out.gone and queued(out) > LIMIT // 2:
+        # Another thread may be writing, without ever being told to wait: look again.
+        return blocked(out)
+    for source in held.pop(out):
+        if not source.gone and not any(source in waiting for waiting in held.values()):
+            core.loop.add(source.rfd, source.on_receive)
+
+
+# Routes
+
+
+def forget(lost, upward):
+    """A context is gone: tell the parent, and whoever of our children has ever written to it."""
+    payload = str(lost).encode()
+    if upward:
+        core.send(core.parent_ids[0], core.DEL_ROUTE, payload)
+    for stream in list(children):
+        if stream.up and not stream.gone and lost in stream.egress:
+            core.send(stream.remote_id, core.DEL_ROUTE, payload)
+    core.router.forget(lost)
+
+
+def sender_of(msg):
+    return core.routes.get(msg.src_id, core.parent)
+
+
+def on_add_route(msg):
+    if msg.is_dead:
+        return
+    stream = sender_of(msg)
+    number = int(msg.data.split(b":")[0])
+    if stream is core.parent:
+        return
+    if number == core.context_id or number in core.parent_ids:
+        # Believed, it would give the child our own authority, or that of those above us.
+        return core.log(40, "mitogen.route_monitor", u"forged route to %d" % number)
+    if core.routes.get(number, stream) is not stream:
+        return core.log(40, "mitogen.route_monitor", u"duplicate route to %d" % number)
+    core.routes[number] = stream
+    core.send(core.parent_ids[0], core.ADD_ROUTE, msg.data)
+
+
+def on_del_route(msg):
+    if msg.is_dead:
+        return
+    stream = sender_of(msg)
+    number = int(msg.data.split(b":")[0])
+    if core.routes.get(number, core.parent) is stream:
+        if stream is not core.parent:
+            del core.routes[number]
+        forget(number, stream is not core.parent)
+
+
+# Modules
+
+wanted = {}
+
+
+def give(stream, name):
+    """Send a module that we have, and before it what it goes with."""
+    entry = core.importer.cache[name]
+    for name in [name for name in entry[4] if name in core.importer.cache] + [name]:
+        if name not in stream.sent:
+            stream.sent.add(name)
+            data = b"".join(core.dumps(core.importer.cache[name]))
+            core.send(stream.remote_id, core.LOAD_MODULE, data, core.PKL)
+
+
+def want(stream, name):
+    """Send a module once we have it."""
+    if name in stream.sent:
+        return
+    if name in core.importer.cache:
+        return give(stream, name)
+    wanted.setdefault(name, []).append(stream)
+    core.importer.ask(name)
+
+
+def on_get_module(msg):
+    if not msg.is_dead:
+        want(sender_of(msg), core.as_text(msg.data) if core.PY3 else str(msg.data))
+
+
+def on_forward_module(msg):
+    if msg.is_dead:
+        return
+    target, _, name = msg.data.decode("utf-8").partition(u"\0")
+    stream = core.routes.get(int(target))
+    if stream is None:
+        return
+    want(stream, name if core.PY3 else str(name))
+    if stream.remote_id != int(target):
+        core.send(stream.remote_id, core.FORWARD_MODULE, msg.data)
+
+
+def on_load(name):
+    for stream in wanted.pop(name, ()):
+        if not stream.gone:
+            give(stream, name)
+
+
+core.parent.relayed = 0
+core.parent.up = True
+core.router.on_frame = on_frame
+core.loop.blocked = blocked
+for _handle, _func, _policy in (
+    (core.GET_MODULE, on_get_module, core.is_immediate_peer),
+    (core.ADD_ROUTE, on_add_route, core.is_immediate_peer),
+    (core.DEL_ROUTE, on_del_route, core.is_immediate_peer),
+    (core.FORWARD_MODULE, on_forward_module, core.has_parent_authority),
+):
+    core.router.add_handler(_func, _handle, True, _policy, overwrite=True)
+core.importer.on_load.append(on_load)
