@@ -210,8 +210,8 @@ class Child(core.Stream):
         if self.failed or self.up:
             return
         self.failed = self.gone = True
-        if core.routes.get(self.remote_id) is self:
-            del core.routes[self.remote_id]
+        for number in [number for number, stream in core.routes.items() if stream is self]:
+            del core.routes[number]
         del self.out[:]
         error = dict(failure)
         error.update({
@@ -224,6 +224,8 @@ class Child(core.Stream):
                 u"no route to %d, my ID is %d" % (self.remote_id, core.context_id),
             )
         self.msg.reply({u"ok": False, u"error": error})
+        # Those on the way to whoever asked may have learned of it already.
+        core.send(core.parent_ids[0], core.DEL_ROUTE, str(self.remote_id).encode())
         self.close()
         self.end_process()
 
@@ -324,9 +326,17 @@ def open_tty():
 
 
 def on_run_plan(msg):
-    """Start a context (contract: handle 120)."""
-    if not msg.is_dead:
-        Child(msg, msg.unpickle()).start()
+    """Start a context (handle 120); or learn that one below us is about to start another, so that
+    what is sent right behind that plan finds its way before the new context is announced."""
+    if msg.is_dead:
+        return
+    request = msg.unpickle()
+    if "plan" in request:
+        Child(msg, request).start()
+    else:
+        stream = core.routes.get(request["via"])
+        if stream:
+            core.routes.setdefault(request["id"], stream)
 
 
 def on_stop():

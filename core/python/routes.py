@@ -118,6 +118,9 @@ def on_add_route(msg):
     number = int(msg.data.split(b":")[0])
     if stream is core.parent:
         return
+    if number == core.context_id or number in core.parent_ids:
+        # Believed, it would give the child our own authority, or that of those above us.
+        return core.log(40, "mitogen.route_monitor", u"forged route to %d" % number)
     if core.routes.get(number, stream) is not stream:
         return core.log(40, "mitogen.route_monitor", u"duplicate route to %d" % number)
     core.routes[number] = stream

@@ -6,6 +6,7 @@
 
 // Level 0
 pub mod ids;
+pub mod secret;
 // Level 1
 pub mod child;
 pub mod dialogue;

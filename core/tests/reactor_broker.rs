@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mitogen_core::broker::{Broker, DeferError};
-use mitogen_core::io::{PollPoller, Reactor, Side, Stopped, Stream, Token};
+use mitogen_core::io::{Left, PollPoller, Reactor, Side, Stopped, Stream, Token};
 use reactor_support::{LONG, Probe, Seen, broker, is_registered, next, register, socket, text, wait_until};
 
 #[track_caller]
@@ -409,12 +409,85 @@ fn a_replacement_that_cannot_be_watched_is_told_of_its_end() {
     assert!(!is_registered(&handle, token) && is_registered(&handle, owner));
 }
 
+/// Reads or writes one byte at a time, and says whatever it was told to say of the rest.
+struct Sipper {
+    fd: OwnedFd,
+    left: Left,
+    told: std::sync::mpsc::Sender<&'static str>,
+}
+
+impl Stream for Sipper {
+    fn name(&self) -> &str {
+        "sipper"
+    }
+    fn receive_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd.as_fd())
+    }
+    fn transmit_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd.as_fd())
+    }
+    fn on_receive(&mut self, reactor: &mut dyn Reactor, token: Token) {
+        match nix::unistd::read(&self.fd, &mut [0]) {
+            Ok(0) => reactor.disconnect(token),
+            Ok(_) => self.told.send("byte").unwrap(),
+            Err(errno) => {
+                assert_eq!((errno, self.left), (nix::errno::Errno::EAGAIN, Left::More));
+                self.left = Left::Nothing;
+                self.told.send("in vain").unwrap();
+            }
+        }
+    }
+    fn receive_left(&self) -> Left {
+        self.left
+    }
+    fn on_transmit(&mut self, _: &mut dyn Reactor, _: Token) {
+        self.told.send("room").unwrap();
+    }
+    fn transmit_left(&self) -> Left {
+        Left::Nothing
+    }
+}
+
+#[test]
+fn a_stream_that_knows_what_is_left_is_believed() {
+    let broker = broker();
+    let handle = broker.handle();
+    for (left, expected) in
+        [(Left::Unknown, "byte byte byte"), (Left::More, "byte byte byte in vain"), (Left::Nothing, "byte")]
+    {
+        let (ours, mut theirs) = socket();
+        mitogen_core::sys::set_nonblock(&ours).unwrap();
+        theirs.write_all(b"abc").unwrap();
+        let (told, seen) = channel();
+        let token = register(&handle, Sipper { fd: ours, left, told });
+        // By then it has been asked several times.
+        for _ in 0..6 {
+            handle.defer_sync(|_| ()).unwrap();
+        }
+        assert_eq!(seen.try_iter().collect::<Vec<_>>().join(" "), expected, "{left:?}");
+        // Stopped and started, it is asked anew, and so it is when something comes.
+        handle.defer_sync(move |reactor| reactor.stop_receive(token)).unwrap();
+        theirs.write_all(b"d").unwrap();
+        handle.defer_sync(move |reactor| reactor.start_receive(token)).unwrap();
+        assert_eq!(seen.recv_timeout(LONG), Ok("byte"));
+        // One that claims to have filled what room there was is not told again of the same.
+        handle.defer_sync(move |reactor| reactor.stop_receive(token)).unwrap();
+        handle.defer_sync(move |reactor| reactor.start_transmit(token)).unwrap();
+        for _ in 0..6 {
+            handle.defer_sync(|_| ()).unwrap();
+        }
+        let rooms = seen.try_iter().filter(|&told| told == "room").count();
+        assert_eq!(rooms, 1);
+    }
+}
+
 /// Counts what the loop asks of the kernel.
 #[derive(Debug)]
 struct CountingPoller {
     inner: Box<dyn mitogen_core::io::Poller>,
     polls: Arc<AtomicUsize>,
     changes: Arc<AtomicUsize>,
+    settled: Arc<AtomicUsize>,
 }
 
 impl mitogen_core::io::Poller for CountingPoller {
@@ -439,6 +512,18 @@ impl mitogen_core::io::Poller for CountingPoller {
     fn deregister(&mut self, fd: std::os::fd::RawFd, token: Token) {
         self.inner.deregister(fd, token);
     }
+    fn settle(
+        &mut self,
+        fd: std::os::fd::RawFd,
+        token: Token,
+        direction: mitogen_core::io::Interest,
+        left: Left,
+    ) {
+        // Only then need the poller not ask the kernel again.
+        assert_eq!(left, Left::Nothing, "{direction:?}");
+        self.settled.fetch_add(1, Ordering::SeqCst);
+        self.inner.settle(fd, token, direction, left);
+    }
     fn poll(
         &mut self,
         events: &mut Vec<mitogen_core::io::Event>,
@@ -455,11 +540,12 @@ impl mitogen_core::io::Poller for CountingPoller {
 #[test]
 fn a_round_trip_costs_one_wait_and_one_read_and_a_send_wakes_nobody() {
     const TRIPS: usize = 300;
-    let (polls, changes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let [polls, changes, settled] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
     let poller = CountingPoller {
         inner: mitogen_core::io::default_poller().unwrap(),
         polls: Arc::clone(&polls),
         changes: Arc::clone(&changes),
+        settled: Arc::clone(&settled),
     };
     let broker = Broker::start("test", Box::new(poller)).unwrap();
     let handle = broker.handle();
@@ -482,4 +568,6 @@ fn a_round_trip_costs_one_wait_and_one_read_and_a_send_wakes_nobody() {
     let waits = polls.load(Ordering::SeqCst) - before.0;
     assert!(waits <= TRIPS + 2, "{waits} waits for {TRIPS} round trips");
     assert_eq!(changes.load(Ordering::SeqCst), before.1);
+    handle.defer_sync(|_| ()).unwrap();
+    assert!(settled.load(Ordering::SeqCst) >= TRIPS);
 }

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use mitogen_core::io::{Event, FdSide, Interest, Poller, Side, Token};
+use mitogen_core::io::{Event, FdSide, Interest, Left, Poller, Side, Token, default_poller};
 use mitogen_core::sys;
 use reactor_support::{LONG, pollers};
 
@@ -53,6 +53,106 @@ fn what_is_not_read_is_shown_again() {
         assert_eq!(ready(poller, NOW), []);
         b.write_all(b"x").unwrap();
         assert_eq!(ready(poller, Some(LONG)), [event(1, true, false)]);
+    });
+}
+
+/// By hints the kernel's edges show through, and only so far.
+#[test]
+fn a_hint_is_taken_until_something_changes() {
+    let poller = &mut *default_poller().unwrap();
+    let (mut a, mut b) = pair();
+    let fd = a.as_raw_fd();
+    poller.register(a.as_fd(), Token(1), Interest::BOTH).unwrap();
+    b.write_all(b"xy").unwrap();
+    assert_eq!(ready(poller, Some(LONG)), [event(1, true, true)]);
+    // Both are untrue, which shows that nobody asks the kernel.
+    poller.settle(fd, Token(1), Interest::READ, Left::Nothing);
+    poller.settle(fd, Token(1), Interest::WRITE, Left::Nothing);
+    assert_eq!(ready(poller, NOW), []);
+    b.write_all(b"z").unwrap();
+    assert!(ready(poller, Some(LONG))[0].readable, "something has changed");
+    // A stranger's word does not count, nor one about what was not shown.
+    poller.settle(fd, Token(2), Interest::READ, Left::Nothing);
+    assert!(ready(poller, Some(LONG))[0].readable);
+    poller.settle(fd, Token(1), Interest::READ, Left::Nothing);
+    poller.settle(fd, Token(1), Interest::WRITE, Left::Nothing);
+    poller.settle(fd, Token(1), Interest::READ, Left::More);
+    assert_eq!(ready(poller, NOW), []);
+    // Asked for anew, it is looked at anew.
+    poller.reregister(fd, Token(1), Interest::NONE).unwrap();
+    poller.reregister(fd, Token(1), Interest::READ).unwrap();
+    assert_eq!(ready(poller, Some(LONG)), [event(1, true, false)]);
+
+    // More is shown without asking, even if it is not there, and keeps the others waiting no longer
+    // than a look; what else has changed is in the same event.
+    a.read_exact(&mut [0; 3]).unwrap();
+    poller.settle(fd, Token(1), Interest::READ, Left::More);
+    assert_eq!(ready(poller, None), [event(1, true, false)]);
+    poller.settle(fd, Token(1), Interest::READ, Left::More);
+    b.write_all(b"x").unwrap();
+    assert_eq!(ready(poller, None), [event(1, true, false)]);
+    // But not to one who does not ask any more.
+    poller.settle(fd, Token(1), Interest::READ, Left::More);
+    poller.reregister(fd, Token(1), Interest::NONE).unwrap();
+    assert_eq!(ready(poller, NOW), []);
+}
+
+#[test]
+fn no_hint_hides_an_end() {
+    each(|poller| {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let (ours, mut theirs) = pair();
+        let (master, slave) = sys::open_pty().unwrap();
+        sys::set_nonblock(&master).unwrap();
+        poller.register(reader.as_fd(), Token(1), Interest::READ).unwrap();
+        poller.register(ours.as_fd(), Token(2), Interest::READ).unwrap();
+        poller.register(master.as_fd(), Token(3), Interest::READ).unwrap();
+        // The last words and the hang-up come as one: there will be no second edge.
+        writer.write_all(b"x").unwrap();
+        theirs.write_all(b"x").unwrap();
+        sys::write_all(slave.as_fd(), b"x", Some(reactor_support::soon())).unwrap();
+        drop(writer);
+        drop(theirs);
+        drop(slave);
+        let all = [event(1, true, false), event(2, true, false), event(3, true, false)];
+        for _ in 0..2 {
+            let mut seen = Vec::new();
+            while seen.len() < all.len() {
+                for event in ready(poller, Some(LONG)) {
+                    if !seen.contains(&event) {
+                        seen.push(event);
+                    }
+                }
+                assert!(!seen.is_empty());
+            }
+            seen.sort_by_key(|event| event.token);
+            assert_eq!(seen, all);
+            // Short reads.
+            for (token, fd) in [(1, reader.as_fd()), (2, ours.as_fd()), (3, master.as_fd())] {
+                let _ = nix::unistd::read(fd, &mut [0; 16]);
+                poller.settle(fd.as_raw_fd(), Token(token), Interest::READ, Left::Nothing);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_false_hint_does_not_reach_a_number_that_is_given_out_again() {
+    each(|poller| {
+        let (a, mut b) = pair();
+        let number = a.as_raw_fd();
+        poller.register(a.as_fd(), Token(1), Interest::READ).unwrap();
+        b.write_all(b"x").unwrap();
+        assert_eq!(ready(poller, Some(LONG)), [event(1, true, false)]);
+        poller.settle(number, Token(1), Interest::READ, Left::More);
+        poller.deregister(number, Token(1));
+        poller.register(a.as_fd(), Token(2), Interest::READ).unwrap();
+        poller.settle(number, Token(1), Interest::READ, Left::Nothing);
+        assert_eq!(ready(poller, Some(LONG)), [event(2, true, false)]);
+        poller.deregister(number, Token(2));
+        (&a).read_exact(&mut [0]).unwrap();
+        poller.register(a.as_fd(), Token(3), Interest::READ).unwrap();
+        assert_eq!(ready(poller, NOW), []);
     });
 }
 

@@ -135,12 +135,47 @@ fn a_terminal_is_raw_silent_and_controls_a_session_of_its_own() {
 }
 
 #[test]
-fn without_a_terminal_the_session_is_ours() {
+fn without_a_terminal_the_session_is_its_own_too() {
     for stdio in [ChildStdio::Socketpair, ChildStdio::Pipes] {
-        let sid = output("ps -o sid= -p $$", stdio);
-        let ours = nix::unistd::getsid(None).unwrap();
-        assert_eq!(sid.trim(), ours.to_string());
+        let text = output("ps -o tty= -o sid= -o pgid= -p $$; echo $$; (: </dev/tty) || echo none", stdio);
+        let [tty, sid, pgid, pid, dev_tty] = text.split_whitespace().collect::<Vec<_>>()[..] else {
+            panic!("{text}")
+        };
+        assert_eq!([tty, sid, pgid, dev_tty], ["?", pid, pid, "none"]);
     }
+}
+
+#[test]
+fn a_group_is_signalled_as_one_and_nobody_else() {
+    for stdio in ALL {
+        // Both ignore what is polite, and the helper outlives its leader's descriptors.
+        let child = sh("trap '' TERM HUP; sleep 3600 & echo $!; exec sleep 3600", stdio);
+        let bystander = sh("echo; exec sleep 3600", stdio);
+        let line = sys::discard_until(child.receive.as_fd(), b"\n", Some(soon())).unwrap();
+        let helper: i32 = std::str::from_utf8(&line).unwrap().trim().parse().unwrap();
+        sys::discard_until(bystander.receive.as_fd(), b"\n", Some(soon())).unwrap();
+        sys::kill_group(child.pid, libc::SIGTERM).unwrap();
+        assert!(is_running(helper) && sys::wait_nohang(child.pid).unwrap().is_none());
+        sys::kill_group(child.pid, libc::SIGKILL).unwrap();
+        assert_eq!(reap(child.pid), ExitStatus { code: None, signal: Some(libc::SIGKILL) });
+        wait_until("the helper ends", || !is_running(helper));
+        assert_eq!(sys::wait_nohang(bystander.pid).unwrap(), None);
+        sys::kill_group(bystander.pid, libc::SIGKILL).unwrap();
+        reap(bystander.pid);
+    }
+    // Numbers that mean "everybody", our own group, or another's group.
+    for pid in [1, 0, -1, -2] {
+        assert_eq!(sys::kill_group(pid, 0).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+    for pid in [0, -1, -2] {
+        assert_eq!(sys::kill(pid, 0).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+}
+
+/// A zombie that its new parent has not noticed yet has ended.
+fn is_running(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 #[test]

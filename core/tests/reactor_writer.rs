@@ -3,7 +3,7 @@
 
 mod reactor_support;
 
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -351,15 +351,48 @@ impl mitogen_core::io::Stream for WriterStream {
         }
     }
 
+    fn transmit_left(&self) -> mitogen_core::io::Left {
+        mitogen_core::io::Left::Nothing
+    }
+
     fn on_disconnect(&mut self, _: &mut dyn mitogen_core::io::Reactor, _: mitogen_core::io::Token) {
         self.writer.close();
     }
 }
 
 #[test]
+fn a_side_knows_what_a_read_has_left() {
+    use mitogen_core::io::Left;
+    let (reader, mut pipe) = io::pipe().unwrap();
+    let (ours, mut socket) = UnixStream::pair().unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    let (master, slave) = mitogen_core::sys::open_pty().unwrap();
+    let ends: [(&mut dyn Write, FdSide, Left); 3] = [
+        (&mut pipe, FdSide::new(reader).unwrap(), Left::Nothing),
+        (&mut socket, FdSide::new(ours).unwrap(), Left::Nothing),
+        // A terminal may have more behind a short read.
+        (&mut std::fs::File::from(slave), FdSide::new(master).unwrap(), Left::Unknown),
+    ];
+    for (writer, mut side, after_short) in ends {
+        assert_eq!(side.left(), Left::Unknown);
+        assert_eq!(side.read(&mut [0; 2]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(side.left(), Left::Nothing);
+        writer.write_all(b"abc").unwrap();
+        assert_eq!(side.read(&mut [0; 2]).unwrap(), 2);
+        assert_eq!(side.left(), Left::More);
+        assert_eq!(side.another().left(), Left::Unknown);
+        assert_eq!(side.read_buf(&mut bytes::BytesMut::new()).unwrap(), 1);
+        assert_eq!(side.left(), after_short);
+    }
+    file.write_all(b"x").unwrap();
+    let mut side = FdSide::new(file).unwrap();
+    assert_eq!(side.read(&mut [0; 2]).unwrap(), 0);
+    assert_eq!(side.left(), Left::Unknown, "it may grow");
+}
+
+#[test]
 fn a_side_reads_what_comes_and_ends_when_it_ends() {
     use bytes::BytesMut;
-    use std::io::Write;
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (mut side, mut other) = FdSide::pair(ours).unwrap();
     let mut buf = BytesMut::from(&b"old "[..]);

@@ -75,6 +75,7 @@ struct State {
     over: bool,
     /// The start's answer and the output travel by different handles; output that overtakes the
     /// answer waits here.
+    held: Vec<Event>,
     sink: Sink,
 }
 
@@ -120,6 +121,7 @@ impl Command {
             control: None,
             early: Vec::new(),
             over: false,
+            held: Vec::new(),
             sink: Arc::new(sink),
         }));
         let running = Running { context: context.clone(), state };
@@ -220,20 +222,26 @@ impl Running {
         match started {
             Ok(started) => {
                 let control = Handle(started.control);
-                self.emit(Event::Started { pid: started.pid });
-                // Under the lock, so that nothing overtakes what waited.
-                let mut state = self.lock();
-                state.control = Some(control);
-                for (encoding, data) in std::mem::take(&mut state.early) {
-                    let message = Message::new(self.context.id(), control, encoding, data);
-                    if self.context.router().send(message).is_err() {
-                        break;
+                let held = {
+                    // Under the lock, so that nothing overtakes what waited.
+                    let mut state = self.lock();
+                    state.control = Some(control);
+                    for (encoding, data) in std::mem::take(&mut state.early) {
+                        let message = Message::new(self.context.id(), control, encoding, data);
+                        if self.context.router().send(message).is_err() {
+                            break;
+                        }
                     }
+                    std::mem::take(&mut state.held)
+                };
+                self.emit(Event::Started { pid: started.pid });
+                for event in held {
+                    self.emit(event);
                 }
             }
             Err(error) => {
                 self.context.router().remove_handler(handle);
-                self.finish(Event::Failed(error));
+                self.emit(Event::Failed(error));
             }
         }
     }
@@ -241,7 +249,7 @@ impl Running {
     fn on_message(&self, message: &Message) {
         if message.is_dead() {
             let reason = String::from_utf8_lossy(&message.data).into_owned();
-            self.finish(Event::Failed(CallError::Dead { reason, by: message.src_id }));
+            self.emit(Event::Failed(CallError::Dead { reason, by: message.src_id }));
             return;
         }
         match message.encoding {
@@ -271,7 +279,7 @@ impl Running {
                     _ => None,
                 };
                 self.context.router().remove_handler(handle);
-                self.finish(match (number(code), number(signal)) {
+                self.emit(match (number(code), number(signal)) {
                     (_, Some(signal)) => Event::Exit(Exit::Signal(signal)),
                     (code, None) => Event::Exit(Exit::Code(code.unwrap_or(0))),
                 });
@@ -280,25 +288,26 @@ impl Running {
         }
     }
 
+    /// Hands an event to the sink; the last one closes it.
     fn emit(&self, event: Event) {
-        let sink = {
-            let state = self.lock();
-            if state.over {
-                return;
-            }
-            Arc::clone(&state.sink)
-        };
-        sink(event);
-    }
-
-    fn finish(&self, event: Event) {
         let sink = {
             let mut state = self.lock();
             if state.over {
                 return;
             }
-            state.over = true;
-            state.early.clear();
+            match event {
+                Event::Failed(_) => {}
+                _ if state.control.is_none() => {
+                    state.held.push(event);
+                    return;
+                }
+                _ => {}
+            }
+            if matches!(event, Event::Exit(_) | Event::Failed(_)) {
+                state.over = true;
+                state.early.clear();
+                state.held.clear();
+            }
             Arc::clone(&state.sink)
         };
         sink(event);

@@ -23,6 +23,7 @@ mod master;
 pub mod profiles;
 mod responder;
 pub mod targets;
+mod tree;
 
 pub use master::{Master, MasterOptions, StartError};
 pub use mitogen_core::call::{CallChain, CallError, Context, Receiver, RemoteError, Select, Sender};
@@ -32,6 +33,7 @@ pub use mitogen_core::connect::{
 };
 pub use mitogen_core::pickle::Value;
 pub use mitogen_core::{dialogue, ids, pickle, wire};
+pub use tree::{ChainError, Connections, Route};
 
 /// The built-in transports, each a crate of its own.
 pub mod transports {
@@ -50,3 +52,8 @@ pub mod transports {
         registry
     }
 }
+
+/// The README's example must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

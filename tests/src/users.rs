@@ -25,6 +25,7 @@ pub enum Rule {
 pub struct UserOptions {
     sudo: Option<Rule>,
     doas: Option<Rule>,
+    sudoers: String,
     shell: String,
 }
 
@@ -40,6 +41,14 @@ impl UserOptions {
     #[must_use]
     pub fn doas(mut self, rule: Rule) -> Self {
         self.doas = Some(rule);
+        self
+    }
+
+    /// A further line of sudoers, in which `{user}` stands for the account's name.
+    #[must_use]
+    pub fn sudoers(mut self, line: &str) -> Self {
+        self.sudoers += line;
+        self.sudoers.push('\n');
         self
     }
 
@@ -80,7 +89,7 @@ impl TestUser {
 
     /// Choices for another account.
     pub fn options() -> UserOptions {
-        UserOptions { sudo: None, doas: None, shell: "/bin/sh".to_owned() }
+        UserOptions { sudo: None, doas: None, sudoers: String::new(), shell: "/bin/sh".to_owned() }
     }
 
     fn create(options: &UserOptions) -> Result<Self> {
@@ -89,7 +98,7 @@ impl TestUser {
         let password = state::fresh_name("pw-");
         let rules = PathBuf::from(format!("/etc/sudoers.d/{name}"));
         let mut steps = vec![Undo::User(name.clone())];
-        if options.sudo.is_some() {
+        if options.sudo.is_some() || !options.sudoers.is_empty() {
             run::find("sudo")?;
             steps.push(Undo::Path(rules.clone()));
         }
@@ -103,8 +112,8 @@ impl TestUser {
         let _guard = state::lock("accounts")?;
         run::run(&["useradd", "--create-home", "--user-group", "--shell", &options.shell, &name])?;
         run::run_with_input(&["chpasswd"], format!("{name}:{password}\n").as_bytes())?;
-        if let Some(rule) = options.sudo {
-            replace_file(&rules, &sudoers(&name, rule))?;
+        if options.sudo.is_some() || !options.sudoers.is_empty() {
+            replace_file(&rules, &sudoers(&name, options))?;
         }
         if let Some(rule) = options.doas {
             let before = std::fs::read_to_string(DOAS_CONF).unwrap_or_default();
@@ -138,16 +147,19 @@ impl TestUser {
     }
 }
 
-fn sudoers(name: &str, rule: Rule) -> String {
-    let tag = match rule {
-        Rule::NoPassword => "NOPASSWD: ",
-        Rule::Password => "",
-    };
+fn sudoers(name: &str, options: &UserOptions) -> String {
     // No remembered password: whether one is asked for must not depend on what ran before.
-    format!(
-        "Defaults:{name} timestamp_timeout=0\nDefaults:{name} env_keep += \"{mark}\"\n{name} ALL=(ALL:ALL) {tag}ALL\n",
+    let mut text = format!(
+        "Defaults:{name} timestamp_timeout=0\nDefaults:{name} env_keep += \"{mark}\"\n",
         mark = leaks::MARK
-    )
+    );
+    text += &options.sudoers.replace("{user}", name);
+    text += &match options.sudo {
+        None => String::new(),
+        Some(Rule::NoPassword) => format!("{name} ALL=(ALL:ALL) NOPASSWD: ALL\n"),
+        Some(Rule::Password) => format!("{name} ALL=(ALL:ALL) ALL\n"),
+    };
+    text
 }
 
 fn doas_rule(name: &str, rule: Rule) -> String {

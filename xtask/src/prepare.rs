@@ -11,11 +11,12 @@ struct Tool {
     is_there: fn() -> bool,
 }
 
-const TOOLS: [Tool; 9] = [
+const TOOLS: [Tool; 10] = [
     Tool { name: "ssh", package: "openssh-client", is_there: || found("ssh") && found("ssh-keygen") },
     Tool { name: "sshd", package: "openssh-server", is_there: || found("sshd") },
     Tool { name: "sudo", package: "sudo", is_there: || found("sudo") },
     Tool { name: "doas", package: "opendoas", is_there: || found("doas") },
+    Tool { name: "csh", package: "csh", is_there: || found("csh") },
     Tool { name: "ip", package: "iproute2", is_there: || found("ip") },
     Tool {
         name: "useradd and chpasswd",

@@ -14,8 +14,8 @@ use std::time::Instant;
 use mitogen::pickle::{Binary, Blob};
 use mitogen::transports::{builtin, local::Local};
 use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, PythonSpec, Transport, Value};
-use mitogen_core::child::{self, ChildConfig};
 use mitogen_benches::each;
+use mitogen_core::child::{self, ChildConfig};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -83,8 +83,9 @@ fn bulk(group: &str, context: &Context) -> Result<()> {
         let length: usize = context.call(function, (blob,))?;
         if length == blob.0.len() { Ok(()) } else { Err("a wrong length came back".into()) }
     });
-    let echo = run("copy.copy", |context, function, blob| {
-        let back: Binary = context.call(function, (blob,))?;
+    // The greater of the bytes and of none at all: the bytes, as they are.
+    let echo = run("builtins.max", |context, function, blob| {
+        let back: Binary = context.call(function, (blob, Binary::default()))?;
         if back.0 == blob.0 { Ok(()) } else { Err("other bytes came back".into()) }
     });
     if let Some(error) = failed {

@@ -6,7 +6,7 @@ use super::BrokerHandle;
 use super::event::Event;
 use super::shutdown::Phase;
 use super::turn::Turn;
-use crate::io::Poller;
+use crate::io::{Interest, Poller};
 
 /// Runs until a shutdown is over.
 pub(super) fn run(handle: &BrokerHandle, poller: Box<dyn Poller>) {
@@ -49,10 +49,18 @@ fn act(turn: &mut Turn, handle: &BrokerHandle, phase: &mut Phase, event: Event) 
             });
             // Earlier callbacks of this round may have ended the stream or its interest.
             if ready.readable && now(turn).read {
-                turn.visit(token, |stream, reactor| stream.on_receive(reactor, token));
+                let left = turn.visit(token, |stream, reactor| {
+                    stream.on_receive(reactor, token);
+                    stream.receive_left()
+                });
+                turn.settle(token, Interest::READ, left.unwrap_or_default());
             }
             if ready.writable && now(turn).write {
-                turn.visit(token, |stream, reactor| stream.on_transmit(reactor, token));
+                let left = turn.visit(token, |stream, reactor| {
+                    stream.on_transmit(reactor, token);
+                    stream.transmit_left()
+                });
+                turn.settle(token, Interest::WRITE, left.unwrap_or_default());
             }
         }
         Event::Timer(task) => turn.perform("timer", task),

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-use crate::io::{Interest, Poller, Stream, Token};
+use crate::io::{Interest, Left, Poller, Stream, Token};
 
 /// The streams of a loop, by token.
 pub(super) struct Slots {
@@ -113,6 +113,14 @@ impl Entry {
         self.interest = interest;
         if let Err(err) = self.fds.reregister(poller, token, interest) {
             tracing::warn!(%err, ?token, ?interest, "cannot change what is watched");
+        }
+    }
+
+    /// Tells the poller what is left of one direction.
+    pub(super) fn settle(&self, poller: &mut dyn Poller, token: Token, direction: Interest, left: Left) {
+        let fd = if direction.read { self.fds.receive } else { self.fds.transmit };
+        if let Some(fd) = fd {
+            poller.settle(fd, token, direction, left);
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::BrokerHandle;
 use super::slots::Slots;
-use crate::io::{Defer, Interest, Poller, Reactor, Stopped, Stream, Task, TimerId, Timers, Token};
+use crate::io::{Defer, Interest, Left, Poller, Reactor, Stopped, Stream, Task, TimerId, Timers, Token};
 
 /// The state of a loop.
 pub(super) struct Turn {
@@ -40,11 +40,14 @@ impl Turn {
         }
     }
 
-    /// Runs one callback of a stream, if the stream is there; a panic disconnects it.
-    pub(super) fn visit(&mut self, token: Token, call: impl FnOnce(&mut dyn Stream, &mut dyn Reactor)) {
-        let Some(mut stream) = self.slots.get_mut(token).and_then(|entry| entry.stream.take()) else {
-            return;
-        };
+    /// Runs one callback of a stream, if the stream is there, and returns its result; a panic
+    /// disconnects the stream.
+    pub(super) fn visit<R>(
+        &mut self,
+        token: Token,
+        call: impl FnOnce(&mut dyn Stream, &mut dyn Reactor) -> R,
+    ) -> Option<R> {
+        let mut stream = self.slots.get_mut(token).and_then(|entry| entry.stream.take())?;
         let outcome = catch_unwind(AssertUnwindSafe(|| call(&mut *stream, self)));
         if outcome.is_err() {
             tracing::error!(stream = stream.name(), "callback panicked; disconnecting its stream");
@@ -62,6 +65,14 @@ impl Turn {
             }
         }
         self.tell_gone();
+        outcome.ok()
+    }
+
+    /// Tells the poller what a callback of the stream has left of a direction.
+    pub(super) fn settle(&mut self, token: Token, direction: Interest, left: Left) {
+        if let Some(entry) = self.slots.get_mut(token) {
+            entry.settle(&mut *self.poller, token, direction, left);
+        }
     }
 
     /// Runs work that belongs to no stream.

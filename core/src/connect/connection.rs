@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::connecting::Done;
-use super::connector::Shared;
+use super::connector::{Shared, cancelled};
 use super::error::ConnectError;
 use super::gate::{RETRIES, retry_delay};
 use super::plan::{Plan, Preamble, Stdio};
@@ -48,7 +48,8 @@ struct Attempt {
     /// A duplicate for answers to prompts and for what is left to read at the end.
     diag: Option<FdSide>,
     deadline: TimerId,
-    lingering: bool,
+    /// Ends the attempt when one of process and link has outlived the other for long enough.
+    lingering: Option<TimerId>,
     link_eof: bool,
 }
 
@@ -57,6 +58,8 @@ pub(super) struct Driver {
     job: Job,
     attempt: Option<Attempt>,
     tries: u32,
+    /// When time runs out, for all tries together; set by the first.
+    give_up_at: Option<Instant>,
     over: bool,
 }
 
@@ -85,6 +88,7 @@ pub(super) fn start(shared: &Arc<Shared>, job: Job, reactor: &mut dyn Reactor) {
         job,
         attempt: None,
         tries: 0,
+        give_up_at: None,
         over: false,
     }));
     let first = match destination {
@@ -104,11 +108,25 @@ fn begin(driver: &DriverRef, reactor: &mut dyn Reactor) {
     }
 }
 
+impl Attempt {
+    /// No timer of this attempt may strike the next one.
+    fn cancel_timers(&self, reactor: &mut dyn Reactor) {
+        reactor.cancel(self.deadline);
+        if let Some(timer) = self.lingering {
+            reactor.cancel(timer);
+        }
+    }
+}
+
 impl Driver {
     fn spawn(driver: &DriverRef, reactor: &mut dyn Reactor) -> Result<(), Box<ConnectError>> {
         let mut this = lock(driver);
+        let give_up_at = this.give_up_at(reactor.now());
         let plan = &this.job.plan;
         let hop = plan.name.clone();
+        if this.shared.is_stopping() {
+            return Err(Box::new(cancelled(&hop)));
+        }
         let refuse = |message: String| {
             let mut error = ConnectError::new(&hop, Stage::Spawn, FailureKind::SpawnFailed, message);
             error.argv = plan.printed_argv();
@@ -124,7 +142,7 @@ impl Driver {
             Stdio::HybridTty => ChildStdio::HybridTty,
         };
         let spawned = sys::spawn(&ChildSpec { argv: &argv, env: &env, stdio })
-            .map_err(|error| refuse(error.to_string()))?;
+            .map_err(|error| refuse(with_source(&error)))?;
         let process = this
             .shared
             .processes
@@ -157,13 +175,8 @@ impl Driver {
         })?;
         let engine = Engine::new(&plan.dialogue, &plan.secrets);
         let weak = Arc::downgrade(driver);
-        let timeout = Duration::try_from_secs_f64(plan.timeout).unwrap_or(Duration::MAX);
-        let when = reactor
-            .now()
-            .checked_add(timeout)
-            .unwrap_or_else(|| reactor.now() + Duration::from_secs(1 << 30));
         let deadline = reactor.schedule(
-            when,
+            give_up_at,
             Box::new(move |reactor| {
                 if let Some(driver) = weak.upgrade() {
                     Self::time_out(&driver, reactor);
@@ -194,10 +207,17 @@ impl Driver {
             diag_token,
             diag,
             deadline,
-            lingering: false,
+            lingering: None,
             link_eof: false,
         });
         Ok(())
+    }
+
+    /// When time runs out: the plan's timeout after the first try began.
+    fn give_up_at(&mut self, now: Instant) -> Instant {
+        let timeout = Duration::try_from_secs_f64(self.job.plan.timeout).unwrap_or(Duration::MAX);
+        let far = || now + Duration::from_secs(1 << 30);
+        *self.give_up_at.get_or_insert_with(|| now.checked_add(timeout).unwrap_or_else(far))
     }
 
     /// Bytes from `source`.
@@ -233,13 +253,12 @@ impl Driver {
         let exited = attempt.process.exit().is_some();
         if exited && attempt.link_eof {
             self.conclude(driver, reactor);
-        } else if (exited || attempt.link_eof) && !attempt.lingering {
-            attempt.lingering = true;
+        } else if (exited || attempt.link_eof) && attempt.lingering.is_none() {
             if attempt.link_eof {
                 attempt.process.wind_down(reactor);
             }
             let weak = Arc::downgrade(driver);
-            reactor.schedule(
+            let timer = reactor.schedule(
                 reactor.now() + LINGER,
                 Box::new(move |reactor| {
                     if let Some(driver) = weak.upgrade() {
@@ -247,6 +266,7 @@ impl Driver {
                     }
                 }),
             );
+            attempt.lingering = Some(timer);
         }
     }
 
@@ -327,7 +347,7 @@ impl Driver {
 
     fn up(&mut self, rest: Vec<u8>, reactor: &mut dyn Reactor) -> Fed {
         let Some(attempt) = self.attempt.take() else { return Fed::Over };
-        reactor.cancel(attempt.deadline);
+        attempt.cancel_timers(reactor);
         // From here on the process belongs to the link: when that goes, so must it.
         let process = attempt.process.clone();
         let broker = self.shared.router.broker().clone();
@@ -347,7 +367,7 @@ impl Driver {
 
     fn fail(&mut self, driver: &DriverRef, failure: Failure, reactor: &mut dyn Reactor) {
         let Some(attempt) = self.attempt.take() else { return };
-        reactor.cancel(attempt.deadline);
+        attempt.cancel_timers(reactor);
         self.shared.router.detach_link(self.job.link);
         attempt.writer.close();
         reactor.disconnect(attempt.link_token);
@@ -356,7 +376,9 @@ impl Driver {
         }
         let exit = attempt.process.exit();
         attempt.process.terminate(reactor);
-        if failure.kind.is_transient() && self.tries < RETRIES {
+        let delay = retry_delay(self.tries + 1, self.shared.noise());
+        let in_time = reactor.now() + delay < self.give_up_at(reactor.now());
+        if failure.kind.is_transient() && self.tries < RETRIES && in_time {
             self.tries += 1;
             tracing::debug!(
                 hop = self.job.plan.name,
@@ -365,7 +387,6 @@ impl Driver {
                 "trying again"
             );
             let again = Arc::clone(driver);
-            let delay = retry_delay(self.tries, self.shared.noise());
             reactor.schedule(reactor.now() + delay, Box::new(move |reactor| begin(&again, reactor)));
             return;
         }
@@ -381,10 +402,7 @@ impl Driver {
         if std::mem::replace(&mut self.over, true) {
             return;
         }
-        if let Err(error) = &outcome {
-            self.shared.router.link_lost(self.job.link, &error.to_string());
-        }
-        self.job.done.set(&outcome.map_err(|error| Arc::new(*error)));
+        self.shared.conclude(self.job.link, &self.job.done, outcome.map_err(|error| *error));
         if let Some(destination) = &self.job.plan.destination {
             let next = self.shared.gate().leave(destination);
             if let Some(next) = next {
@@ -398,5 +416,13 @@ impl Driver {
     pub(super) fn parts(driver: &DriverRef) -> (crate::router::Router, LinkId) {
         let this = lock(driver);
         (this.shared.router.clone(), this.job.link)
+    }
+}
+
+/// An error with its cause, in one line.
+fn with_source(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
     }
 }

@@ -1,7 +1,8 @@
 //! The entry to this room: a transport and some options in, a [`Connecting`] out.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
@@ -18,7 +19,7 @@ use crate::broker::ProcessMonitor;
 use crate::call::Context;
 use crate::child::{self, ChildConfig, PythonSpec};
 use crate::dialogue::{FailureKind, Stage};
-use crate::router::Router;
+use crate::router::{LinkId, Router};
 use crate::sys;
 
 /// What a child is told about itself, beyond who it is.
@@ -79,11 +80,44 @@ pub(super) struct Shared {
     pub(super) processes: Processes,
     gate: Mutex<Gate<DriverRef>>,
     noise: (RandomState, AtomicU64),
+    /// Connections without an outcome, and their hops. Those with a process learn of a shutdown by
+    /// their streams; those that wait for their turn or their next try have none.
+    open: Mutex<HashMap<LinkId, (String, Done)>>,
+    stopping: AtomicBool,
 }
 
 impl Shared {
     pub(super) fn gate(&self) -> MutexGuard<'_, Gate<DriverRef>> {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing may be started any more.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<LinkId, (String, Done)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the connection behind `link` its outcome.
+    pub(super) fn conclude(&self, link: LinkId, done: &Done, outcome: Result<(), ConnectError>) {
+        self.open().remove(&link);
+        if let Err(error) = &outcome {
+            self.router.link_lost(link, &error.to_string());
+        }
+        done.set(&outcome.map_err(Arc::new));
+    }
+
+    /// The loop has ended: what is still open will never come up.
+    fn cancel_all(&self) {
+        // They hold this connector, so they must not stay in it.
+        let waiting = std::mem::replace(&mut *self.gate(), Gate::new(HANDSHAKES_PER_DESTINATION));
+        drop(waiting);
+        let open = std::mem::take(&mut *self.open());
+        for (link, (hop, done)) in open {
+            self.conclude(link, &done, Err(cancelled(&hop)));
+        }
     }
 
     /// A number in 0..1 that differs from call to call and from process to process.
@@ -108,13 +142,29 @@ impl Connector {
     pub fn new(router: Router, processes: ProcessMonitor) -> Self {
         let processes = Processes::new(processes);
         let last = processes.clone();
-        router.broker().on_exit(move || last.end_all());
-        Self(Arc::new(Shared {
+        let broker = router.broker().clone();
+        let shared = Arc::new(Shared {
             router,
             processes,
             gate: Mutex::new(Gate::new(HANDSHAKES_PER_DESTINATION)),
             noise: (RandomState::new(), AtomicU64::new(0)),
-        }))
+            open: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        });
+        let weak = Arc::downgrade(&shared);
+        broker.on_shutdown(move || {
+            if let Some(shared) = weak.upgrade() {
+                shared.stopping.store(true, Ordering::Relaxed);
+            }
+        });
+        let weak = Arc::downgrade(&shared);
+        broker.on_exit(move || {
+            last.end_all();
+            if let Some(shared) = weak.upgrade() {
+                shared.cancel_all();
+            }
+        });
+        Self(shared)
     }
 
     /// The plan that [`Connector::connect`] would carry out.
@@ -172,23 +222,22 @@ impl Connector {
                 let preamble = child::preamble(&config);
                 let link = router.begin_link(id, &plan.name);
                 let hop = plan.name.clone();
+                shared.open().insert(link, (hop.clone(), done.clone()));
                 let job = Job { plan, preamble, id, link, done: done.clone() };
                 let broker = router.broker().clone();
                 let starter = Arc::clone(&shared);
                 if broker.defer(move |reactor| connection::start(&starter, job, reactor)).is_err() {
-                    let error = ConnectError::new(
-                        &hop,
-                        Stage::Spawn,
-                        FailureKind::Cancelled,
-                        "cancelled by our own shutdown",
-                    );
-                    router.link_lost(link, &error.to_string());
-                    done.set(&Err(Arc::new(error)));
+                    shared.conclude(link, &done, Err(cancelled(&hop)));
                 }
             }
         }
         Ok(connecting)
     }
+}
+
+/// What our own shutdown does to a connection that has no process.
+pub(super) fn cancelled(hop: &str) -> ConnectError {
+    ConnectError::new(hop, Stage::Spawn, FailureKind::Cancelled, "cancelled by our own shutdown")
 }
 
 /// What a process that we start shows to people who list processes there.

@@ -14,9 +14,9 @@ mod options;
 mod plan;
 mod plan_text;
 mod reaper;
+pub mod rehearsal;
 mod remote;
 mod streams;
-pub mod rehearsal;
 mod transport;
 
 pub use connecting::{Connecting, Outcome};

@@ -54,7 +54,7 @@ pub struct Plan {
     /// When the bootstrap is written.
     #[serde(default)]
     pub preamble: Preamble,
-    /// Seconds from start to the link being up.
+    /// Seconds from the first try's start to the link being up.
     pub timeout: f64,
     /// What may be said on the way.
     #[serde(default)]

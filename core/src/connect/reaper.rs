@@ -1,4 +1,7 @@
 //! The end of a started process: it is given time, then asked, then made to; and always waited for.
+//!
+//! Signals go to its whole group: a tool may have helpers of its own, which hold its descriptors and
+//! may have inherited that it ignores SIGTERM.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,7 +85,7 @@ impl Processes {
         let left: Vec<Process> = self.lock().drain().map(|(_, process)| process).collect();
         let deadline = Instant::now() + LAST_WAIT;
         for process in left {
-            if sys::kill(process.pid, SIGKILL).is_err() {
+            if sys::kill_group(process.pid, SIGKILL).is_err() {
                 continue;
             }
             while matches!(sys::wait_nohang(process.pid), Ok(None)) && Instant::now() < deadline {
@@ -151,12 +154,12 @@ impl Process {
         });
     }
 
-    /// Sends `signal` unless it has ended. It has not been waited for as long as `exit` is unset,
+    /// Sends `signal` to its group unless it has ended. It has not been waited for as long as `exit` is unset,
     /// so the number cannot have become somebody else's.
     fn signal(&self, signal: i32) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.exit.is_none()
-            && let Err(error) = sys::kill(self.pid, signal)
+            && let Err(error) = sys::kill_group(self.pid, signal)
         {
             // A setuid tool such as sudo may not be signalled by us; closing its descriptors,
             // which has been done, ends it as well.

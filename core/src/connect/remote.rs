@@ -33,6 +33,15 @@ struct RunPlan<'a> {
     config: &'a ChildConfig,
 }
 
+/// The other payload of `RUN_PLAN`, for those between us and `via`: what comes for `id` goes where
+/// `via` is, from now on. They would learn it from the announcement, but calls to the new context
+/// follow its plan at once.
+#[derive(Serialize)]
+struct Expect {
+    id: u32,
+    via: u32,
+}
+
 /// Its answer.
 #[derive(Deserialize)]
 struct Ran {
@@ -99,6 +108,10 @@ fn send(
 ) -> Result<(), CallError> {
     let router = &shared.router;
     push_module(router, via.id(), PARENT_MODULE)?;
+    let expect = pickle::to_bytes(&Expect { id: id.0, via: via.id().0 }).map_err(CallError::Encode)?;
+    for between in router.between(via.id()) {
+        router.send(Message::new(between, Standard::RunPlan, Encoding::Pickle, expect.clone()))?;
+    }
     let request = RunPlan { id: id.0, name: &plan.name, plan, config };
     let data = pickle::to_bytes(&request).map_err(CallError::Encode)?;
     let options = HandlerOptions { policy: Policy::Any, respondent: Some(via.id()) };

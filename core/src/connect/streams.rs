@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use super::connection::{Driver, DriverRef, Fed};
 use crate::dialogue::Source;
-use crate::io::{FdSide, Reactor, Side, Stream, Token, Transmit, Writer};
+use crate::io::{FdSide, Left, Reactor, Side, Stream, Token, Transmit, Writer};
 use crate::router::MitogenStream;
 
 /// How much is read at once before frames flow.
@@ -47,6 +47,14 @@ impl Stream for BootLink {
 
     fn transmit_fd(&self) -> Option<BorrowedFd<'_>> {
         self.ends.as_ref().and_then(|(_, transmit)| transmit.fd())
+    }
+
+    fn receive_left(&self) -> Left {
+        self.ends.as_ref().map_or(Left::Unknown, |(side, _)| side.left())
+    }
+
+    fn transmit_left(&self) -> Left {
+        Left::Nothing
     }
 
     fn on_receive(&mut self, reactor: &mut dyn Reactor, token: Token) {

@@ -11,16 +11,15 @@ mod history;
 mod interpreter;
 mod quote;
 mod rules;
-mod secret;
 #[cfg(test)]
 mod tests;
 mod text;
 pub mod transcript;
 
+pub use crate::secret::Secret;
 pub use engine::{Engine, Step};
 pub use failure::{Failure, FailureKind, Stage};
 pub(crate) use history::MASK;
 pub use interpreter::interpreter_exits;
 pub use quote::{quote, quote_argv};
 pub use rules::{Action, BadPattern, Dialogue, ExitRule, RUNNING, Rule, START, Shown, Source, literal};
-pub use secret::Secret;

@@ -7,17 +7,7 @@
 //! Invariants: pollers are level-triggered towards their user; a descriptor is deregistered before
 //! it is closed; nothing here ever blocks except [`Writer::send_blocking`].
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-mod epoll;
-#[cfg(any(
-    target_os = "macos",
-    target_os = "ios",
-    target_os = "freebsd",
-    target_os = "dragonfly",
-    target_os = "netbsd",
-    target_os = "openbsd"
-))]
-mod kqueue;
+mod mio_poller;
 mod op;
 mod poll;
 mod poller;
@@ -28,7 +18,7 @@ mod waker;
 mod writer;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub use epoll::EpollPoller;
+pub use mio_poller::MioPoller as EpollPoller;
 #[cfg(any(
     target_os = "macos",
     target_os = "ios",
@@ -37,10 +27,10 @@ pub use epoll::EpollPoller;
     target_os = "netbsd",
     target_os = "openbsd"
 ))]
-pub use kqueue::KqueuePoller;
+pub use mio_poller::MioPoller as KqueuePoller;
 pub use op::io_op;
 pub use poll::PollPoller;
-pub use poller::{Event, Interest, Poller, Token, default_poller};
+pub use poller::{Event, Interest, Left, Poller, Token, default_poller};
 pub use side::{FdSide, Side, sides};
 pub use stream::{Defer, Reactor, Stopped, Stream, Task, TimerId};
 pub(crate) use timers::Timers;

@@ -29,7 +29,9 @@ impl PollPoller {
     /// What the kernel reports, such as a full descriptor table.
     pub fn new() -> io::Result<Self> {
         let waker = Waker::pipe()?;
-        let first = PollFd { fd: waker.fd().as_raw_fd(), events: POLLIN, revents: 0 };
+        // A number below zero would be passed over by the kernel.
+        let bell = waker.pipe_end().map_or(-1, |fd| fd.as_raw_fd());
+        let first = PollFd { fd: bell, events: POLLIN, revents: 0 };
         Ok(Self { waker, table: Table::new(), watched: vec![first] })
     }
 

@@ -34,6 +34,30 @@ impl Interest {
     pub fn is_none(self) -> bool {
         self == Self::NONE
     }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { read: self.read && other.read, write: self.write && other.write }
+    }
+
+    pub(super) fn or(self, other: Self) -> Self {
+        Self { read: self.read || other.read, write: self.write || other.write }
+    }
+
+    pub(super) fn without(self, other: Self) -> Self {
+        Self { read: self.read && !other.read, write: self.write && !other.write }
+    }
+}
+
+/// What is known to be left in the kernel after a read or a write: bytes, or room for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing is known: the kernel has to be asked.
+    #[default]
+    Unknown,
+    /// The kernel did less than it was asked for, or refused: it would do nothing more now.
+    Nothing,
+    /// The kernel did all that it was asked for: it might do more.
+    More,
 }
 
 /// A descriptor is ready. Only directions that were asked for are set; an error or a hang-up is
@@ -49,7 +73,8 @@ pub struct Event {
 }
 
 /// A set of watched descriptors. Towards its user it is level-triggered: what is not read is shown
-/// again at the next [`poll`](Self::poll), and after a short read nothing need be read to learn so.
+/// again at the next [`poll`](Self::poll). A user that says what it left behind, by
+/// [`settle`](Self::settle), may save a system call.
 ///
 /// A descriptor is registered once; a stream with two descriptors registers both with one token.
 /// Descriptors that the kernel cannot watch (regular files, `/dev/null`) count as always ready.
@@ -70,9 +95,18 @@ pub trait Poller: Send + fmt::Debug {
     /// more). After this the descriptor may be closed.
     fn deregister(&mut self, fd: RawFd, token: Token);
 
+    /// Says what is left of a direction that the last [`poll`](Self::poll) has shown for `fd`. After
+    /// [`Left::Nothing`] it is shown again only when something has changed; after [`Left::More`] it is
+    /// shown at the next poll without asking the kernel, thus perhaps in vain. It is only a hint: a
+    /// poller that knows levels by itself passes it over, as this does.
+    fn settle(&mut self, fd: RawFd, token: Token, direction: Interest, left: Left) {
+        let _ = (fd, token, direction, left);
+    }
+
     /// Waits until something is ready, the waker is used, or `timeout` (`None`: for ever) is over,
     /// and puts what is ready into `events`, which is cleared first. It may return early with no
-    /// events, but never late events: what it shows was true when it returned.
+    /// events, and what it shows may have ceased to be true: a read or write must be ready to be told
+    /// `WouldBlock`.
     ///
     /// # Errors
     /// What the kernel reports; an interruption is not an error but an early return.
@@ -88,19 +122,7 @@ pub trait Poller: Send + fmt::Debug {
 /// # Errors
 /// What the kernel reports, such as a full descriptor table.
 pub fn default_poller() -> io::Result<Box<dyn Poller>> {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    return Ok(Box::new(super::EpollPoller::new()?));
-    #[cfg(any(
-        target_os = "macos",
-        target_os = "ios",
-        target_os = "freebsd",
-        target_os = "dragonfly",
-        target_os = "netbsd",
-        target_os = "openbsd"
-    ))]
-    return Ok(Box::new(super::KqueuePoller::new()?));
-    #[allow(unreachable_code, reason = "the last resort of systems that have neither")]
-    Ok(Box::new(super::PollPoller::new()?))
+    Ok(Box::new(super::mio_poller::MioPoller::new()?))
 }
 
 /// Registrations by descriptor number, which is small and dense: a look-up is an index.
@@ -124,6 +146,10 @@ impl<T> Table<T> {
 
     pub(super) fn get(&self, fd: RawFd) -> Option<&(Token, T)> {
         self.rows.get(usize::try_from(fd).ok()?)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, fd: RawFd) -> Option<&mut (Token, T)> {
+        self.rows.get_mut(usize::try_from(fd).ok()?)?.as_mut()
     }
 
     pub(super) fn get_for(&mut self, fd: RawFd, token: Token) -> io::Result<&mut T> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::{CHUNK_SIZE, io_op};
+use super::{CHUNK_SIZE, Left, io_op};
 use crate::sys;
 
 /// One direction of a stream. Reads and writes never block: `WouldBlock` is an error that says so.
@@ -32,6 +32,11 @@ pub trait Side: Send + fmt::Debug {
         let got = self.read(&mut buf[old..]);
         buf.truncate(old + *got.as_ref().unwrap_or(&0));
         got
+    }
+
+    /// What the last read has left to be read.
+    fn left(&self) -> Left {
+        Left::Unknown
     }
 
     /// Writes as much as fits. `None` means that the other side is gone.
@@ -65,6 +70,10 @@ pub trait Side: Send + fmt::Debug {
 pub struct FdSide {
     fd: Option<Arc<OwnedFd>>,
     socket: bool,
+    /// Whether less than was asked for means that there is no more. It does for sockets and pipes;
+    /// a terminal hands out what it has in portions.
+    short_is_all: bool,
+    left: Left,
     keep_alive: bool,
     /// How much to ask for, in bytes: doubled when a read fills it, halved when reads stay far below.
     appetite: usize,
@@ -95,7 +104,10 @@ impl FdSide {
         if socket {
             sys::suppress_sigpipe(fd.as_fd());
         }
-        Ok(Self { fd: Some(fd), socket, keep_alive: true, appetite: MIN_APPETITE, small_reads: 0 })
+        let short_is_all = socket || sys::is_pipe(&fd);
+        let fd = Some(fd);
+        let (left, keep_alive, appetite) = (Left::Unknown, true, MIN_APPETITE);
+        Ok(Self { fd, socket, short_is_all, left, keep_alive, appetite, small_reads: 0 })
     }
 
     /// Two sides of one descriptor, such as a socket.
@@ -111,7 +123,8 @@ impl FdSide {
     /// Another side of the same descriptor (not a duplicate of it: no system call, and one
     /// registration for both).
     pub fn another(&self) -> Self {
-        Self { fd: self.fd.clone(), appetite: MIN_APPETITE, small_reads: 0, ..*self }
+        let (left, appetite) = (Left::Unknown, MIN_APPETITE);
+        Self { fd: self.fd.clone(), left, appetite, small_reads: 0, ..*self }
     }
 
     /// Says whether the shutdown of the loop waits for this side.
@@ -124,6 +137,16 @@ impl FdSide {
     fn open(&self) -> io::Result<BorrowedFd<'_>> {
         // Reading or writing a closed side is like doing so with a peer that is gone.
         self.fd.as_ref().map(|fd| fd.as_fd()).ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// What a read of at most `offered` bytes says of those that are left.
+    fn note_left(&mut self, read: &io::Result<Option<usize>>, offered: usize) {
+        self.left = match read {
+            Ok(Some(got)) if *got == offered => Left::More,
+            Ok(Some(_)) if self.short_is_all => Left::Nothing,
+            Err(err) if err.kind() == io::ErrorKind::WouldBlock => Left::Nothing,
+            _ => Left::Unknown,
+        };
     }
 
     fn learn(&mut self, got: usize, offered: usize) {
@@ -148,8 +171,9 @@ impl Side for FdSide {
     }
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let got = io_op(|| Ok(nix::unistd::read(self.open()?, buf)?))?;
-        Ok(got.unwrap_or(0))
+        let got = io_op(|| Ok(nix::unistd::read(self.open()?, buf)?));
+        self.note_left(&got, buf.len());
+        Ok(got?.unwrap_or(0))
     }
 
     fn read_buf(&mut self, buf: &mut BytesMut) -> io::Result<usize> {
@@ -158,9 +182,15 @@ impl Side for FdSide {
             buf.reserve(self.appetite);
         }
         let offered = (buf.capacity() - buf.len()).min(CHUNK_SIZE);
-        let got = io_op(|| sys::read_spare(self.open()?, buf, CHUNK_SIZE))?.unwrap_or(0);
+        let got = io_op(|| sys::read_spare(self.open()?, buf, CHUNK_SIZE));
+        self.note_left(&got, offered);
+        let got = got?.unwrap_or(0);
         self.learn(got, offered);
         Ok(got)
+    }
+
+    fn left(&self) -> Left {
+        self.left
     }
 
     fn write(&mut self, buf: &[u8]) -> io::Result<Option<usize>> {

@@ -4,6 +4,7 @@ use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
+use super::mio_poller::Ringer;
 use crate::sync::Alarm;
 use crate::sys;
 
@@ -22,8 +23,8 @@ struct Shared {
 
 #[derive(Debug)]
 enum Bell {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    Event(sys::EventFd),
+    /// What its poller waits for by itself.
+    Mio(Ringer),
     Pipe {
         reader: PipeReader,
         writer: PipeWriter,
@@ -31,13 +32,13 @@ enum Bell {
 }
 
 impl Waker {
-    /// A waker that rings by eventfd. It is watched edge-triggered and never read.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(super) fn eventfd() -> io::Result<Self> {
-        Ok(Self::new(Bell::Event(sys::EventFd::new()?)))
+    /// A waker of the poller that `ringer` belongs to.
+    pub(super) fn mio(ringer: Ringer) -> Self {
+        Self::new(Bell::Mio(ringer))
     }
 
-    /// A waker that rings by a pipe, read empty at each ring.
+    /// A waker that rings by a pipe: the poller watches what [`pipe_end`](Self::pipe_end) gives, and
+    /// reads it empty at each ring.
     pub(super) fn pipe() -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
         sys::set_nonblock(&reader)?;
@@ -53,8 +54,9 @@ impl Waker {
     pub fn wake(&self) {
         if self.shared.alarm.call() {
             match &self.shared.bell {
-                #[cfg(any(target_os = "linux", target_os = "android"))]
-                Bell::Event(event) => event.notify(),
+                // It fails only for want of memory in the kernel; the loop then wakes for its next
+                // descriptor or timer.
+                Bell::Mio(ringer) => drop(ringer.wake()),
                 // A full pipe wakes as well as one more byte would.
                 Bell::Pipe { writer, .. } => drop((&mut &*writer).write(&[1])),
             }
@@ -72,21 +74,19 @@ impl Waker {
         self.shared.alarm.awake();
     }
 
-    /// Takes the ring out of the pipe; nothing for an eventfd.
+    /// Takes the ring out of the pipe, if there is one.
     pub(super) fn silence(&self) {
-        #[allow(irrefutable_let_patterns, reason = "there is only the pipe on some systems")]
         if let Bell::Pipe { reader, .. } = &self.shared.bell {
             let mut bytes = [0; 16];
             let _ = nix::unistd::read(reader, &mut bytes);
         }
     }
 
-    /// What the poller watches.
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    /// The end of the pipe to be watched, if there is one.
+    pub(super) fn pipe_end(&self) -> Option<BorrowedFd<'_>> {
         match &self.shared.bell {
-            #[cfg(any(target_os = "linux", target_os = "android"))]
-            Bell::Event(event) => event.as_fd(),
-            Bell::Pipe { reader, .. } => reader.as_fd(),
+            Bell::Mio(_) => None,
+            Bell::Pipe { reader, .. } => Some(reader.as_fd()),
         }
     }
 }

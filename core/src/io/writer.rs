@@ -42,7 +42,7 @@ impl From<Disconnected> for SendError {
 pub enum Transmit {
     /// Nothing: stop transmitting.
     Drained,
-    /// More than the kernel took: go on transmitting.
+    /// More than the kernel took, which has no room now: go on transmitting.
     More,
     /// The other side is gone: disconnect the stream.
     Disconnected,

@@ -47,12 +47,13 @@ mod value;
 mod value_serde;
 mod writer;
 
+pub use crate::secret::Secret;
 pub use big::BigInt;
 pub use call::{CallRequest, write_call};
 pub use decoder::{Decoder, decode, decode_all, decode_shared, from_bytes, from_shared};
 pub use error::Error;
 pub use limits::Limits;
-pub use special::{Binary, Blob, CALL_ERROR_MAX, CallError, Context, Kwargs, Secret, Sender};
+pub use special::{Binary, Blob, CALL_ERROR_MAX, CallError, Context, Kwargs, Sender};
 pub use text::SurrogateText;
 pub use value::Value;
 pub use writer::{Writer, to_bytes, to_vec};

@@ -6,10 +6,10 @@ use std::fmt;
 use bytes::Bytes;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use zeroize::Zeroizing;
 
 use super::Value;
 use crate::ids::{ContextId, Handle};
+use crate::secret::Secret;
 
 // Names of newtype structs that our own serializer and deserializer know; other formats see only what
 // is inside.
@@ -17,7 +17,7 @@ pub(super) const VALUE: &str = "$mitogen::Value";
 pub(super) const BIG: &str = "$mitogen::BigInt";
 pub(super) const SURROGATES: &str = "$mitogen::SurrogateText";
 pub(super) const BLOB: &str = "$mitogen::Blob";
-pub(super) const SECRET: &str = "$mitogen::Secret";
+pub(super) const SECRET: &str = Secret::NAME;
 pub(super) const KWARGS: &str = "$mitogen::Kwargs";
 pub(super) const CALL_ERROR: &str = "$mitogen::CallError";
 pub(super) const CONTEXT: &str = "$mitogen::Context";
@@ -97,45 +97,6 @@ impl Serialize for Binary {
 impl Serialize for Blob {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_newtype_struct(BLOB, &Wire(&self.0))
-    }
-}
-
-/// Text that is never printed: `mitogen.core.Secret`. Its memory is wiped on drop; the message that
-/// carried it is not.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// Takes over `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
-    }
-
-    /// The text itself. Keep it out of logs, argv and errors.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(********)")
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_newtype_struct(SECRET, self.expose())
-    }
-}
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Secret(secret) => Ok(secret),
-            Value::Text(text) => Ok(Self::new(text)),
-            other => Err(D::Error::invalid_type(other.unexpected(), &"a secret text")),
-        }
     }
 }
 

@@ -219,7 +219,13 @@ impl Writer {
     /// Those of `members`, and [`Error::Limit`] for too deep nesting.
     pub fn dict(&mut self, members: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<&mut Self, Error> {
         self.open()?.op(EMPTY_DICT).op(MARK);
+        let start = self.out.len();
         members(self)?;
+        if self.out.len() == start {
+            // An empty one needs no items to be set.
+            self.out.truncate(start - 1);
+            return Ok(self.close());
+        }
         Ok(self.close().op(SETITEMS))
     }
 

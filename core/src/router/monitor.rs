@@ -74,6 +74,10 @@ impl Router {
             tracing::error!(data = ?delivery.message.data, "an ADD_ROUTE that is not id:name");
             return;
         };
+        if !self.may_be_announced(id) {
+            tracing::error!(id = id.0, "a context was announced that cannot be behind that link");
+            return;
+        }
         if !self.with_table(|table| table.add_route(id, link, None)) {
             tracing::error!(id = id.0, "a context was announced that is reached by another link already");
             return;
@@ -82,6 +86,15 @@ impl Router {
             self.set_name(id, name);
         }
         self.announce(id);
+    }
+
+    /// Whether `id` may be said to be behind one of our children. We and those above us are not: a
+    /// child with a route to them could speak in their name. Nor is, for a master, who gives out all
+    /// ids, one that it has not given out yet.
+    fn may_be_announced(&self, id: ContextId) -> bool {
+        let me = self.identity();
+        let is_above = id == me.id || me.parents.contains(&id);
+        !is_above && (me.parent().is_some() || self.is_allocated(id))
     }
 
     fn on_del_route(&self, delivery: &Delivery) {
@@ -117,7 +130,8 @@ mod tests {
 
     #[test]
     fn announcements_parse() {
-        let rows: &[(&[u8], Option<(u32, Option<&str>)>)] = &[
+        type Row = (&'static [u8], Option<(u32, Option<&'static str>)>);
+        let rows: &[Row] = &[
             (b"7", Some((7, None))),
             (b"7:ssh.web1:2222", Some((7, Some("ssh.web1:2222")))),
             (b"4294967295:x", Some((u32::MAX, Some("x")))),

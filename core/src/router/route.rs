@@ -25,6 +25,9 @@ use crate::wire::{DEFAULT_MAX_MESSAGE_SIZE, Encoding, Frame, HEADER_LEN, Message
 /// second entry in a vectored write.
 const JOIN_LIMIT: usize = 4096;
 
+/// How many lost contexts are remembered at most.
+const EPITAPHS: usize = 4096;
+
 /// How a router behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct RouterOptions {
@@ -50,6 +53,8 @@ struct Shared {
     handlers: Mutex<Handlers>,
     watchers: Mutex<HashMap<ContextId, Vec<Watcher>>>,
     names: Mutex<HashMap<ContextId, String>>,
+    /// Why contexts were lost, for who asks too late. Ids are never used again.
+    epitaphs: Mutex<HashMap<ContextId, String>>,
     /// What contexts have been sent ahead of their asking.
     sent: Mutex<HashSet<(ContextId, &'static str)>>,
     next_id: AtomicU32,
@@ -101,6 +106,7 @@ impl Router {
             handlers: Mutex::default(),
             watchers: Mutex::default(),
             names: Mutex::default(),
+            epitaphs: Mutex::default(),
             sent: Mutex::default(),
             next_id: AtomicU32::new(1),
         }));
@@ -136,6 +142,11 @@ impl Router {
     /// The first of `count` ids that no context has: a master's counter.
     pub fn allocate_ids(&self, count: u32) -> ContextId {
         ContextId(self.0.next_id.fetch_add(count, Ordering::Relaxed))
+    }
+
+    /// Whether [`Router::allocate_ids`] has given out `id`.
+    pub(super) fn is_allocated(&self, id: ContextId) -> bool {
+        id.0 < self.0.next_id.load(Ordering::Relaxed)
     }
 
     /// The name that `id` was announced or started with.
@@ -243,7 +254,14 @@ impl Router {
                     _ => Ok(()),
                 }
             }
-            Verdict::Refuse(error) => Err(error),
+            Verdict::Refuse(error) => {
+                drop(table);
+                // Whoever knew the context when it was there learns why it is not.
+                match lock(&self.0.epitaphs).get(&message.dst_id) {
+                    Some(reason) => Err(SendError::LinkLost(reason.clone())),
+                    None => Err(error),
+                }
+            }
             // Only messages with an ingress can be forgeries.
             Verdict::Drop(_) => Ok(()),
         }
@@ -405,11 +423,15 @@ impl Router {
 
     /// The identity of `id` as far as it is known here: its ancestors up to us, then ours.
     pub fn lineage_of(&self, id: ContextId) -> Identity {
-        let above = lock(&self.0.table).ancestors(id, self.0.identity.id);
-        let mut parents = above;
+        let mut parents = self.between(id);
         parents.push(self.0.identity.id);
         parents.extend_from_slice(&self.0.identity.parents);
         Identity { id, parents }
+    }
+
+    /// The contexts on the way from here to `id`, both ends left out.
+    pub fn between(&self, id: ContextId) -> Vec<ContextId> {
+        lock(&self.0.table).ancestors(id, self.0.identity.id)
     }
 
     /// Every context that has a route, with the link that leads there.
@@ -434,6 +456,12 @@ impl Router {
     pub(super) fn fire_disconnect(&self, id: ContextId, reason: &str) {
         let waiting = lock(&self.0.handlers).take_waiting_for(id);
         lock(&self.0.sent).retain(|(context, _)| *context != id);
+        let mut epitaphs = lock(&self.0.epitaphs);
+        if epitaphs.len() >= EPITAPHS {
+            epitaphs.clear();
+        }
+        epitaphs.insert(id, reason.to_owned());
+        drop(epitaphs);
         for (handle, sink) in waiting {
             let message = self.own_dead(handle, reason);
             sink.run(Delivery { message, ingress: None });

@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use crate::io::{FdSide, Reactor, Side, Stream, Token, Transmit, Writer};
+use crate::io::{FdSide, Left, Reactor, Side, Stream, Token, Transmit, Writer};
 use crate::wire::FrameDecoder;
 
 use super::route::Router;
@@ -87,6 +87,15 @@ impl Stream for MitogenStream {
 
     fn transmit_fd(&self) -> Option<BorrowedFd<'_>> {
         self.transmit.fd()
+    }
+
+    fn receive_left(&self) -> Left {
+        self.side.left()
+    }
+
+    fn transmit_left(&self) -> Left {
+        // It goes on transmitting only when the kernel has taken less than it was offered.
+        Left::Nothing
     }
 
     fn on_receive(&mut self, reactor: &mut dyn Reactor, token: Token) {

@@ -14,7 +14,7 @@ use nix::sys::resource::{Resource, rlim_t, setrlimit};
 pub(super) struct ChildSide<'a> {
     /// Standard input, output and error; each number is above 2.
     pub(super) stdio: [RawFd; 3],
-    /// Whether standard error is a terminal that shall control a session of the child's own.
+    /// Whether standard error is a terminal that shall control the child's session.
     pub(super) controlling_tty: bool,
     /// Null-terminated.
     pub(super) argv: &'a [*const libc::c_char],
@@ -56,8 +56,10 @@ pub(super) unsafe fn become_program(child: &ChildSide<'_>) -> ! {
 
 fn set_up(child: &ChildSide<'_>) -> Result<(), Errno> {
     reset_dispositions();
+    // A terminal's Ctrl-C is then for us alone, nothing can prompt behind our back on a terminal of
+    // ours, and what the program starts can be signalled with it, as one group.
+    nix::unistd::setsid()?;
     if child.controlling_tty {
-        nix::unistd::setsid()?;
         // SAFETY: TIOCSCTTY takes an int; the descriptor is our terminal.
         Errno::result(unsafe { libc::ioctl(child.stdio[2], libc::TIOCSCTTY as _, 0) })?;
     }

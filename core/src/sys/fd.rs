@@ -68,7 +68,21 @@ const SOCKET_BUFFER: usize = 131_072;
 
 /// Whether `fd` is a socket; `false` when it cannot be told.
 pub fn is_socket(fd: impl AsFd) -> bool {
-    nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFSOCK)
+    is_of_type(fd, libc::S_IFSOCK)
+}
+
+/// Whether `fd` is an end of a pipe; `false` when it cannot be told.
+pub(crate) fn is_pipe(fd: impl AsFd) -> bool {
+    is_of_type(fd, libc::S_IFIFO)
+}
+
+/// Whether `fd` is a regular file; `false` when it cannot be told.
+pub(crate) fn is_regular_file(fd: impl AsFd) -> bool {
+    is_of_type(fd, libc::S_IFREG)
+}
+
+fn is_of_type(fd: impl AsFd, kind: libc::mode_t) -> bool {
+    nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == kind)
 }
 
 /// Closes every descriptor above the three standard ones.

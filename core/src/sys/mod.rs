@@ -11,8 +11,6 @@
 
 mod after_fork;
 mod blocking;
-#[cfg(any(target_os = "linux", target_os = "android"))]
-mod epoll;
 mod fd;
 mod limits;
 mod poll;
@@ -23,13 +21,11 @@ mod spawn;
 mod user;
 
 pub use blocking::{IterRead, discard_until, iter_read, write_all};
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) use epoll::{Epoll, EpollEvent, EventFd};
 pub use fd::{close_nonstandard_fds, create_socketpair, is_socket, set_block, set_cloexec, set_nonblock};
-pub(crate) use fd::{read_spare, send_vectored, suppress_sigpipe};
+pub(crate) use fd::{is_pipe, is_regular_file, read_spare, send_vectored, suppress_sigpipe};
 pub use limits::raise_nofile_limit;
 pub(crate) use poll::{PollFd, poll_fds};
-pub use process::{ExitStatus, kill, pidfd_open, wait_nohang};
+pub use process::{ExitStatus, kill, kill_group, pidfd_open, wait_nohang};
 pub use pty::open_pty;
 pub use signal::{SignalSource, ignore_sigpipe};
 pub use spawn::{

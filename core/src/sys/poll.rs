@@ -17,7 +17,7 @@ pub(crate) fn poll_fds(fds: &mut [PollFd], timeout: Option<Duration>) -> io::Res
 }
 
 /// Milliseconds, rounded up so that a deadline has passed when the wait ends.
-pub(super) fn millis(timeout: Option<Duration>) -> libc::c_int {
+fn millis(timeout: Option<Duration>) -> libc::c_int {
     timeout.map_or(-1, |timeout| {
         let rounded = timeout.as_nanos().div_ceil(1_000_000);
         libc::c_int::try_from(rounded).unwrap_or(libc::c_int::MAX)

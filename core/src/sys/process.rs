@@ -69,14 +69,37 @@ fn decode(raw: i32) -> Option<ExitStatus> {
     }
 }
 
-/// Sends a signal to a process (or, for a negative `pid`, to a group). Only call it for a child that
-/// has not been reaped: until then its number cannot be given to another.
+/// Sends a signal to a process. Only call it for a child that has not been reaped: until then its
+/// number cannot be given to another.
 ///
 /// # Errors
-/// `ESRCH` when there is none, `EPERM` when it is not ours (a setuid tool).
+/// `ESRCH` when there is none, `EPERM` when it is not ours (a setuid tool), `EINVAL` for a number
+/// that does not name one process.
 pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    if pid <= 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    send(pid, signal)
+}
+
+/// Sends a signal to all processes of the group that `pid` leads: a program that
+/// [`spawn`](super::spawn) has started, and what it has started in turn, except what has moved to a
+/// group of its own. Only call it for a child that has not been reaped, as [`kill`].
+///
+/// # Errors
+/// `ESRCH` when there is no such group, `EPERM` when none of its processes is ours, `EINVAL` for a
+/// number that no child of ours can have.
+pub fn kill_group(pid: i32, signal: i32) -> io::Result<()> {
+    // -1 would be everybody, and 0 our own group.
+    if pid <= 1 {
+        return Err(Errno::EINVAL.into());
+    }
+    send(-pid, signal)
+}
+
+fn send(target: i32, signal: i32) -> io::Result<()> {
     // SAFETY: kill(2) takes no pointers.
-    let done = unsafe { libc::kill(pid, signal) };
+    let done = unsafe { libc::kill(target, signal) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

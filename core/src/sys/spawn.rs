@@ -18,7 +18,8 @@ use super::after_fork::{self, ChildSide};
 use super::fd::{above_stdio, open_fds};
 use super::{create_socketpair, open_pty, set_nonblock};
 
-/// How a program's standard descriptors are wired.
+/// How a program's standard descriptors are wired. In each way it leads a session, and thus a
+/// process group, of its own; without a terminal of ours, it has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChildStdio {
     /// One socket pair for input and output; error is a pipe.
@@ -26,7 +27,7 @@ pub enum ChildStdio {
     Socketpair,
     /// A pipe each for input, output and error.
     Pipes,
-    /// A pseudo-terminal for all three, controlling a session of the child's own.
+    /// A pseudo-terminal for all three, controlling the program's session.
     Tty,
     /// A socket pair for input and output; error is a pseudo-terminal, controlling.
     HybridTty,
@@ -88,9 +89,10 @@ pub enum SpawnError {
     },
 }
 
-/// Starts a program as its [`ChildSpec::stdio`] says. It gets default signal dispositions, an empty
-/// signal mask, no descriptor but its three, and the limit on descriptors that this process was
-/// started with. Blocks until the program runs or is refused, which is a matter of a fork.
+/// Starts a program as its [`ChildSpec::stdio`] says. It gets a session of its own, default signal
+/// dispositions, an empty signal mask, no descriptor but its three, and the limit on descriptors
+/// that this process was started with. [`super::kill_group`] reaches it and what it starts. Blocks
+/// until the program runs or is refused, which is a matter of a fork.
 ///
 /// # Errors
 /// See [`SpawnError`].

@@ -7,6 +7,9 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::{DecodeError, HEADER_LEN, Header, Message};
 
+/// A large frame is read in pieces of at least so many bytes.
+const LEAST_ROOM: usize = 1 << 16;
+
 /// What is reserved for a large frame before any of its payload has come, in bytes.
 const FIRST_STEP: usize = 1 << 18;
 
@@ -67,7 +70,9 @@ impl FrameDecoder {
             // A frame is accepted before its bytes come, so a peer could announce much and send
             // little; growth is bounded by doubling what has really arrived.
             let want = missing.min(self.buffer.len().max(FIRST_STEP));
-            if self.buffer.capacity() - self.buffer.len() < want {
+            // Only when the room is almost used up: growing at every read would copy all that has
+            // come each time.
+            if self.buffer.capacity() - self.buffer.len() < missing.min(LEAST_ROOM) {
                 self.buffer.reserve(want);
             }
         }
@@ -214,6 +219,23 @@ mod tests {
         assert_eq!(corrupt.next_frame(), Err(DecodeError::BadMagic { magic: 0x5765 }));
         corrupt.feed(&message.to_bytes());
         assert_eq!(corrupt.next_frame(), Err(DecodeError::BadMagic { magic: 0x5765 }));
+    }
+
+    #[test]
+    fn a_large_frame_is_moved_a_few_times_only() {
+        let message = Message::new(ContextId(1), Handle(1000), Encoding::Raw, vec![7; 32 << 20]);
+        let bytes = message.to_bytes();
+        let mut decoder = FrameDecoder::new(64 << 20);
+        let (mut moves, mut at) = (0, std::ptr::null());
+        for chunk in bytes.chunks(1 << 17) {
+            decoder.read_buffer().extend_from_slice(chunk);
+            moves += usize::from(!std::ptr::eq(at, decoder.pending().as_ptr()));
+            at = decoder.pending().as_ptr();
+            if let Some(frame) = decoder.next_frame().unwrap() {
+                assert_eq!(frame.bytes, bytes);
+            }
+        }
+        assert!(moves < 16, "the buffer was moved {moves} times");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use mitogen_core::broker::{Broker, BrokerHandle};
-use mitogen_core::io::{FdSide, PollPoller, Poller, Reactor, Side, Stream, Token, default_poller};
+use mitogen_core::io::{FdSide, Left, PollPoller, Poller, Reactor, Side, Stream, Token, default_poller};
 
 /// No healthy machine needs this long for anything here.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
@@ -30,7 +30,13 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// All pollers of this system, by name.
 pub(crate) fn pollers() -> Vec<(&'static str, Box<dyn Poller>)> {
-    vec![("default", default_poller().unwrap()), ("poll", Box::new(PollPoller::new().unwrap()))]
+    vec![
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        ("epoll", Box::new(mitogen_core::io::EpollPoller::new().unwrap())),
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        ("kqueue", Box::new(mitogen_core::io::KqueuePoller::new().unwrap())),
+        ("poll", Box::new(PollPoller::new().unwrap())),
+    ]
 }
 
 pub(crate) fn broker() -> Broker {
@@ -125,6 +131,10 @@ impl Stream for Probe {
             }
             Err(err) => assert_eq!(err.kind(), ErrorKind::WouldBlock),
         }
+    }
+
+    fn receive_left(&self) -> Left {
+        self.side.left()
     }
 
     fn on_transmit(&mut self, reactor: &mut dyn Reactor, token: Token) {

@@ -101,6 +101,9 @@ pub struct Global {
     /// Say more; repeat for still more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
+    /// Also write all messages, down to debug ones, to a file in this directory
+    #[arg(long, global = true, value_name = "DIR")]
+    pub debug_log: Option<PathBuf>,
     /// Colours: auto, always or never
     #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
     #[arg(default_value_t = ColorChoice::Auto)]

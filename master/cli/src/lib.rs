@@ -6,18 +6,22 @@ pub mod arguments;
 pub mod color;
 pub mod completions;
 pub mod exit;
+pub mod fleet;
+pub mod logs;
 pub mod output;
+pub mod values;
 pub mod verbs;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::anyhow;
 use clap::Parser;
+use mitogen::ChainError;
 use mitogen::profiles::{Inventory, ProfilesError, ResolveError, SecretError};
 use mitogen::targets::TargetError;
 
 use args::{Cli, ProfilesVerb, Verb};
+use logs::Loudness;
 
 /// Runs the command with this process's arguments.
 pub fn main() -> ExitCode {
@@ -43,7 +47,19 @@ pub fn main() -> ExitCode {
 
 fn perform(cli: &Cli) -> anyhow::Result<u8> {
     let registry = mitogen::transports::builtin();
-    let load = || Inventory::load(&cli.global.search(), &registry);
+    let global = &cli.global;
+    let loudness = Loudness::new(global.verbose, global.quiet, global.debug_log.is_some());
+    match &cli.verb {
+        Verb::Run(_) | Verb::Call(_) | Verb::Ping(_) => loudness.install(global.debug_log.as_deref())?,
+        _ => {}
+    }
+    let load = || Inventory::load(&global.search(), &registry);
+    match &cli.verb {
+        Verb::Run(run) => return verbs::fleet::run(global, loudness, &registry, run),
+        Verb::Call(call) => return verbs::fleet::call(global, loudness, &registry, call),
+        Verb::Ping(ping) => return verbs::fleet::ping(global, loudness, &registry, ping),
+        _ => {}
+    }
     let mut out = io::stdout().lock();
     match &cli.verb {
         Verb::Profiles(profiles) => match &profiles.verb {
@@ -62,9 +78,8 @@ fn perform(cli: &Cli) -> anyhow::Result<u8> {
             out.write_all(completions::script(completions.shell).as_bytes())?;
         }
         Verb::Complete(asked) => verbs::complete::answer(asked, &registry, &mut out)?,
-        Verb::Run(_) | Verb::Call(_) | Verb::Ping(_) | Verb::Plan(_) => {
-            return Err(anyhow!("this build reads profiles but does not connect"));
-        }
+        Verb::Plan(asked) => verbs::plan::plan(global, &registry, asked, &mut out)?,
+        Verb::Run(_) | Verb::Call(_) | Verb::Ping(_) => {}
     }
     out.flush()?;
     Ok(exit::OK)
@@ -77,10 +92,17 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Faults of the command line and of profiles are the user's to mend, others are ours.
 fn status_of(error: &anyhow::Error) -> u8 {
+    // The user was asked for a secret, and pressed Ctrl-C.
+    if let Some(ChainError::Secret { source, .. }) = error.downcast_ref()
+        && source.reason == "interrupted"
+    {
+        return exit::INTERRUPTED;
+    }
     let usage = error.is::<ProfilesError>()
         || error.is::<TargetError>()
         || error.is::<ResolveError>()
         || error.is::<SecretError>()
+        || error.is::<ChainError>()
         || error.is::<arguments::ArgumentError>();
     if usage { exit::USAGE } else { exit::INTERNAL }
 }

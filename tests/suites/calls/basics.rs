@@ -159,7 +159,10 @@ fn calls_are_pipelined_behind_the_bootstrap() {
         // Not waited for: the call travels right behind the bootstrap.
         let pid: u32 = connecting.context().call("os.getpid", ()).expect("an answer");
         assert_ne!(pid, std::process::id());
-        assert!(connecting.outcome().is_some_and(|outcome| outcome.is_ok()), "the marker came before the answer");
+        assert!(
+            connecting.outcome().is_some_and(|outcome| outcome.is_ok()),
+            "the marker came before the answer"
+        );
         master.shutdown();
     });
 }

@@ -23,7 +23,7 @@ fn a_killed_child_fails_whoever_waits_for_it() {
         let error = waiting.get_timeout(PATIENCE).expect_err("it is dead");
         assert!(matches!(&error, CallError::Dead { reason, .. } if reason.contains("lost")), "{error:?}");
         let error = child.call::<Value>("os.getpid", ()).expect_err("no way there");
-        assert!(matches!(error, CallError::Send(SendError::NoRoute { .. })), "{error:?}");
+        assert!(matches!(error, CallError::Send(SendError::LinkLost(_))), "{error:?}");
         master.shutdown();
     });
 }
@@ -36,9 +36,8 @@ fn shutdown_ends_children_that_are_busy_or_stuck() {
         let pids: Vec<i32> =
             children.iter().map(|child| child.call("os.getpid", ()).expect("an answer")).collect();
         let stuck = children[0].call_async::<Value>("time.sleep", (3600,)).expect("sent");
-        let endless = children[1]
-            .call_async::<Value>("timeit.timeit", ("pass", "while True: pass"))
-            .expect("sent");
+        let endless =
+            children[1].call_async::<Value>("timeit.timeit", ("pass", "while True: pass")).expect("sent");
         master.shutdown();
         for pid in pids {
             let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
@@ -75,14 +74,21 @@ fn a_program_that_is_no_interpreter_is_an_error_with_its_words() {
         ];
         for (argv, words) in cases {
             settings.python.argv = argv.into_iter().map(str::to_owned).collect();
-            let request =
-                mitogen::ConnectRequest { transport: &transport(), name: None, via: None, settings: &settings };
+            let request = mitogen::ConnectRequest {
+                transport: &transport(),
+                name: None,
+                via: None,
+                settings: &settings,
+            };
             let connecting = master.connector().connect(&request).expect("a plan");
-            let waiting = connecting.context().call_async::<Value>("os.getpid", ()).expect("sent");
+            let waiting = connecting.context().call_async::<Value>("os.getpid", ());
             let error = connecting.wait().expect_err("it cannot start");
             assert!(error.report().contains(words), "{}", error.report());
-            let call = waiting.get_timeout(PATIENCE).expect_err("so the call fails too");
-            assert!(call.to_string().contains(&error.message), "{call}");
+            // Unless it had failed before the call could be sent.
+            if let Ok(waiting) = waiting {
+                let call = waiting.get_timeout(PATIENCE).expect_err("so the call fails too");
+                assert!(call.to_string().contains(&error.message), "{call}");
+            }
         }
         master.shutdown();
     });
@@ -94,8 +100,7 @@ fn a_silent_program_runs_into_the_timeout() {
         let master = master();
         let mut settings = master.settings().clone();
         settings.python.argv = ["/bin/sh", "-c", "trap '' TERM; sleep 3600"].map(str::to_owned).to_vec();
-        let mut options = mitogen::transports::local::Options::default();
-        options.connect_timeout = 0.2;
+        let options = mitogen::transports::local::Options { connect_timeout: 0.2 };
         let transport = mitogen::transports::local::Local::new(options);
         let request =
             mitogen::ConnectRequest { transport: &transport, name: None, via: None, settings: &settings };
@@ -127,10 +132,8 @@ fn strangers_and_wrong_handles_are_answered() {
     isolated(|| {
         let master = master();
         let child = local(&master);
-        let receiver = mitogen::Receiver::<Value>::new(
-            master.router(),
-            mitogen_core::router::HandlerOptions::default(),
-        );
+        let receiver =
+            mitogen::Receiver::<Value>::new(master.router(), mitogen_core::router::HandlerOptions::default());
         let to_nobody = Message {
             reply_to: receiver.handle(),
             ..Message::new(child.id(), Handle(77), Encoding::Pickle, &b"\x80\x02N."[..])

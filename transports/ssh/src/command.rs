@@ -7,6 +7,9 @@ use mitogen_core::dialogue::quote_argv;
 
 use crate::options::{CheckHostKeys, Options};
 
+/// What ssh may wait for a host at most, in seconds; a larger number could be too large for it.
+const LONGEST_TIMEOUT: f64 = 86_400.0;
+
 /// What ssh is started with. For ssh the first value of an option counts, so ours stand before the
 /// user's `ssh_args`.
 pub(crate) fn argv(options: &Options, child: &ChildCommand) -> Vec<String> {
@@ -56,6 +59,10 @@ pub(crate) fn argv(options: &Options, child: &ChildCommand) -> Vec<String> {
         }
     }
     argv.extend(options.ssh_args.iter().cloned());
+    // We end an ssh that takes too long ourselves, and a little earlier. This is for when we have been
+    // killed: an ssh without a terminal does not notice that, and a silent host would keep it for ever.
+    let seconds = options.connect_timeout.ceil().clamp(1.0, LONGEST_TIMEOUT) as u32 + 2;
+    set(&mut argv, &format!("ConnectTimeout={seconds}"));
     // The far login shell reads one string.
     argv.extend([options.hostname.clone(), quote_argv(&child.argv)]);
     argv

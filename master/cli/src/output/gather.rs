@@ -70,6 +70,14 @@ impl Collected {
         self.groups.push(Group { printed: Printed::default(), end: end.clone(), hosts: vec![host] });
     }
 
+    /// The groups of hosts that have ended; what others have printed so far stays where it is.
+    fn take_ended(&mut self) -> Vec<Group> {
+        let others = std::mem::take(&mut self.open);
+        let groups = self.take();
+        self.open = others;
+        groups
+    }
+
     /// The groups, largest first, then by their first hosts. Hosts that have not ended are
     /// interrupted. Empties the collection.
     pub(super) fn take(&mut self) -> Vec<Group> {
@@ -163,14 +171,16 @@ impl Report for Gather {
     fn event(&mut self, to: &mut Streams<'_>, _: Duration, event: &Event<'_>) -> io::Result<()> {
         self.collected.event(event);
         if let (Event::Ended(host, end), false) = (event, self.folded) {
-            // What other hosts have printed so far stays where it is.
-            let others = std::mem::take(&mut self.collected.open);
-            let groups = self.collected.take();
-            self.collected.open = others;
+            let groups = self.collected.take_ended();
             debug_assert!(groups.iter().all(|group| group.hosts == [*host] && group.end == **end));
             groups.iter().try_for_each(|group| self.print(to, group))?;
         }
         Ok(())
+    }
+
+    fn so_far(&mut self, to: &mut Streams<'_>) -> io::Result<()> {
+        let groups = self.collected.take_ended();
+        groups.iter().try_for_each(|group| self.print(to, group))
     }
 
     fn finish(&mut self, to: &mut Streams<'_>, _: Duration) -> io::Result<()> {

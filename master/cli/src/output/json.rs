@@ -114,7 +114,9 @@ impl JsonLines {
             // The host's own output is in it, but no secret: the error's argv is a redacted one.
             End::Failed(error) => serde_json::to_value(error)?,
             End::Interrupted => json!({}),
-            End::Internal(message) => json!({"message": message}),
+            End::Internal(message) | End::NotStarted(message) | End::Lost(message) => {
+                json!({"message": message})
+            }
         };
         if let Value::Object(more) = more {
             line.extend(more);

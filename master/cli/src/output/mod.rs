@@ -3,7 +3,7 @@
 //! Everything here is a state machine that is fed with [`Event`]s and writes to what it is given; time
 //! comes in with the events. Nothing reads a clock, a terminal or the environment.
 
-mod base64;
+pub(crate) mod base64;
 mod diff;
 mod gather;
 mod json;
@@ -58,8 +58,12 @@ pub enum End {
     Raised(String),
     /// The command or call did not end within this time.
     TimedOut(Duration),
+    /// The command could not be started there.
+    NotStarted(String),
     /// The connection failed.
     Failed(Box<ConnectError>),
+    /// The connection was up, and was lost before the command ended.
+    Lost(String),
     /// The user interrupted the run.
     Interrupted,
     /// A fault of ours.
@@ -71,7 +75,8 @@ impl End {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Exit(0) | Self::Value(_) => Outcome::Ok,
-            Self::Exit(_) | Self::Signal(_) | Self::Raised(_) => Outcome::CommandFailed,
+            Self::Exit(_) | Self::Signal(_) | Self::Raised(_) | Self::NotStarted(_) => Outcome::CommandFailed,
+            Self::Lost(_) => Outcome::Unreachable,
             Self::TimedOut(_) => Outcome::TimedOut,
             Self::Failed(error) => Outcome::of_failure(error.stage, error.kind),
             Self::Interrupted => Outcome::Interrupted,
@@ -97,6 +102,8 @@ impl End {
             Self::Failed(error) => {
                 format!("{}: {}: {}", self.outcome().word(), stage_word(error), error.message)
             }
+            Self::NotStarted(message) => format!("cannot be started: {message}"),
+            Self::Lost(reason) => format!("connection lost: {reason}"),
             Self::Interrupted => "interrupted".to_owned(),
             Self::Internal(message) => format!("internal error: {message}"),
         }
@@ -118,6 +125,7 @@ impl End {
             Self::Signal(signal) => Some(128 + signal),
             Self::Value(_) => Some(0),
             Self::Raised(_) => Some(1),
+            Self::NotStarted(_) => Some(127),
             _ => None,
         }
     }
@@ -165,6 +173,15 @@ pub trait Report {
     /// # Errors
     /// Of the streams.
     fn finish(&mut self, to: &mut Streams<'_>, at: Duration) -> io::Result<()>;
+
+    /// Prints what is whole by now, because the user wants to see what there is. What is printed
+    /// as it comes has nothing to add.
+    ///
+    /// # Errors
+    /// Of the streams.
+    fn so_far(&mut self, _: &mut Streams<'_>) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What an end prints by itself: a function's value, or its traceback.

@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mitogen::targets::fold;
+
 use super::{Event, Mode, Paint, Progress, Report, Streams, Summary};
 
 /// All that a run prints: feed it every event, tell it the time now and then, and finish it.
@@ -71,6 +73,21 @@ impl Presenter {
         }
     }
 
+    /// Prints what has arrived and who is waited for, after the user's first interrupt.
+    ///
+    /// # Errors
+    /// Of the streams.
+    pub fn interrupted(&mut self, to: &mut Streams<'_>) -> io::Result<()> {
+        if let Some(progress) = &mut self.progress {
+            progress.clear(to)?;
+        }
+        self.report.so_far(to)?;
+        let pending = fold(self.summary.pending());
+        let line = format!("mitogen: interrupted; waiting for {pending}; press Ctrl-C again to kill\n");
+        to.err.write_all(line.as_bytes())?;
+        to.err.flush()
+    }
+
     /// What is known so far.
     pub fn summary(&self) -> &Summary {
         &self.summary
@@ -127,6 +144,37 @@ mod tests {
              \r1/2 done, 1 failed; waiting for a2\x1b[K\r\x1b[K\
              mitogen: 1 ok, 1 failed\n  a1: exit status 3\n"
         );
+    }
+
+    #[test]
+    fn an_interrupt_shows_what_is_whole_and_who_is_pending() {
+        let names = hosts(&["a1", "a2", "a3"]);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut to = Streams { out: &mut out, err: &mut err };
+        let paint = Paint(false);
+        let mut presenter = Presenter::new(Mode::Folded, &names, paint, paint, None, false);
+        let mut take = |presenter: &mut Presenter, events: &[Event<'_>]| {
+            events.iter().for_each(|event| presenter.event(&mut to, Duration::ZERO, event).unwrap());
+            presenter.interrupted(&mut to).unwrap();
+        };
+        let output = |host, text| Event::Output(HostId(host), Channel::Stdout, text);
+        take(
+            &mut presenter,
+            &[output(0, b"x\n"), output(1, b"half"), Event::Ended(HostId(0), &End::Exit(0))],
+        );
+        take(&mut presenter, &[output(1, b" and half\n"), Event::Ended(HostId(1), &End::Exit(0))]);
+        let mut to = Streams { out: &mut out, err: &mut err };
+        assert_eq!(presenter.finish(&mut to, Duration::ZERO).unwrap(), 130);
+        let rule = "---------------";
+        let expected = format!("{rule}\na1\n{rule}\nx\n{rule}\na2\n{rule}\nhalf and half\n");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        let expected = "\
+mitogen: interrupted; waiting for a[2-3]; press Ctrl-C again to kill
+mitogen: interrupted; waiting for a3; press Ctrl-C again to kill
+mitogen: 2 ok, 1 interrupted
+  a3: interrupted
+";
+        assert_eq!(String::from_utf8(err).unwrap(), expected);
     }
 
     #[test]

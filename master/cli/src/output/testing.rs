@@ -69,6 +69,8 @@ fn ends_describe_themselves() {
         (End::TimedOut(Duration::from_millis(1500)), "no end within 1.5s", Outcome::TimedOut, None),
         (unreachable("nobody listens"), "unreachable: connect: nobody listens", Outcome::Unreachable, None),
         (hop, "refused: host key: the key changed", Outcome::Refused, None),
+        (End::NotStarted("x".into()), "cannot be started: x", Outcome::CommandFailed, Some(127)),
+        (End::Lost("x".into()), "connection lost: x", Outcome::Unreachable, None),
         (End::Interrupted, "interrupted", Outcome::Interrupted, None),
         (End::Internal("x".into()), "internal error: x", Outcome::Internal, None),
     ];

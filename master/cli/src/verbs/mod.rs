@@ -1,4 +1,6 @@
 //! What each verb does.
 
 pub mod complete;
+pub mod fleet;
+pub mod plan;
 pub mod profiles;

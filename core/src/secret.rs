@@ -1,18 +1,22 @@
-//! A password on its way through plans: never printed, wiped when dropped.
+//! A secret text on its way through options, plans and messages: never printed, wiped when dropped.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-/// A secret text. Its `Debug` form is masked; its memory is wiped on drop.
+/// A secret text: `mitogen.core.Secret` on the other side. Its `Debug` form is masked; its memory is
+/// wiped on drop.
 ///
-/// It serializes as its text, because a plan that is shipped to an intermediate context must carry
-/// it; code that prints plans goes through [`super::Dialogue`]'s printed form, which has none.
+/// It serializes as its text (in pickles marked as a secret), because a plan that is shipped to another
+/// context must carry it; what prints plans for people shows a mask instead.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
+    /// The name under which our pickle codec knows it; other formats see the text only.
+    pub(crate) const NAME: &'static str = "$mitogen::Secret";
+
     /// Takes over `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
@@ -32,7 +36,7 @@ impl fmt::Debug for Secret {
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.expose())
+        serializer.serialize_newtype_struct(Self::NAME, self.expose())
     }
 }
 

@@ -1,0 +1,159 @@
+//! `run`, `call` and `ping`: what they have in common, which is nearly all.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+
+use mitogen::profiles::{Chain, Inventory, SecretStore, SystemSecrets};
+use mitogen::transports::Registry;
+use mitogen::{ChildSettings, Connections, Master, MasterOptions};
+use mitogen_core::call::FunctionName;
+
+use super::plan;
+use crate::args::{Call, Global, Ping, Run, Shape};
+use crate::arguments;
+use crate::exit;
+use crate::fleet::{Fleet, InputSource, Setup, Task, forgive_closed_output};
+use crate::logs::Loudness;
+use crate::output::{Mode, Paint, Presenter, Progress, Wishes};
+use crate::values;
+
+/// Contexts that were asked to end have this long; a command of theirs has half a second.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// The targets that were asked for, and the ways to them.
+pub struct Targets {
+    /// In the order in which they were named.
+    pub chains: Vec<Chain>,
+    /// What the profile file says of how many at once.
+    pub forks: Option<usize>,
+}
+
+impl Targets {
+    /// Reads profiles and finds the targets in them.
+    ///
+    /// # Errors
+    /// Faults of the profiles or of the command line.
+    pub fn find(global: &Global, registry: &Registry, wanted: &str) -> anyhow::Result<Self> {
+        let inventory = Inventory::load(&global.search(), registry)?;
+        let overrides = global.overrides();
+        let targets = inventory.select(wanted, global.limit.as_deref())?;
+        let chains =
+            targets.iter().map(|target| inventory.resolve(target, &overrides)).collect::<Result<_, _>>()?;
+        Ok(Self { chains, forks: inventory.defaults().forks })
+    }
+}
+
+/// A master that tells its children how much to log.
+///
+/// # Errors
+/// The system refuses threads or descriptors.
+pub fn master(loudness: Loudness) -> anyhow::Result<Master> {
+    let settings = ChildSettings { log_levels: loudness.child_levels(), ..ChildSettings::default() };
+    Ok(Master::start(MasterOptions { grace: GRACE, settings, ..MasterOptions::default() })?)
+}
+
+/// `mitogen run`. The exit status.
+///
+/// # Errors
+/// What prevents all of it, and errors of our own output.
+pub fn run(global: &Global, loudness: Loudness, registry: &Registry, asked: &Run) -> anyhow::Result<u8> {
+    let input = if asked.no_stdin { None } else { InputSource::standard() };
+    let command = mitogen::command::Command {
+        argv: asked.command().argv(),
+        cwd: asked.cwd.clone(),
+        env: asked.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
+        stdin: input.is_some(),
+    };
+    let targets = Targets::find(global, registry, &asked.targets.join(" "))?;
+    let wishes = Wishes { diff: asked.diff, gather: asked.gather, ..wishes(asked.shape) };
+    perform(global, loudness, registry, &targets, Task::Run(command), input, wishes)
+}
+
+/// `mitogen call`. The exit status.
+///
+/// # Errors
+/// What prevents all of it, and errors of our own output.
+pub fn call(global: &Global, loudness: Loudness, registry: &Registry, asked: &Call) -> anyhow::Result<u8> {
+    let task = call_task(asked)?;
+    let targets = Targets::find(global, registry, &asked.targets)?;
+    perform(global, loudness, registry, &targets, task, None, wishes(asked.shape))
+}
+
+/// What `mitogen call` calls.
+///
+/// # Errors
+/// Arguments that are not JSON.
+pub fn call_task(asked: &Call) -> anyhow::Result<Task> {
+    let given = arguments::parse(&asked.arguments)?;
+    let function: FunctionName = asked.function.parse()?;
+    Ok(Task::Call {
+        function,
+        positional: given.positional.iter().map(values::from_json).collect(),
+        keywords: given
+            .keywords
+            .iter()
+            .map(|(name, value)| (name.clone(), values::from_json(value)))
+            .collect(),
+    })
+}
+
+/// `mitogen ping`. The exit status.
+///
+/// # Errors
+/// What prevents all of it, and errors of our own output.
+pub fn ping(global: &Global, loudness: Loudness, registry: &Registry, asked: &Ping) -> anyhow::Result<u8> {
+    let targets = Targets::find(global, registry, &asked.targets.join(" "))?;
+    let task = Task::Ping { numbers: asked.shape.json };
+    // Times differ always, so folding them is done on demand only.
+    let wishes = Wishes { no_fold: !asked.shape.fold, ..wishes(asked.shape) };
+    perform(global, loudness, registry, &targets, task, None, wishes)
+}
+
+fn wishes(shape: Shape) -> Wishes {
+    Wishes { json: shape.json, fold: shape.fold, no_fold: shape.no_fold, ..Wishes::default() }
+}
+
+fn perform(
+    global: &Global,
+    loudness: Loudness,
+    registry: &Registry,
+    targets: &Targets,
+    task: Task,
+    input: Option<InputSource>,
+    wishes: Wishes,
+) -> anyhow::Result<u8> {
+    if global.check {
+        let style = plan::Style { json: wishes.json, origins: global.verbose > 0 };
+        plan::show(targets, registry, Some(&task), style, &mut io::stdout().lock())?;
+        return Ok(exit::OK);
+    }
+    let chains = targets.chains.as_slice();
+    let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+    let hosts: Arc<[String]> = chains.iter().map(|chain| chain.label.clone()).collect();
+    let mode = Mode::choose(Wishes { terminal: out_terminal, targets: chains.len(), ..wishes });
+    let progress = (err_terminal && !global.quiet).then(|| Progress::new(columns()));
+    let ticks = progress.is_some();
+    let paint = |terminal| Paint(global.color.enabled(|name| std::env::var_os(name), terminal));
+    let presenter =
+        Presenter::new(mode, &hosts, paint(out_terminal), paint(err_terminal), progress, global.quiet)
+            .detailed(global.verbose > 0);
+
+    let master = master(loudness)?;
+    let connections = Connections::new(&master, registry, SecretStore::new(SystemSecrets));
+    // All that can be known to be wrong is said before anything is started anywhere.
+    for chain in chains {
+        connections.hold(chain)?;
+    }
+    let forks = global.forks.or(targets.forks).unwrap_or(usize::MAX);
+    let setup = Setup { task, forks, limit: global.command_timeout, input, ticks };
+    let fleet = Fleet::new(&master, &connections, chains, setup, presenter)?;
+    let status = forgive_closed_output(fleet.run());
+    master.shutdown();
+    Ok(status?)
+}
+
+/// How wide the terminal is.
+fn columns() -> usize {
+    let size = terminal_size::terminal_size_of(io::stderr());
+    size.map_or(80, |(terminal_size::Width(columns), _)| usize::from(columns))
+}

@@ -1,0 +1,12 @@
+//! The command as a process, with real children on this machine: what it prints where, how it ends,
+//! and that nothing is left behind.
+
+// Helpers of tests are tests, which clippy does not see in a file of its own.
+#![allow(clippy::unwrap_used)]
+
+mod input;
+mod interrupts;
+mod many;
+mod one;
+mod scene;
+mod verbs;

@@ -1,0 +1,322 @@
+//! Chains of hops made into contexts: every hop is connected once, however many targets lie behind
+//! it, and all at once, because a hop can be asked to start the next one before it is up itself.
+//!
+//! Knows profiles and the connector; asks for secrets, and never waits for a connection.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use mitogen_core::call::Context;
+use mitogen_core::child::PythonSpec;
+use mitogen_core::connect::{
+    ChildCommand, ChildSettings, ConnectError, ConnectRequest, Connecting, Connector, OptionsError, Outcome,
+    Plan, Registry, RequestError, Transport,
+};
+use mitogen_core::ids::ContextId;
+use mitogen_core::router::Router;
+use serde_json::{Map, Value as Json};
+use thiserror::Error;
+
+use crate::Master;
+use crate::profiles::{Chain, Hop, HopKey, SecretError, SecretResolver, SecretStore};
+
+/// Why a chain cannot be connected, or planned. Nothing was started for it.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum ChainError {
+    /// The registry has no such transport.
+    #[error("{hop}: there is no method `{method}`")]
+    UnknownMethod {
+        /// The hop.
+        hop: HopKey,
+        /// The transport that it wants.
+        method: String,
+    },
+    /// The transport refuses its options.
+    #[error("{hop}: {source}")]
+    Options {
+        /// The hop.
+        hop: HopKey,
+        /// Which option, and what is wrong with it.
+        source: OptionsError,
+    },
+    /// A secret that the hop needs cannot be had.
+    #[error("{hop}: {source}")]
+    Secret {
+        /// The hop.
+        hop: HopKey,
+        /// From where, and why not.
+        source: SecretError,
+    },
+    /// No connection can be made of it.
+    #[error("{hop}: {source}")]
+    Request {
+        /// The hop.
+        hop: HopKey,
+        /// Why.
+        source: RequestError,
+    },
+}
+
+/// The connections of a tree, one for each [`HopKey`].
+///
+/// Contexts stay until the master ends, unless [`Connections::hold`] and [`Connections::release`]
+/// say how long they are needed.
+pub struct Connections<R> {
+    connector: Connector,
+    router: Router,
+    settings: ChildSettings,
+    registry: Registry,
+    secrets: SecretStore<R>,
+    made: Mutex<HashMap<HopKey, Made>>,
+}
+
+/// What there is of a hop.
+struct Made {
+    transport: HopTransport,
+    settings: ChildSettings,
+    connecting: Option<Connecting>,
+    /// How many holders it has.
+    holders: usize,
+}
+
+/// A hop's transport with the hop's own time limit, which not every transport has an option for.
+#[derive(Debug)]
+struct HopTransport {
+    transport: Box<dyn Transport>,
+    timeout: Option<Duration>,
+}
+
+impl Transport for HopTransport {
+    fn method(&self) -> &str {
+        self.transport.method()
+    }
+
+    fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
+        let mut plan = self.transport.plan(child)?;
+        if let Some(timeout) = self.timeout {
+            plan.timeout = timeout.as_secs_f64();
+        }
+        Ok(plan)
+    }
+}
+
+impl<R> fmt::Debug for Connections<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("router", &self.router).finish_non_exhaustive()
+    }
+}
+
+impl<R: SecretResolver> Connections<R> {
+    /// No connections yet, in the tree of `master`. Hops differ from the master's settings by their
+    /// interpreters only.
+    pub fn new(master: &Master, registry: &Registry, secrets: SecretStore<R>) -> Self {
+        Self {
+            connector: master.connector().clone(),
+            router: master.router().clone(),
+            settings: master.settings().clone(),
+            registry: registry.clone(),
+            secrets,
+            made: Mutex::default(),
+        }
+    }
+
+    /// Makes sure that the chain's hops, once connected, stay until as many [`Connections::release`]s
+    /// of it. Asks for its secrets and checks its options; connects nothing.
+    ///
+    /// # Errors
+    /// What can be known to be wrong without connecting; the chain is then not held.
+    pub fn hold(&self, chain: &Chain) -> Result<(), ChainError> {
+        let mut made = self.lock();
+        for hop in &chain.hops {
+            self.prepare(&mut made, hop)?;
+        }
+        for hop in &chain.hops {
+            if let Some(made) = made.get_mut(&hop.key) {
+                made.holders += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Connects what is not connected of the chain, without waiting: the context at its end can be
+    /// called at once. A hop that has failed is not tried again.
+    ///
+    /// # Errors
+    /// What can be known to be wrong without connecting. Hops before the one at fault may have been
+    /// started.
+    pub fn connect(&self, chain: &Chain) -> Result<Route, ChainError> {
+        let mut made = self.lock();
+        let mut hops: Vec<Connecting> = Vec::with_capacity(chain.hops.len());
+        for hop in &chain.hops {
+            let via = hop.via.and_then(|via| hops.get(via)).map(|via| via.context().clone());
+            let made = self.prepare(&mut made, hop)?;
+            let connecting = match &made.connecting {
+                Some(connecting) => connecting.clone(),
+                None => {
+                    let request = ConnectRequest {
+                        transport: &made.transport,
+                        name: None,
+                        via: via.as_ref(),
+                        settings: &made.settings,
+                    };
+                    let connecting = self
+                        .connector
+                        .connect(&request)
+                        .map_err(|source| ChainError::Request { hop: hop.key.clone(), source })?;
+                    tell(&hop.key, &connecting);
+                    made.connecting.insert(connecting).clone()
+                }
+            };
+            hops.push(connecting);
+        }
+        // Only a chain without hops, which nothing makes, has no last context.
+        let me = || Context::new(&self.router, self.router.identity().id, "self");
+        let context = hops.last().map_or_else(me, |last| last.context().clone());
+        Ok(Route { hops, context })
+    }
+
+    /// Undoes one [`Connections::hold`]: hops that nobody holds any more are asked to end.
+    pub fn release(&self, chain: &Chain) {
+        let mut made = self.lock();
+        // The far end first: a context takes its children with it, so this is not for order's sake
+        // but spares the nearer ones the news of losses.
+        for hop in chain.hops.iter().rev() {
+            let Some(found) = made.get_mut(&hop.key) else { continue };
+            found.holders = found.holders.saturating_sub(1);
+            if found.holders > 0 {
+                continue;
+            }
+            if let Some(connecting) = made.remove(&hop.key).and_then(|gone| gone.connecting)
+                && let Err(error) = connecting.context().shutdown()
+            {
+                tracing::debug!(hop = %hop.key, %error, "it is gone already");
+            }
+        }
+    }
+
+    /// The plans of a chain's hops, in order, with asterisks in the place of secrets, which are not
+    /// asked for. Starts nothing.
+    ///
+    /// # Errors
+    /// What can be known to be wrong without connecting.
+    pub fn plans(&self, chain: &Chain) -> Result<Vec<Plan>, ChainError> {
+        let mut plans: Vec<Plan> = Vec::with_capacity(chain.hops.len());
+        for hop in &chain.hops {
+            let transport = self.transport(hop, hop.masked_options())?;
+            // Its name alone counts.
+            let via = hop.via.and_then(|via| plans.get(via));
+            let via = via.map(|plan| Context::new(&self.router, ContextId(0), &plan.name));
+            let request = ConnectRequest {
+                transport: &transport,
+                name: None,
+                via: via.as_ref(),
+                settings: &self.settings_for(hop),
+            };
+            let plan = self.connector.plan(&request);
+            plans.push(plan.map_err(|source| ChainError::Request { hop: hop.key.clone(), source })?);
+        }
+        Ok(plans)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<HopKey, Made>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn prepare<'a>(
+        &self,
+        made: &'a mut HashMap<HopKey, Made>,
+        hop: &Hop,
+    ) -> Result<&'a mut Made, ChainError> {
+        if !made.contains_key(&hop.key) {
+            let options = hop
+                .filled_options(&self.secrets)
+                .map_err(|source| ChainError::Secret { hop: hop.key.clone(), source })?;
+            let transport = self.transport(hop, options)?;
+            let settings = self.settings_for(hop);
+            made.insert(hop.key.clone(), Made { transport, settings, connecting: None, holders: 0 });
+        }
+        // The expect holds: it was put there if it was not there.
+        Ok(made.get_mut(&hop.key).expect("the hop has been prepared"))
+    }
+
+    fn transport(&self, hop: &Hop, options: Map<String, Json>) -> Result<HopTransport, ChainError> {
+        let kind = self
+            .registry
+            .get(&hop.method)
+            .ok_or_else(|| ChainError::UnknownMethod { hop: hop.key.clone(), method: hop.method.clone() })?;
+        let transport = (kind.from_options)(Json::Object(options))
+            .map_err(|source| ChainError::Options { hop: hop.key.clone(), source })?;
+        Ok(HopTransport { transport, timeout: hop.timeout })
+    }
+
+    fn settings_for(&self, hop: &Hop) -> ChildSettings {
+        if hop.python.is_empty() {
+            return self.settings.clone();
+        }
+        ChildSettings { python: PythonSpec { argv: hop.python.clone() }, ..self.settings.clone() }
+    }
+}
+
+/// A chain under way. Its context can be called at once. Dropping it changes nothing.
+#[derive(Clone, Debug)]
+pub struct Route {
+    hops: Vec<Connecting>,
+    context: Context,
+}
+
+impl Route {
+    /// The context at the end, up or not.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The hops, nearest first.
+    pub fn hops(&self) -> &[Connecting] {
+        &self.hops
+    }
+
+    /// Calls `then` when the last hop is up, or with the error of the first that failed: those behind
+    /// it can only say that they were lost with it. At once if it is known, else on the broker's
+    /// thread, where it must not block.
+    pub fn on_done(&self, then: impl FnOnce(&Outcome) + Send + 'static) {
+        follow(self.hops.clone().into_iter(), Box::new(then));
+    }
+
+    /// Waits until the last hop is up.
+    ///
+    /// # Errors
+    /// Why the first hop that failed did not come up.
+    pub fn wait(&self) -> Result<Context, Arc<ConnectError>> {
+        for hop in &self.hops {
+            hop.wait()?;
+        }
+        Ok(self.context.clone())
+    }
+}
+
+/// For the log.
+fn tell(hop: &HopKey, connecting: &Connecting) {
+    let (key, name, began) = (hop.clone(), connecting.context().name().to_owned(), Instant::now());
+    tracing::debug!(hop = %key, name, id = connecting.context().id().0, "connecting");
+    connecting.on_done(move |outcome| match outcome {
+        Ok(()) => tracing::info!(hop = %key, name, after = ?began.elapsed(), "connected"),
+        Err(error) => tracing::info!(hop = %key, name, %error, "not connected"),
+    });
+}
+
+fn follow(mut hops: std::vec::IntoIter<Connecting>, then: Box<dyn FnOnce(&Outcome) + Send>) {
+    match hops.next() {
+        None => then(&Ok(())),
+        Some(hop) => hop.on_done(move |outcome| match outcome {
+            Ok(()) => follow(hops, then),
+            Err(_) => then(outcome),
+        }),
+    }
+}
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tests;

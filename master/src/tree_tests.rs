@@ -1,0 +1,116 @@
+//! Chains over a transport whose program does not exist: everything but a connection that comes up,
+//! which the suites test.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mitogen_core::dialogue::{FailureKind, Secret};
+
+use super::*;
+use crate::MasterOptions;
+use crate::profiles::{Inventory, Overrides, SecretSource, Source};
+
+const FILE: &str = r#"
+[profile.gate]
+method = "local"
+python = ["/nowhere/python"]
+
+[profile.web]
+method = "local"
+via = "gate"
+hostname = "web[1-2]"
+timeout = 7
+
+[profile.root]
+method = "sudo"
+via = "web"
+password = { env = "X" }
+
+[profile.odd]
+method = "sudo"
+password = { env = "NONE" }
+"#;
+
+/// Counts how often it is asked.
+struct Answers(AtomicUsize);
+
+impl SecretResolver for &Answers {
+    fn get(&self, source: &SecretSource) -> Result<Secret, String> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        match source {
+            SecretSource::Env(name) if name == "X" => Ok(Secret::new("hunter2")),
+            _ => Err("it is not set".to_owned()),
+        }
+    }
+}
+
+fn with_chains(wanted: &str, body: impl FnOnce(&Connections<&Answers>, &[Chain], &Answers)) {
+    let registry = crate::transports::builtin();
+    let inventory = Inventory::parse(&Source::from_text("m.toml", FILE), &registry).unwrap();
+    let chains: Vec<Chain> = inventory
+        .select(wanted, None)
+        .unwrap()
+        .iter()
+        .map(|target| inventory.resolve(target, &Overrides::default()).unwrap())
+        .collect();
+    let master = Master::start(MasterOptions::default()).unwrap();
+    let answers = Answers(AtomicUsize::new(0));
+    let connections = Connections::new(&master, &registry, SecretStore::new(&answers));
+    body(&connections, &chains, &answers);
+    master.shutdown();
+}
+
+#[test]
+fn a_shared_hop_is_connected_once_and_its_failure_is_everybodys() {
+    with_chains("web,gate", |connections, chains, _| {
+        let routes: Vec<Route> = chains.iter().map(|chain| connections.connect(chain).unwrap()).collect();
+        let first = routes[0].hops()[0].context().id();
+        assert!(routes.iter().all(|route| route.hops()[0].context().id() == first));
+        assert_ne!(routes[0].context().id(), routes[1].context().id());
+        for route in &routes {
+            let error = route.wait().unwrap_err();
+            assert_eq!((error.hop.as_str(), error.kind), ("local", FailureKind::SpawnFailed));
+            let (sender, told) = std::sync::mpsc::channel();
+            route.on_done(move |outcome| sender.send(outcome.clone()).unwrap());
+            assert_eq!(told.recv().unwrap().unwrap_err(), error);
+        }
+    });
+}
+
+#[test]
+fn a_hop_goes_when_nobody_holds_it() {
+    with_chains("web", |connections, chains, _| {
+        let id = |chain| connections.connect(chain).unwrap().hops()[0].context().id();
+        connections.hold(&chains[0]).unwrap();
+        connections.hold(&chains[1]).unwrap();
+        let first = id(&chains[0]);
+        connections.release(&chains[0]);
+        assert_eq!(id(&chains[1]), first, "somebody holds it");
+        connections.release(&chains[1]);
+        assert_ne!(id(&chains[1]), first, "nobody held it, so this is another one");
+    });
+}
+
+#[test]
+fn secrets_are_asked_for_once_and_only_to_connect() {
+    with_chains("root", |connections, chains, answers| {
+        let plans = connections.plans(&chains[0]).unwrap();
+        let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
+        assert_eq!(names, ["local", "local.local", "local.local.sudo.root"]);
+        assert_eq!(plans[0].argv[0], "/nowhere/python");
+        assert_eq!(plans[1].timeout, 7.0);
+        assert_eq!(plans[2].secrets["password"].expose(), "********");
+        assert_eq!(answers.0.load(Ordering::SeqCst), 0);
+        for chain in chains {
+            connections.hold(chain).unwrap();
+        }
+        assert_eq!(answers.0.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn what_is_wrong_is_said_before_anything_is_started() {
+    with_chains("odd", |connections, chains, _| {
+        let told = connections.hold(&chains[0]).unwrap_err().to_string();
+        assert_eq!(told, "odd/odd: cannot get the secret from environment variable NONE: it is not set");
+    });
+}

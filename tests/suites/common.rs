@@ -1,0 +1,211 @@
+//! What the suites about transports share: ways to a test account, commands run to their end, looks at processes.
+
+#![allow(dead_code, reason = "each suite uses its part")]
+
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mitogen::command::{Command, Event, Exit, Running};
+use mitogen::dialogue::{FailureKind, Secret, Stage};
+use mitogen::transports::{local, ssh};
+use mitogen::{
+    ChildSettings, ConnectError, ConnectRequest, Connecting, Context, Master, MasterOptions, PythonSpec,
+    Transport,
+};
+use mitogen_tests::procs::{self, Process};
+use mitogen_tests::{Leaks, Sshd, leaks, wait};
+
+/// Longer than anything here takes, so that a hang is an error.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A master with the defaults: its children find an interpreter for themselves.
+pub(crate) fn master() -> Master {
+    Master::start(MasterOptions::default()).expect("a master starts")
+}
+
+/// Settings for children that are started by this command line instead of an interpreter.
+pub(crate) fn started_by(argv: &[&str]) -> ChildSettings {
+    let argv = argv.iter().map(|&word| word.to_owned()).collect();
+    ChildSettings { python: PythonSpec { argv }, ..ChildSettings::default() }
+}
+
+/// Starts a context with settings of its own.
+pub(crate) fn connect_with(
+    master: &Master,
+    via: Option<&Context>,
+    transport: &dyn Transport,
+    settings: &ChildSettings,
+) -> Connecting {
+    let request = ConnectRequest { transport, name: None, via, settings };
+    master.connector().connect(&request).expect("a plan")
+}
+
+/// A context that comes up.
+pub(crate) fn up(connecting: &Connecting) -> Context {
+    match connecting.wait_deadline(Instant::now() + PATIENCE) {
+        Some(Ok(context)) => context,
+        Some(Err(error)) => panic!("{}", error.report()),
+        None => panic!("{connecting:?} hangs"),
+    }
+}
+
+/// A context that does not come up, and why not.
+pub(crate) fn down(connecting: &Connecting) -> Arc<ConnectError> {
+    match connecting.wait_deadline(Instant::now() + PATIENCE) {
+        Some(Err(error)) => error,
+        Some(Ok(context)) => panic!("{context:?} came up"),
+        None => panic!("{connecting:?} hangs"),
+    }
+}
+
+/// Checks what kind of failure it is and where it happened.
+pub(crate) fn check(error: &ConnectError, stage: Stage, kind: FailureKind) {
+    assert_eq!((error.stage, error.kind), (stage, kind), "{}", error.report());
+}
+
+/// This machine's own context.
+pub(crate) fn local() -> local::Local {
+    local::Local::new(local::Options::default())
+}
+
+/// To `server`, reading no configuration of this machine, with no way to prove who we are.
+pub(crate) fn options(server: &Sshd, user: &str) -> ssh::Options {
+    let mut options = ssh::Options::new(server.host());
+    options.port = Some(server.port());
+    options.username = Some(user.to_owned());
+    options.ssh_args = ssh_args(&server.known_hosts().display().to_string());
+    options
+}
+
+/// Arguments that keep ssh from this machine's configuration.
+pub(crate) fn ssh_args(known_hosts: &str) -> Vec<String> {
+    let mut args = vec!["-F".to_owned(), "none".to_owned()];
+    for option in [
+        &format!("UserKnownHostsFile={known_hosts}"),
+        "GlobalKnownHostsFile=none",
+        // Whose agent and default keys this machine has is none of the tests' business.
+        "IdentityAgent=none",
+    ] {
+        args.extend(["-o".to_owned(), option.to_owned()]);
+    }
+    args
+}
+
+/// By the server's key.
+pub(crate) fn by_key(server: &Sshd, user: &str) -> ssh::Options {
+    let mut options = options(server, user);
+    options.identity_file = Some(server.key().display().to_string());
+    options
+}
+
+/// By password.
+pub(crate) fn by_password(server: &Sshd, user: &str, password: &str) -> ssh::Options {
+    let mut options = options(server, user);
+    options.password = Some(Secret::new(password));
+    options
+}
+
+/// The transport of these options.
+pub(crate) fn ssh(options: ssh::Options) -> ssh::Ssh {
+    ssh::Ssh::new(options).expect("sound options")
+}
+
+/// The user that a context runs as.
+pub(crate) fn uid(context: &Context) -> u32 {
+    context.call("os.getuid", ()).expect("an answer")
+}
+
+/// All that a command said, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+    pub(crate) exit: Exit,
+}
+
+/// Starts a command whose events arrive by a channel.
+pub(crate) fn start(context: &Context, command: &Command) -> (Running, mpsc::Receiver<Event>) {
+    let (sender, events) = mpsc::channel();
+    let running = command.start(context, move |event| drop(sender.send(event))).expect("sent");
+    (running, events)
+}
+
+/// Runs a command to its end with `input`, keeping within the windows of both directions.
+pub(crate) fn run(context: &Context, command: &Command, input: &[u8]) -> Output {
+    let command = Command { stdin: true, ..command.clone() };
+    let (running, events) = start(context, &command);
+    let mut input = Bytes::copy_from_slice(input);
+    let mut room = Running::STDIN_WINDOW;
+    let mut output = Output { stdout: Vec::new(), stderr: Vec::new(), exit: Exit::Code(-1) };
+    let mut open = true;
+    loop {
+        while room > 0 && !input.is_empty() {
+            let piece = input.split_to(input.len().min(room).min(100_000));
+            room -= piece.len();
+            running.write(piece).expect("sent");
+        }
+        if open && input.is_empty() {
+            running.close_stdin().expect("sent");
+            open = false;
+        }
+        match events.recv_timeout(PATIENCE).expect("something happens") {
+            Event::Stdout(data) => {
+                running.consumed(data.len()).expect("sent");
+                output.stdout.extend_from_slice(&data);
+            }
+            Event::Stderr(data) => {
+                running.consumed(data.len()).expect("sent");
+                output.stderr.extend_from_slice(&data);
+            }
+            Event::StdinRoom(more) => room += more,
+            Event::Exit(exit) => {
+                output.exit = exit;
+                return output;
+            }
+            Event::Failed(error) => panic!("{command:?}: {error}"),
+            _ => {}
+        }
+    }
+}
+
+/// A child that gets as far as the interpreter and no further, and ends when its input does.
+///
+/// It says so much that whoever starts it must have read its marker by the time it is stuck.
+pub(crate) const STUCK: [&str; 3] =
+    ["/bin/sh", "-c", "echo MITO000; head -c 8000000 /dev/zero | tr '\\0' '\\n'; exec cat >/dev/null"];
+
+/// Whether this is the command line of [`STUCK`] when it is.
+pub(crate) fn is_stuck(command: &str) -> bool {
+    command == "cat"
+}
+
+/// Waits for the one process of this test whose command line is the one meant.
+pub(crate) fn the_process(is_meant: impl Fn(&str) -> bool) -> Process {
+    let mark = leaks::mark().expect("an isolated test");
+    wait::until(PATIENCE, || {
+        let mut found = procs::marked(leaks::MARK, &mark);
+        found.retain(|process| is_meant(&process.command));
+        (found.len() == 1).then(|| found[0].clone())
+    })
+    .unwrap_or_else(|| panic!("not one such process: {:#?}", procs::marked(leaks::MARK, &mark)))
+}
+
+/// A port of loopback at which nobody listens.
+pub(crate) fn silent_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Waits until every process since `leaks` began is gone, on either side, while servers still run: their own end
+/// would tidy up.
+pub(crate) fn no_process_left(leaks: &Leaks) {
+    let left = || {
+        let mut found = leaks.found();
+        found.retain(|line| line.starts_with("process"));
+        found
+    };
+    if wait::until(Duration::from_secs(20), || left().is_empty().then_some(())).is_none() {
+        panic!("left behind:\n  {}", left().join("\n  "));
+    }
+}

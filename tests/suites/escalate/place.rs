@@ -1,0 +1,81 @@
+//! Two places from which an ordinary account starts a tool.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use mitogen::dialogue::{FailureKind, Stage};
+use mitogen::transports::su;
+use mitogen::{Connecting, Context, Master, Transport};
+use mitogen_tests::{TestUser, run};
+use tempfile::TempDir;
+
+use crate::common::{check, down, uid, up};
+
+/// An account, with a wrapper by which this process starts tools as that account, and a context of that account.
+pub(crate) struct Place {
+    pub(crate) master: Master,
+    context: Context,
+    wrappers: TempDir,
+}
+
+impl Place {
+    /// For tools that this account starts.
+    pub(crate) fn of(user: &TestUser) -> Self {
+        Self::with_environment(user, "")
+    }
+
+    /// The same, with settings of shell variables in front of each command that is started from here.
+    pub(crate) fn with_environment(user: &TestUser, settings: &str) -> Self {
+        let wrappers = tempfile::tempdir().unwrap();
+        for tool in ["sudo", "su", "doas"] {
+            let file = wrappers.path().join(tool);
+            let text = format!(
+                "#!/bin/sh\nexec env {settings} '{}' --reuid {name} --regid {name} --init-groups -- '{}' \"$@\"\n",
+                run::find("setpriv").unwrap().display(),
+                run::find(tool).unwrap().display(),
+                name = user.name(),
+            );
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let master = crate::common::master();
+        let become_user =
+            su::Su::new(su::Options { username: user.name().to_owned(), ..su::Options::default() }).unwrap();
+        let context = up(&master.connect(&become_user).unwrap());
+        assert_eq!(uid(&context), user.uid());
+        Self { master, context, wrappers }
+    }
+
+    /// Starts the transport that `make` makes for a tool's path in both places at once.
+    fn start<T: Transport>(&self, tool: &str, make: &impl Fn(String) -> T) -> [Connecting; 2] {
+        let here = self.wrappers.path().join(tool);
+        [
+            self.master.connect(&make(display(&here))).unwrap(),
+            self.master.connect_via(&self.context, &make(display(&run::find(tool).unwrap()))).unwrap(),
+        ]
+    }
+
+    /// Both come up, as the account with this number.
+    pub(crate) fn works<T: Transport>(&self, tool: &str, as_uid: u32, make: impl Fn(String) -> T) {
+        for connecting in self.start(tool, &make) {
+            assert_eq!(uid(&up(&connecting)), as_uid, "{connecting:?}");
+        }
+    }
+
+    /// Both are refused, at the stage of becoming the user and for this reason.
+    pub(crate) fn refuses<T: Transport>(&self, tool: &str, kind: FailureKind, make: impl Fn(String) -> T) {
+        for connecting in self.start(tool, &make) {
+            let error = down(&connecting);
+            check(&error, Stage::Privilege, kind);
+            assert!(error.hint.is_some() || kind == FailureKind::AuthenticationFailed, "{}", error.report());
+            assert!(!format!("{error:?}{}", error.report()).contains("not-the-password"));
+            assert!(error.hop.contains(&format!("{tool}.")), "{}", error.report());
+        }
+        // The context that carried it out is none the worse for it.
+        uid(&self.context);
+    }
+}
+
+fn display(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,69 @@
+//! su.
+
+use mitogen::dialogue::{FailureKind, Secret};
+use mitogen::transports::su::{Options, Su};
+use mitogen_tests::{TestUser, isolated};
+
+use crate::common::{check, down, master, uid, up};
+use crate::place::Place;
+
+fn su(username: &str, password: Option<&str>) -> impl Fn(String) -> Su {
+    let (username, password) = (username.to_owned(), password.map(Secret::new));
+    move |su_path| {
+        let (username, password) = (username.clone(), password.clone());
+        Su::new(Options { username, password, su_path, ..Options::default() }).unwrap()
+    }
+}
+
+#[test]
+fn root_needs_no_password() {
+    isolated(|| {
+        let user = TestUser::new().unwrap();
+        let master = master();
+        let plain = master.connect(&su(user.name(), None)("su".to_owned())).unwrap();
+        let given = master.connect(&su(user.name(), Some("unused"))("su".to_owned())).unwrap();
+        let unknown = master.connect(&su("mitonobody", None)("su".to_owned())).unwrap();
+        assert_eq!(uid(&up(&plain)), user.uid());
+        assert_eq!(uid(&up(&given)), user.uid());
+        check(&down(&unknown), mitogen::dialogue::Stage::Privilege, FailureKind::UnknownUser);
+        master.shutdown();
+    });
+}
+
+#[test]
+fn behind_every_shell_of_the_new_user() {
+    isolated(|| {
+        let master = master();
+        for shell in ["bash", "dash", "csh"] {
+            let shell = mitogen_tests::run::find(shell).unwrap().display().to_string();
+            let user = TestUser::options().shell(&shell).create().unwrap();
+            let context = up(&master.connect(&su(user.name(), None)("su".to_owned())).unwrap());
+            assert_eq!(uid(&context), user.uid(), "behind {shell}");
+        }
+        master.shutdown();
+    });
+}
+
+#[test]
+fn others_need_the_new_users_password() {
+    isolated(|| {
+        let (user, other) = (TestUser::new().unwrap(), TestUser::new().unwrap());
+        let place = Place::of(&user);
+        place.works("su", other.uid(), su(other.name(), Some(other.password())));
+        place.refuses("su", FailureKind::PasswordIncorrect, su(other.name(), Some("not-the-password")));
+        place.refuses("su", FailureKind::PasswordRequired, su(other.name(), None));
+        place.refuses("su", FailureKind::UnknownUser, su("mitonobody", Some("not-the-password")));
+        place.master.shutdown();
+    });
+}
+
+#[test]
+fn in_german() {
+    isolated(|| {
+        let (user, other) = (TestUser::new().unwrap(), TestUser::new().unwrap());
+        let place = Place::with_environment(&user, "LANG=C.UTF-8 LC_ALL=C.UTF-8 LANGUAGE=de");
+        place.works("su", other.uid(), su(other.name(), Some(other.password())));
+        place.refuses("su", FailureKind::PasswordIncorrect, su(other.name(), Some("not-the-password")));
+        place.master.shutdown();
+    });
+}

@@ -1,0 +1,226 @@
+//! A child that claims to be somebody else, or to know what became of somebody else.
+
+use std::io::Write;
+use std::path::Path;
+
+use bytes::Bytes;
+use mitogen::ids::{ContextId, Handle};
+use mitogen::wire::{Encoding, IS_DEAD, Message, Standard};
+use mitogen::{Context, Master, Value, pickle};
+use mitogen_tests::isolated;
+
+use crate::common::{PATIENCE, local, up};
+use crate::fake::{Fake, assert_nothing, fence, listen, payload};
+
+const MASTER: ContextId = ContextId(0);
+
+/// A call of `os.mkdir(path)`.
+fn mkdir(path: &Path) -> Bytes {
+    let text = |text: &str| Value::from(text);
+    let path = Value::Tuple(vec![text(path.to_str().unwrap())]);
+    let call = Value::Tuple(vec![
+        Value::None,
+        text("os"),
+        Value::None,
+        text("mkdir"),
+        path,
+        Value::Kwargs(Vec::new()),
+    ]);
+    pickle::to_bytes(&call).unwrap()
+}
+
+/// Runs `test` with a fake child and an honest one, children of the master.
+fn beside(test: impl Fn(&Master, &Fake, &Context)) {
+    play(false, test);
+}
+
+/// The same with children of another context.
+fn behind(test: impl Fn(&Master, &Fake, &Context)) {
+    play(true, test);
+}
+
+fn play(behind: bool, test: impl Fn(&Master, &Fake, &Context)) {
+    let master = crate::fake::master();
+    let intermediate = behind.then(|| up(&master.connect(&local()).unwrap()));
+    let honest = match &intermediate {
+        None => master.connect(&local()).unwrap(),
+        Some(via) => master.connect_via(via, &local()).unwrap(),
+    };
+    let honest = up(&honest);
+    let fake = Fake::start(&master, intermediate.as_ref());
+    test(&master, &fake, &honest);
+    for context in intermediate.iter().chain([&honest]) {
+        let _: u32 = context.call("os.getpid", ()).expect("it lives");
+    }
+    let late = up(&master.connect(&local()).unwrap());
+    let _: u32 = late.call("os.getpid", ()).expect("it lives");
+    master.shutdown();
+}
+
+fn in_both(test: &dyn Fn(&Master, &Fake, &Context)) {
+    beside(test);
+    behind(test);
+}
+
+#[test]
+fn no_other_name_is_believed() {
+    isolated(|| {
+        in_both(&|master: &Master, fake: &Fake, honest: &Context| {
+            let receiver = listen(master);
+            let (me, other) = (fake.id(), honest.id());
+            for (src_id, auth_id) in
+                [(other, other), (other, me), (me, other), (MASTER, MASTER), (me, MASTER), (MASTER, me)]
+            {
+                let forged = fake.message(MASTER, receiver.handle(), payload("forged"));
+                fake.says(&Message { src_id, auth_id, ..forged });
+            }
+            fence(master, fake);
+            assert_nothing(&receiver);
+        });
+    });
+}
+
+#[test]
+fn nobody_is_called_with_borrowed_authority() {
+    isolated(|| {
+        let dir = tempfile::tempdir().unwrap();
+        in_both(&|master: &Master, fake: &Fake, honest: &Context| {
+            let path = dir.path().join("made");
+            let call = mkdir(&path);
+            let names = [
+                (fake.id(), fake.id()),
+                (fake.id(), MASTER),
+                (MASTER, MASTER),
+                (honest.id(), honest.id()),
+                (fake.id(), honest.id()),
+            ];
+            for (src_id, auth_id) in names {
+                let message = fake.message(honest.id(), Standard::CallFunction, call.clone());
+                fake.says(&Message { src_id, auth_id, ..message });
+            }
+            fence(master, fake);
+            // The honest child deals with what it has got before it answers this.
+            let _: u32 = honest.call("os.getpid", ()).unwrap();
+            assert!(!path.exists(), "a forged call was obeyed");
+            // The very same payload in the right name is.
+            let message = Message::new(honest.id(), Standard::CallFunction, Encoding::Pickle, call);
+            master.router().send(message).unwrap();
+            let _: u32 = honest.call("os.getpid", ()).unwrap();
+            assert!(path.exists(), "the test's call is wrong");
+            std::fs::remove_dir(path).unwrap();
+        });
+    });
+}
+
+/// The fake child says that its master, its parent and its sibling are behind it, and then speaks in their names.
+fn claim_routes(parent: ContextId) -> impl Fn(&Master, &Fake, &Context) {
+    move |master, fake, honest| {
+        let dir = tempfile::tempdir().unwrap();
+        for id in [MASTER, parent, honest.id()] {
+            fake.says(&fake.message(parent, Standard::AddRoute, format!("{id}:mine")));
+        }
+        let path = dir.path().join("made");
+        for id in [MASTER, parent, honest.id()] {
+            let call = fake.message(honest.id(), Standard::CallFunction, mkdir(&path));
+            fake.says(&Message { src_id: id, auth_id: id, ..call });
+        }
+        fence(master, fake);
+        let _: u32 = honest.call("os.getpid", ()).unwrap();
+        assert!(!path.exists(), "a forged call was obeyed");
+    }
+}
+
+#[test]
+fn a_claimed_route_to_the_master_gives_no_authority() {
+    isolated(|| beside(claim_routes(MASTER)));
+}
+
+#[test]
+fn a_claimed_route_to_those_above_gives_no_authority() {
+    isolated(|| behind(claim_routes(ContextId(1))));
+}
+
+#[test]
+fn contexts_that_are_still_to_come_cannot_be_claimed() {
+    isolated(|| {
+        let master = crate::fake::master();
+        let fake = Fake::start(&master, None);
+        for id in fake.id().0 + 1..fake.id().0 + 4 {
+            fake.says(&fake.message(MASTER, Standard::AddRoute, format!("{id}:mine")));
+        }
+        fence(&master, &fake);
+        let known: Vec<_> = master.router().contexts().into_iter().map(|(id, _)| id).collect();
+        assert_eq!(known, [fake.id()]);
+        let parent = up(&master.connect(&local()).unwrap());
+        let child = up(&master.connect_via(&parent, &local()).unwrap());
+        let _: u32 = child.call("os.getpid", ()).unwrap();
+        // Nor can it take back what is not its own.
+        for id in [parent.id(), child.id(), MASTER] {
+            fake.says(&fake.message(MASTER, Standard::DelRoute, id.to_string()));
+        }
+        fence(&master, &fake);
+        let _: u32 = child.call("os.getpid", ()).unwrap();
+        // Itself it can.
+        fake.says(&fake.message(MASTER, Standard::DelRoute, fake.id().to_string()));
+        master.shutdown();
+    });
+}
+
+#[test]
+fn forged_news_ends_no_call() {
+    isolated(|| {
+        let dir = tempfile::tempdir().unwrap();
+        in_both(&|master: &Master, fake: &Fake, honest: &Context| {
+            let gate = dir.path().join(format!("gate{}", honest.id()));
+            nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+            let wait = format!("read line < {}; exit 5", gate.display());
+            let call = honest.call_async::<i32>("os.system", (wait,)).unwrap();
+            for src_id in [fake.id(), honest.id(), MASTER] {
+                for auth_id in [fake.id(), honest.id(), MASTER] {
+                    for reply_to in [IS_DEAD, Handle(0)] {
+                        let forged = fake.message(MASTER, call.handle(), payload("gone"));
+                        fake.says(&Message { src_id, auth_id, reply_to, ..forged });
+                    }
+                }
+            }
+            fence(master, fake);
+            assert!(call.is_empty(), "{:?}", call.get());
+            std::fs::OpenOptions::new().write(true).open(&gate).unwrap().write_all(b"go\n").unwrap();
+            assert_eq!(call.get_timeout(PATIENCE).expect("the true answer"), 5 << 8);
+        });
+    });
+}
+
+#[test]
+fn junk_at_every_known_handle_harms_nobody() {
+    isolated(|| {
+        in_both(&|master: &Master, fake: &Fake, honest: &Context| {
+            let deep: Vec<u8> = std::iter::repeat_n(b'(', 20_000).collect();
+            let payloads: [&[u8]; 8] = [
+                b"",
+                b"\x80\x02N.",
+                b"\x80\x02.",
+                b"\x80\x02X\xff\xff\xff\x7f",
+                b"\x80\x02cos\nsystem\nU\x04exit\x85R.",
+                b"999999999999999999999:x",
+                b"\xff\xfe\x00",
+                &deep,
+            ];
+            for dst in [MASTER, ContextId(1), honest.id(), ContextId(4711)] {
+                for handle in (100..=121).chain([0, 1, 999, 1000, u32::MAX]) {
+                    for data in payloads {
+                        for (encoding, reply_to) in [
+                            (Encoding::Pickle, Handle(1)),
+                            (Encoding::Legacy, IS_DEAD),
+                            (Encoding::Raw, Handle(0)),
+                        ] {
+                            let junk = fake.message(dst, Handle(handle), data.to_vec());
+                            fake.says(&Message { encoding, reply_to, ..junk });
+                        }
+                    }
+                }
+            }
+            fence(master, fake);
+        });
+    });
+}

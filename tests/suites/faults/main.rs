@@ -1,0 +1,11 @@
+//! Children that break the protocol, by mistake or in bad faith: whoever they are, only they are lost.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
+
+#[path = "../common.rs"]
+mod common;
+
+mod boot;
+mod fake;
+mod forgeries;
+mod links;

@@ -1,0 +1,100 @@
+//! Programs on other hosts: every byte both ways, and how they ended.
+
+use std::collections::BTreeMap;
+
+use mitogen::command::{Command, Event, Exit};
+use mitogen_tests::{Sshd, TestUser, isolated};
+
+use crate::common::{PATIENCE, by_key, by_password, master, run, ssh, start, up};
+
+/// Bytes of every value in no simple order.
+fn bytes(count: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    std::iter::repeat_with(next).take(count).collect()
+}
+
+#[test]
+fn megabytes_go_both_ways_unharmed() {
+    isolated(|| {
+        let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
+        let master = master();
+        let input = bytes(5 << 20);
+        // By password there is a terminal beside the link, and none of it may touch the bytes.
+        for options in [by_key(&server, user.name()), by_password(&server, user.name(), user.password())] {
+            let context = up(&master.connect(&ssh(options)).unwrap());
+            let output = run(&context, &Command::new(["tee", "/dev/stderr"]), &input);
+            assert_eq!(output.exit, Exit::Code(0));
+            assert!(output.stdout == input, "{} bytes of output", output.stdout.len());
+            assert!(output.stderr == input, "{} bytes of errors", output.stderr.len());
+        }
+        master.shutdown();
+    });
+}
+
+#[test]
+fn ends_directories_and_environments() {
+    isolated(|| {
+        let server = Sshd::start().unwrap();
+        let master = master();
+        let context = up(&master.connect(&ssh(by_key(&server, "root"))).unwrap());
+        let exit = |line: &str| run(&context, &Command::shell(line), b"").exit;
+        assert_eq!(exit("exit 7"), Exit::Code(7));
+        assert_eq!(exit("kill -9 $$"), Exit::Signal(9));
+        assert_eq!(exit("kill -15 $$"), Exit::Signal(15));
+        let command = Command {
+            cwd: Some("/usr/share".to_owned()),
+            env: BTreeMap::from([
+                ("ADDED".to_owned(), Some("it's \"this\" \u{fc}".to_owned())),
+                ("HOME".to_owned(), None),
+            ]),
+            ..Command::shell("pwd; printf '%s|%s|' \"$ADDED\" \"${HOME-none}\"; cat >&2")
+        };
+        let output = run(&context, &command, b"to errors");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "/usr/share\nit's \"this\" \u{fc}|none|");
+        assert_eq!(output.stderr, b"to errors");
+        // Words reach the program as they are, however odd.
+        let words = ["", " ", "'", "\"$HOME\"", "a\nb", "\\", "!", "\u{1f980}", "-n", "*"];
+        let output = run(&context, &Command::new(["printf", "<%s>"].iter().chain(&words).copied()), b"");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("<{}>", words.join("><")));
+        master.shutdown();
+    });
+}
+
+#[test]
+fn what_cannot_start_fails_and_what_hangs_can_be_signalled() {
+    isolated(|| {
+        let server = Sshd::start().unwrap();
+        let master = master();
+        let context = up(&master.connect(&ssh(by_key(&server, "root"))).unwrap());
+        for command in [
+            Command::new(["/nonexistent/program"]),
+            Command { cwd: Some("/nonexistent".to_owned()), ..Command::new(["true"]) },
+        ] {
+            let (_, events) = start(&context, &command);
+            let event = events.recv_timeout(PATIENCE).unwrap();
+            assert!(
+                matches!(&event, Event::Failed(error) if error.to_string().contains("No such file")),
+                "{event:?}"
+            );
+        }
+        let (running, events) = start(&context, &Command::shell("sleep 3600 & echo on; wait"));
+        let mut seen = Vec::new();
+        let exit = loop {
+            match events.recv_timeout(PATIENCE).unwrap() {
+                Event::Stdout(data) => {
+                    seen.extend_from_slice(&data);
+                    running.signal(15).unwrap();
+                }
+                Event::Exit(exit) => break exit,
+                Event::Failed(error) => panic!("{error}"),
+                _ => {}
+            }
+        };
+        assert_eq!((seen.as_slice(), exit), (&b"on\n"[..], Exit::Signal(15)));
+        master.shutdown();
+    });
+}

@@ -1,0 +1,75 @@
+//! Many at once.
+
+use mitogen::{Connecting, Master, Transport};
+use mitogen_tests::{Namespaces, Sshd, isolated};
+
+use crate::common::{PATIENCE, by_key, master, ssh, up};
+
+const CROWD: u8 = 30;
+
+fn thread_count() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// Connects to all at once, calls all before they are up, and watches the threads of this process meanwhile.
+fn all_at_once(master: &Master, transports: &[impl Transport]) {
+    let before = thread_count();
+    let connecting: Vec<Connecting> =
+        transports.iter().map(|transport| master.connect(transport).unwrap()).collect();
+    let calls: Vec<_> = connecting
+        .iter()
+        .map(|connecting| connecting.context().call_async::<u32>("os.getpid", ()).unwrap())
+        .collect();
+    let mut most = 0;
+    let all_done = || connecting.iter().all(|connecting| connecting.outcome().is_some());
+    mitogen_tests::wait::until(PATIENCE, || {
+        most = most.max(thread_count());
+        all_done().then_some(())
+    });
+    for connecting in &connecting {
+        up(connecting);
+    }
+    let mut pids: Vec<u32> =
+        calls.iter().map(|call| call.get_timeout(PATIENCE).expect("an answer")).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    assert_eq!(pids.len(), transports.len(), "each context is a process of its own");
+    assert!(most <= before, "{before} threads before, {most} while connecting");
+}
+
+#[test]
+fn thirty_contexts_through_one_server() {
+    isolated(|| {
+        let server = Sshd::start().unwrap();
+        let master = master();
+        let transports: Vec<_> = (0..CROWD).map(|_| ssh(by_key(&server, "root"))).collect();
+        all_at_once(&master, &transports);
+        master.shutdown();
+    });
+}
+
+#[test]
+fn thirty_hosts() {
+    isolated(|| {
+        let net = Namespaces::new(CROWD).unwrap();
+        let master = master();
+        let transports: Vec<_> = net.hosts().iter().map(|host| ssh(by_key(&host.sshd, "root"))).collect();
+        all_at_once(&master, &transports);
+        master.shutdown();
+    });
+}
+
+#[test]
+fn a_server_that_drops_the_crowd_lets_all_in_after_all() {
+    isolated(|| {
+        let server = Sshd::options().max_startups("2:100:2").start().unwrap();
+        let master = master();
+        let transports: Vec<_> = (0..12).map(|_| ssh(by_key(&server, "root"))).collect();
+        all_at_once(&master, &transports);
+        assert!(
+            server.log().contains("MaxStartups"),
+            "the server dropped nobody, so nothing was tried again"
+        );
+        master.shutdown();
+    });
+}

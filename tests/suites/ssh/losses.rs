@@ -1,0 +1,130 @@
+//! Either end dies, at any stage: whoever waits is told, and nothing stays on either side.
+
+use std::net::TcpListener;
+
+use mitogen::command::{Command, Event};
+use mitogen::dialogue::{FailureKind, Stage};
+use mitogen::{CallError, Context, Value};
+use mitogen_tests::procs::kill_now;
+use mitogen_tests::{DelayLink, Leaks, Sshd, TestUser, isolated};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::common::{
+    PATIENCE, STUCK, by_key, by_password, check, connect_with, down, is_stuck, master, no_process_left, ssh,
+    start, started_by, the_process, up,
+};
+
+fn kill_ssh() {
+    kill_now(the_process(|command| command.starts_with("ssh -T ")).id);
+}
+
+#[test]
+fn ssh_killed_before_it_has_reached_the_host() {
+    isolated(|| {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let master = master();
+        let mut options = mitogen::transports::ssh::Options::new("127.0.0.1");
+        options.port = Some(listener.local_addr().unwrap().port());
+        options.ssh_args = crate::common::ssh_args("/dev/null");
+        let connecting = master.connect(&ssh(options)).unwrap();
+        let (_stream, _) = listener.accept().unwrap();
+        kill_ssh();
+        let error = down(&connecting);
+        check(&error, Stage::Connect, FailureKind::Eof);
+        assert_eq!(error.signal, Some(9), "{}", error.report());
+        master.shutdown();
+    });
+}
+
+#[test]
+fn ssh_killed_when_the_interpreter_runs() {
+    isolated(|| {
+        let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
+        let leaks = Leaks::start();
+        let master = master();
+        let transport = ssh(by_key(&server, user.name()));
+        let connecting = connect_with(&master, None, &transport, &started_by(&STUCK));
+        let waiting = connecting.context().call_async::<Value>("os.getpid", ()).unwrap();
+        the_process(is_stuck);
+        kill_ssh();
+        let error = down(&connecting);
+        check(&error, Stage::Bootstrap, FailureKind::Eof);
+        assert!(waiting.get_timeout(PATIENCE).is_err());
+        no_process_left(&leaks);
+        master.shutdown();
+    });
+}
+
+/// Kills something while calls and commands are under way; everybody is told, nothing stays.
+fn lose(options: mitogen::transports::ssh::Options, strike: impl FnOnce(&Context)) {
+    let leaks = Leaks::start();
+    let master = master();
+    let context = up(&master.connect(&ssh(options)).unwrap());
+    let (_, events) = start(&context, &Command::shell("trap '' HUP TERM; echo on; sleep 3600"));
+    while !matches!(events.recv_timeout(PATIENCE).unwrap(), Event::Stdout(_)) {}
+    let call = context.call_async::<Value>("time.sleep", (3600,)).unwrap();
+    strike(&context);
+    let error = call.get_timeout(PATIENCE).expect_err("it is dead");
+    assert!(matches!(&error, CallError::Dead { .. }), "{error:?}");
+    let last = events.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(&last, Event::Failed(CallError::Dead { .. })), "{last:?}");
+    let error = context.call::<Value>("os.getpid", ()).expect_err("no way there");
+    assert!(matches!(error, CallError::Send(_)), "{error:?}");
+    // While the master still lives, and the server, whose own end would tidy up.
+    no_process_left(&leaks);
+    master.shutdown();
+}
+
+#[test]
+fn ssh_killed_at_work() {
+    isolated(|| {
+        let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
+        lose(by_key(&server, user.name()), |_| kill_ssh());
+        lose(by_password(&server, user.name(), user.password()), |_| kill_ssh());
+    });
+}
+
+#[test]
+fn the_far_child_killed_at_work() {
+    isolated(|| {
+        let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
+        let strike = |context: &Context| {
+            // Its main thread sleeps; whoever knows its number is the machine.
+            let ours = mitogen_tests::procs::of_user(user.uid());
+            let child = ours.iter().find(|process| process.command.contains("mitogen:")).expect("the child");
+            kill(Pid::from_raw(child.id.pid), Signal::SIGKILL).unwrap();
+            assert!(context.name().starts_with("ssh."));
+        };
+        lose(by_key(&server, user.name()), strike);
+        lose(by_password(&server, user.name(), user.password()), strike);
+    });
+}
+
+#[test]
+fn the_network_gone_at_work() {
+    isolated(|| {
+        let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
+        let link = DelayLink::new(server.address(), std::time::Duration::from_millis(5)).unwrap();
+        server.also_at(link.address()).unwrap();
+        let mut options = by_key(&server, user.name());
+        options.port = Some(link.port());
+        // The link's relay threads come and go with its connections.
+        lose(options, |_| link.cut());
+    });
+}
+
+#[test]
+fn a_context_asked_to_end_takes_ssh_with_it() {
+    isolated(|| {
+        let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
+        let leaks = Leaks::start();
+        let master = master();
+        let context = up(&master.connect(&ssh(by_key(&server, user.name()))).unwrap());
+        let call = context.call_async::<Value>("time.sleep", (3600,)).unwrap();
+        context.shutdown().unwrap();
+        assert!(call.get_timeout(PATIENCE).is_err());
+        no_process_left(&leaks);
+        master.shutdown();
+    });
+}
