@@ -1,3 +1,4 @@
+"""Runs CALL_FUNCTIONs and answers them, on the main thread. Knows nothing of how they come or go."""
 
 
 class Dispatcher(object):

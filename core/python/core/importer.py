@@ -1,3 +1,4 @@
+"""Modules from our parent: the import hook's slow half. Compiled when the first module is missed."""
 
 
 class Importer(object):

@@ -1,3 +1,4 @@
+"""Log records and printed lines for the master. Compiled when there is something to say."""
 
 
 def log(level, name, line):

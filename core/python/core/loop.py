@@ -1,3 +1,4 @@
+"""The I/O loop and the hand-over of it between the main thread and the patrol."""
 
 
 class Loop(object):

@@ -1,3 +1,4 @@
+"""Start-up: configuration, descriptors, the first marker; then the loop. The last part before the cut."""
 
 
 def read_exactly(size):

@@ -1,3 +1,4 @@
+"""Routes, handles and policies: the way of every frame but the usual call. Compiled when first needed."""
 
 
 class Router(object):

@@ -1,3 +1,4 @@
+"""A link to a neighbour: frames in, bytes out. Knows nothing of what they mean, but for the usual call."""
 
 
 class Stream(object):
