@@ -107,6 +107,7 @@ class Stream(object):
     def flush(self):
         out = self.out
         while (out or self.tail) and self.lock.acquire(False):
+            full = False
             try:
                 while out or self.tail:
                     data = self.tail
@@ -120,14 +121,17 @@ class Stream(object):
                     wrote = posix.write(self.wfd, data)
                     self.tail = memoryview(data)[wrote:] if wrote < len(data) else b""
             except EnvironmentError:
-                if temporary():
-                    return loop.blocked(self)
-                self.gone = True
-                self.tail = b""
-                del out[:]
-                loop.defer(self.on_disconnect)
+                full = temporary()
+                if not full:
+                    self.gone = True
+                    self.tail = b""
+                    del out[:]
+                    loop.defer(self.on_disconnect)
             finally:
                 self.lock.release()
+            if full:
+                # With the lock free: the other thread may find room before this returns.
+                return loop.blocked(self)
 
     def on_disconnect(self):
         more().lost(self)

@@ -68,25 +68,42 @@ const INVALID: &str = "invalid handle";
 const REFUSED: &str = "refused by policy";
 const UNEXPECTED: &str = "reply from unexpected context";
 
+/// Half the bits of a dynamic handle's number, and a mask of as many.
+const HALF_BITS: u32 = 15;
+const HALF: u32 = (1 << HALF_BITS) - 1;
+
 /// All handlers of one router.
 #[derive(Debug, Default)]
 pub(crate) struct Handlers {
     entries: HashMap<Handle, Entry>,
     keys: RandomState,
-    counter: u64,
+    counter: u32,
 }
 
 impl Handlers {
-    /// A handle that is free and cannot be guessed, so that a stranger cannot end somebody's wait.
+    /// A handle that has not been given out before and cannot be guessed, so that a stranger cannot
+    /// end somebody's wait, and a receiver that is dropped late cannot remove another's handler.
     /// Below 2^31, because a stock Python 2 peer reads larger numbers as `long` and refuses those.
     fn fresh(&mut self) -> Handle {
         loop {
-            self.counter += 1;
-            let handle = Handle((self.keys.hash_one(self.counter) & 0x7fff_ffff) as u32);
-            if handle >= Handle::FIRST_DYNAMIC && !self.entries.contains_key(&handle) {
+            let handle = Handle(Handle::FIRST_DYNAMIC.0 + self.shuffle(self.counter));
+            self.counter = (self.counter + 1) % (1 << (2 * HALF_BITS));
+            // Only after 2^30 handles can one come up again.
+            if !self.entries.contains_key(&handle) {
                 return handle;
             }
         }
+    }
+
+    /// A permutation of the numbers below 2^30 that only we know: four rounds of a Feistel network
+    /// over the keyed hash that maps use against guessed keys.
+    fn shuffle(&self, number: u32) -> u32 {
+        let (mut left, mut right) = (number >> HALF_BITS, number & HALF);
+        for round in 0..4u32 {
+            let mixed = (self.keys.hash_one((round, right)) as u32) & HALF;
+            (left, right) = (right, left ^ mixed);
+        }
+        left << HALF_BITS | right
     }
 
     /// Registers `sink` at `handle` or at a fresh one, replacing what was there.
@@ -188,6 +205,17 @@ mod tests {
         let handle = handlers.add(Some(Handle(101)), options, sink());
         assert_eq!(handlers.sink_for(&identity, &message(6, handle), None, |_| true).unwrap_err(), REFUSED);
         assert!(handlers.sink_for(&identity, &message(0, handle), None, |_| true).is_ok());
+    }
+
+    #[test]
+    fn a_freed_handle_is_not_given_out_again() {
+        let mut handlers = Handlers::default();
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..200_000 {
+            let handle = handlers.add(None, HandlerOptions::default(), sink());
+            assert!(seen.insert(handle), "{handle} came up twice");
+            handlers.remove(handle);
+        }
     }
 
     #[test]
