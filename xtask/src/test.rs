@@ -31,7 +31,9 @@ pub(crate) fn run() -> Result<()> {
     if tree::root().join(PYTHON_TESTS).is_file() {
         for python in pythons.iter().filter(|python| python.supported) {
             let name = format!("python runtime under {}", python.version);
-            steps.step(&name, || run_command(&mut command(&python.path, [PYTHON_TESTS])));
+            // The program looks for interpreters by itself unless it is told which to take.
+            let path = &python.path;
+            steps.step(&name, || run_command(command(path, [PYTHON_TESTS]).env("MITOGEN_PYTHONS", path)));
         }
     }
 
