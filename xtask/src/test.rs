@@ -107,7 +107,7 @@ fn has_models() -> Result<bool> {
 /// the whole tree of dependencies is compiled to.
 fn models() -> Result<()> {
     let tests = |more: &str| {
-        let line = "test --package mitogen-core --lib --release --target-dir target/loom sync::loom --";
+        let line = "test --package mitogen-core --lib --release --target-dir target/loom sync::model --";
         let mut command = cargo(&format!("{line} {more}"));
         command.env("RUSTFLAGS", "--cfg loom");
         command
@@ -115,7 +115,7 @@ fn models() -> Result<()> {
     // A filter that matches nothing passes as well, so the tests are counted first.
     let listed = output(&mut tests("--list"))?;
     if !listed.lines().any(|line| line.ends_with(": test")) {
-        return Err("core/src/sync speaks of loom, but there is no test under sync::loom".into());
+        return Err("core/src/sync speaks of loom, but there is no test under sync::model".into());
     }
     run_command(&mut tests(""))
 }
