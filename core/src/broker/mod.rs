@@ -16,6 +16,7 @@ mod shutdown;
 mod signals;
 mod slots;
 mod turn;
+mod vigil;
 
 use std::io;
 use std::thread::JoinHandle;

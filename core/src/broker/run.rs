@@ -1,11 +1,13 @@
 //! The loop; the one place of the crate's reactor that reads the clock.
 
-use std::time::Instant;
+use std::num::NonZero;
+use std::time::{Duration, Instant};
 
 use super::BrokerHandle;
 use super::event::Event;
 use super::shutdown::Phase;
 use super::turn::Turn;
+use super::vigil::Vigil;
 use crate::io::{Interest, Poller};
 
 /// Runs until a shutdown is over.
@@ -16,9 +18,17 @@ pub(super) fn run(handle: &BrokerHandle, poller: Box<dyn Poller>) {
     let mut ready = Vec::new();
     let mut inbox = Vec::new();
 
+    let mut vigil = Vigil::new(std::thread::available_parallelism().map_or(1, NonZero::get));
+
     while !phase.is_over(&turn) {
         let deadline = earlier(turn.timers.next_deadline(), phase.deadline());
-        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let before = Instant::now();
+        let awake = vigil.is_on(before);
+        let timeout = if awake {
+            Some(Duration::ZERO)
+        } else {
+            deadline.map(|deadline| deadline.saturating_duration_since(before))
+        };
         if let Err(err) = turn.poller.poll(&mut ready, timeout) {
             // Nothing that is retried would help: without a poller there is no loop.
             tracing::error!(%err, "poller failed; broker ends");
@@ -34,6 +44,12 @@ pub(super) fn run(handle: &BrokerHandle, poller: Box<dyn Poller>) {
         }
         // What these leave behind is for the next round, so that ready streams get their turn.
         handle.take_events(&mut inbox);
+        if !ready.is_empty() || !inbox.is_empty() {
+            vigil.worked(turn.now);
+        } else if awake {
+            // Others may need the processor for what is being waited for.
+            std::thread::yield_now();
+        }
         for event in inbox.drain(..) {
             act(&mut turn, handle, &mut phase, event);
         }
