@@ -20,6 +20,7 @@
 pub mod command;
 mod log_sink;
 mod master;
+pub mod modules;
 pub mod profiles;
 mod responder;
 pub mod targets;
