@@ -1,8 +1,21 @@
 //! Python modules on this side: where they come from.
 //!
 //! Knows nothing of contexts and messages: [`ModuleSource`]s are asked for a module by name, and
-//! `crate::responder` sends what they give.
+//! `crate::responder` sends what they give. Nothing here executes Python.
 
+mod archive;
+mod directory;
+mod finder;
+#[cfg(test)]
+mod finder_tests;
+mod search;
 mod source;
+mod stdlib;
+mod stdlib_names;
+mod suffixes;
+mod tree;
+mod virtual_env;
 
+pub use finder::{Finder, FinderError, FinderOptions, get_child_modules};
 pub use source::{Module, ModuleError, ModuleSource};
+pub use stdlib::is_standard;
