@@ -94,10 +94,23 @@ pub enum Fault {
 }
 
 impl Error {
-    /// The fault at byte `at` of `text`, which lies in line `line`.
-    pub(crate) fn at(text: &str, line: usize, at: usize, fault: Fault) -> Self {
+    /// The fault at byte `at` of `text`.
+    pub(crate) fn at(text: &str, at: usize, fault: Fault) -> Self {
         let before = text.get(..at).unwrap_or(text);
-        let line_start = before.rfind(['\n', '\r']).map_or(0, |newline| newline + 1);
-        Self { line, column: before[line_start..].chars().count() + 1, fault }
+        let (newlines, line_start) = newlines(before.as_bytes());
+        Self { line: newlines + 1, column: before[line_start..].chars().count() + 1, fault }
     }
+}
+
+/// How many lines end in `bytes`, and where the last one does.
+pub(crate) fn newlines(bytes: &[u8]) -> (usize, usize) {
+    let mut count = 0;
+    let mut last = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        if *byte == b'\n' || *byte == b'\r' && bytes.get(at + 1) != Some(&b'\n') {
+            count += 1;
+            last = at + 1;
+        }
+    }
+    (count, last)
 }

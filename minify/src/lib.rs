@@ -4,16 +4,18 @@
 //! every Python from 2.7 to 3.14 and is public: who looks for imports needs the same tokens.
 #![forbid(unsafe_code)]
 
-#[expect(dead_code, reason = "read by the minifier, which comes next")]
 mod encoding;
 mod error;
 mod literal;
+mod minimize;
 mod number;
 mod tokens;
+mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use encoding::decode;
 pub use error::{Error, Fault};
+pub use minimize::minimize_source;
 pub use tokens::{Token, TokenKind, Tokens, tokens};

@@ -3,7 +3,7 @@
 //! It holds to what no version refuses: brackets match, strings end, blocks return to a depth that was open.
 //! Grammar is not its business.
 
-use crate::error::{Error, Fault};
+use crate::error::{Error, Fault, newlines};
 use crate::{literal, number};
 
 /// What a token is.
@@ -114,10 +114,10 @@ impl<'a> Tokens<'a> {
             self.dedents -= 1;
             return Ok(self.take(TokenKind::Dedent, 0));
         }
-        if self.place == Place::LineStart {
-            if let Some(token) = self.line_start()? {
-                return Ok(token);
-            }
+        if self.place == Place::LineStart
+            && let Some(token) = self.line_start()?
+        {
+            return Ok(token);
         }
         self.skip_blanks()?;
         let Some(&byte) = self.bytes.get(self.at) else { return self.end() };
@@ -275,10 +275,8 @@ impl<'a> Tokens<'a> {
 
     /// The literal that begins here and has its quote at `quote`.
     fn string(&mut self, quote: usize) -> Result<Token<'a>, Error> {
-        let end = literal::end(self.bytes, self.at, quote).map_err(|(at, fault)| {
-            let line = self.line + newlines(&self.bytes[self.at..at.min(self.bytes.len())]).0;
-            Error::at(self.text, line, at, fault)
-        })?;
+        let end = literal::end(self.bytes, self.at, quote);
+        let end = end.map_err(|(at, fault)| self.fault(at, fault))?;
         let token = self.take(TokenKind::String, end - self.at);
         let (count, last) = newlines(token.text.as_bytes());
         if count > 0 {
@@ -314,8 +312,8 @@ impl<'a> Tokens<'a> {
     }
 
     fn end(&mut self) -> Result<Token<'a>, Error> {
-        if let Some((open, at, line)) = self.brackets.pop() {
-            return Err(Error::at(self.text, line, at, Fault::UnclosedBracket(open.into())));
+        if let Some((open, at, _)) = self.brackets.pop() {
+            return Err(self.fault(at, Fault::UnclosedBracket(open.into())));
         }
         if self.place == Place::Inside {
             self.place = Place::BlankLine;
@@ -334,25 +332,12 @@ impl<'a> Tokens<'a> {
     }
 
     fn fault(&self, at: usize, fault: Fault) -> Error {
-        Error::at(self.text, self.line, at, fault)
+        Error::at(self.text, at, fault)
     }
-}
-
-/// How many lines end in `bytes`, and where the last one does.
-fn newlines(bytes: &[u8]) -> (usize, usize) {
-    let mut count = 0;
-    let mut last = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        if *byte == b'\n' || *byte == b'\r' && bytes.get(at + 1) != Some(&b'\n') {
-            count += 1;
-            last = at + 1;
-        }
-    }
-    (count, last)
 }
 
 /// The longest operator that `rest` begins with; no brackets.
-fn operator_length(rest: &[u8]) -> usize {
+pub(crate) fn operator_length(rest: &[u8]) -> usize {
     match rest {
         [b'*', b'*', b'=', ..] | [b'/', b'/', b'=', ..] | [b'<', b'<', b'=', ..] | [b'>', b'>', b'=', ..] => {
             3
