@@ -5,6 +5,7 @@
 
 mod archive;
 mod directory;
+mod embedded;
 mod finder;
 #[cfg(test)]
 mod finder_tests;
@@ -16,6 +17,11 @@ mod suffixes;
 mod tree;
 mod virtual_env;
 
+pub use embedded::EmbeddedDir;
 pub use finder::{Finder, FinderError, FinderOptions, get_child_modules};
 pub use source::{Module, ModuleError, ModuleSource};
 pub use stdlib::is_standard;
+
+/// For [`embed!`](crate::embed), which is expanded where this crate's dependencies have no name.
+#[doc(hidden)]
+pub use include_dir as __include_dir;
