@@ -152,10 +152,10 @@ questions = []
 def give(stream, name):
     """Send a module that we have, and before it what it goes with. A neighbour gets each once."""
     cache = core.importer.cache
-    for name in [name for name in cache[name][2] if name in cache] + [name]:
-        if name not in stream.sent:
-            stream.sent.add(name)
-            core.send(stream.remote_id, core.LOAD_MODULE, cache[name][3], core.PKL)
+    for each in [other for other in cache[name][2] if other in cache] + [name]:
+        if each not in stream.sent:
+            stream.sent.add(each)
+            core.send(stream.remote_id, core.LOAD_MODULE, cache[each][3], core.PKL)
 
 
 def want(stream, name):
