@@ -153,7 +153,7 @@ questions = []
 def give(stream, name):
     """Send a module that we have, and before it what it goes with. A neighbour gets each once."""
     cache = core.importer.cache
-    for name in [name for name in cache[name][2] if name in cache] + [name]:
+    for name in [other for other in cache[name][2] if other in cache] + [name]:
         if name not in stream.sent:
             stream.sent.add(name)
             core.send(stream.remote_id, core.LOAD_MODULE, cache[name][3], core.PKL)
