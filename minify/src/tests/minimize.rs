@@ -52,6 +52,8 @@ fn texts() {
         ),
         ("f ( * a , ** b )\nx : int = - 1\nlambda * a : * b\n", "f(*a,**b)\nx:int=-1\nlambda*a:*b\n"),
         ("x < > y\na : = b\n", "x< >y\na: =b\n"),
+        ("x = '' ''\ny = u'' \"\" \"b\" b'' u''\n", "x='' ''\ny=u''\"\" \"b\"b''u''\n"),
+        ("z = '''''' 'a' '' u'b'\n", "z='''''''a'''u'b'\n"),
         ("f'{ x : > 10 }'\n", "f'{ x : > 10 }'\n"),
     ];
     for (source, expected) in rows {
