@@ -24,6 +24,32 @@ pub(crate) struct Compared {
 
 /// Minimizes `files` and has `python` compare.
 pub(crate) fn compare(python: &Python, files: &[PathBuf]) -> Compared {
+    let pairs = files.iter().map(|file| {
+        let answer = match minimize_source(&fs::read(file).unwrap()) {
+            Ok(minimized) => [b"+", &*minimized].concat(),
+            Err(error) => format!("-{error}").into_bytes(),
+        };
+        (file.clone(), answer)
+    });
+    let mut result = Compared::default();
+    for line in ask(python, pairs) {
+        let (_, verdict) = line.split_once('\t').unwrap();
+        if verdict == "same" {
+            result.same += 1;
+        } else if verdict.starts_with("refused ") {
+            result.refused.push(line);
+        } else {
+            result.different.push(line);
+        }
+    }
+    result
+}
+
+/// What the driver says of each file and its minimized source, which has a plus before it, or an error and a minus.
+pub(crate) fn ask<P>(python: &Python, pairs: P) -> Vec<String>
+where
+    P: IntoIterator<Item = (PathBuf, Vec<u8>), IntoIter: Send>,
+{
     let mut child = Command::new(&python.path)
         .args(["-S", "-c", DRIVER])
         .stdin(Stdio::piped())
@@ -32,30 +58,16 @@ pub(crate) fn compare(python: &Python, files: &[PathBuf]) -> Compared {
         .unwrap();
     let mut input = BufWriter::new(child.stdin.take().unwrap());
     let output = BufReader::new(child.stdout.take().unwrap());
-    let mut result = Compared::default();
-    thread::scope(|scope| {
+    let pairs = pairs.into_iter();
+    let lines = thread::scope(|scope| {
         scope.spawn(move || {
-            for file in files {
-                let answer = match minimize_source(&fs::read(file).unwrap()) {
-                    Ok(minimized) => [b"+", &*minimized].concat(),
-                    Err(error) => format!("-{error}").into_bytes(),
-                };
+            for (file, answer) in pairs {
                 writeln!(input, "{}\t{}", file.display(), answer.len()).unwrap();
                 input.write_all(&answer).unwrap();
             }
         });
-        for line in output.lines() {
-            let line = line.unwrap();
-            let (_, verdict) = line.split_once('\t').unwrap();
-            if verdict == "same" {
-                result.same += 1;
-            } else if verdict.starts_with("refused ") {
-                result.refused.push(line);
-            } else {
-                result.different.push(line);
-            }
-        }
+        output.lines().map(Result::unwrap).collect()
     });
     assert!(child.wait().unwrap().success());
-    result
+    lines
 }

@@ -7,7 +7,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod compared;
+mod referee;
 mod sources;
+mod stock;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +25,10 @@ fn supported() -> Vec<Python> {
     found
 }
 
+fn newest() -> Python {
+    supported().pop().unwrap()
+}
+
 #[test]
 fn standard_libraries_mean_the_same() {
     for python in supported() {
@@ -34,12 +40,11 @@ fn standard_libraries_mean_the_same() {
 
 #[test]
 fn packages_mean_the_same() {
-    let supported = supported();
-    let newest = supported.last().unwrap();
+    let newest = &newest();
     for requirement in ["Django==5.1.4", "sympy==1.13.3", "SQLAlchemy==2.0.36"] {
         check(newest, &python_files(&package(newest, requirement).unwrap()));
     }
-    if let Some(python) = supported.iter().find(|python| python.version.0 == 2) {
+    if let Some(python) = supported().iter().find(|python| python.version.0 == 2) {
         check(python, &python_files(&package(python, "Django==1.11.29").unwrap()));
     }
 }
