@@ -1,5 +1,6 @@
 //! The module finder beside real interpreters: their libraries, their parsers, their environments.
 
+mod embedded;
 mod environments;
 mod imports;
 mod libraries;
