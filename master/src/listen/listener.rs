@@ -1,8 +1,9 @@
 //! The listener's side: who asks, and what is answered from here.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mitogen_core::connect::{ConnectError, Connector, Outcome};
 use mitogen_core::ids::{ContextId, Handle};
@@ -79,7 +80,10 @@ pub struct Listener {
     listener: unix::Listener,
     router: Router,
     connector: Connector,
+    labels: Labels,
 }
+
+type Labels = Arc<Mutex<HashMap<u32, String>>>;
 
 impl Listener {
     /// Listens for `router`'s tree at `path`, or in a new directory that only we may enter.
@@ -89,7 +93,12 @@ impl Listener {
         path: Option<&Path>,
     ) -> Result<Self, BindError> {
         let listener = unix::Listener::bind(router, path)?;
-        let this = Self { listener, router: router.clone(), connector: connector.clone() };
+        let this = Self {
+            listener,
+            router: router.clone(),
+            connector: connector.clone(),
+            labels: Labels::default(),
+        };
         this.answer_with(None);
         Ok(this)
     }
@@ -97,6 +106,12 @@ impl Listener {
     /// Where clients find it.
     pub fn path(&self) -> &Path {
         self.listener.path()
+    }
+
+    /// Tells clients which target the context `id` is. Ids are never used again, so this is never
+    /// undone.
+    pub fn label(&self, id: ContextId, target: &str) {
+        self.labels.lock().unwrap_or_else(PoisonError::into_inner).insert(id.0, target.to_owned());
     }
 
     /// Passes questions about targets on. `targets` is called on the broker's thread and must not
@@ -108,11 +123,14 @@ impl Listener {
     fn answer_with(&self, targets: Option<Targets>) {
         let weak = self.router.downgrade();
         let connector = self.connector.downgrade();
+        let labels = Arc::clone(&self.labels);
         let options = HandlerOptions { policy: Policy::ParentAuthority, respondent: None };
         self.router.add_handler(Some(Standard::Tree.handle()), options, move |delivery| {
             let members = || {
                 let members = connector.upgrade().map(|connector| connector.members());
-                members.unwrap_or_default().into_iter().map(Told::from).collect()
+                let labels = labels.lock().unwrap_or_else(PoisonError::into_inner);
+                let told = members.unwrap_or_default().into_iter().map(Told::from);
+                told.map(|told| Told { target: labels.get(&told.id).cloned(), ..told }).collect()
             };
             if let Err(error) = take(&weak, &delivery, members, targets.as_deref()) {
                 let src = delivery.message.src_id.0;

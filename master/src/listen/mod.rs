@@ -6,7 +6,7 @@
 //!
 //! | `ask` | further keys | answer |
 //! | --- | --- | --- |
-//! | `contexts` | | a list of dicts: `id`, `name`, `via`, `method`, `since` (seconds since 1970) |
+//! | `contexts` | | a list of dicts: `id`, `name`, `via`, `method`, `since` (seconds since 1970), `target` (text or None) |
 //! | `reach` | `targets`, `limit` (text or None) | a dict: `error` (text or None), `places`, a list of dicts: `label`, `id`, `name`, `way` (ids between, nearest first), `up` |
 //! | `wait` | `label` | a dict: `ok`, `error` (a connection error or None); comes when the outcome is known |
 //!

@@ -30,12 +30,22 @@ pub struct Told {
     pub method: String,
     /// When it came up, in seconds since 1970.
     pub since: f64,
+    /// The target that it is, if it has a name.
+    #[serde(default)]
+    pub target: Option<String>,
 }
 
 impl From<Member> for Told {
     fn from(member: Member) -> Self {
         let since = member.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        Self { id: member.id.0, name: member.name, via: member.via.0, method: member.method, since }
+        Self {
+            id: member.id.0,
+            name: member.name,
+            via: member.via.0,
+            method: member.method,
+            since,
+            target: None,
+        }
     }
 }
 
