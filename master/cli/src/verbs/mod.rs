@@ -2,5 +2,7 @@
 
 pub mod complete;
 pub mod fleet;
+pub mod listen;
 pub mod plan;
 pub mod profiles;
+pub mod tree;
