@@ -2,5 +2,6 @@
 
 pub mod complete;
 pub mod fleet;
+pub mod minify;
 pub mod plan;
 pub mod profiles;
