@@ -14,6 +14,7 @@ LIMIT = 4 << 20
 held = {}
 
 GET_RESOURCE = 112
+LOAD_RESOURCE = 113
 
 
 def on_frame(stream, enc, dst, src, auth, handle, reply_to, frame):
@@ -207,10 +208,16 @@ def on_load(name):
         if not stream.gone:
             give(stream, name)
     if name == "mitogen.resources":
-        for msg in [questions.pop(0) for _ in questions[:]]:
-            # Imported, it takes the handle over.
-            __import__(name)
-            core.router.deliver(msg, sender_of(msg))
+        while questions:
+            msg = questions.pop(0)
+            try:
+                __import__(name)
+            except ImportError:
+                core.log_exception("mitogen")
+                # The question, and that there is nothing: an answer.
+                core.send(msg.src_id, LOAD_RESOURCE, msg.data + core.NONE, core.PKL)
+            else:
+                core.modules[name].on_get_resource(msg, sender_of(msg))
 
 
 core.parent.relayed = 0

@@ -13,7 +13,7 @@ mod stock;
 
 use std::path::{Path, PathBuf};
 
-use mitogen_tests::{Packages, Python, pythons};
+use mitogen_tests::{Python, package, pythons};
 
 use compared::compare;
 use sources::{library, python_files};
@@ -40,19 +40,13 @@ fn standard_libraries_mean_the_same() {
 
 #[test]
 fn packages_mean_the_same() {
-    let newest = newest();
+    let newest = &newest();
     for requirement in ["Django==5.1.4", "sympy==1.13.3", "SQLAlchemy==2.0.36"] {
-        check(&newest, &python_files(&installed(requirement)));
+        check(newest, &python_files(&package(newest, requirement).unwrap()));
     }
     if let Some(python) = supported().iter().find(|python| python.version.0 == 2) {
-        check(python, &python_files(&installed("Django==1.11.29")));
+        check(python, &python_files(&package(python, "Django==1.11.29").unwrap()));
     }
-}
-
-/// The directory of a package of this name and version.
-fn installed(requirement: &str) -> PathBuf {
-    let packages = Packages::new(requirement, &[requirement]).unwrap();
-    packages.dir().to_path_buf()
 }
 
 /// Fails if a file that the interpreter reads is none afterwards, or another one.

@@ -20,7 +20,7 @@ fn sources(root: &Path) -> Vec<PathBuf> {
 fn results_are_no_larger_than_stock_s() {
     let python = crate::newest();
     let mut files = sources(&library(&python));
-    files.extend(sources(&crate::installed("Django==5.1.4")));
+    files.extend(sources(&mitogen_tests::package(&python, "Django==5.1.4").unwrap()));
     let list: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
     let program = StockVenv::new(&python).unwrap().python();
     let argv = [program.to_str().unwrap(), "-c", include_str!("stock.py")];
