@@ -22,6 +22,7 @@ Examples:
   mitogen ping @all                             who can be reached
   mitogen listen @all                           keep @all connected, for `mitogen run --tree @all -- ...`
   mitogen profiles check                        is mitogen.toml right?
+  mitogen minify module.py                      the source, as a child gets it
 ";
 
 const TARGETS: &str = "\
@@ -163,6 +164,8 @@ pub enum Verb {
     Plan(Plan),
     /// Look at the profiles
     Profiles(Profiles),
+    /// Print a Python source as it is sent: without comments and docstrings, lines unmoved
+    Minify(Minify),
     /// Print a completion script
     Completions(Completions),
     /// Answer the completion scripts
@@ -321,6 +324,14 @@ pub enum ProfilesVerb {
         #[arg(value_name = "TARGETS")]
         targets: Vec<String>,
     },
+}
+
+/// `mitogen minify`.
+#[derive(Debug, Args)]
+pub struct Minify {
+    /// The source; - is standard input
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: PathBuf,
 }
 
 /// `mitogen completions`.

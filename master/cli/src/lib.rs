@@ -83,6 +83,7 @@ fn perform(cli: &Cli) -> anyhow::Result<u8> {
             out.write_all(completions::script(completions.shell).as_bytes())?;
         }
         Verb::Complete(asked) => verbs::complete::answer(asked, &registry, &mut out)?,
+        Verb::Minify(asked) => verbs::minify::minify(&asked.file, &mut io::stdin().lock(), &mut out)?,
         Verb::Plan(asked) => verbs::plan::plan(global, &registry, asked, &mut out)?,
         Verb::Tree(asked) => verbs::tree::tree(global, asked, &mut out)?,
         Verb::Run(_) | Verb::Call(_) | Verb::Ping(_) | Verb::Listen(_) => {}
@@ -119,6 +120,7 @@ fn status_of(error: &anyhow::Error) -> u8 {
         || error.is::<ResolveError>()
         || error.is::<SecretError>()
         || error.is::<ChainError>()
-        || error.is::<arguments::ArgumentError>();
+        || error.is::<arguments::ArgumentError>()
+        || error.is::<verbs::minify::MinifyError>();
     if usage { exit::USAGE } else { exit::INTERNAL }
 }
