@@ -153,10 +153,16 @@ questions = []
 def give(stream, name):
     """Send a module that we have, and before it what it goes with. A neighbour gets each once."""
     cache = core.importer.cache
-    for name in [other for other in cache[name][2] if other in cache] + [name]:
-        if name not in stream.sent:
-            stream.sent.add(name)
-            core.send(stream.remote_id, core.LOAD_MODULE, cache[name][3], core.PKL)
+    order = []
+    todo = [name]
+    while todo:
+        each = todo.pop()
+        if each in cache and each not in stream.sent:
+            stream.sent.add(each)
+            order.append(each)
+            todo.extend(cache[each][2])
+    for each in reversed(order):
+        core.send(stream.remote_id, core.LOAD_MODULE, cache[each][3], core.PKL)
 
 
 def want(stream, name):
