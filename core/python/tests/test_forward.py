@@ -153,7 +153,7 @@ class Forward(TestCase):
     def test_what_another_make_of_child_asks_for(self):
         # Parts of stock Mitogen that the runtime has none of are the master's to answer.
         names = [u"mitogen.master", u"mitogen.select", u"mitogen.utils"]
-        self.on(3, "ask", "ask", *names)
+        self.c.reply(self.c.post("ask", "ask", *names, dst=3))
         for name in names:
             got = self.c.until(lambda f: f.handle == GET_MODULE)
             self.c.push(got.data, "STOCK = %r" % str(as_text(got.data)))
