@@ -11,6 +11,8 @@ mod command;
 mod compact;
 mod config;
 mod modules;
+// Used by `build.rs`.
+#[cfg(test)]
 mod parts;
 #[cfg(test)]
 mod tests;
