@@ -8,6 +8,7 @@ the master, over the link that the copy has to us.
 The copy has no thread of ours: the link is read while some thread of the program waits for a module.
 """
 import errno
+import _io
 import gc
 import io
 import linecache
@@ -22,7 +23,7 @@ from mitogen.command import Command
 from mitogen.fork import Fork, begin, kept, renew
 from mitogen.process import merged, native
 
-OURS = "mitogen.core", "master:mitogen/"
+OURS = "mitogen.core", core.importer.get_filename(__name__).rpartition("script")[0]
 
 
 def start(source, argv, handle, options):
@@ -47,14 +48,15 @@ class Script(Command):
             "plan": {"argv": [], "stdio": "fork", "timeout": 30, "dialogue": {}, "secrets": {}},
         })
         child.program = True
-        report, told = core.pipe()
-        os.set_blocking(report, True) if core.PY3 else None
+        report, told = pair = os.pipe()
+        for fd in pair:
+            core.cloexec(fd)
         try:
-            child.fork(lambda link: self.enter(link, told, argv, fds, options))
+            child.fork(lambda link: self.enter(link, pair, argv, fds, options))
         finally:
             os.close(told)
             try:
-                number = child.pid and core.posix.read(report, 4)
+                number = child.pid and os.read(report, 4)
             finally:
                 os.close(report)
         if number:
@@ -70,21 +72,21 @@ class Script(Command):
         child.start()
         return child.process
 
-    def enter(self, link, told, argv, fds, options):
+    def enter(self, link, pair, argv, fds, options):
         """The copy, before it is the program."""
         try:
             os.setsid()
             if options.get("cwd") is not None:
                 os.chdir(native(options["cwd"]))
         except EnvironmentError:
-            os.write(told, struct.pack("=i", sys.exc_info()[1].errno or errno.EINVAL))
+            os.write(pair[1], struct.pack("=i", sys.exc_info()[1].errno or errno.EINVAL))
             os._exit(127)
         for number, fd in enumerate(fds):
             os.dup2(fd, number)
         env = merged(options.get("env"))
         os.environ.clear()
         os.environ.update(env)
-        renew(self.child, list(fds) + list(self.outputs) + [self.input_fd, told], [link])
+        renew(self.child, [self.input_fd] + fds + list(self.outputs) + list(pair), [link])
         end = os.dup(link)
         core.cloexec(end)
         core.loop.__class__ = Anywhere
@@ -174,15 +176,22 @@ def run(source, argv):
     main.__spec__ = None
     main.__loader__ = Source(path, text)
     # Ahead of what this host may have under the same name.
-    linecache.cache[path] = len(text), None, text.splitlines(True), path
+    lines = [line + "\n" for line in text.split("\n")]
+    if lines[-1] == "\n":
+        lines.pop()
+    linecache.cache[path] = len(text), None, lines, path
     try:
         exec(compile(source, path, "exec", 0, 1), main.__dict__)
+        return 0
     except SystemExit:
         return status_of(sys.exc_info()[1].code)
     except BaseException:
         kind, value, tb = sys.exc_info()
-        return show(kind, value, tb.tb_next)
-    return 0
+    if isinstance(value, SyntaxError) and value.filename == path and value.lineno:
+        # The compiler looks for the line in the file of this name, too.
+        value.text = "".join(lines[value.lineno - 1:value.lineno]) or None
+    # Outside of its handling, which is none of the program's.
+    return show(kind, value, tb.tb_next)
 
 
 def status_of(code):
@@ -211,7 +220,8 @@ def show(kind, value, tb):
         return status_of(sys.exc_info()[1].code)
     except BaseException:
         sys.stderr.write("Error in sys.excepthook:\n")
-        print_exception(*sys.exc_info())
+        error = sys.exc_info()
+        print_exception(error[0], error[1], error[2].tb_next)
         sys.stderr.write("\nOriginal exception was:\n")
         print_exception(kind, value, tb)
     flush(sys.stderr)
@@ -222,12 +232,17 @@ def show(kind, value, tb):
 
 
 def print_exception(kind, value, tb):
+    if tb is None:
+        # No line is looked up for it, so the interpreter's own way is right.
+        if core.PY3:
+            value.__traceback__ = None
+        return sys.__excepthook__(kind, value, tb)
     if core.PY3:
         shown = traceback.TracebackException(kind, value, tb)
         strip(shown, set())
         lines = shown.format()
     else:
-        lines = ["Traceback (most recent call last):\n"] if tb else []
+        lines = ["Traceback (most recent call last):\n"]
         lines += traceback.format_list(without_ours(traceback.extract_tb(tb)))
         lines += traceback.format_exception_only(kind, value)
     for line in lines:
@@ -290,8 +305,19 @@ def exit_functions():
 
 def last_objects():
     """Destructors of what the program holds, and the buffers of files that nobody has closed."""
-    sys.modules["__main__"].__dict__.clear()
+    names = sys.modules["__main__"].__dict__
+    for name in list(names):
+        if name != "__builtins__":
+            names[name] = None
     gc.collect()
-    for found in gc.get_objects():
-        if isinstance(found, io.IOBase) and found is not sys.stdout:
-            flush(found)
+    # Not `io.IOBase`, which has to be asked at length.
+    kinds = (_io._IOBase,) if core.PY3 else (_io._IOBase, file)
+    found = gc.get_objects()
+    if not core.PY3:
+        # Files, and dicts with nothing but files, are unknown to the collector: it knows who holds them.
+        found = gc.get_referents(*found)
+        dicts = dict((id(each), each) for each in found if type(each) is dict)
+        found += gc.get_referents(*dicts.values())
+    for each in found:
+        if isinstance(each, kinds) and each is not sys.stdout:
+            flush(each)
