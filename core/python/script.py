@@ -7,8 +7,8 @@ the master, over the link that the copy has to us.
 
 The copy has no thread of ours: the link is read while some thread of the program waits for a module.
 """
-import errno
 import _io
+import errno
 import gc
 import io
 import linecache
@@ -26,10 +26,10 @@ from mitogen.process import merged, native
 OURS = "mitogen.core", core.importer.get_filename(__name__).rpartition("script")[0]
 
 
-def start(source, argv, handle, options):
-    """Start the program `source`, whose argv is `argv`; the context id for it is in `options`."""
+def start(argv, handle, options):
+    """Start a program whose argv is `argv`; its source, and a context id for it, are in `options`."""
     command = Script(core.loop.caller, handle, options.get("window") or 1048576)
-    command.source = source
+    command.source = options["source"]
     command.start(argv, options)
     return {u"pid": command.pid, u"control": command.control}
 

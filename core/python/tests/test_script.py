@@ -74,11 +74,10 @@ class Script(Commands):
 
     def run_here(self, source, args=(), handle=OUT, path=u"dir/prog.py", **options):
         self.id += 1
-        options = dict({as_text(key): value for key, value in options.items()}, id=self.id)
+        options.update(id=self.id, source=Global("mitogen.core", "Blob", (as_bytes(source),)))
         options = {as_text(key): value for key, value in options.items()}
-        blob = Global("mitogen.core", "Blob", (as_bytes(source),))
         argv = [path] + list(args)
-        got = self.c.call("mitogen.script", "start", blob, argv, handle, options)
+        got = self.c.call("mitogen.script", "start", argv, handle, options)
         return got if isinstance(got, Global) else (got[u"pid"], got[u"control"])
 
     def ended(self, handle=OUT, control=None):

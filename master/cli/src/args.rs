@@ -1,5 +1,7 @@
 //! The command line: what can be typed, and what it means.
 
+mod script;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use mitogen::profiles::{Become, Overrides, Search};
 
 use crate::color::ColorChoice;
+
+pub use script::{Modules, Script};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,6 +22,7 @@ Examples:
                                                 as root, with one password for all
   mitogen run root@10.0.0.5 -- cat /etc/issue   without a profile
   mitogen call web platform.node                a Python function, JSON in and out
+  mitogen script web report.py --days 7         a Python program of yours, run there
   mitogen ping @all                             who can be reached
   mitogen profiles check                        is mitogen.toml right?
 ";
@@ -139,6 +144,8 @@ pub enum Verb {
     Run(Run),
     /// Call a Python function
     Call(Call),
+    /// Run a Python program of yours there
+    Script(Script),
     /// Connect, say hello, and leave
     Ping(Ping),
     /// Show the way to targets: each hop, and what will run where
@@ -241,6 +248,9 @@ pub struct Call {
     /// How output is shown.
     #[command(flatten)]
     pub shape: Shape,
+    /// Where modules are found.
+    #[command(flatten)]
+    pub modules: Modules,
 }
 
 /// `mitogen ping`.

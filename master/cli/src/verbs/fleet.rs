@@ -1,4 +1,4 @@
-//! `run`, `call` and `ping`: what they have in common, which is nearly all.
+//! `run`, `call` and `ping`, and `script` in a file of its own: what they have in common, which is nearly all.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -63,6 +63,7 @@ pub fn run(global: &Global, loudness: Loudness, registry: &Registry, asked: &Run
         cwd: asked.cwd.clone(),
         env: asked.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
         stdin: input.is_some(),
+        script: None,
     };
     let targets = Targets::find(global, registry, &asked.targets.join(" "))?;
     let wishes = Wishes { diff: asked.diff, gather: asked.gather, ..wishes(asked.shape) };
@@ -109,11 +110,11 @@ pub fn ping(global: &Global, loudness: Loudness, registry: &Registry, asked: &Pi
     perform(global, loudness, registry, &targets, task, None, wishes)
 }
 
-fn wishes(shape: Shape) -> Wishes {
+pub(super) fn wishes(shape: Shape) -> Wishes {
     Wishes { json: shape.json, fold: shape.fold, no_fold: shape.no_fold, ..Wishes::default() }
 }
 
-fn perform(
+pub(super) fn perform(
     global: &Global,
     loudness: Loudness,
     registry: &Registry,

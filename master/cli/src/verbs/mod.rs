@@ -4,3 +4,4 @@ pub mod complete;
 pub mod fleet;
 pub mod plan;
 pub mod profiles;
+pub mod script;
