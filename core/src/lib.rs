@@ -22,6 +22,7 @@ pub mod broker;
 pub mod router;
 // Level 5
 pub mod call;
+pub mod importer;
 pub mod logging;
 // Level 6
 pub mod connect;

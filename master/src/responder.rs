@@ -2,7 +2,7 @@
 //!
 //! The answer is a `LOAD_MODULE` to whoever is next on the way to the asker.
 
-use mitogen_core::connect::load_module;
+use mitogen_core::importer::embedded_payload;
 use mitogen_core::router::{Delivery, HandlerOptions, Router};
 use mitogen_core::wire::{Encoding, Message, Standard};
 
@@ -26,7 +26,7 @@ fn answer(router: &Router, delivery: &Delivery) {
         return;
     };
     tracing::debug!(src = message.src_id.0, module = name, "asked for a module");
-    let data = load_module(name);
+    let data = embedded_payload(name);
     let reply = Message::new(message.src_id, Standard::LoadModule, Encoding::Pickle, data);
     if let Err(error) = router.send(reply) {
         tracing::debug!(%error, "the asker of a module has gone");

@@ -275,7 +275,7 @@ def module_data(name, source, pkg=None, related=()):
         return dumps((as_text(name), None, None, None, ()))
     source = source if isinstance(source, bytes) else source.encode("utf-8")
     blob = Global("mitogen.core", "Blob", (zlib.compress(source),))
-    path = u"/m/" + as_text(name).replace(u".", u"/") + u".py"
+    path = u"/m/" + as_text(name).replace(u".", u"/") + (u".py" if pkg is None else u"/__init__.py")
     return dumps((as_text(name), pkg, path, blob, list(related)))
 
 

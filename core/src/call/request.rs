@@ -110,7 +110,14 @@ impl<'a, A: Serialize> Request<'a, A> {
             reply_to,
             ..Message::new(self.context.id(), Standard::CallFunction, Encoding::Pickle, payload)
         };
-        Ok(self.context.router().send_blocking(message, self.deadline)?)
+        let router = self.context.router();
+        let Some(hook) = router.call_hook() else { return Ok(router.send_blocking(message, self.deadline)?) };
+        let more = hook.before(self.context.id(), &self.function.module);
+        router.send_blocking(message, self.deadline)?;
+        if more {
+            hook.after(self.context.id(), &self.function.module);
+        }
+        Ok(())
     }
 }
 

@@ -25,5 +25,4 @@ pub use error::ConnectError;
 pub use gate::HANDSHAKES_PER_DESTINATION;
 pub use options::{check_word, parse_options};
 pub use plan::{Plan, Preamble, Stdio};
-pub use remote::{load_module, push_module};
 pub use transport::{ChildCommand, OptionsError, Registry, Transport, TransportKind};

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::connecting::Done;
@@ -14,11 +13,12 @@ use super::connector::Shared;
 use super::error::ConnectError;
 use super::plan::{Plan, Stdio};
 use crate::call::{CallError, Context, Reply};
-use crate::child::{self, ChildConfig};
+use crate::child::ChildConfig;
 use crate::dialogue::{FailureKind, Stage};
 use crate::ids::ContextId;
-use crate::pickle::{self, Value};
-use crate::router::{HandlerOptions, Policy, Router, SendError};
+use crate::importer::push_module;
+use crate::pickle;
+use crate::router::{HandlerOptions, Policy};
 use crate::wire::{Encoding, Message, Standard};
 
 /// What a context needs in order to start others.
@@ -127,37 +127,4 @@ fn send(
         router.remove_handler(handle);
     })?;
     Ok(())
-}
-
-/// Sends a module of our runtime, and those that it imports, to `context`, unasked, in the form of
-/// `LOAD_MODULE`s; once each.
-///
-/// # Errors
-/// There is no way to the context, or no such module.
-pub fn push_module(router: &Router, context: ContextId, name: &'static str) -> Result<(), SendError> {
-    if !router.first_time(context, name) {
-        return Ok(());
-    }
-    // What it imports goes first, so that its import asks for nothing.
-    for related in child::embedded_module(name).map_or(&[][..], |module| module.related) {
-        push_module(router, context, related)?;
-    }
-    let data = load_module(name);
-    router.send(Message::new(context, Standard::LoadModule, Encoding::Pickle, data))
-}
-
-/// The payload of `LOAD_MODULE` for a module of our runtime; the negative answer for any other name.
-pub fn load_module(name: &str) -> Bytes {
-    let fields = match child::embedded_module(name) {
-        Some(module) => vec![
-            Value::from(name),
-            if module.is_pkg { Value::List(Vec::new()) } else { Value::None },
-            Value::from(module.path),
-            Value::Blob(module.source_deflated.clone()),
-            Value::List(Vec::new()),
-        ],
-        None => vec![Value::from(name), Value::None, Value::None, Value::None, Value::Tuple(Vec::new())],
-    };
-    // Plain data within every limit of the encoder; were it ever refused, the child would ask again.
-    pickle::to_bytes(&Value::Tuple(fields)).unwrap_or_default()
 }

@@ -8,6 +8,7 @@
 mod decide;
 mod error;
 mod handlers;
+mod ledger;
 mod links;
 mod monitor;
 mod policy;
@@ -19,6 +20,6 @@ pub use decide::{DropReason, Mode, Verdict, decide};
 pub use error::SendError;
 pub use handlers::{Delivery, HandlerOptions};
 pub use policy::Policy;
-pub use route::{Router, RouterOptions, WeakRouter};
+pub use route::{CallHook, Router, RouterOptions, WeakRouter};
 pub use stream::MitogenStream;
 pub use table::{LinkId, Table};

@@ -4,9 +4,9 @@
 //! the broker's thread is needed only to read. Handlers run on the thread that delivers, which is
 //! the broker's for all that comes from elsewhere: they must not block.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::decide::{Mode, Verdict, decide};
 use super::error::SendError;
 use super::handlers::{Delivery, HandlerOptions, Handlers, Many, Sink};
+use super::ledger::Ledger;
 use super::links::Outlet;
 use super::table::{LinkId, Table};
 use crate::broker::BrokerHandle;
@@ -43,6 +44,19 @@ impl Default for RouterOptions {
     }
 }
 
+/// What goes ahead of calls, and behind them: their modules. Runs on the calling thread.
+pub trait CallHook: Send + Sync {
+    /// A call of a function of `module` in `context` is about to be sent. Gives whether
+    /// [`CallHook::after`] has something to do.
+    fn before(&self, context: ContextId, module: &str) -> bool;
+
+    /// The call was sent.
+    fn after(&self, context: ContextId, module: &str);
+
+    /// The context is gone.
+    fn forget(&self, context: ContextId);
+}
+
 type Watcher = Box<dyn FnOnce(&str) + Send>;
 
 struct Shared {
@@ -56,7 +70,8 @@ struct Shared {
     /// Why contexts were lost, for who asks too late. Ids are never used again.
     epitaphs: Mutex<HashMap<ContextId, String>>,
     /// What contexts have been sent ahead of their asking.
-    sent: Mutex<HashSet<(ContextId, &'static str)>>,
+    ledger: Mutex<Ledger>,
+    call_hook: OnceLock<Arc<dyn CallHook>>,
     next_id: AtomicU32,
 }
 
@@ -107,7 +122,8 @@ impl Router {
             watchers: Mutex::default(),
             names: Mutex::default(),
             epitaphs: Mutex::default(),
-            sent: Mutex::default(),
+            ledger: Mutex::default(),
+            call_hook: OnceLock::new(),
             next_id: AtomicU32::new(1),
         }));
         router.listen_for_routes();
@@ -160,8 +176,31 @@ impl Router {
     }
 
     /// Whether `what` has not been sent to `id` yet, as far as this method was asked: true once.
-    pub fn first_time(&self, id: ContextId, what: &'static str) -> bool {
-        lock(&self.0.sent).insert((id, what))
+    pub fn first_time(&self, id: ContextId, what: &str) -> bool {
+        lock(&self.0.ledger).to_context(id, what)
+    }
+
+    /// Whether `what` has not been sent over `link` yet, as far as this method was asked: true once.
+    pub fn first_on_link(&self, link: LinkId, what: &str) -> bool {
+        lock(&self.0.ledger).on_link(link, what)
+    }
+
+    /// Sets, once for all, who sees to it that calls find what they need; gives whether it was the
+    /// first.
+    pub fn set_call_hook(&self, hook: Arc<dyn CallHook>) -> bool {
+        self.0.call_hook.set(hook).is_ok()
+    }
+
+    /// Who sees to it that calls find what they need.
+    pub fn call_hook(&self) -> Option<&Arc<dyn CallHook>> {
+        self.0.call_hook.get()
+    }
+
+    /// The link that leads to `id`, and the context at its other end.
+    pub fn way_to(&self, id: ContextId) -> Option<(LinkId, ContextId)> {
+        let table = lock(&self.0.table);
+        let link = table.route(id).or_else(|| table.parent())?;
+        Some((link, table.remote_id(link)?))
     }
 
     // --- handlers ---
@@ -395,6 +434,7 @@ impl Router {
         if let Some(writer) = outlet.writer() {
             writer.close();
         }
+        lock(&self.0.ledger).forget_link(link);
         for id in lost {
             self.withdraw(id, Some(link), reason);
         }
@@ -455,7 +495,7 @@ impl Router {
     /// Ends every wait for `id`.
     pub(super) fn fire_disconnect(&self, id: ContextId, reason: &str) {
         let waiting = lock(&self.0.handlers).take_waiting_for(id);
-        lock(&self.0.sent).retain(|(context, _)| *context != id);
+        lock(&self.0.ledger).forget_context(id);
         let mut epitaphs = lock(&self.0.epitaphs);
         if epitaphs.len() >= EPITAPHS {
             epitaphs.clear();

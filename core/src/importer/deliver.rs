@@ -1,0 +1,51 @@
+//! Sending a module to a context, through those between.
+
+use bytes::Bytes;
+
+use super::message::embedded_payload;
+use crate::child;
+use crate::ids::ContextId;
+use crate::router::{Router, SendError};
+use crate::wire::{Encoding, Message, Standard};
+
+/// Sends the module `name`, whose `LOAD_MODULE` payload is `payload`, towards `context`: to the
+/// neighbour on the way, unless it has it, and with word to pass it on (`FORWARD_MODULE`) if the
+/// context is not that neighbour. Gives whether anything was sent.
+///
+/// Never blocks; what the kernel does not take is queued.
+///
+/// # Errors
+/// There is no way to the context.
+pub fn deliver(
+    router: &Router,
+    context: ContextId,
+    name: &str,
+    payload: impl FnOnce() -> Bytes,
+) -> Result<bool, SendError> {
+    let (link, peer) =
+        router.way_to(context).ok_or(SendError::NoRoute { dst: context, me: router.identity().id })?;
+    let mut sent = false;
+    if router.first_on_link(link, name) {
+        router.send(Message::new(peer, Standard::LoadModule, Encoding::Pickle, payload()))?;
+        sent = true;
+    }
+    if peer != context && router.first_time(context, name) {
+        let data = Bytes::from(format!("{context}\0{name}"));
+        router.send(Message::new(peer, Standard::ForwardModule, Encoding::Legacy, data))?;
+        sent = true;
+    }
+    Ok(sent)
+}
+
+/// Sends a module of our own runtime, and those that it imports, to `context`, unasked.
+///
+/// # Errors
+/// There is no way to the context.
+pub fn push_module(router: &Router, context: ContextId, name: &str) -> Result<(), SendError> {
+    // What it imports goes first, so that its import asks for nothing.
+    for related in child::embedded_module(name).map_or(&[][..], |module| module.related) {
+        push_module(router, context, related)?;
+    }
+    deliver(router, context, name, || embedded_payload(name))?;
+    Ok(())
+}

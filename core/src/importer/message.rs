@@ -1,0 +1,61 @@
+//! The payloads of `LOAD_MODULE` (protocol 3.8) and `LOAD_RESOURCE` (3.14).
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::child;
+use crate::pickle::{self, Value};
+
+/// The payload of `LOAD_MODULE` for a module: `submodules` for a package the names directly in it,
+/// `deflated` its UTF-8 source as a zlib stream, `related` the full names that it needs.
+pub fn payload(
+    name: &str,
+    submodules: Option<&[String]>,
+    path: &str,
+    deflated: Bytes,
+    related: &[String],
+) -> Bytes {
+    let texts = |names: &[String]| Value::List(names.iter().map(|name| Value::from(name.as_str())).collect());
+    encode(vec![
+        Value::from(name),
+        submodules.map_or(Value::None, texts),
+        Value::from(path),
+        Value::Blob(deflated),
+        texts(related),
+    ])
+}
+
+/// The payload of `LOAD_MODULE` that says that there is no module `name`; and `reason`, which our
+/// own children show and others ignore.
+pub fn negative_payload(name: &str, reason: Option<&str>) -> Bytes {
+    let reason = reason.map_or(Value::None, Value::from);
+    encode(vec![Value::from(name), Value::None, Value::None, reason, Value::Tuple(Vec::new())])
+}
+
+/// The payload of `LOAD_MODULE` for a module of our runtime; the negative answer for any other name.
+pub fn embedded_payload(name: &str) -> Bytes {
+    match child::embedded_module(name) {
+        Some(module) => payload(
+            name,
+            module.is_pkg.then_some(&[][..]),
+            module.path,
+            module.source_deflated.clone(),
+            &module.related.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(),
+        ),
+        None => negative_payload(name, None),
+    }
+}
+
+/// The payload of `LOAD_RESOURCE`: two pickles, whose question it is and the content.
+pub fn resource_payload(package: &str, name: &str, content: Option<Bytes>) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put(encode(vec![Value::from(package), Value::from(name)]));
+    let content = content.map_or(Value::None, Value::Bytes);
+    out.put(pickle::to_bytes(&content).unwrap_or_default());
+    out.freeze()
+}
+
+fn encode(fields: Vec<Value>) -> Bytes {
+    // Plain data within every limit of the encoder; were it ever refused, the child would see a
+    // message that it cannot read, and say so.
+    pickle::to_bytes(&Value::Tuple(fields)).unwrap_or_default()
+}
