@@ -12,7 +12,7 @@ import sys
 import mitogen.core as core
 from mitogen.parent import Child, socketpair
 from mitogen.process import Process, on_fork
-from mitogen.routes import children, held, wanted
+from mitogen.routes import children, held, questions, wanted
 
 RECURSION = sys.getrecursionlimit()
 
@@ -102,6 +102,7 @@ def renew(fork, ours, keep):
         core.router.contexts, core.importer.asked, core.importer.guard, children, held, wanted,
     ):
         shared.clear()
+    del questions[:]
     # Standard handles are ours as well; the others are waits for replies that our parent will get.
     for handle in [handle for handle in core.router.handlers if handle >= 1000]:
         del core.router.handlers[handle]

@@ -91,6 +91,7 @@ class Script(Command):
         core.cloexec(end)
         core.loop.__class__ = Anywhere
         begin(core.Stream(link, end))
+        core.importer.fetch = Fetch(core.importer.fetch)
         quiet()
         argv = [str(native(arg)) for arg in argv]
         finish(run(self.source, argv))
@@ -100,6 +101,25 @@ class Anywhere(core.Loop):
     """A loop that is run by whatever thread has to wait for it."""
 
     main = property(lambda self: core.get_ident(), lambda self, value: None)
+
+
+class Fetch(object):
+    """The importer's `fetch` without word of us where there is no more to say than Python says."""
+
+    def __init__(self, fetch):
+        self.fetch = fetch
+
+    def __call__(self, name):
+        try:
+            return self.fetch(name)
+        except ImportError:
+            error = sys.exc_info()[1]
+            if str(error).startswith(("The Mitogen master ", "Mitogen won't ")):
+                error.args = "No module named " + (
+                    repr(name) if core.PY3 else name.rpartition(".")[2]
+                ),
+                error.msg = error.args[0]
+            raise
 
 
 def quiet():
