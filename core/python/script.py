@@ -108,9 +108,13 @@ class Fetch(object):
 
     def __init__(self, fetch):
         self.fetch = fetch
+        self.pid = os.getpid()
 
     def __call__(self, name):
         try:
+            if os.getpid() != self.pid and name not in core.importer.cache:
+                # It has the same link as the program, which alone may read it.
+                raise ImportError("%s has to be imported before the program forks" % name)
             return self.fetch(name)
         except ImportError:
             error = sys.exc_info()[1]

@@ -184,6 +184,24 @@ class Script(Commands):
             self.c.push(name, "x = %s" % name[1:])
         self.assertEqual(self.ended(), (b"[0, 1, 2, 3, 4]\n", b"", (0, None)))
 
+    def test_a_process_that_the_program_forks_imports_what_it_has(self):
+        self.run_here(
+            "import os, sys\nimport early\npid = os.fork()\nif not pid:\n"
+            "  try:\n    print(early.x, __import__('json').dumps(1))\n    import late\n"
+            "  except ImportError as e:\n    print(e)\n    sys.exit(4)\n"
+            "print(os.waitpid(pid, 0)[1] >> 8)\nimport late\nprint(late.x)"
+        )
+        for name in "early", "late":
+            self.assertEqual(as_text(self.c.until(lambda f: f.handle == GET_MODULE).data), name)
+            self.c.push(name, "x = 1")
+        out, err, end = self.ended()
+        self.assertEqual(out.splitlines()[-3:], [
+            # Python 2 forgets what a finder says.
+            b"late has to be imported before the program forks" if PY3 else b"No module named late",
+            b"4", b"1",
+        ])
+        self.assertEqual((err, end), (b"", (0, None)))
+
     def test_much_output(self):
         pid, control = self.run_here(
             "import sys, os\nout = getattr(sys.stdout, 'buffer', sys.stdout)\n"
