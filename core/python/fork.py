@@ -106,6 +106,10 @@ def renew(fork, ours, keep):
     # Standard handles are ours as well; the others are waits for replies that our parent will get.
     for handle in [handle for handle in core.router.handlers if handle >= 1000]:
         del core.router.handlers[handle]
+    resources = sys.modules.get("mitogen.resources")
+    if resources:
+        resources.asked.clear()
+        resources.waiting.clear()
     for func in on_fork:
         func()
     core.config = dict(core.config, **dict((str(key), config[key]) for key in config))

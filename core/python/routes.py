@@ -14,6 +14,7 @@ LIMIT = 4 << 20
 held = {}
 
 GET_RESOURCE = 112
+LOAD_RESOURCE = 113
 
 
 def on_frame(stream, enc, dst, src, auth, handle, reply_to, frame):
@@ -152,10 +153,16 @@ questions = []
 def give(stream, name):
     """Send a module that we have, and before it what it goes with. A neighbour gets each once."""
     cache = core.importer.cache
-    for each in [other for other in cache[name][2] if other in cache] + [name]:
-        if each not in stream.sent:
+    order = []
+    todo = [name]
+    while todo:
+        each = todo.pop()
+        if each in cache and each not in stream.sent:
             stream.sent.add(each)
-            core.send(stream.remote_id, core.LOAD_MODULE, cache[each][3], core.PKL)
+            order.append(each)
+            todo.extend(cache[each][2])
+    for each in reversed(order):
+        core.send(stream.remote_id, core.LOAD_MODULE, cache[each][3], core.PKL)
 
 
 def want(stream, name):
@@ -201,10 +208,16 @@ def on_load(name):
         if not stream.gone:
             give(stream, name)
     if name == "mitogen.resources":
-        for msg in [questions.pop(0) for _ in questions[:]]:
-            # Imported, it takes the handle over.
-            __import__(name)
-            core.router.deliver(msg, sender_of(msg))
+        while questions:
+            msg = questions.pop(0)
+            try:
+                __import__(name)
+            except ImportError:
+                core.log_exception("mitogen")
+                # The question, and that there is nothing: an answer.
+                core.send(msg.src_id, LOAD_RESOURCE, msg.data + core.NONE, core.PKL)
+            else:
+                core.modules[name].on_get_resource(msg, sender_of(msg))
 
 
 core.parent.relayed = 0

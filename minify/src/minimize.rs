@@ -74,6 +74,7 @@ fn strip(text: &str) -> Result<String, Error> {
             TokenKind::Newline => {
                 opens = line.last().is_some_and(|last| last.text == ":");
                 let written = write_line(&mut writer, &line, blocks.len());
+                let written = written.map_err(|at| Error::at(text, at, Fault::NoStatement))?;
                 if let (Some(block), Some(first)) = (blocks.last_mut(), line.first()) {
                     if written {
                         block.written = true;
@@ -93,11 +94,19 @@ fn strip(text: &str) -> Result<String, Error> {
     Ok(writer.into_text())
 }
 
-/// Writes what remains of a logical line; false when nothing does.
-fn write_line<'a>(writer: &mut Writer<'a>, line: &[Token<'a>], depth: usize) -> bool {
+/// Writes what remains of a logical line; false when nothing does. Fails at a semicolon that ends no statement.
+fn write_line<'a>(writer: &mut Writer<'a>, line: &[Token<'a>], depth: usize) -> Result<bool, usize> {
     let mut written = false;
-    for statement in line.split(|token| token.text == ";") {
-        let Some(first) = statement.first() else { continue };
+    let mut rest = line;
+    while let Some(first) = rest.first() {
+        let length = rest.iter().position(|token| token.text == ";");
+        let (statement, after) = rest.split_at(length.unwrap_or(rest.len()));
+        rest = after.get(1..).unwrap_or_default();
+        if let Some(semicolon) = after.first()
+            && statement.last().is_none_or(|last| last.text == ":")
+        {
+            return Err(semicolon.start);
+        }
         if statement.iter().all(is_plain_string) {
             continue;
         }
@@ -111,7 +120,7 @@ fn write_line<'a>(writer: &mut Writer<'a>, line: &[Token<'a>], depth: usize) -> 
             writer.token(token);
         }
     }
-    written
+    Ok(written)
 }
 
 /// Whether the token is a string that is not evaluated.

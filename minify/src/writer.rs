@@ -97,6 +97,11 @@ fn needs_space(last: &Token<'_>, token: &Token<'_>) -> bool {
         (Name | Number, Name) | (Number, Number) => true,
         (Name, String) => !token.text.starts_with(['"', '\'']) || literal::is_prefix(last.text.as_bytes()),
         (Number, String) => true,
+        // An empty string and a quote would begin a triple-quoted one.
+        (String, String) => {
+            let quote = &token.text[..1];
+            matches!(quote, "'" | "\"") && is_empty(last.text, quote)
+        }
         (Number, Operator) => token.text.starts_with('.'),
         (Operator, Number) => last.text.ends_with('.'),
         (Operator, Operator) => {
@@ -110,4 +115,10 @@ fn needs_space(last: &Token<'_>, token: &Token<'_>) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether `literal` is an empty string between two quotes of this kind, apart from a prefix.
+fn is_empty(literal: &str, quote: &str) -> bool {
+    let prefix = literal.strip_suffix(quote).and_then(|rest| rest.strip_suffix(quote));
+    prefix.is_some_and(|prefix| !prefix.contains(['"', '\'']))
 }

@@ -11,6 +11,7 @@ class Importer(object):
         self.asked = {}
         self.loaded = set(["mitogen"])
         self.on_load = []
+        self.done = False
         self.guard = set()
         router.add_handler(self.on_load_module, LOAD_MODULE, True, has_parent_authority)
 
@@ -62,7 +63,8 @@ class Importer(object):
             # What belongs to this interpreter's library and is not here is for other platforms.
             or not overrides and matches(name, getattr(sys, "stdlib_module_names", ()))
             # While it is imported it looks for a name in the program, which must not run for that.
-            or name == "__main__" and not getattr(modules.get("pkg_resources"), "working_set", 1)
+            or name == "__main__" and "pkg_resources" in modules
+            and not hasattr(modules["pkg_resources"], "working_set")
         ):
             why = "e.g. binary, legacy, part of stdlib"
         else:
@@ -131,12 +133,15 @@ class Importer(object):
         if name != "logging":
             if not self.ours(name) or not self.wanted(name, True) and self.is_local(name, path):
                 return None
+            fresh = name not in modules
             try:
                 self.fetch(name)
             except ImportError:
-                if sys._getframe(2).f_globals["__name__"] == "pkgutil":
+                # Imports would drop it here, and get it from `load_module`.
+                if sys._getframe(2).f_globals.get("__name__") == "pkgutil":
                     return None
-                raise
+            # Another thread may have loaded it while this one waited for it.
+            self.done = fresh and name in modules
         return self
 
     def is_local(self, name, path):
@@ -164,10 +169,13 @@ class Importer(object):
                 self.guard.discard(name)
             install_logging()
             return modules[name]
+        file = self.get_filename(name)
         # That of before is used again by `reload`.
         fresh = name not in modules
         module = modules.setdefault(name, type(sys)(name))
-        module.__file__ = self.get_filename(name)
+        if self.done:
+            return module
+        module.__file__ = file
         module.__loader__ = self
         module.__package__ = name
         if self.is_package(name):
@@ -240,7 +248,11 @@ def matches(name, names):
     return any(".".join(parts[:i]) in names for i in range(1, len(parts) + 1))
 
 
-UNSUITABLE = ["builtins", "__builtin__", "msvcrt", "thread", "org"] + ["cStringIO"] * PY3
+# Other implementations' and other platforms' modules, which the library tries to import everywhere.
+UNSUITABLE = (
+    "builtins __builtin__ msvcrt thread org nt winreg _winreg _winapi _wmi".split()
+    + ["cStringIO"] * PY3
+)
 
 importer = Importer()
 sys.path_hooks.insert(0, Portion)

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mitogen::ChainError;
+use mitogen::modules::FinderError;
 use mitogen::profiles::{Inventory, ProfilesError, ResolveError, SecretError};
 use mitogen::targets::TargetError;
 
@@ -107,6 +108,7 @@ fn status_of(error: &anyhow::Error) -> u8 {
         || error.is::<SecretError>()
         || error.is::<ChainError>()
         || error.is::<verbs::script::UnreadableProgram>()
+        || error.is::<FinderError>()
         || error.is::<arguments::ArgumentError>();
     if usage { exit::USAGE } else { exit::INTERNAL }
 }

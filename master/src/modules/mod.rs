@@ -9,8 +9,16 @@ mod embedded;
 mod finder;
 #[cfg(test)]
 mod finder_tests;
+mod imports;
+#[cfg(test)]
+mod imports_tests;
+mod main_script;
+mod related;
+#[cfg(test)]
+mod related_tests;
 mod search;
 mod source;
+mod statements;
 mod stdlib;
 mod stdlib_names;
 mod suffixes;
@@ -19,6 +27,9 @@ mod virtual_env;
 
 pub use embedded::EmbeddedDir;
 pub use finder::{Finder, FinderError, FinderOptions, get_child_modules};
+pub use imports::{Import, imports};
+pub use main_script::{MainScriptError, neutralize};
+pub use related::{MOST_RELATED, Related, related};
 pub use source::{Module, ModuleError, ModuleSource};
 pub use stdlib::is_standard;
 

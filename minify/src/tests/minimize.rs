@@ -52,6 +52,8 @@ fn texts() {
         ),
         ("f ( * a , ** b )\nx : int = - 1\nlambda * a : * b\n", "f(*a,**b)\nx:int=-1\nlambda*a:*b\n"),
         ("x < > y\na : = b\n", "x< >y\na: =b\n"),
+        ("x = '' ''\ny = u'' \"\" \"b\" b'' u''\n", "x='' ''\ny=u''\"\" \"b\"b''u''\n"),
+        ("z = '''''' 'a' '' u'b'\n", "z='''''''a'''u'b'\n"),
         ("f'{ x : > 10 }'\n", "f'{ x : > 10 }'\n"),
     ];
     for (source, expected) in rows {
@@ -93,6 +95,8 @@ fn faults() {
         ("if x:\ny\n", 2, 1, Fault::NoBlock),
         ("if x:\n  if y:\nz\n", 3, 1, Fault::NoBlock),
         ("if x:\n# c\n\n", 4, 1, Fault::NoBlock),
+        ("x;;y\n", 1, 3, Fault::NoStatement),
+        ("if x:; y\n", 1, 6, Fault::NoStatement),
         ("x = (\n", 1, 5, Fault::UnclosedBracket('(')),
         ("é = ?\n", 1, 5, Fault::InvalidCharacter('?')),
     ];

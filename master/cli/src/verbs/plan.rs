@@ -52,7 +52,7 @@ pub fn show(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     // It connects nothing: a plan only has to know what a child is told.
-    let master = master(Loudness::new(0, false, false))?;
+    let master = master(Loudness::new(0, false, false), Vec::new())?;
     let connections = Connections::new(&master, registry, SecretStore::new(SystemSecrets));
     let mut seen = HashSet::new();
     for chain in &targets.chains {

@@ -1,12 +1,13 @@
 //! `mitogen script`: a program of this machine, read here and run there.
 
 use std::io::{self, Read};
+use std::path::Path;
 
 use mitogen::command::Command;
 use mitogen::transports::Registry;
 use thiserror::Error;
 
-use super::fleet::{Targets, perform, wishes};
+use super::fleet::{Act, Targets, perform, sources, wishes};
 use crate::args::{Global, Script};
 use crate::fleet::{InputSource, Task};
 use crate::logs::Loudness;
@@ -44,9 +45,12 @@ pub fn script(
         stdin: input.is_some(),
         ..Command::script(source, &asked.program)
     };
+    let beside = if from_input { "." } else { name };
+    let sources = sources(&asked.modules, Some(Path::new(beside)))?;
     let targets = Targets::find(global, registry, &asked.targets)?;
     let wishes = Wishes { diff: asked.diff, gather: asked.gather, ..wishes(asked.shape) };
-    perform(global, loudness, registry, &targets, Task::Run(command), input, wishes)
+    let act = Act { task: Task::Run(command), input, sources };
+    perform(global, loudness, registry, &targets, act, wishes)
 }
 
 fn read(name: &str) -> Result<Vec<u8>, UnreadableProgram> {

@@ -151,3 +151,36 @@ fn a_check_says_what_would_run() {
     assert_eq!(done.status, 0, "{}", done.err);
     assert!(done.text().contains("then run our program prog.py 'a b', without input"), "{}", done.text());
 }
+
+#[test]
+fn modules_come_from_beside_the_program_and_from_where_the_line_says() {
+    let scene = scene("import beside\nimport pack.deep\nimport lib\nprint(beside.x, pack.deep.f(), lib.x)\n");
+    let at = |name: &str| scene.path().join(name);
+    fs::create_dir_all(at("pack")).unwrap();
+    fs::create_dir_all(at("more")).unwrap();
+    fs::create_dir_all(at("venv/lib/python3.9/site-packages")).unwrap();
+    fs::write(at("beside.py"), "x = 1\n").unwrap();
+    fs::write(at("pack/__init__.py"), "").unwrap();
+    fs::write(at("pack/deep.py"), "from . import other\ndef f(): return other.x\n").unwrap();
+    fs::write(at("pack/other.py"), "x = 2\n").unwrap();
+    fs::write(at("more/lib.py"), "x = 3\ndef twice(n): return 2 * n\n").unwrap();
+    fs::write(at("venv/lib/python3.9/site-packages/lib.py"), "x = 4\n").unwrap();
+    // Where nothing of ours lies about.
+    let place = ["--cwd", "/usr"];
+    let run = |words: &[&str]| scene.run(&[&["script"], &place[..], words].concat());
+    let done = run(&["--path", "more", "local", "prog.py"]);
+    assert_eq!((done.status, done.text(), done.err.as_str()), (0, "1 2 3\n", ""));
+    let done = run(&["--venv", "venv", "d1", "prog.py"]);
+    assert_eq!((done.status, done.text(), done.err.as_str()), (0, "1 2 4\n", ""));
+    let done = run(&["-q", "local", "prog.py"]);
+    assert_eq!(done.status, 3);
+    assert!(done.err.contains("File \"prog.py\", line 3, in <module>\n    import lib\n"), "{}", done.err);
+    assert!(done.err.ends_with("No module named 'lib'\n"), "{}", done.err);
+    let done = scene.run(&["call", "--path", "more", "local", "lib.twice", "4"]);
+    assert_eq!((done.status, done.text(), done.err.as_str()), (0, "8\n", ""));
+    for words in [&["--path", "nowhere"][..], &["--venv", "more"]] {
+        let done = run(&[words, &["local", "prog.py"]].concat());
+        assert_eq!((done.status, done.text()), (2, ""), "{}", done.err);
+        assert!(done.err.contains(words[1]), "{}", done.err);
+    }
+}
