@@ -196,9 +196,7 @@ class Script(Commands):
             self.c.push(name, "x = 1")
         out, err, end = self.ended()
         self.assertEqual(out.splitlines()[-3:], [
-            # Python 2 forgets what a finder says.
-            b"late has to be imported before the program forks" if PY3 else b"No module named late",
-            b"4", b"1",
+            b"late has to be imported before the program forks", b"4", b"1",
         ])
         self.assertEqual((err, end), (b"", (0, None)))
 
