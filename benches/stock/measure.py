@@ -12,6 +12,7 @@ local: children on this machine, started with the interpreter MEASURE_PYTHON
   local.bulk16_mib_s      a call with 16 MiB of bytes that answers their number
   local.echo16_mib_s      a call with 16 MiB of bytes that answers them, MiB each way
   local.fanout30_per_s    one call to each of 30 children at once, again and again
+  local.fork_call_ms      a copy of a child made by it, and one call into the copy
   local.start_bytes       bytes that make a child: its arguments, and what is written to it before it is up
 
 ssh: MEASURE_SSH_HOST, _PORT, _USER, _KEY, _KNOWN_HOSTS name a server; no compression
@@ -137,6 +138,16 @@ def local(router):
 
     report("local.fanout30_per_s", 30 / seconds_each(20, fan_out))
     report("local.start_bytes", start_bytes(router))
+
+    def fork():
+        copy = router.fork(via=context)
+        copy.call(os.getpid)
+        living.append(copy)
+
+    del living[:]
+    report("local.fork_call_ms", seconds_each(20, fork) * 1e3)
+    for copy in living:
+        copy.shutdown(wait=True)
 
 
 def ssh_options(port):

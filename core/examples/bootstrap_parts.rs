@@ -13,7 +13,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn main() {
-    let names = ["api", "process", "dialogue", "routes", "parent", "command", "resources"]
+    let names = ["api", "process", "dialogue", "routes", "parent", "command", "resources", "fork", "script"]
         .map(|name| format!("mitogen.{name}"));
     let modules: serde_json::Map<_, _> = names
         .iter()

@@ -43,14 +43,14 @@ pub use tree::{ChainError, Connections, Route};
 pub mod transports {
     pub use mitogen_core::connect::{Registry, TransportKind};
     pub use {
-        mitogen_doas as doas, mitogen_local as local, mitogen_ssh as ssh, mitogen_su as su,
-        mitogen_sudo as sudo,
+        mitogen_doas as doas, mitogen_fork as fork, mitogen_local as local, mitogen_ssh as ssh,
+        mitogen_su as su, mitogen_sudo as sudo,
     };
 
     /// All built-in transports, by name.
     pub fn builtin() -> Registry {
         let mut registry = Registry::new();
-        for kind in [local::KIND, ssh::KIND, sudo::KIND, su::KIND, doas::KIND] {
+        for kind in [local::KIND, fork::KIND, ssh::KIND, sudo::KIND, su::KIND, doas::KIND] {
             registry.add(kind);
         }
         registry

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use mitogen::modules::{Finder, FinderOptions};
 use mitogen::pickle::{Binary, Blob};
-use mitogen::transports::{builtin, local::Local};
+use mitogen::transports::{builtin, fork::Fork, local::Local};
 use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, PythonSpec, Transport, Value};
 use mitogen_benches::{each, library};
 use mitogen_core::child::{self, ChildConfig};
@@ -164,6 +164,7 @@ fn local() -> Result<()> {
     }
     let all = (ROUNDS * children.len()) as f64;
     show("local.fanout30_per_s", all / start.elapsed().as_secs_f64());
+    forks(&master, &child)?;
     let plan = master.connector().plan(&ConnectRequest {
         transport: &local_transport(),
         name: None,
@@ -174,6 +175,30 @@ fn local() -> Result<()> {
     let argv: usize = plan.argv.iter().map(|arg| arg.len() + 1).sum();
     show("local.start_bytes", (argv + preamble.len()) as f64);
     master.shutdown();
+    Ok(())
+}
+
+/// Copies of a context, each with a first call.
+fn forks(master: &Master, parent: &Context) -> Result<()> {
+    let fork = Fork::default();
+    let copy = || -> Result<Context> {
+        let copy = master.connect_via(parent, &fork)?;
+        ping(copy.context())?;
+        Ok(copy.context().clone())
+    };
+    // The first one brings what it takes to be a parent.
+    copy()?.shutdown()?;
+    let (mut spent, mut copies) = (Vec::new(), Vec::new());
+    for _ in 0..50 {
+        let start = Instant::now();
+        copies.push(copy()?);
+        spent.push(start.elapsed().as_secs_f64());
+    }
+    spent.sort_by(f64::total_cmp);
+    show("local.fork_call_ms", spent[spent.len() / 2] * 1e3);
+    for copy in copies {
+        copy.shutdown()?;
+    }
     Ok(())
 }
 

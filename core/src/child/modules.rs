@@ -74,6 +74,18 @@ const SOURCES: &[Source] = &[
         text: include_str!("../../python/parent.py"),
         related: &["mitogen.process", "mitogen.dialogue", "mitogen.routes"],
     },
+    Source {
+        fullname: "mitogen.fork",
+        path: "mitogen/fork.py",
+        text: include_str!("../../python/fork.py"),
+        related: &["mitogen.parent"],
+    },
+    Source {
+        fullname: "mitogen.script",
+        path: "mitogen/script.py",
+        text: include_str!("../../python/script.py"),
+        related: &["mitogen.command", "mitogen.fork"],
+    },
 ];
 
 /// The module of ours called `fullname`, such as `mitogen.parent`.

@@ -12,7 +12,7 @@ use super::connection::{self, DriverRef, Job};
 use super::error::ConnectError;
 use super::gate::{Gate, HANDSHAKES_PER_DESTINATION};
 use super::members::{Member, Members};
-use super::plan::Plan;
+use super::plan::{Plan, Stdio};
 use super::reaper::Processes;
 use super::remote;
 use super::transport::{ChildCommand, OptionsError, Transport};
@@ -75,6 +75,10 @@ pub enum RequestError {
     #[error(transparent)]
     Options(#[from] OptionsError),
 }
+
+/// Said when this process would have to copy itself.
+pub(super) const FORK_NEEDS_VIA: &str = "a copy is made of a Python context; name one as `via` \
+     (copies of the program itself are not there yet)";
 
 pub(super) struct Shared {
     pub(super) router: Router,
@@ -202,6 +206,10 @@ impl Connector {
         };
         let argv = child::command(&request.settings.python, &remote_name);
         let mut plan = request.transport.plan(&ChildCommand { argv })?;
+        if plan.stdio == Stdio::Fork && request.via.is_none() {
+            let message = FORK_NEEDS_VIA.to_owned();
+            return Err(OptionsError { method: plan.method, key: Some("via".to_owned()), message }.into());
+        }
         if let Some(name) = &request.name {
             plan.name.clone_from(name);
         }

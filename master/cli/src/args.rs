@@ -1,5 +1,7 @@
 //! The command line: what can be typed, and what it means.
 
+mod script;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use mitogen::listen::default_path;
 use mitogen::profiles::{Become, Overrides, Search};
 
 use crate::color::ColorChoice;
+
+pub use script::{Modules, Script};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,6 +23,7 @@ Examples:
                                                 as root, with one password for all
   mitogen run root@10.0.0.5 -- cat /etc/issue   without a profile
   mitogen call web platform.node                a Python function, JSON in and out
+  mitogen script web report.py --days 7         a Python program of yours, run there
   mitogen ping @all                             who can be reached
   mitogen listen @all                           keep @all connected, for `mitogen run --tree @all -- ...`
   mitogen profiles check                        is mitogen.toml right?
@@ -154,6 +159,8 @@ pub enum Verb {
     Run(Run),
     /// Call a Python function
     Call(Call),
+    /// Run a Python program of yours there
+    Script(Script),
     /// Connect, say hello, and leave
     Ping(Ping),
     /// Connect targets and keep them for other commands, which find them with --tree
@@ -262,6 +269,9 @@ pub struct Call {
     /// How output is shown.
     #[command(flatten)]
     pub shape: Shape,
+    /// Where modules are found.
+    #[command(flatten)]
+    pub modules: Modules,
 }
 
 /// `mitogen ping`.

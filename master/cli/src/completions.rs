@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn words_are_completed() {
         let table = [
-            ("", "run call ping plan profiles minify completions"),
+            ("", "run call script ping plan profiles minify completions"),
             ("p", "ping plan profiles"),
             ("profiles ", "check list"),
             ("profiles l", "list"),
@@ -221,6 +221,10 @@ mod tests {
             ("ping --become-", "--become-user --become-method"),
             ("call web ", ""),
             ("call l", "local"),
+            ("script l", "local"),
+            ("script local ", ""),
+            ("script local x.py w", ""),
+            ("script --gat", "--gather"),
             ("--profiles m", ""),
             ("run --cwd /t", ""),
         ];

@@ -6,4 +6,5 @@ pub mod listen;
 pub mod minify;
 pub mod plan;
 pub mod profiles;
+pub mod script;
 pub mod tree;

@@ -52,7 +52,7 @@ pub fn show(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     // It connects nothing: a plan only has to know what a child is told.
-    let master = master(Loudness::new(0, false, false))?;
+    let master = master(Loudness::new(0, false, false), Vec::new())?;
     let connections = Connections::new(&master, registry, SecretStore::new(SystemSecrets));
     let mut seen = HashSet::new();
     for chain in &targets.chains {
@@ -91,6 +91,7 @@ fn write_json(chain: &Chain, plans: &[Plan], task: Option<&Task>, out: &mut dyn 
         let task = match task {
             Task::Run(command) => json!({
                 "argv": command.argv, "cwd": command.cwd, "env": command.env, "stdin": command.stdin,
+                "script": command.script.is_some(),
             }),
             Task::Call { function, positional, keywords } => {
                 let keywords =
@@ -112,7 +113,8 @@ fn write_json(chain: &Chain, plans: &[Plan], task: Option<&Task>, out: &mut dyn 
 fn words(task: &Task) -> String {
     match task {
         Task::Run(command) => {
-            let mut text = format!("run {}", quote_argv(&command.argv));
+            let what = if command.script.is_some() { "run our program" } else { "run" };
+            let mut text = format!("{what} {}", quote_argv(&command.argv));
             if let Some(cwd) = &command.cwd {
                 text.push_str(&format!(", in {cwd}"));
             }
