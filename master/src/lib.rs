@@ -18,6 +18,7 @@
 //! This crate knows the built-in transports by name; what they are made of is `mitogen_core`.
 
 pub mod command;
+pub mod files;
 mod log_sink;
 mod master;
 pub mod modules;

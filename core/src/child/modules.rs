@@ -51,6 +51,12 @@ const SOURCES: &[Source] = &[
         related: &["mitogen.process"],
     },
     Source {
+        fullname: "mitogen.files",
+        path: "mitogen/files.py",
+        text: include_str!("../../python/files.py"),
+        related: &[],
+    },
+    Source {
         fullname: "mitogen.dialogue",
         path: "mitogen/dialogue.py",
         text: include_str!("../../python/dialogue.py"),
