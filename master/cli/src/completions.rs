@@ -199,8 +199,10 @@ mod tests {
     #[test]
     fn words_are_completed() {
         let table = [
-            ("", "run call ping plan profiles completions"),
-            ("p", "ping plan profiles"),
+            ("", "run call put get ping plan profiles completions"),
+            ("p", "put ping plan profiles"),
+            ("put w", "web web-root"),
+            ("put web ", ""),
             ("profiles ", "check list"),
             ("profiles l", "list"),
             ("profiles list w", "web web-root"),

@@ -50,13 +50,17 @@ fn perform(cli: &Cli) -> anyhow::Result<u8> {
     let global = &cli.global;
     let loudness = Loudness::new(global.verbose, global.quiet, global.debug_log.is_some());
     match &cli.verb {
-        Verb::Run(_) | Verb::Call(_) | Verb::Ping(_) => loudness.install(global.debug_log.as_deref())?,
+        Verb::Run(_) | Verb::Call(_) | Verb::Put(_) | Verb::Get(_) | Verb::Ping(_) => {
+            loudness.install(global.debug_log.as_deref())?
+        }
         _ => {}
     }
     let load = || Inventory::load(&global.search(), &registry);
     match &cli.verb {
         Verb::Run(run) => return verbs::fleet::run(global, loudness, &registry, run),
         Verb::Call(call) => return verbs::fleet::call(global, loudness, &registry, call),
+        Verb::Put(put) => return verbs::files::put(global, loudness, &registry, put),
+        Verb::Get(get) => return verbs::files::get(global, loudness, &registry, get),
         Verb::Ping(ping) => return verbs::fleet::ping(global, loudness, &registry, ping),
         _ => {}
     }
@@ -79,7 +83,7 @@ fn perform(cli: &Cli) -> anyhow::Result<u8> {
         }
         Verb::Complete(asked) => verbs::complete::answer(asked, &registry, &mut out)?,
         Verb::Plan(asked) => verbs::plan::plan(global, &registry, asked, &mut out)?,
-        Verb::Run(_) | Verb::Call(_) | Verb::Ping(_) => {}
+        Verb::Run(_) | Verb::Call(_) | Verb::Put(_) | Verb::Get(_) | Verb::Ping(_) => {}
     }
     out.flush()?;
     Ok(exit::OK)
@@ -103,6 +107,7 @@ fn status_of(error: &anyhow::Error) -> u8 {
         || error.is::<ResolveError>()
         || error.is::<SecretError>()
         || error.is::<ChainError>()
-        || error.is::<arguments::ArgumentError>();
+        || error.is::<arguments::ArgumentError>()
+        || error.is::<mitogen::files::FileError>();
     if usage { exit::USAGE } else { exit::INTERNAL }
 }

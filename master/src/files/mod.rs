@@ -14,13 +14,12 @@ mod session;
 mod source;
 mod target;
 
-use std::path::PathBuf;
-
 use mitogen_core::call::Context;
 use mitogen_core::pickle::Value;
 
 pub use error::{FileError, FileErrorKind};
 use session::Session;
+pub use source::Sources;
 
 /// Bytes of contents in one message: few messages, and others on the same link need not wait long.
 const CHUNK: usize = 256 << 10;
@@ -93,16 +92,15 @@ pub struct Skipped {
 /// See [`FileError`]. Files that were in place before the error stay.
 pub fn put(
     context: &Context,
-    sources: &[PathBuf],
+    sources: &Sources,
     dest: &[u8],
     options: &Options,
     mut progress: impl FnMut(&Progress),
 ) -> Result<Report, FileError> {
-    let plan = source::survey(sources)?;
-    let into = sources.len() > 1 || dest.ends_with(b"/");
+    let into = sources.paths().count() > 1 || dest.ends_with(b"/");
     let args = vec![Value::from(dest), Value::Bool(into)];
     let mut session = Session::open(context, "put", args, far_options(options))?;
-    source::send(&mut session, plan, options, &mut progress)
+    source::send(&mut session, sources, options, &mut progress)
 }
 
 /// Copies `sources`, paths in `context`, to `dest` here; the rules are those of [`put`].

@@ -62,11 +62,8 @@ impl Session {
         let mut all = vec![Value::from(u64::from(handle.0))];
         all.extend(args);
         all.push(options);
-        let name = FunctionName {
-            module: "mitogen.files".to_owned(),
-            class: None,
-            function: function.to_owned(),
-        };
+        let name =
+            FunctionName { module: "mitogen.files".to_owned(), class: None, function: function.to_owned() };
         let started: Started = context.request(name).args(Value::Tuple(all)).call()?;
         session.control = Handle(started.control);
         session.over = false;

@@ -16,21 +16,37 @@ use super::part::{digest_upto, hex};
 use super::session::{Said, Session, bytes, number};
 use super::{CHUNK, Options, Progress, Report, Skipped, WINDOW, WORTH_RESUMING};
 
-/// The sources, looked at once.
-pub(super) struct Survey {
+/// Files and directories to send, looked at once for however many contexts get them.
+#[derive(Clone, Debug)]
+pub struct Sources {
     sources: Vec<(PathBuf, Bytes, Metadata)>,
     total: Progress,
 }
 
-/// Looks at the sources, and at all that is in them: how much there is to send.
-pub(super) fn survey(sources: &[PathBuf]) -> Result<Survey, FileError> {
-    let mut survey = Survey { sources: Vec::new(), total: Progress::default() };
-    for path in sources {
-        let status = fs::metadata(path).map_err(|error| FileError::here(path, &error))?;
-        measure(path, &status, &mut survey.total);
-        survey.sources.push((path.clone(), name_of(path), status));
+impl Sources {
+    /// Looks at the sources, and at all that is in them: how much there is to send.
+    ///
+    /// # Errors
+    /// One of them is not there.
+    pub fn survey<P: AsRef<Path>>(paths: &[P]) -> Result<Self, FileError> {
+        let mut survey = Self { sources: Vec::new(), total: Progress::default() };
+        for path in paths.iter().map(AsRef::as_ref) {
+            let status = fs::metadata(path).map_err(|error| FileError::here(path, &error))?;
+            measure(path, &status, &mut survey.total);
+            survey.sources.push((path.to_owned(), name_of(path), status));
+        }
+        Ok(survey)
     }
-    Ok(survey)
+
+    /// Where they are.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.sources.iter().map(|(path, ..)| path.as_path())
+    }
+
+    /// How much they are; only the totals are set.
+    pub fn total(&self) -> Progress {
+        self.total
+    }
 }
 
 /// The name that a source gets at the target.
@@ -60,22 +76,16 @@ fn measure(path: &Path, status: &Metadata, total: &mut Progress) {
 /// Sends all of it.
 pub(super) fn send(
     session: &mut Session,
-    survey: Survey,
+    sources: &Sources,
     options: &Options,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Report, FileError> {
-    let report = Report { progress: survey.total, skipped: Vec::new() };
+    let report = Report { progress: sources.total, skipped: Vec::new() };
     progress(&report.progress);
-    let mut source = Source {
-        session,
-        resume: options.resume,
-        room: WINDOW,
-        report,
-        progress,
-        buffer: BytesMut::new(),
-    };
-    for (path, name, status) in survey.sources {
-        source.entry(&path, name, &status, true)?;
+    let mut source =
+        Source { session, resume: options.resume, room: WINDOW, report, progress, buffer: BytesMut::new() };
+    for (path, name, status) in &sources.sources {
+        source.entry(path, name.clone(), status, true)?;
     }
     source.session.tell("finish", Vec::new())?;
     loop {

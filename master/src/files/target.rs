@@ -234,7 +234,9 @@ impl<'a> Target<'a> {
                     self.report.progress.bytes += data.len() as u64;
                     progress(&self.report.progress);
                 }
-                Said::Op(word, fields) if word == "end" && fields.len() == 1 => break bytes(&fields[0])?.clone(),
+                Said::Op(word, fields) if word == "end" && fields.len() == 1 => {
+                    break bytes(&fields[0])?.clone();
+                }
                 Said::Op(word, _) if word == "changed" => {
                     *keep = false;
                     // The other end says which file it was.

@@ -1,4 +1,4 @@
-//! `run`, `call` and `ping`: what they have in common, which is nearly all.
+//! `run`, `call` and `ping`: what the verbs that do something have in common, which is nearly all.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -113,7 +113,11 @@ fn wishes(shape: Shape) -> Wishes {
     Wishes { json: shape.json, fold: shape.fold, no_fold: shape.no_fold, ..Wishes::default() }
 }
 
-fn perform(
+/// Does a task on all targets. The exit status.
+///
+/// # Errors
+/// What prevents all of it, and errors of our own output.
+pub(super) fn perform(
     global: &Global,
     loudness: Loudness,
     registry: &Registry,
@@ -145,10 +149,15 @@ fn perform(
         connections.hold(chain)?;
     }
     let forks = global.forks.or(targets.forks).unwrap_or(usize::MAX);
+    let copy = if let Task::Copy(copy) = &task { Some(copy.clone()) } else { None };
     let setup = Setup { task, forks, limit: global.command_timeout, input, ticks };
     let fleet = Fleet::new(&master, &connections, chains, setup, presenter)?;
     let status = forgive_closed_output(fleet.run());
     master.shutdown();
+    // Whoever was cut off tidies up first.
+    if let Some(copy) = copy {
+        copy.join();
+    }
     Ok(status?)
 }
 
