@@ -84,7 +84,8 @@ impl FileError {
         }
     }
 
-    pub(super) fn here(path: &Path, error: &io::Error) -> Self {
+    /// An error of the system here, with its path.
+    pub fn here(path: &Path, error: &io::Error) -> Self {
         let errno = error.raw_os_error();
         Self::Here {
             kind: errno.map_or(FileErrorKind::Other, FileErrorKind::of),

@@ -1,7 +1,8 @@
 //! Files to or from each host: a thread each, since that is where reading and writing may block.
 
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -105,6 +106,7 @@ impl Copy {
             Direction::Put { sources, dest } => files::put(context, sources, dest, &self.options, moved),
             Direction::Get { sources, dests } => {
                 let dest = dests.get(host.0).or(dests.first()).cloned().unwrap_or_default();
+                make_way(&dest, sources.len())?;
                 files::get(context, sources, &dest, &self.options, moved)
             }
         }
@@ -164,6 +166,16 @@ impl<R: SecretResolver> Fleet<'_, R> {
             Transfer::Done(Err(FileError::Call(error))) => self.failed(host, error),
             Transfer::Done(Err(error)) => self.end(host, &End::NotCopied(error.to_string())),
         }
+    }
+}
+
+/// Makes the directories on the way to the destination, and itself if it must be one.
+fn make_way(dest: &Path, sources: usize) -> Result<(), FileError> {
+    let itself = sources > 1 || dest.as_os_str().as_bytes().ends_with(b"/");
+    let way = if itself { Some(dest) } else { dest.parent() };
+    match way.filter(|way| !way.as_os_str().is_empty()).map(std::fs::create_dir_all) {
+        Some(Err(error)) => Err(FileError::here(dest, &error)),
+        _ => Ok(()),
     }
 }
 
