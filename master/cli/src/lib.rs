@@ -51,7 +51,7 @@ fn perform(cli: &Cli) -> anyhow::Result<u8> {
     let loudness = Loudness::new(global.verbose, global.quiet, global.debug_log.is_some());
     match &cli.verb {
         Verb::Run(_) | Verb::Call(_) | Verb::Put(_) | Verb::Get(_) | Verb::Ping(_) => {
-            loudness.install(global.debug_log.as_deref())?
+            loudness.install(global.debug_log.as_deref())?;
         }
         _ => {}
     }
