@@ -57,6 +57,17 @@ const SOURCES: &[Source] = &[
         related: &[],
     },
     Source {
+        fullname: "mitogen.service",
+        path: "mitogen/service.py",
+        // One module in two files: the services, and those for files.
+        text: concat!(
+            include_str!("../../python/service.py"),
+            "\n\n",
+            include_str!("../../python/service_files.py")
+        ),
+        related: &["mitogen.api"],
+    },
+    Source {
         fullname: "mitogen.dialogue",
         path: "mitogen/dialogue.py",
         text: include_str!("../../python/dialogue.py"),
