@@ -23,5 +23,6 @@ pub mod router;
 // Level 5
 pub mod call;
 pub mod logging;
+pub mod service;
 // Level 6
 pub mod connect;

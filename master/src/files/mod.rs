@@ -10,6 +10,7 @@
 
 mod error;
 mod part;
+mod service;
 mod session;
 mod source;
 mod target;
@@ -18,6 +19,7 @@ use mitogen_core::call::Context;
 use mitogen_core::pickle::Value;
 
 pub use error::{FileError, FileErrorKind};
+pub use service::{FILE_SERVICE, FileService};
 use session::Session;
 pub use source::Sources;
 

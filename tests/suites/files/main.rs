@@ -8,6 +8,7 @@ mod common;
 mod command;
 mod faults;
 mod large;
+mod services;
 mod trees;
 
 use std::fs;
