@@ -1,7 +1,7 @@
 //! Our half of `cargo xtask compare`: measures this library and prints one JSON line a figure,
 //! `{"name": ..., "value": ..., "unit": ...}`, under the names that the stock half prints too.
 //!
-//! usage: measure_ours GROUP...     with GROUP one of local, ssh, link100
+//! usage: measure_ours GROUP...     with GROUP one of local, ssh, files, link100
 //!
 //! What each name means, and the `MEASURE_*` variables that say what to connect to, stand in
 //! `benches/stock/measure.py`. Modules are not served by our master yet, so the first calls here are
@@ -9,8 +9,10 @@
 
 use std::env;
 use std::error::Error;
+use std::path::Path;
 use std::time::Instant;
 
+use mitogen::files::{Options, Sources, put};
 use mitogen::pickle::{Binary, Blob};
 use mitogen::transports::{builtin, local::Local};
 use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, PythonSpec, Transport, Value};
@@ -203,6 +205,42 @@ fn ssh() -> Result<()> {
     Ok(())
 }
 
+/// A file of 64 MiB to a file of the child's.
+fn files() -> Result<()> {
+    const MIB: usize = 64;
+    let source = env::temp_dir().join(format!("measure_ours.{}", std::process::id()));
+    std::fs::write(&source, noise(MIB << 20))?;
+    let outcome = put_files(&source, MIB);
+    std::fs::remove_file(&source)?;
+    outcome
+}
+
+fn put_files(source: &Path, mib: usize) -> Result<()> {
+    let master = master()?;
+    let sources = Sources::survey(&[source])?;
+    let host = master.connect(&*ssh_transport("MEASURE_SSH_PORT")?)?.wait()?;
+    let local = master.connect(&local_transport())?.wait()?;
+    for (name, child) in [("files.local64_mib_s", local), ("files.ssh64_mib_s", host)] {
+        let directory: String = child.call("tempfile.mkdtemp", ())?;
+        let place = format!("{directory}/copy");
+        let mut failed = None;
+        let mut copy = || {
+            if let Err(error) = put(&child, &sources, place.as_bytes(), &Options::default(), |_| ()) {
+                failed = Some(error);
+            }
+        };
+        copy();
+        let seconds = each(4, copy);
+        child.call::<Value>("shutil.rmtree", (&directory,))?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        show(name, mib as f64 / seconds);
+    }
+    master.shutdown();
+    Ok(())
+}
+
 /// ssh, sudo and a first call over whatever link `SSH_PORT` leads to, in one flight.
 fn link() -> Result<()> {
     let master = master()?;
@@ -219,14 +257,15 @@ fn link() -> Result<()> {
 fn main() -> Result<()> {
     let groups: Vec<String> = env::args().skip(1).collect();
     if groups.is_empty() {
-        return Err("usage: measure_ours GROUP... (local, ssh, link100)".into());
+        return Err("usage: measure_ours GROUP... (local, ssh, files, link100)".into());
     }
     for group in groups {
         match group.as_str() {
             "local" => local()?,
             "ssh" => ssh()?,
+            "files" => files()?,
             "link100" => link()?,
-            other => return Err(format!("unknown group {other}: use local, ssh or link100").into()),
+            other => return Err(format!("unknown group {other}: use local, ssh, files or link100").into()),
         }
     }
     Ok(())

@@ -136,8 +136,11 @@ fn take(delivery: &Delivery, registry: &Registry, router: &Router) {
     }
 }
 
+/// Arguments by name.
+type Arguments = Vec<(String, Value)>;
+
 /// Service, method and arguments.
-fn parse(message: &Message) -> Option<(String, String, Vec<(String, Value)>)> {
+fn parse(message: &Message) -> Option<(String, String, Arguments)> {
     let value: Value = pickle::decode(&message.data).ok()?;
     let Value::Tuple(fields) = value else { return None };
     let [service, method, kwargs] = <[Value; 3]>::try_from(fields).ok()?;
