@@ -201,6 +201,8 @@ def files(router):
 
         nothing = seconds_each(3, lambda: cat(os.devnull))
         report("files.ssh_cat_mib_s", 64 / (seconds_each(3, lambda: cat(source.name)) - nothing))
+    # Its threads would keep this program alive.
+    pool.stop()
 
 
 def link100(router):
