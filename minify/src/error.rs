@@ -88,6 +88,9 @@ pub enum Fault {
     /// A line that opens a block and is not followed by one.
     #[error("expected an indented block")]
     NoBlock,
+    /// A semicolon that ends no statement.
+    #[error("no statement before ';'")]
+    NoStatement,
     /// More strings in f-strings than anybody writes.
     #[error("f-strings are nested too deeply")]
     TooDeep,

@@ -90,14 +90,13 @@ impl Scanner<'_> {
         }
     }
 
-    /// Steps over the closing quotes if they are here, over one quote otherwise.
+    /// Steps over the closing quotes if they are here.
     fn closes(&mut self) -> bool {
-        if !self.triple || self.bytes[self.at..].starts_with(&[self.mark; 3]) {
+        let closes = !self.triple || self.bytes[self.at..].starts_with(&[self.mark; 3]);
+        if closes {
             self.at += if self.triple { 3 } else { 1 };
-            return true;
         }
-        self.at += 1;
-        false
+        closes
     }
 
     fn skip_escaped(&mut self) {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::encoding::{Decoded, MARK};
 use crate::error::{Error, Fault};
 use crate::tokens::{Token, TokenKind, tokens};
-use crate::writer::Writer;
+use crate::writer::{Lines, Writer};
 
 /// The same program without comments, docstrings and needless white space, every token on the line where it was.
 ///
@@ -20,7 +20,7 @@ use crate::writer::Writer;
 /// When the source is none that a Python would read, as far as that shows in its tokens and blocks.
 pub fn minimize_source(source: &[u8]) -> Result<Vec<u8>, Error> {
     let decoded = Decoded::new(source)?;
-    let text = strip(&decoded.text)?;
+    let text = strip(&decoded.text, Lines::Kept)?;
     if text.is_ascii() {
         return Ok(text.into_bytes());
     }
@@ -36,6 +36,16 @@ pub fn minimize_source(source: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(if decoded.mark { [MARK, &bytes].concat() } else { bytes.into_owned() })
 }
 
+/// The same program in as few lines as it has statements, for sources whose lines nobody will ask for.
+///
+/// Otherwise as [`minimize_source`].
+///
+/// # Errors
+/// As [`minimize_source`].
+pub fn compact(text: &str) -> Result<String, Error> {
+    strip(text, Lines::Joined)
+}
+
 /// An open block of the source.
 #[derive(Default)]
 struct Block {
@@ -45,8 +55,8 @@ struct Block {
     omitted: usize,
 }
 
-fn strip(text: &str) -> Result<String, Error> {
-    let mut writer = Writer::new(text.len());
+fn strip(text: &str, lines: Lines) -> Result<String, Error> {
+    let mut writer = Writer::new(text.len(), lines);
     let mut blocks: Vec<Block> = Vec::new();
     let mut line: Vec<Token<'_>> = Vec::new();
     // Set after a line that ends with a colon.
@@ -74,6 +84,7 @@ fn strip(text: &str) -> Result<String, Error> {
             TokenKind::Newline => {
                 opens = line.last().is_some_and(|last| last.text == ":");
                 let written = write_line(&mut writer, &line, blocks.len());
+                let written = written.map_err(|at| Error::at(text, at, Fault::NoStatement))?;
                 if let (Some(block), Some(first)) = (blocks.last_mut(), line.first()) {
                     if written {
                         block.written = true;
@@ -93,11 +104,19 @@ fn strip(text: &str) -> Result<String, Error> {
     Ok(writer.into_text())
 }
 
-/// Writes what remains of a logical line; false when nothing does.
-fn write_line<'a>(writer: &mut Writer<'a>, line: &[Token<'a>], depth: usize) -> bool {
+/// Writes what remains of a logical line; false when nothing does. Fails at a semicolon that ends no statement.
+fn write_line<'a>(writer: &mut Writer<'a>, line: &[Token<'a>], depth: usize) -> Result<bool, usize> {
     let mut written = false;
-    for statement in line.split(|token| token.text == ";") {
-        let Some(first) = statement.first() else { continue };
+    let mut rest = line;
+    while let Some(first) = rest.first() {
+        let length = rest.iter().position(|token| token.text == ";");
+        let (statement, after) = rest.split_at(length.unwrap_or(rest.len()));
+        rest = after.get(1..).unwrap_or_default();
+        if let Some(semicolon) = after.first()
+            && statement.last().is_none_or(|last| last.text == ":")
+        {
+            return Err(semicolon.start);
+        }
         if statement.iter().all(is_plain_string) {
             continue;
         }
@@ -111,7 +130,7 @@ fn write_line<'a>(writer: &mut Writer<'a>, line: &[Token<'a>], depth: usize) -> 
             writer.token(token);
         }
     }
-    written
+    Ok(written)
 }
 
 /// Whether the token is a string that is not evaluated.

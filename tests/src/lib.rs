@@ -32,7 +32,7 @@ pub use error::{FixtureError, Result};
 pub use leaks::{Leaks, isolated};
 pub use link::DelayLink;
 pub use netns::Namespaces;
-pub use packages::Packages;
+pub use packages::{Packages, package};
 pub use pythons::{Python, pythons};
 pub use sshd::{Sshd, SshdOptions};
 pub use stock::StockVenv;

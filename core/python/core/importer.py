@@ -252,7 +252,11 @@ def matches(name, names):
     return any(".".join(parts[:i]) in names for i in range(1, len(parts) + 1))
 
 
-UNSUITABLE = ["builtins", "__builtin__", "msvcrt", "thread", "org"] + ["cStringIO"] * PY3
+# Other implementations' and other platforms' modules, which the library tries to import everywhere.
+UNSUITABLE = (
+    "builtins __builtin__ msvcrt thread org nt winreg _winreg _winapi _wmi".split()
+    + ["cStringIO"] * PY3
+)
 
 importer = Importer()
 sys.path_hooks.insert(0, Portion)

@@ -177,7 +177,7 @@ impl Router {
 
     /// Whether `what` has not been sent to `id` yet, as far as this method was asked: true once.
     pub fn first_time(&self, id: ContextId, what: &str) -> bool {
-        lock(&self.0.ledger).to_context(id, what)
+        lock(&self.0.ledger).for_context(id, what)
     }
 
     /// Whether `what` has not been sent over `link` yet, as far as this method was asked: true once.
@@ -355,6 +355,11 @@ impl Router {
             }
             Verdict::Refuse(error) => {
                 drop(table);
+                if matches!(error, SendError::NoRoute { .. })
+                    && lock(&self.0.epitaphs).contains_key(&header.dst_id)
+                {
+                    self.remind(ingress, header.dst_id);
+                }
                 self.refuse(&frame.into_message(), &error);
                 None
             }
@@ -401,6 +406,19 @@ impl Router {
     pub fn begin_link(&self, remote_id: ContextId, name: &str) -> LinkId {
         self.set_name(remote_id, name);
         lock(&self.0.table).add_link(&self.0.identity, remote_id, None, Outlet::connecting())
+    }
+
+    /// A link that is up from the start, to a context that is not ours to start: a unix client, whose
+    /// authority becomes `stamp`, or, for a client, its listener. Nobody is told of it.
+    pub fn adopt_link(
+        &self,
+        remote_id: ContextId,
+        name: &str,
+        stamp: Option<ContextId>,
+        writer: Writer,
+    ) -> LinkId {
+        self.set_name(remote_id, name);
+        lock(&self.0.table).add_link(&self.0.identity, remote_id, stamp, Outlet::Live(writer))
     }
 
     /// The process behind `link` can be written to: it gets `preamble`, then what was sent so far.

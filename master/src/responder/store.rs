@@ -141,24 +141,31 @@ impl Store {
         Ok(payload)
     }
 
-    /// What the module's own import statements name, as far as it is here.
+    /// What the module's own import statements name: modules that are here, and names that nobody
+    /// has, whose negative answers travel likewise.
     fn direct(&self, module: &Module) -> Vec<String> {
-        let mut names: Vec<String> =
-            module.fullname.rsplit_once('.').map(|(parent, _)| parent.to_owned()).into_iter().collect();
+        let parent = module.fullname.rsplit_once('.').map(|(parent, _)| parent.to_owned());
+        let mut names: Vec<String> = parent.into_iter().collect();
         for import in modules::imports(&module.source, &module.fullname, module.is_package()) {
-            if !import.deferred {
+            if !import.deferred && !import.implicit {
                 names.extend(import.names.iter().map(|name| format!("{}.{name}", import.module)));
+                let top = import.module.split('.').next().map(str::to_owned);
+                names.extend(top);
                 names.push(import.module);
             }
         }
-        names.retain(|name| {
-            *name != module.fullname
-                && !self.is_elsewhere(name)
-                && self.policy.refusal(name).is_none()
-                && matches!(self.sources.find(name), Ok(Some(_)))
-        });
         names.sort_unstable();
         names.dedup();
+        names.retain(|name| {
+            let is_other = *name != module.fullname && !self.is_elsewhere(name);
+            is_other
+                && self.policy.refusal(name).is_none()
+                && match self.sources.find(name) {
+                    Ok(Some(_)) | Err(_) => true,
+                    // Whoever has the package knows what is in it, and asks for nothing else.
+                    Ok(None) => !name.contains('.'),
+                }
+        });
         names
     }
 

@@ -17,7 +17,7 @@ use crate::{call, chain, master};
 /// Pinned with what they depend on, in versions that run under every interpreter from 3.7 on.
 const WANTED: [&str; 13] = [
     "attrs==23.1.0",
-    "certifi==2023.7.22",
+    "certifi==2024.2.2",
     "charset_normalizer==3.3.2",
     "idna==3.4",
     "jinja2==3.1.2",
