@@ -101,7 +101,10 @@ class Router(object):
                 ))
 
 
-urandom = posix.urandom
+def urandom(size):
+    # `posix.urandom` of Python 2 keeps a descriptor.
+    with FileIO("/dev/urandom") as file:
+        return file.read(size)
 
 
 def has_parent_authority(msg, stream=None):
