@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn words_are_completed() {
         let table = [
-            ("", "run call script put get ping plan profiles minify completions"),
+            ("", "run call script put get ping listen tree plan profiles minify completions"),
             ("p", "put ping plan profiles"),
             ("put w", "web web-root"),
             ("put web ", ""),
