@@ -84,6 +84,13 @@ class Fork(_Parent):
         self.c.close()
         self.assertEqual(self.c.wait(), 0)
 
+    def test_while_the_parent_loads_site(self):
+        for delay in 0.0, 0.012, 0.016, 0.02, 0.024, 0.03, 0.04:
+            self.setUp()
+            self.c.post("probe", "spin")
+            time.sleep(delay)
+            self.fork(2)
+
     def test_nothing_is_left(self):
         self.c.call("probe", "fds")
         self.fork(2)
