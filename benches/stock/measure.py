@@ -42,6 +42,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tokenize
 
 import mitogen
 import mitogen.core
