@@ -47,6 +47,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tokenize
 
 import mitogen
 import mitogen.core
