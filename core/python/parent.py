@@ -263,7 +263,8 @@ class Child(core.Stream):
         self.gone = True
         self.close()
         relieve(self)
-        for lost in [lost for lost, stream in core.routes.items() if stream is self]:
+        # Those above first (their ids are lower): the others are lost because of them.
+        for lost in sorted(lost for lost, stream in core.routes.items() if stream is self):
             del core.routes[lost]
             forget(lost, True)
         self.end_process()
