@@ -13,7 +13,11 @@ import _socket
 import mitogen.core as core
 from mitogen.dialogue import Engine
 from mitogen.process import Process, at, cancel, spawn, wait_all
-from mitogen.routes import children, forget, relieve
+from mitogen.routes import PROBE, children, forget, queued, relieve, waits
+
+
+# Programs that have lost their link and not ended yet.
+leaving = set()
 
 
 class Child(core.Stream):
@@ -27,6 +31,8 @@ class Child(core.Stream):
     ended = False
     status = None, None
     partial = b""
+    heard = True
+    unheard = backlog = 0
 
     def __init__(self, msg, request):
         core.Stream.__init__(self, None, None)
@@ -186,6 +192,7 @@ class Child(core.Stream):
             at(1, lambda: self.up or self.fail(self.engine.failure("eof", None, None)))
 
     def on_exit(self, code, number):
+        leaving.discard(self.process)
         self.status = code, number
         if not self.up and not self.failed:
             # What it said last may still be in the pipes, or held open by others.
@@ -250,9 +257,32 @@ class Child(core.Stream):
         self.unanswered = ()
         core.loop.add(self.rfd, self.on_receive)
         self.flush()
+        if self.plan.get("keepalive"):
+            self.look(self.plan["keepalive"]["interval"], self.plan["keepalive"]["count"])
         self.on_data(rest)
 
     # After
+
+    def on_receive(self, events=None):
+        self.heard = True
+        core.Stream.on_receive(self, events)
+
+    def look(self, interval, count):
+        """Give a link up that is silent for too long; see core/src/router/keepalive.rs."""
+        if self.gone:
+            return
+        backlog = queued(self)
+        if self.heard or backlog < self.backlog or waits(self):
+            self.unheard = 0
+        elif self.unheard < count:
+            self.unheard += 1
+            core.router.route(core.Message(self.remote_id, PROBE, b"", PROBE, core.MGC))
+        else:
+            self.log(30, "lost: silent for %s s" % (interval * (count + 1)))
+            return self.on_disconnect()
+        self.heard = False
+        self.backlog = backlog
+        at(interval, lambda: self.look(interval, count))
 
     def on_disconnect(self):
         if self.failed or self.rfd is None:
@@ -287,6 +317,7 @@ class Child(core.Stream):
         """It has no link any more: it goes by itself, or it is helped."""
         children.discard(self)
         if self.process and not self.process.ended:
+            leaving.add(self.process)
             at(0.05, lambda: self.process.kill(signal.SIGTERM))
             at(1, lambda: self.process.kill(signal.SIGKILL))
 
@@ -343,7 +374,7 @@ def on_run_plan(msg):
 def on_stop():
     """End the contexts below: by word, by signal, by force."""
     ending = list(children)
-    processes = [child.process for child in ending if child.process]
+    processes = [child.process for child in ending if child.process] + list(leaving)
     for child in ending:
         if child.up:
             core.send(child.remote_id, core.SHUTDOWN, b"")

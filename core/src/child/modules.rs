@@ -60,7 +60,7 @@ const SOURCES: &[Source] = &[
         fullname: "mitogen.routes",
         path: "mitogen/routes.py",
         text: include_str!("../../python/routes.py"),
-        related: &[],
+        related: &["mitogen.process"],
     },
     Source {
         fullname: "mitogen.parent",

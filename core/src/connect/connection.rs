@@ -21,7 +21,7 @@ use super::streams::{BootDiag, BootLink};
 use crate::dialogue::{Engine, Failure, FailureKind, Source, Stage, Step};
 use crate::ids::ContextId;
 use crate::io::{FdSide, Reactor, Side, TimerId, Token, Writer, sides};
-use crate::router::LinkId;
+use crate::router::{Keepalive, LinkId};
 use crate::sys::{self, ChildSpec, ChildStdio};
 
 /// Bytes a link may queue before user threads wait and relays stop reading.
@@ -413,9 +413,9 @@ impl Driver {
         }
     }
 
-    pub(super) fn parts(driver: &DriverRef) -> (crate::router::Router, LinkId) {
+    pub(super) fn parts(driver: &DriverRef) -> (crate::router::Router, LinkId, Option<Keepalive>) {
         let this = lock(driver);
-        (this.shared.router.clone(), this.job.link)
+        (this.shared.router.clone(), this.job.link, this.job.plan.keepalive)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::broker::ProcessMonitor;
 use crate::call::Context;
 use crate::child::{self, ChildConfig, PythonSpec};
 use crate::dialogue::{FailureKind, Stage};
-use crate::router::{LinkId, Router};
+use crate::router::{Keepalive, LinkId, Router};
 use crate::sys;
 
 /// What a child is told about itself, beyond who it is.
@@ -37,6 +37,8 @@ pub struct ChildSettings {
     pub import_overrides: Vec<String>,
     /// Module prefixes that are never fetched from here.
     pub import_blocks: Vec<String>,
+    /// When a silent link is given up; as the transport has it unless given.
+    pub keepalive: Option<Keepalive>,
 }
 
 impl Default for ChildSettings {
@@ -49,6 +51,7 @@ impl Default for ChildSettings {
             log_levels: [30, 30, 30],
             import_overrides: Vec::new(),
             import_blocks: Vec::new(),
+            keepalive: None,
         }
     }
 }
@@ -178,6 +181,9 @@ impl Connector {
         };
         let argv = child::command(&request.settings.python, &remote_name);
         let mut plan = request.transport.plan(&ChildCommand { argv })?;
+        if let Some(keepalive) = request.settings.keepalive {
+            plan.keepalive = keepalive.is_on().then_some(keepalive);
+        }
         if let Some(name) = &request.name {
             plan.name.clone_from(name);
         }

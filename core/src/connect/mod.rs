@@ -19,6 +19,7 @@ mod remote;
 mod streams;
 mod transport;
 
+pub use crate::router::Keepalive;
 pub use connecting::{Connecting, Outcome};
 pub use connector::{ChildSettings, ConnectRequest, Connector, RequestError};
 pub use error::ConnectError;

@@ -37,6 +37,8 @@ pub enum Standard {
     LoadResource = 113,
     /// Ours: run a connection plan and adopt the process as a child. Pickled dict; parent authority.
     RunPlan = 120,
+    /// Ours: nobody ever listens here, and that nobody does is the answer (`router/keepalive.rs`).
+    Probe = 122,
 }
 
 impl Standard {

@@ -9,3 +9,4 @@ mod boot;
 mod fake;
 mod forgeries;
 mod links;
+mod silence;
