@@ -29,6 +29,7 @@ class Child(core.Stream):
     process = None
     diag = None
     ended = False
+    detached = False
     status = None, None
     partial = b""
     heard = True
@@ -316,6 +317,8 @@ class Child(core.Stream):
     def end_process(self):
         """It has no link any more: it goes by itself, or it is helped."""
         children.discard(self)
+        if self.detached:
+            return
         if self.process and not self.process.ended:
             leaving.add(self.process)
             at(0.05, lambda: self.process.kill(signal.SIGTERM))
@@ -371,6 +374,14 @@ def on_run_plan(msg):
             core.routes.setdefault(request["id"], stream)
 
 
+def on_detaching(msg):
+    """A child will outlive its link (mitogen.detach): when that ends, its program is left alone."""
+    stream = core.routes.get(msg.src_id)
+    if stream in children and not msg.is_dead:
+        stream.detached = True
+        msg.reply(None)
+
+
 def on_stop():
     """End the contexts below: by word, by signal, by force."""
     ending = list(children)
@@ -391,4 +402,5 @@ def on_stop():
 core.router.add_handler(
     on_run_plan, core.RUN_PLAN, True, core.has_parent_authority, overwrite=True
 )
+core.router.add_handler(on_detaching, 109, True, core.is_immediate_peer)
 core.Exit.hooks.append(on_stop)

@@ -51,6 +51,12 @@ const SOURCES: &[Source] = &[
         related: &["mitogen.process"],
     },
     Source {
+        fullname: "mitogen.detach",
+        path: "mitogen/detach.py",
+        text: include_str!("../../python/detach.py"),
+        related: &[],
+    },
+    Source {
         fullname: "mitogen.dialogue",
         path: "mitogen/dialogue.py",
         text: include_str!("../../python/dialogue.py"),

@@ -351,7 +351,12 @@ impl Driver {
         // From here on the process belongs to the link: when that goes, so must it.
         let process = attempt.process.clone();
         let broker = self.shared.router.broker().clone();
-        self.shared.router.on_disconnect(self.job.id, move |_| {
+        let (shared, id) = (Arc::downgrade(&self.shared), self.job.id);
+        self.shared.router.on_disconnect(id, move |_| {
+            if let Some(shared) = shared.upgrade().filter(|shared| shared.detached().remove(&id)) {
+                shared.processes.let_go(&process);
+                return;
+            }
             let _ = broker.defer(move |reactor| process.wind_down(reactor));
         });
         if let Some(token) = attempt.diag_token {

@@ -1,6 +1,6 @@
 //! The entry to this room: a transport and some options in, a [`Connecting`] out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::connecting::{Connecting, Done};
 use super::connection::{self, DriverRef, Job};
+use super::detach;
 use super::error::ConnectError;
 use super::gate::{Gate, HANDSHAKES_PER_DESTINATION};
 use super::plan::Plan;
@@ -19,6 +20,7 @@ use crate::broker::ProcessMonitor;
 use crate::call::Context;
 use crate::child::{self, ChildConfig, PythonSpec};
 use crate::dialogue::{FailureKind, Stage};
+use crate::ids::ContextId;
 use crate::router::{Keepalive, LinkId, Router};
 use crate::sys;
 
@@ -87,6 +89,8 @@ pub(super) struct Shared {
     /// their streams; those that wait for their turn or their next try have none.
     open: Mutex<HashMap<LinkId, (String, Done)>>,
     stopping: AtomicBool,
+    /// Children that will outlive their links.
+    detached: Mutex<HashSet<ContextId>>,
 }
 
 impl Shared {
@@ -97,6 +101,11 @@ impl Shared {
     /// Whether nothing may be started any more.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// The children that will outlive their links.
+    pub(super) fn detached(&self) -> MutexGuard<'_, HashSet<ContextId>> {
+        self.detached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<LinkId, (String, Done)>> {
@@ -153,7 +162,9 @@ impl Connector {
             noise: (RandomState::new(), AtomicU64::new(0)),
             open: Mutex::default(),
             stopping: AtomicBool::new(false),
+            detached: Mutex::default(),
         });
+        detach::listen(&shared);
         let weak = Arc::downgrade(&shared);
         broker.on_shutdown(move || {
             if let Some(shared) = weak.upgrade() {

@@ -8,6 +8,7 @@
 mod connecting;
 mod connection;
 mod connector;
+mod detach;
 mod error;
 mod gate;
 mod options;

@@ -4,6 +4,7 @@
 
 mod basics;
 mod depth;
+mod detached;
 mod losses;
 mod via;
 
