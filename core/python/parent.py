@@ -391,8 +391,11 @@ def on_stop():
             core.send(child.remote_id, core.SHUTDOWN, b"")
         else:
             child.process and child.process.kill(signal.SIGTERM)
-    if not wait_all(processes, 2):
-        for number, limit in (signal.SIGTERM, 0.5), (signal.SIGKILL, 0.5):
+    # A child that has children itself needs longer, for it may have to force those: ended before
+    # that, it would leave them behind. All of it stays below the grace of those above.
+    behind = [list(core.routes.values()).count(child) for child in ending]
+    if not wait_all(processes, 2 + 0.6 * min(max(behind + [1]) - 1, 4)):
+        for number, limit in (signal.SIGTERM, 0.25), (signal.SIGKILL, 0.25):
             for process in processes:
                 process.kill(number)
             if wait_all(processes, limit):

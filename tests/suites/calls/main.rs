@@ -5,6 +5,7 @@
 mod basics;
 mod depth;
 mod detached;
+mod ends;
 mod losses;
 mod via;
 

@@ -10,3 +10,4 @@ mod fake;
 mod forgeries;
 mod links;
 mod silence;
+mod surroundings;
