@@ -13,7 +13,11 @@ import _socket
 import mitogen.core as core
 from mitogen.dialogue import Engine
 from mitogen.process import Process, at, cancel, spawn, wait_all
-from mitogen.routes import children, forget, relieve
+from mitogen.routes import PROBE, children, forget, queued, relieve, waits
+
+
+# Programs that have lost their link and not ended yet.
+leaving = set()
 
 
 class Child(core.Stream):
@@ -27,8 +31,11 @@ class Child(core.Stream):
     process = None
     diag = None
     ended = False
+    detached = False
     status = None, None
     partial = b""
+    heard = True
+    unheard = backlog = 0
 
     def __init__(self, msg, request):
         core.Stream.__init__(self, None, None)
@@ -187,6 +194,7 @@ class Child(core.Stream):
             at(1, lambda: self.up or self.fail(self.engine.failure("eof", None, None)))
 
     def on_exit(self, code, number):
+        leaving.discard(self.process)
         self.status = code, number
         if not self.up and not self.failed:
             # What it said last may still be in the pipes, or held open by others.
@@ -251,9 +259,32 @@ class Child(core.Stream):
         self.unanswered = ()
         core.loop.add(self.rfd, self.on_receive)
         self.flush()
+        if self.plan.get("keepalive"):
+            self.look(self.plan["keepalive"]["interval"], self.plan["keepalive"]["count"])
         self.on_data(rest)
 
     # After
+
+    def on_receive(self, events=None):
+        self.heard = True
+        core.Stream.on_receive(self, events)
+
+    def look(self, interval, count):
+        """Give a link up that is silent for too long; see core/src/router/keepalive.rs."""
+        if self.gone:
+            return
+        backlog = queued(self)
+        if self.heard or backlog < self.backlog or waits(self):
+            self.unheard = 0
+        elif self.unheard < count:
+            self.unheard += 1
+            core.router.route(core.Message(self.remote_id, PROBE, b"", PROBE, core.MGC))
+        else:
+            self.log(30, "lost: silent for %s s" % (interval * (count + 1)))
+            return self.on_disconnect()
+        self.heard = False
+        self.backlog = backlog
+        at(interval, lambda: self.look(interval, count))
 
     def on_disconnect(self):
         if self.failed or self.rfd is None:
@@ -264,7 +295,8 @@ class Child(core.Stream):
         self.gone = True
         self.close()
         relieve(self)
-        for lost in [lost for lost, stream in core.routes.items() if stream is self]:
+        # Those above first (their ids are lower): the others are lost because of them.
+        for lost in sorted(lost for lost, stream in core.routes.items() if stream is self):
             del core.routes[lost]
             forget(lost, True)
         self.end_process()
@@ -286,7 +318,10 @@ class Child(core.Stream):
     def end_process(self):
         """It has no link any more: it goes by itself, or it is helped."""
         children.discard(self)
+        if self.detached:
+            return
         if self.process and not self.process.ended and not self.program:
+            leaving.add(self.process)
             at(0.05, lambda: self.process.kill(signal.SIGTERM))
             at(1, lambda: self.process.kill(signal.SIGKILL))
 
@@ -343,17 +378,28 @@ def on_run_plan(msg):
             core.routes.setdefault(request["id"], stream)
 
 
+def on_detaching(msg):
+    """A child will outlive its link (mitogen.detach): when that ends, its program is left alone."""
+    stream = core.routes.get(msg.src_id)
+    if stream in children and not msg.is_dead:
+        stream.detached = True
+        msg.reply(None)
+
+
 def on_stop():
     """End the contexts below: by word, by signal, by force."""
     ending = [child for child in children if not child.program]
-    processes = [child.process for child in ending if child.process]
+    processes = [child.process for child in ending if child.process] + list(leaving)
     for child in ending:
         if child.up:
             core.send(child.remote_id, core.SHUTDOWN, b"")
         else:
             child.process and child.process.kill(signal.SIGTERM)
-    if not wait_all(processes, 2):
-        for number, limit in (signal.SIGTERM, 0.5), (signal.SIGKILL, 0.5):
+    # A child that has children itself needs longer, for it may have to force those: ended before
+    # that, it would leave them behind. All of it stays below the grace of those above.
+    behind = [list(core.routes.values()).count(child) for child in ending]
+    if not wait_all(processes, 2 + 0.6 * min(max(behind + [1]) - 1, 4)):
+        for number, limit in (signal.SIGTERM, 0.25), (signal.SIGKILL, 0.25):
             for process in processes:
                 process.kill(number)
             if wait_all(processes, limit):
@@ -363,4 +409,5 @@ def on_stop():
 core.router.add_handler(
     on_run_plan, core.RUN_PLAN, True, core.has_parent_authority, overwrite=True
 )
+core.router.add_handler(on_detaching, 109, True, core.is_immediate_peer)
 core.Exit.hooks.append(on_stop)

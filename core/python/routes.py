@@ -4,8 +4,12 @@ Part of `mitogen.parent`, which starts those contexts; a plain child knows only 
 the loop.
 """
 import mitogen.core as core
+from mitogen.process import at
 
 children = set()
+
+# A handle at which nobody listens: who asks there learns that somebody is at home.
+PROBE = 122
 
 # Bytes that may wait for one neighbour before we stop reading from those who send them.
 LIMIT = 4 << 20
@@ -69,7 +73,25 @@ def relay(source, out, frame):
             held.setdefault(out, set()).add(source)
             # Without interest in data the poller still tells of its end.
             core.loop.add(source.rfd, source.on_receive, 0)
+            if source is core.parent and not beating:
+                beat()
             core.loop.blocked(out)
+
+
+beating = []
+
+
+def waits(stream):
+    """Whether `stream` is not read because somebody else takes too little."""
+    return any(stream in waiting for waiting in held.values())
+
+
+def beat():
+    """We do not read the parent's question whether we are there: say so unasked."""
+    del beating[:]
+    if waits(core.parent):
+        core.send(core.parent_ids[0], PROBE, b"")
+        beating.append(at(1, beat))
 
 
 def queued(out):
@@ -92,7 +114,7 @@ def relieve(out):
         # Another thread may be writing, without ever being told to wait: look again.
         return blocked(out)
     for source in held.pop(out):
-        if not source.gone and not any(source in waiting for waiting in held.values()):
+        if not source.gone and not waits(source):
             core.loop.add(source.rfd, source.on_receive)
 
 

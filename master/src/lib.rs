@@ -33,7 +33,8 @@ pub use master::{Master, MasterOptions, StartError};
 pub use mitogen_core::call::{CallChain, CallError, Context, Receiver, RemoteError, Select, Sender};
 pub use mitogen_core::child::PythonSpec;
 pub use mitogen_core::connect::{
-    ChildSettings, ConnectError, ConnectRequest, Connecting, Plan, Registry, RequestError, Transport,
+    ChildSettings, ConnectError, ConnectRequest, Connecting, Keepalive, Plan, Registry, RequestError,
+    Transport,
 };
 pub use mitogen_core::pickle::Value;
 pub use mitogen_core::service;

@@ -23,6 +23,7 @@ pub struct DelayLink {
 #[derive(Debug, Default)]
 struct Shared {
     stopping: AtomicBool,
+    silent: AtomicBool,
     open: Mutex<BTreeMap<u64, [TcpStream; 2]>>,
     relays: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -51,6 +52,11 @@ impl DelayLink {
     /// The port of [`DelayLink::address`].
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// From now on what is sent is lost, in both directions, and no connection ends: what an unplugged cable does.
+    pub fn silence(&self) {
+        self.shared.silent.store(true, Ordering::SeqCst);
     }
 
     /// Cuts every connection that is open now, as a failing network would; new ones are still accepted.
@@ -112,20 +118,23 @@ fn relay(
     let pair = [near.try_clone()?, far.try_clone()?];
     shared.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, pair);
     thread::scope(|scope| {
-        scope.spawn(|| pump(near, &far, one_way));
-        scope.spawn(|| pump(&far, near, one_way));
+        scope.spawn(|| pump(near, &far, one_way, shared));
+        scope.spawn(|| pump(&far, near, one_way, shared));
     });
     shared.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     Ok(())
 }
 
 /// One direction: a reader notes when each piece is due, a writer waits for that.
-fn pump(mut from: &TcpStream, mut to: &TcpStream, one_way: Duration) {
+fn pump(mut from: &TcpStream, mut to: &TcpStream, one_way: Duration, shared: &Shared) {
     let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
     thread::scope(|scope| {
         scope.spawn(move || {
             for (due, data) in receiver {
                 thread::sleep(due.saturating_duration_since(Instant::now()));
+                if shared.silent.load(Ordering::SeqCst) && !data.is_empty() {
+                    continue;
+                }
                 if data.is_empty() || to.write_all(&data).is_err() {
                     break;
                 }

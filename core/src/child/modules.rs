@@ -68,6 +68,12 @@ const SOURCES: &[Source] = &[
         related: &["mitogen.api"],
     },
     Source {
+        fullname: "mitogen.detach",
+        path: "mitogen/detach.py",
+        text: include_str!("../../python/detach.py"),
+        related: &[],
+    },
+    Source {
         fullname: "mitogen.dialogue",
         path: "mitogen/dialogue.py",
         text: include_str!("../../python/dialogue.py"),
@@ -77,7 +83,7 @@ const SOURCES: &[Source] = &[
         fullname: "mitogen.routes",
         path: "mitogen/routes.py",
         text: include_str!("../../python/routes.py"),
-        related: &[],
+        related: &["mitogen.process"],
     },
     Source {
         fullname: "mitogen.resources",

@@ -21,7 +21,7 @@ use super::streams::{BootDiag, BootLink};
 use crate::dialogue::{Engine, Failure, FailureKind, Source, Stage, Step};
 use crate::ids::ContextId;
 use crate::io::{FdSide, Reactor, Side, TimerId, Token, Writer, sides};
-use crate::router::LinkId;
+use crate::router::{Keepalive, LinkId};
 use crate::sys::{self, ChildSpec, ChildStdio};
 
 /// Bytes a link may queue before user threads wait and relays stop reading.
@@ -352,7 +352,12 @@ impl Driver {
         // From here on the process belongs to the link: when that goes, so must it.
         let process = attempt.process.clone();
         let broker = self.shared.router.broker().clone();
-        self.shared.router.on_disconnect(self.job.id, move |_| {
+        let (shared, id) = (Arc::downgrade(&self.shared), self.job.id);
+        self.shared.router.on_disconnect(id, move |_| {
+            if let Some(shared) = shared.upgrade().filter(|shared| shared.detached().remove(&id)) {
+                shared.processes.let_go(&process);
+                return;
+            }
             let _ = broker.defer(move |reactor| process.wind_down(reactor));
         });
         if let Some(token) = attempt.diag_token {
@@ -414,9 +419,9 @@ impl Driver {
         }
     }
 
-    pub(super) fn parts(driver: &DriverRef) -> (crate::router::Router, LinkId) {
+    pub(super) fn parts(driver: &DriverRef) -> (crate::router::Router, LinkId, Option<Keepalive>) {
         let this = lock(driver);
-        (this.shared.router.clone(), this.job.link)
+        (this.shared.router.clone(), this.job.link, this.job.plan.keepalive)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The entry to this room: a transport and some options in, a [`Connecting`] out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::connecting::{Connecting, Done};
 use super::connection::{self, DriverRef, Job};
+use super::detach;
 use super::error::ConnectError;
 use super::gate::{Gate, HANDSHAKES_PER_DESTINATION};
 use super::members::{Member, Members};
@@ -20,7 +21,8 @@ use crate::broker::ProcessMonitor;
 use crate::call::Context;
 use crate::child::{self, ChildConfig, PythonSpec};
 use crate::dialogue::{FailureKind, Stage};
-use crate::router::{LinkId, Router};
+use crate::ids::ContextId;
+use crate::router::{Keepalive, LinkId, Router};
 use crate::sys;
 
 /// What a child is told about itself, beyond who it is.
@@ -38,6 +40,8 @@ pub struct ChildSettings {
     pub import_overrides: Vec<String>,
     /// Module prefixes that are never fetched from here.
     pub import_blocks: Vec<String>,
+    /// When a silent link is given up; as the transport has it unless given.
+    pub keepalive: Option<Keepalive>,
 }
 
 impl Default for ChildSettings {
@@ -50,6 +54,7 @@ impl Default for ChildSettings {
             log_levels: [30, 30, 30],
             import_overrides: Vec::new(),
             import_blocks: Vec::new(),
+            keepalive: None,
         }
     }
 }
@@ -90,6 +95,8 @@ pub(super) struct Shared {
     open: Mutex<HashMap<LinkId, (String, Done)>>,
     stopping: AtomicBool,
     members: Members,
+    /// Children that will outlive their links.
+    detached: Mutex<HashSet<ContextId>>,
 }
 
 impl Shared {
@@ -100,6 +107,11 @@ impl Shared {
     /// Whether nothing may be started any more.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// The children that will outlive their links.
+    pub(super) fn detached(&self) -> MutexGuard<'_, HashSet<ContextId>> {
+        self.detached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<LinkId, (String, Done)>> {
@@ -168,7 +180,9 @@ impl Connector {
             open: Mutex::default(),
             stopping: AtomicBool::new(false),
             members: Members::default(),
+            detached: Mutex::default(),
         });
+        detach::listen(&shared);
         let weak = Arc::downgrade(&shared);
         broker.on_shutdown(move || {
             if let Some(shared) = weak.upgrade() {
@@ -209,6 +223,9 @@ impl Connector {
         if plan.stdio == Stdio::Fork && request.via.is_none() {
             let message = FORK_NEEDS_VIA.to_owned();
             return Err(OptionsError { method: plan.method, key: Some("via".to_owned()), message }.into());
+        }
+        if let Some(keepalive) = request.settings.keepalive {
+            plan.keepalive = keepalive.is_on().then_some(keepalive);
         }
         if let Some(name) = &request.name {
             plan.name.clone_from(name);

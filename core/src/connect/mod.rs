@@ -8,6 +8,7 @@
 mod connecting;
 mod connection;
 mod connector;
+mod detach;
 mod error;
 mod gate;
 mod members;
@@ -20,6 +21,7 @@ mod remote;
 mod streams;
 mod transport;
 
+pub use crate::router::Keepalive;
 pub use connecting::{Connecting, Outcome, Promise};
 pub use connector::{ChildSettings, ConnectRequest, Connector, RequestError, WeakConnector};
 pub use error::ConnectError;

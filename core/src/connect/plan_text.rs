@@ -35,6 +35,10 @@ impl Plan {
         if let Some(destination) = &self.destination {
             item("rationed", &format!("handshakes with {destination}"));
         }
+        if let Some(keepalive) = &self.keepalive {
+            let bound = keepalive.bound().as_secs_f64();
+            item("keep-alive", &format!("lost when silent, noticed within {bound} s"));
+        }
         for rule in &self.dialogue.rules {
             item("rule", &rule_words(&self.dialogue, rule));
         }

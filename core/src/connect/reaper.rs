@@ -79,6 +79,11 @@ impl Processes {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// It lives on without us: it is waited for as long as we live, and never made to end.
+    pub(super) fn let_go(&self, process: &Process) {
+        self.lock().remove(&process.pid);
+    }
+
     /// Kills and reaps what has outlived the loop's grace period. A process that we may not signal
     /// is left: its descriptors are closed, and waiting for it could take for ever.
     pub(super) fn end_all(&self) {

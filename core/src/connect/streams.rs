@@ -70,8 +70,11 @@ impl Stream for BootLink {
                 if let Fed::Up { rest, writer } = fed
                     && let Some(ends) = self.ends.take()
                 {
-                    let (router, link) = Driver::parts(&self.driver.0);
+                    let (router, link, keepalive) = Driver::parts(&self.driver.0);
                     let mut stream = MitogenStream::new(router, link, self.name.clone(), ends, writer, &rest);
+                    if let Some(keepalive) = keepalive {
+                        stream.watch_silence(keepalive, reactor, token);
+                    }
                     let sound = stream.drain(reactor, token);
                     reactor.replace(token, Box::new(stream));
                     if !sound {

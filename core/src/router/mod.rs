@@ -8,6 +8,7 @@
 mod decide;
 mod error;
 mod handlers;
+mod keepalive;
 mod ledger;
 mod links;
 mod monitor;
@@ -19,6 +20,7 @@ mod table;
 pub use decide::{DropReason, Mode, Verdict, decide};
 pub use error::SendError;
 pub use handlers::{Delivery, HandlerOptions};
+pub use keepalive::Keepalive;
 pub use policy::Policy;
 pub use route::{CallHook, Router, RouterOptions, WeakRouter};
 pub use stream::MitogenStream;

@@ -119,14 +119,18 @@ impl Router {
             tracing::error!(data = ?delivery.message.data, "a DEL_ROUTE that is not an id");
             return;
         };
-        let known = self.with_table(|table| (table.route(id) == Some(link)).then(|| table.remove_route(id)));
-        if known.is_some() {
-            let reason = match self.name_of(id) {
+        let known = self.with_table(|table| {
+            let above = table.parent_of(id);
+            (table.route(id) == Some(link)).then(|| table.remove_route(id)).map(|_| above)
+        });
+        let Some(above) = known else { return };
+        // Those that went because a context above them did tell why: withdrawals come in that order.
+        let reason =
+            above.and_then(|above| self.epitaph_of(above)).unwrap_or_else(|| match self.name_of(id) {
                 Some(name) => format!("context {id} ({name}) has gone"),
                 None => format!("context {id} has gone"),
-            };
-            self.withdraw(id, Some(link), &reason);
-        }
+            });
+        self.withdraw(id, Some(link), &reason);
     }
 }
 

@@ -296,14 +296,19 @@ impl Router {
             Verdict::Refuse(error) => {
                 drop(table);
                 // Whoever knew the context when it was there learns why it is not.
-                match lock(&self.0.epitaphs).get(&message.dst_id) {
-                    Some(reason) => Err(SendError::LinkLost(reason.clone())),
+                match self.epitaph_of(message.dst_id) {
+                    Some(reason) => Err(SendError::LinkLost(reason)),
                     None => Err(error),
                 }
             }
             // Only messages with an ingress can be forgeries.
             Verdict::Drop(_) => Ok(()),
         }
+    }
+
+    /// Why `id` was lost, if it was.
+    pub(super) fn epitaph_of(&self, id: ContextId) -> Option<String> {
+        lock(&self.0.epitaphs).get(&id).cloned()
     }
 
     fn lost_reason(&self, id: ContextId) -> String {

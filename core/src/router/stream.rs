@@ -1,10 +1,12 @@
 //! The stream that carries frames: bytes in, verdicts out.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use crate::io::{FdSide, Left, Reactor, Side, Stream, Token, Transmit, Writer};
 use crate::wire::FrameDecoder;
 
+use super::keepalive::{Keepalive, Pulse};
 use super::route::Router;
 use super::table::LinkId;
 
@@ -26,6 +28,8 @@ pub struct MitogenStream {
     /// Set when we are asked to end, so that the loss is not a surprise.
     closing: bool,
     reason: Option<String>,
+    /// Watches for silence, where that is wanted.
+    pulse: Option<Arc<Pulse>>,
 }
 
 impl MitogenStream {
@@ -54,6 +58,7 @@ impl MitogenStream {
             leaving: false,
             closing: false,
             reason: None,
+            pulse: None,
         }
     }
 
@@ -61,6 +66,21 @@ impl MitogenStream {
     #[must_use]
     pub fn leaving(self) -> Self {
         Self { leaving: true, ..self }
+    }
+
+    /// Gives the link up when it has been silent for too long.
+    pub fn watch_silence(&mut self, keepalive: Keepalive, reactor: &mut dyn Reactor, token: Token) {
+        let remote = self.router.with_table(|table| table.remote_id(self.link));
+        if let Some(remote) = remote.filter(|_| keepalive.is_on()) {
+            let router = self.router.downgrade();
+            self.pulse = Some(Pulse::start(keepalive, router, remote, &self.name, reactor, token));
+        }
+    }
+
+    fn beat(&self) {
+        if let Some(pulse) = &self.pulse {
+            pulse.beat();
+        }
     }
 
     /// Routes every whole frame that is buffered. `false` ends the stream.
@@ -88,9 +108,18 @@ impl MitogenStream {
     fn pause_for(&self, slow: &Writer, reactor: &mut dyn Reactor, token: Token) {
         reactor.stop_receive(token);
         let broker = self.router.broker().clone();
+        let pulse = self.pulse.clone();
+        if let Some(pulse) = &pulse {
+            pulse.pause();
+        }
         slow.on_low_water(Box::new(move || {
             // A stopped broker reads nothing anyway.
-            let _ = broker.defer(move |reactor| reactor.start_receive(token));
+            let _ = broker.defer(move |reactor| {
+                if let Some(pulse) = &pulse {
+                    pulse.resume();
+                }
+                reactor.start_receive(token);
+            });
         }));
     }
 }
@@ -121,6 +150,7 @@ impl Stream for MitogenStream {
         match self.side.read_buf(self.decoder.read_buffer()) {
             Ok(0) => reactor.disconnect(token),
             Ok(_) => {
+                self.beat();
                 if !self.drain(reactor, token) {
                     reactor.disconnect(token);
                 }
@@ -134,6 +164,7 @@ impl Stream for MitogenStream {
     }
 
     fn on_transmit(&mut self, reactor: &mut dyn Reactor, token: Token) {
+        self.beat();
         match self.writer.on_transmit() {
             Transmit::More => {}
             Transmit::Drained => reactor.stop_transmit(token),
@@ -157,7 +188,11 @@ impl Stream for MitogenStream {
         }
     }
 
-    fn on_disconnect(&mut self, _reactor: &mut dyn Reactor, _token: Token) {
+    fn on_disconnect(&mut self, reactor: &mut dyn Reactor, _token: Token) {
+        if let Some(verdict) = self.pulse.take().and_then(|pulse| pulse.stop(reactor)) {
+            tracing::warn!("{verdict}");
+            self.reason = Some(verdict);
+        }
         let reason = self.reason.take().unwrap_or_else(|| {
             if self.closing {
                 format!("{} has shut down", self.name)

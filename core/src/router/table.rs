@@ -105,6 +105,11 @@ impl<O> Table<O> {
         self.routes.remove(&id)
     }
 
+    /// The parent of `id`, where it is known.
+    pub(crate) fn parent_of(&self, id: ContextId) -> Option<ContextId> {
+        self.lineage.get(&id).copied()
+    }
+
     /// The link that leads to `id`, without the fallback to the parent.
     pub fn route(&self, id: ContextId) -> Option<LinkId> {
         self.routes.get(&id).copied()

@@ -40,6 +40,8 @@ pub enum Standard {
     /// Ours: a question to a master about its tree, from a unix client. Pickled dict with a text
     /// `ask`; parent authority. See `master/src/listen`.
     Tree = 121,
+    /// Ours: nobody ever listens here, and that nobody does is the answer (`router/keepalive.rs`).
+    Probe = 122,
 }
 
 impl Standard {

@@ -3,6 +3,9 @@
 //! Every test runs in a process of its own and must leave nothing behind: no descriptor, thread, process or file.
 
 mod basics;
+mod depth;
+mod detached;
+mod ends;
 mod forks;
 mod losses;
 mod via;

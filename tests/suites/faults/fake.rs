@@ -25,6 +25,7 @@ def say(data):
     while data:
         data = data[os.write(1, data):]
 say(b'MITO000\nMITO002\n')
+loads = 0
 seen = b''
 while 1:
     at = seen.find(MARK)
@@ -53,12 +54,17 @@ while 1:
             time.sleep(3600)
         elif order == b's':  # read no more
             time.sleep(3600)
+        elif order == b'n':  # tell how often a module of ours has come, as a pickle
+            pickle = b'\x80\x02K' + struct.pack('B', loads) + b'.'
+            say(data + struct.pack('>L', len(pickle)) + pickle)
         elif order == b'x':
             os._exit(0)
         continue
     more = os.read(0, 1 << 16)
     if not more:
         break
+    if b'mitogen/parent' + b'.py' in more:
+        loads += 1
     seen = (seen[-(len(MARK) - 1):] if at < 0 else seen) + more
 "#;
 

@@ -9,3 +9,5 @@ mod boot;
 mod fake;
 mod forgeries;
 mod links;
+mod silence;
+mod surroundings;

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use mitogen::command::{Command, Event};
 use mitogen::dialogue::{FailureKind, Stage};
-use mitogen::{CallError, Context, Value};
+use mitogen::{CallError, ChildSettings, Context, Keepalive, Value};
 use mitogen_tests::procs::kill_now;
 use mitogen_tests::{DelayLink, Leaks, Sshd, TestUser, isolated};
 use nix::sys::signal::{Signal, kill};
@@ -111,6 +111,36 @@ fn the_network_gone_at_work() {
         options.port = Some(link.port());
         // The link's relay threads come and go with its connections.
         lose(options, |_| link.cut());
+    });
+}
+
+#[test]
+fn the_network_silent_at_work() {
+    isolated(|| {
+        let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
+        let link = DelayLink::new(server.address(), std::time::Duration::from_millis(5)).unwrap();
+        server.also_at(link.address()).unwrap();
+        let mut options = by_key(&server, user.name());
+        options.port = Some(link.port());
+        // ssh itself would never notice.
+        options.keepalive_enabled = false;
+        let master = master();
+        let keepalive = Keepalive { interval: std::time::Duration::from_millis(500), count: 2 };
+        let settings = ChildSettings { keepalive: Some(keepalive), ..ChildSettings::default() };
+        let context = up(&connect_with(&master, None, &ssh(options), &settings));
+        let behind = up(&master.connect_via(&context, &crate::common::local()).unwrap());
+        let calls = [&context, &behind].map(|to| to.call_async::<Value>("time.sleep", (3600,)).unwrap());
+        link.silence();
+        for call in calls {
+            let error = call.get_timeout(PATIENCE).expect_err("nobody can answer");
+            assert!(
+                matches!(&error, CallError::Dead { reason, .. } if reason.contains("silent")),
+                "{error:?}"
+            );
+        }
+        // The far side learns of it when the network is back, or never: here, when its connection ends.
+        link.cut();
+        master.shutdown();
     });
 }
 

@@ -57,6 +57,7 @@ impl Transport for Doas {
             secrets: secrets.collect(),
             is_context: false,
             destination: None,
+            keepalive: None,
         })
     }
 }

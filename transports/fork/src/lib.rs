@@ -54,6 +54,7 @@ impl Transport for Fork {
             secrets: BTreeMap::new(),
             is_context: true,
             destination: None,
+            keepalive: None,
         })
     }
 }

@@ -55,6 +55,7 @@ impl Transport for Local {
             secrets: BTreeMap::new(),
             is_context: true,
             destination: None,
+            keepalive: None,
         })
     }
 }

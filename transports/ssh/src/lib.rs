@@ -6,8 +6,10 @@ mod options;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use mitogen_core::connect::{
-    ChildCommand, OptionsError, Plan, Preamble, Stdio, Transport, TransportKind, parse_options,
+    ChildCommand, Keepalive, OptionsError, Plan, Preamble, Stdio, Transport, TransportKind, parse_options,
 };
 
 pub use options::{CheckHostKeys, Options};
@@ -64,6 +66,10 @@ impl Transport for Ssh {
             secrets: secrets.collect(),
             is_context: false,
             destination: Some(format!("{}:{}", options.hostname, options.port.unwrap_or(SSH_PORT))),
+            keepalive: options.keepalive_enabled.then(|| Keepalive {
+                interval: Duration::from_secs(options.keepalive_interval.into()),
+                count: options.keepalive_count,
+            }),
         })
     }
 }

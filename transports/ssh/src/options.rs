@@ -41,7 +41,7 @@ pub struct Options {
     /// Compress. Default false: at today's speeds it costs more than it saves.
     #[serde(default)]
     pub compression: bool,
-    /// Notice dead connections. Default true.
+    /// Notice dead connections, by ssh's own probes and by ours, which reach the context. Default true.
     #[serde(default = "yes")]
     pub keepalive_enabled: bool,
     /// Seconds of silence before a probe. Default 15.

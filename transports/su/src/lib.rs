@@ -56,6 +56,7 @@ impl Transport for Su {
             secrets: secrets.collect(),
             is_context: false,
             destination: None,
+            keepalive: None,
         })
     }
 }

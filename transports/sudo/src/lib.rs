@@ -62,6 +62,7 @@ impl Transport for Sudo {
             secrets: secrets.collect(),
             is_context: false,
             destination: None,
+            keepalive: None,
         })
     }
 }

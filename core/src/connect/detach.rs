@@ -1,0 +1,88 @@
+//! Contexts that outlive their parents.
+//!
+//! The child becomes independent and tells its parent so (`DETACHING`), who will leave its program
+//! alone; then it cuts its link. To everybody else it is a context that has gone. The child's half
+//! is `core/python/detach.py`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::connector::Shared;
+use crate::call::{CallError, Context};
+use crate::ids::Handle;
+use crate::importer::push_module;
+use crate::pickle;
+use crate::router::{Delivery, HandlerOptions, Policy};
+use crate::sync::Latch;
+use crate::wire::{Encoding, Message, Standard};
+
+const MODULE: &str = "mitogen.detach";
+
+/// How long the child may take to cut its link after it has been told to.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lets children go that say that they will outlive their links.
+pub(super) fn listen(shared: &Arc<Shared>) {
+    let weak = Arc::downgrade(shared);
+    let options = HandlerOptions { policy: Policy::ImmediatePeer, respondent: None };
+    shared.router.add_handler(Some(Standard::Detaching.handle()), options, move |delivery| {
+        if let Some(shared) = weak.upgrade() {
+            let_go(&shared, &delivery);
+        }
+    });
+}
+
+fn let_go(shared: &Shared, Delivery { message, .. }: &Delivery) {
+    if !message.wants_reply() || !shared.detached().insert(message.src_id) {
+        return;
+    }
+    match pickle::to_bytes(&()) {
+        Ok(none) => {
+            let reply = Message::new(message.src_id, message.reply_to, Encoding::Pickle, none);
+            // One that is gone already needs no answer.
+            let _ = shared.router.send(reply);
+        }
+        Err(error) => tracing::error!(%error, "None could not be encoded"),
+    }
+}
+
+impl Context {
+    /// Lets the context live on without us, and returns when its link is cut.
+    ///
+    /// The calls that it has got by then are run to their end, and nobody gets their results; then
+    /// it waits for its threads, as a Python program does, and ends. Contexts below it end with it.
+    /// A child of this process is waited for as long as its master lives; when that has ended and
+    /// the process goes on, waiting for the child (`waitpid`) is the process's own affair.
+    ///
+    /// # Errors
+    /// It is gone, or whoever started it does not let it go.
+    pub fn detach(&self) -> Result<(), CallError> {
+        self.detach_after(|| Ok(()))
+    }
+
+    /// Like [`Context::detach`], and the last thing that it does is to call `function`.
+    ///
+    /// # Errors
+    /// As [`Context::detach`]; the name or the arguments cannot be sent.
+    pub fn detach_running(&self, function: &str, args: impl Serialize) -> Result<(), CallError> {
+        self.detach_after(|| self.call_no_reply(function, args))
+    }
+
+    fn detach_after(&self, last: impl FnOnce() -> Result<(), CallError>) -> Result<(), CallError> {
+        let router = self.router();
+        push_module(router, self.id(), MODULE)?;
+        let cut: u32 = self.call("mitogen.detach.prepare", ())?;
+        last()?;
+        let gone = Latch::new();
+        let told = gone.clone();
+        self.on_disconnect(move |_| {
+            // Closed when nobody waits any more.
+            let _ = told.put(());
+        });
+        router.send(Message::new(self.id(), Handle(cut), Encoding::Legacy, Bytes::new()))?;
+        gone.get_timeout(PATIENCE).map_err(|_| CallError::TimedOut)
+    }
+}

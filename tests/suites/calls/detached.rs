@@ -1,0 +1,76 @@
+//! Contexts that outlive those who started them.
+
+use mitogen::{CallError, Context, Value};
+use mitogen_tests::{isolated, pythons, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{PATIENCE, local, master, master_with, transport};
+
+fn pid(context: &Context) -> i32 {
+    context.call("os.getpid", ()).expect("an answer")
+}
+
+fn is_gone(pid: i32) -> bool {
+    // One that has ended and is not waited for yet is gone as well.
+    mitogen_tests::procs::Process::get(pid).is_none_or(|process| process.is_zombie())
+}
+
+fn wait_gone(pid: i32) {
+    let gone = wait::until(PATIENCE, || is_gone(pid).then_some(()));
+    assert!(gone.is_some(), "process {pid} does not end");
+}
+
+#[test]
+fn a_detached_context_outlives_its_master_and_ends_with_its_work() {
+    isolated(|| {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (number, python) in pythons().iter().filter(|python| python.is_supported()).enumerate() {
+            let master = master_with(python);
+            let one = local(&master);
+            let two = master.connect_via(&one, &transport()).expect("a plan").wait().expect("a grandchild");
+            let work: Vec<_> = [(0, &one), (1, &two)]
+                .into_iter()
+                .rev()
+                .map(|(hop, context)| {
+                    let gate = dir.path().join(format!("gate{number}.{hop}"));
+                    let done = dir.path().join(format!("done{number}.{hop}"));
+                    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).expect("a gate");
+                    let pid = pid(context);
+                    let script = format!("read line < {}; mkdir {}", gate.display(), done.display());
+                    context.detach_running("os.system", (script,)).expect("let go");
+                    let late = context.call::<Value>("os.getpid", ()).expect_err("the link is cut");
+                    assert!(matches!(late, CallError::Send(_)), "{late:?}");
+                    (pid, gate, done)
+                })
+                .collect();
+            master.shutdown();
+            for (pid, gate, done) in work {
+                assert!(!is_gone(pid), "it has ended with its master, under {}", python.version_text());
+                std::fs::write(gate, "go\n").expect("it reads");
+                wait_gone(pid);
+                // With its master gone, a child of this very process has nobody else who waits for it.
+                let _ = nix::sys::wait::waitpid(Pid::from_raw(pid), None);
+                assert!(done.exists(), "it ended before its work was done");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_detached_context_with_nothing_to_do_ends_while_its_master_lives() {
+    isolated(|| {
+        let master = master();
+        let child = local(&master);
+        let number = pid(&child);
+        child.detach().expect("let go");
+        wait_gone(number);
+        let other = local(&master);
+        let number = pid(&other);
+        other.detach_running("time.sleep", (3600,)).expect("let go");
+        assert!(!is_gone(number));
+        kill(Pid::from_raw(number), Signal::SIGKILL).expect("it lives");
+        wait_gone(number);
+        master.shutdown();
+    });
+}

@@ -1,0 +1,161 @@
+//! Shutdown against resistance, and log records that are filtered where they arise.
+
+use mitogen::{ChildSettings, ConnectRequest, Context, Master, Value};
+use mitogen_core::router::HandlerOptions;
+use mitogen_core::wire::Standard;
+use mitogen_tests::{isolated, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{PATIENCE, local, master, transport};
+
+fn pid(context: &Context) -> i32 {
+    context.call("os.getpid", ()).expect("an answer")
+}
+
+fn exec(context: &Context, code: &str) {
+    let _: Value = context.call("builtins.exec", (code, Value::Dict(Vec::new()))).expect("it runs");
+}
+
+fn wait_gone(pid: i32) {
+    let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
+    assert!(gone.is_some(), "process {pid} has outlived its master");
+}
+
+fn grandchild(master: &Master, via: &Context) -> Context {
+    master.connect_via(via, &transport()).expect("a plan").wait().expect("a grandchild")
+}
+
+/// What makes a context resist its end, and as what it may hang.
+const RESISTANCE: [(&str, &str); 4] = [
+    (
+        "shrugs off SHUTDOWN",
+        "import mitogen.core as core; core.stop = core.more; core.router.handlers[106] = (lambda m: None, True, None, None)",
+    ),
+    ("shrugs off signals", "import signal\nfor n in (1, 2, 3, 15): signal.signal(n, signal.SIG_IGN)"),
+    (
+        "hangs when it ends",
+        "import time, mitogen.core as core\ncore.Exit.hooks.append(lambda: time.sleep(3600))",
+    ),
+    ("is stopped", "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"),
+];
+
+/// Ends a chain of three whose member at `place` resists.
+fn end(code: &str, stops: bool, place: usize) {
+    let master = master();
+    let mut chain = vec![local(&master)];
+    while chain.len() < 3 {
+        let next = grandchild(&master, &chain[chain.len() - 1]);
+        chain.push(next);
+    }
+    let pids: Vec<i32> = chain.iter().map(pid).collect();
+    if stops {
+        let args = (code, Value::Dict(Vec::new()));
+        chain[place].call_no_reply("builtins.exec", args).expect("sent");
+        let stopped = wait::until(PATIENCE, || {
+            let process = mitogen_tests::procs::Process::get(pids[place])?;
+            (process.state == 'T').then_some(())
+        });
+        assert!(stopped.is_some());
+    } else {
+        exec(&chain[place], code);
+    }
+    master.shutdown();
+    for pid in pids {
+        wait_gone(pid);
+    }
+}
+
+#[test]
+fn nothing_outlives_a_shutdown_however_it_resists() {
+    isolated(|| {
+        for (words, code) in RESISTANCE {
+            std::thread::scope(|scope| {
+                for place in 0..3 {
+                    scope.spawn(move || end(code, words == "is stopped", place));
+                }
+            });
+        }
+    });
+}
+
+/// A child with these levels of its root, `mitogen` and `mitogen.io` loggers.
+fn with_levels(master: &Master, via: Option<&Context>, log_levels: [i64; 3]) -> Context {
+    let settings = ChildSettings { log_levels, ..master.settings().clone() };
+    let request = ConnectRequest { transport: &transport(), name: None, via, settings: &settings };
+    master.connector().connect(&request).expect("a plan").wait().expect("a child")
+}
+
+#[test]
+fn filtered_records_never_cross_the_wire() {
+    isolated(|| {
+        let master = master();
+        // In the place of the master's own listener: every record that comes, whatever its level.
+        let (sender, records) = std::sync::mpsc::channel();
+        let sender = std::sync::Mutex::new(sender);
+        let handle = Some(Standard::ForwardLog.handle());
+        master.router().add_handler(handle, HandlerOptions::default(), move |delivery| {
+            let text = String::from_utf8_lossy(&delivery.message.data).replace('\0', " ");
+            drop(sender.lock().expect("no panic").send((delivery.message.src_id, text)));
+        });
+        let parent = local(&master);
+        for via in [None, Some(&parent)] {
+            for (level, expected) in [(10, 5), (20, 4), (30, 3), (40, 2), (50, 1)] {
+                let child = with_levels(&master, via, [level; 3]);
+                exec(
+                    &child,
+                    "import logging\n\
+                     for level in (10, 20, 30, 40, 50): logging.getLogger('some').log(level, 'at %d', level)",
+                );
+                // A link keeps its order: what was sent before the answer is here.
+                let of_child: Vec<_> = records
+                    .try_iter()
+                    .filter(|(src, text)| *src == child.id() && text.starts_with("some "))
+                    .collect();
+                assert_eq!(of_child.len(), expected, "at level {level}: {of_child:?}");
+            }
+        }
+        master.shutdown();
+    });
+}
+
+#[test]
+fn what_is_printed_comes_line_by_line_and_the_last_one_too() {
+    isolated(|| {
+        let master = master();
+        let (sender, records) = std::sync::mpsc::channel();
+        let sender = std::sync::Mutex::new(sender);
+        let handle = Some(Standard::ForwardLog.handle());
+        master.router().add_handler(handle, HandlerOptions::default(), move |delivery| {
+            let text = String::from_utf8_lossy(&delivery.message.data).replace('\0', " ");
+            drop(sender.lock().expect("no panic").send((delivery.message.src_id, text)));
+        });
+        let parent = local(&master);
+        let child = grandchild(&master, &parent);
+        for context in [&child, &parent] {
+            exec(
+                context,
+                "import os, sys\nprint('one')\nos.system('printf two; printf \"\\\\nbad\\\\n\" >&2')\n\
+                 sys.stdout.write('\\nlast, without an end')",
+            );
+            context.shutdown().expect("sent");
+            let mut got = Vec::new();
+            while !got.iter().any(|text: &String| text.contains("last")) {
+                let (src, text) = records.recv_timeout(PATIENCE).expect("what was printed");
+                if src == context.id() {
+                    got.push(text);
+                }
+            }
+            got.sort();
+            let expected = [
+                "stderr 20 ",
+                "stderr 20 bad",
+                "stdout 20 last, without an end",
+                "stdout 20 one",
+                "stdout 20 two",
+            ];
+            assert_eq!(got, expected);
+        }
+        master.shutdown();
+    });
+}
