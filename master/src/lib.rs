@@ -23,12 +23,13 @@ mod master;
 pub mod modules;
 pub mod profiles;
 mod responder;
+pub mod stock;
 pub mod targets;
 mod tree;
 
 pub use master::{Master, MasterOptions, StartError};
 pub use mitogen_core::call::{CallChain, CallError, Context, Receiver, RemoteError, Select, Sender};
-pub use mitogen_core::child::PythonSpec;
+pub use mitogen_core::child::{PythonCore, PythonSpec, StockPackage};
 pub use mitogen_core::connect::{
     ChildSettings, ConnectError, ConnectRequest, Connecting, Plan, Registry, RequestError, Transport,
 };

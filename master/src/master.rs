@@ -77,7 +77,6 @@ impl Master {
         };
         let router = Router::new(Identity::master(), broker.handle(), router_options);
         log_sink::listen(&router);
-        responder::listen(&router);
         let weak = router.downgrade();
         broker.handle().on_exit(move || {
             if let Some(router) = weak.upgrade() {
@@ -86,6 +85,7 @@ impl Master {
         });
         let processes = ProcessMonitor::new(broker.handle());
         let connector = Connector::new(router.clone(), processes);
+        responder::listen(&router, connector.stock_peers().clone());
         Ok(Self { broker: Some(broker), router, connector, settings: options.settings })
     }
 

@@ -22,4 +22,6 @@ pub use command::{PythonSpec, STAGE, command, python_argv};
 pub use compact::compact;
 pub use config::ChildConfig;
 pub use modules::{EmbeddedModule, embedded_module};
-pub use stock::{BadPackage, STAGE as STOCK_STAGE, StockBoot, StockModule, StockPackage, Version, stock_boot};
+pub use stock::{
+    BadPackage, PythonCore, STAGE as STOCK_STAGE, StockBoot, StockModule, StockPackage, Version, stock_boot,
+};

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::ids::{ContextId, Identity};
+use crate::wire::{Encoding, Header};
 
 /// A link of one router. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,6 +21,8 @@ pub(crate) struct LinkEntry<O> {
     pub(crate) auth_stamp: Option<ContextId>,
     /// Whether it leads towards authority over us; computed once.
     pub(crate) privileged: bool,
+    /// Whether its other end knows one payload encoding only (stock before 0.3.39).
+    pub(crate) one_encoding: bool,
     /// Contexts that the other end has ever sent to: who must hear of their loss.
     pub(crate) egress: HashSet<ContextId>,
     /// Where its bytes go.
@@ -56,8 +59,9 @@ impl<O> Table<O> {
         self.next += 1;
         let privileged = identity.parents.contains(&remote_id)
             || auth_stamp.is_some_and(|stamp| identity.has_parent_authority(stamp));
-        self.links
-            .insert(id, LinkEntry { remote_id, auth_stamp, privileged, egress: HashSet::new(), outlet });
+        let egress = HashSet::new();
+        let entry = LinkEntry { remote_id, auth_stamp, privileged, one_encoding: false, egress, outlet };
+        self.links.insert(id, entry);
         self.routes.insert(remote_id, id);
         if identity.parent() == Some(remote_id) {
             self.parent = Some(id);
@@ -141,6 +145,12 @@ impl<O> Table<O> {
             at = *up;
         }
         above
+    }
+
+    /// `header` as it goes out by `link`.
+    pub(crate) fn header_for(&self, link: LinkId, header: Header) -> Header {
+        let one_encoding = self.links.get(&link).is_some_and(|entry| entry.one_encoding);
+        Header { encoding: if one_encoding { Encoding::Legacy } else { header.encoding }, ..header }
     }
 
     pub(crate) fn link(&self, link: LinkId) -> Option<&LinkEntry<O>> {

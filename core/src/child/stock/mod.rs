@@ -12,6 +12,8 @@ mod tests;
 
 pub use package::{BadPackage, StockModule, StockPackage, Version};
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::command::{PythonSpec, stage_arguments};
@@ -32,6 +34,16 @@ pub const STAGE: &str = concat!(
     r#"b=compile(b,"mitogen/core.py","exec");os.environ["ARGV0"]=sys.executable;sys.argv=[""];"#,
     r#"del n,r,w;exec(b)"#,
 );
+
+/// Which program a Python child runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PythonCore {
+    /// Our runtime.
+    #[default]
+    Ours,
+    /// Stock Mitogen's core, from the user's copy of the package.
+    Stock(Arc<StockPackage>),
+}
 
 /// How a stock child is started: what to run, and what to write to its input ahead of any frame.
 #[derive(Clone, Debug)]

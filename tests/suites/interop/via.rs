@@ -1,0 +1,116 @@
+//! Stock's own way of starting contexts, below stock children of ours.
+
+use mitogen::stock::{self, StockConnectError};
+use mitogen::{CallError, Value};
+use mitogen_tests::{isolated, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::common::{PATIENCE, local};
+use crate::releases::{each, master, newest};
+
+#[test]
+fn every_release_starts_grandchildren_that_can_be_called() {
+    isolated(|| {
+        each(|release| {
+            let master = master();
+            let one = release.child(&master);
+            let two = stock::connect(&one, "local", &[])
+                .unwrap_or_else(|error| panic!("{}: {error}", release.name()));
+            let three = stock::connect(&two, "local", &[])
+                .unwrap_or_else(|error| panic!("{}: {error}", release.name()));
+            let pid: i32 = two.call("os.getpid", ()).expect("an answer");
+            let parent: i32 = three.call("os.getppid", ()).expect("an answer");
+            assert_eq!(parent, pid, "{}: the intermediate is the parent", release.name());
+            assert!(three.name().starts_with(two.name()) && two.name().starts_with(one.name()));
+            // Modules come down through both.
+            let cast: String = three.call("mitogen.utils.cast", ("word",)).expect("it is served");
+            assert_eq!(cast, "word");
+            master.shutdown();
+        });
+    });
+}
+
+#[test]
+fn ids_of_grandchildren_are_nobody_elses() {
+    isolated(|| {
+        let release = newest();
+        let master = master();
+        let one = release.child(&master);
+        let two = stock::connect(&one, "local", &[]).expect("a grandchild");
+        let other = release.child(&master);
+        let three = stock::connect(&other, "local", &[]).expect("a grandchild");
+        let four = stock::connect(&one, "local", &[]).expect("a grandchild");
+        let mut ids: Vec<u32> = [&one, &two, &other, &three, &four].map(|context| context.id().0).to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 5, "{ids:?}");
+        master.shutdown();
+    });
+}
+
+#[test]
+fn a_grandchild_that_dies_is_withdrawn() {
+    isolated(|| {
+        each(|release| {
+            let master = master();
+            let one = release.child(&master);
+            let two = stock::connect(&one, "local", &[]).expect("a grandchild");
+            let pid: i32 = two.call("os.getpid", ()).expect("an answer");
+            let waiting = two.call_async::<Value>("time.sleep", (3600,)).expect("sent");
+            kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
+            let error = waiting.get_timeout(PATIENCE).expect_err("it is gone");
+            assert!(matches!(error, CallError::Dead { .. }), "{}: {error:?}", release.name());
+            let _: u32 = one.call("os.getpid", ()).expect("its parent lives");
+            master.shutdown();
+        });
+    });
+}
+
+#[test]
+fn grandchildren_go_with_a_lost_child() {
+    isolated(|| {
+        let master = master();
+        let one = newest().child(&master);
+        let two = stock::connect(&one, "local", &[]).expect("a grandchild");
+        let (one_pid, two_pid): (i32, i32) =
+            (one.call("os.getpid", ()).expect("an answer"), two.call("os.getpid", ()).expect("an answer"));
+        let waiting = two.call_async::<Value>("time.sleep", (3600,)).expect("sent");
+        kill(Pid::from_raw(one_pid), Signal::SIGKILL).expect("it lives");
+        let error = waiting.get_timeout(PATIENCE).expect_err("the way is gone");
+        assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
+        let gone = wait::until(PATIENCE, || kill(Pid::from_raw(two_pid), None).is_err().then_some(()));
+        assert!(gone.is_some(), "the grandchild has outlived its parent");
+        master.shutdown();
+    });
+}
+
+#[test]
+fn a_method_that_fails_there_says_why() {
+    isolated(|| {
+        each(|release| {
+            let master = master();
+            let one = release.child(&master);
+            let options = [("python_path", Value::from("/nonexistent/python"))];
+            let error = stock::connect(&one, "local", &options).expect_err("no such interpreter");
+            assert!(matches!(error, StockConnectError::Failed { .. }), "{}: {error:?}", release.name());
+            assert!(error.to_string().contains("/nonexistent/python"), "{}: {error}", release.name());
+            let error = stock::connect(&one, "no_such_method", &[]).expect_err("no such method");
+            assert!(matches!(error, StockConnectError::Call { .. }), "{}: {error:?}", release.name());
+            let _: u32 = one.call("os.getpid", ()).expect("it lives");
+            master.shutdown();
+        });
+    });
+}
+
+#[test]
+fn a_context_of_ours_has_no_method_of_stock_s() {
+    isolated(|| {
+        let master = master();
+        let one = master.connect(&local()).expect("a plan").wait().expect("a child");
+        let error = stock::connect(&one, "local", &[]).expect_err("it is ours");
+        assert!(error.to_string().contains("_proxy_connect"), "{error}");
+        let _: u32 = one.call("os.getpid", ()).expect("it lives");
+        master.shutdown();
+    });
+}
