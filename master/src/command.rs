@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use mitogen_core::call::{CallError, Context, FunctionName};
-use mitogen_core::importer::push_module;
 use mitogen_core::ids::Handle;
+use mitogen_core::importer::push_module;
 use mitogen_core::pickle::{self, Value};
 use mitogen_core::router::{HandlerOptions, Policy, SendError};
 use mitogen_core::wire::{Encoding, Message};

@@ -80,13 +80,17 @@ pub enum RequestError {
     #[error(transparent)]
     Options(#[from] OptionsError),
     /// A context that runs stock's core cannot carry out our plans.
-    #[error("{via} runs stock Mitogen, which cannot start contexts of ours: start it from elsewhere, or let stock's own method do it (`stock_connect`)")]
+    #[error(
+        "{via} runs stock Mitogen, which cannot start contexts of ours: start it from elsewhere, or let stock's own method do it (`stock_connect`)"
+    )]
     ViaStock {
         /// The context that was to start it.
         via: String,
     },
     /// A context that runs our runtime cannot start one that runs stock's core.
-    #[error("a context with `core = \"stock\"` cannot be started through {via}, which runs our runtime: start it from here, or through a stock context")]
+    #[error(
+        "a context with `core = \"stock\"` cannot be started through {via}, which runs our runtime: start it from here, or through a stock context"
+    )]
     StockVia {
         /// The context that was to start it.
         via: String,

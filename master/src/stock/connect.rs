@@ -48,11 +48,7 @@ struct Connected {
 ///
 /// # Errors
 /// See [`StockConnectError`].
-pub fn connect(
-    via: &Context,
-    method: &str,
-    options: &[(&str, Value)],
-) -> Result<Context, StockConnectError> {
+pub fn connect(via: &Context, method: &str, options: &[(&str, Value)]) -> Result<Context, StockConnectError> {
     let call_error = |source| StockConnectError::Call { via: via.name().to_owned(), source };
     let router = via.router();
     let mut kwargs = vec![
@@ -61,7 +57,8 @@ pub fn connect(
         (Value::from("unidirectional"), Value::Bool(router.unidirectional())),
     ];
     kwargs.extend(options.iter().map(|(name, value)| (Value::from(*name), value.clone())));
-    let function = "mitogen.parent._proxy_connect".parse().map_err(|error| call_error(CallError::Name(error)))?;
+    let function =
+        "mitogen.parent._proxy_connect".parse().map_err(|error| call_error(CallError::Name(error)))?;
     let answer: Connected = via
         .request(function)
         .kwarg("name", Value::None)

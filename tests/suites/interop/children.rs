@@ -6,7 +6,7 @@ use mitogen::dialogue::Stage;
 use mitogen::pickle::{Binary, Blob};
 use mitogen::stock;
 use mitogen::wire::Standard;
-use mitogen::{CallError, ChildSettings, PythonCore, Value};
+use mitogen::{CallError, ChildSettings, Context, Master, PythonCore, Value};
 use mitogen_core::logging::ForwardedLog;
 use mitogen_core::router::HandlerOptions;
 use mitogen_tests::{isolated, procs, wait};
@@ -15,144 +15,110 @@ use crate::common::{PATIENCE, connect_with, down, local};
 use crate::releases::{each, master, newest};
 
 #[test]
-fn every_release_answers_calls() {
+fn every_release_can_be_a_child() {
     isolated(|| {
         each(|release| {
             let master = master();
-            // Nothing is waited for: the call goes right behind the bootstrap.
-            let connecting = connect_with(&master, None, &local(), &release.settings());
-            let child = connecting.context();
-            let pid: i32 = child.call("os.getpid", ()).unwrap_or_else(|e| panic!("{}: {e}", release.name()));
-            assert_ne!(pid as u32, std::process::id());
-            let rows = [
-                Value::None,
-                Value::Bool(true),
-                Value::Int(-1),
-                Value::Int(1 << 40),
-                Value::Float(-0.5),
-                Value::from("text \u{1f980}"),
-                Value::List(vec![Value::Int(1), Value::from("two"), Value::None]),
-                Value::Tuple(vec![Value::Tuple(vec![]), Value::List(vec![])]),
-                Value::Dict(vec![(Value::from("key"), Value::Int(3))]),
-                Value::Bytes((0..=255).collect::<Vec<u8>>().into()),
-            ];
-            for value in rows {
-                let back: Value = child.call("copy.copy", (&value,)).expect("an answer");
-                assert_eq!(back, value, "{}", release.name());
-            }
-            let text: String = child
-                .request("json.dumps".parse().expect("a name"))
-                .args((vec![1, 2],))
-                .kwarg("sort_keys", true)
-                .call()
-                .expect("keyword arguments arrive");
-            assert_eq!(text, "[1, 2]", "{}", release.name());
-            master.shutdown();
-        });
-    });
-}
-
-#[test]
-fn every_release_reports_errors_and_stops_chains() {
-    isolated(|| {
-        each(|release| {
-            let master = master();
-            let child = release.child(&master);
-            let error = child.call::<Value>("json.loads", ("{",)).expect_err("not JSON");
-            let CallError::Remote(remote) = error else { panic!("{}: {error:?}", release.name()) };
-            assert!(remote.type_name.ends_with("Error"), "{remote:?}");
-            assert!(remote.traceback.is_some_and(|text| text.contains("decoder.py")), "{}", release.name());
-            let error = child.call::<Value>("no_such_module.f", ()).expect_err("nobody has it");
-            assert!(error.to_string().contains("no_such_module"), "{}: {error}", release.name());
-            let chain = child.chain();
-            chain.call_no_reply("os.stat", ("/nonexistent/one",)).expect("sent");
-            chain.call_no_reply("os.stat", ("/nonexistent/two",)).expect("sent");
-            let error = chain.call::<Value>("os.getpid", ()).expect_err("the first call failed");
-            assert!(error.to_string().contains("/nonexistent/one"), "{}: {error}", release.name());
-            chain.reset().expect("sent");
-            let _: u32 = chain.call("os.getpid", ()).expect("forgotten");
-            drop(chain);
-            master.shutdown();
-        });
-    });
-}
-
-#[test]
-fn every_release_moves_megabytes_both_ways() {
-    isolated(|| {
-        each(|release| {
-            let master = master();
-            let child = release.child(&master);
-            let data: Vec<u8> = (0..4_000_000u32).map(|at| (at % 251) as u8).collect();
-            let back: Binary = child.call("copy.copy", (Blob(data.clone().into()),)).expect("an echo");
-            assert!(back.0 == data, "{}: the bytes differ", release.name());
-            master.shutdown();
-        });
-    });
-}
-
-#[test]
-fn every_release_forwards_what_it_logs_and_prints() {
-    isolated(|| {
-        each(|release| {
-            let master = master();
-            let (sender, records) = mpsc::channel();
-            let handle = Some(Standard::ForwardLog.handle());
-            master.router().add_handler(handle, HandlerOptions::default(), move |delivery| {
-                let log = ForwardedLog::parse(&delivery.message.data).expect("a record");
-                let _ = sender.send(format!("{} {} {}", log.logger, log.level, log.text));
-            });
+            let records = forwarded_records(&master);
             let settings = ChildSettings { log_levels: [20, 20, 20], ..release.settings() };
-            let child = crate::common::up(&connect_with(&master, None, &local(), &settings));
-            child.call::<Value>("logging.warning", ("a word of %s", "warning")).expect("done");
-            child.call::<Value>("os.system", ("echo printed",)).expect("done");
-            let mut wanted = vec!["30 a word of warning", "printed"];
-            while !wanted.is_empty() {
-                let record = records
-                    .recv_timeout(PATIENCE)
-                    .unwrap_or_else(|_| panic!("{}: {wanted:?} never came", release.name()));
-                wanted.retain(|words| !record.ends_with(words));
-            }
-            master.shutdown();
-        });
-    });
-}
-
-#[test]
-fn every_release_ends_when_it_is_asked_to() {
-    isolated(|| {
-        each(|release| {
-            let master = master();
-            let child = release.child(&master);
+            // Nothing is waited for: the call goes right behind the bootstrap.
+            let connecting = connect_with(&master, None, &local(), &settings);
+            let child = connecting.context();
             let pid: i32 = child.call("os.getpid", ()).expect("an answer");
-            let (sender, gone) = mpsc::channel();
-            child.on_disconnect(move |reason| drop(sender.send(reason.to_owned())));
-            child.shutdown().expect("sent");
-            gone.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{} stays", release.name()));
-            let ended = wait::until(PATIENCE, || procs::Process::get(pid).is_none().then_some(()));
-            assert!(ended.is_some(), "{} is not waited for", release.name());
+            assert_ne!(pid as u32, std::process::id());
+            values_come_back(child);
+            errors_are_told_and_chains_stop(child);
+            megabytes_go_both_ways(child);
+            modules_are_its_own(child);
+            logs_and_prints_are_forwarded(child, &records);
+            it_ends_when_asked_to(child, pid);
             master.shutdown();
         });
     });
 }
 
-#[test]
-fn every_release_is_served_its_own_modules() {
-    isolated(|| {
-        each(|release| {
-            let master = master();
-            let child = release.child(&master);
-            // `mitogen.utils` is stock's alone, `mitogen.parent` there is one of in our runtime, too.
-            let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("it is served");
-            assert_eq!(cast, "word");
-            let _: u32 = child.call("mitogen.parent.get_log_level", ()).unwrap_or_else(|error| {
-                panic!("{}: {error}", release.name());
-            });
-            let missing = child.call::<Value>("mitogen.nothing.f", ()).expect_err("no release has it");
-            assert!(missing.to_string().contains("mitogen.nothing"), "{}: {missing}", release.name());
-            master.shutdown();
-        });
+fn values_come_back(child: &Context) {
+    let rows = [
+        Value::None,
+        Value::Bool(true),
+        Value::Int(-1),
+        Value::Int(1 << 40),
+        Value::Float(-0.5),
+        Value::from("text \u{1f980}"),
+        Value::List(vec![Value::Int(1), Value::from("two"), Value::None]),
+        Value::Tuple(vec![Value::Tuple(vec![]), Value::List(vec![])]),
+        Value::Dict(vec![(Value::from("key"), Value::Int(3))]),
+        Value::Bytes((0..=255).collect::<Vec<u8>>().into()),
+    ];
+    for value in rows {
+        let back: Value = child.call("copy.copy", (&value,)).expect("an answer");
+        assert_eq!(back, value);
+    }
+    let request = child.request("json.dumps".parse().expect("a name")).args((vec![1, 2],));
+    let text: String = request.kwarg("sort_keys", true).call().expect("keyword arguments arrive");
+    assert_eq!(text, "[1, 2]");
+}
+
+fn errors_are_told_and_chains_stop(child: &Context) {
+    let error = child.call::<Value>("json.loads", ("{",)).expect_err("not JSON");
+    let CallError::Remote(remote) = error else { panic!("{error:?}") };
+    assert!(remote.type_name.ends_with("Error"), "{remote:?}");
+    assert!(remote.traceback.is_some_and(|text| text.contains("decoder.py")));
+    let error = child.call::<Value>("no_such_module.f", ()).expect_err("nobody has it");
+    assert!(error.to_string().contains("no_such_module"), "{error}");
+    let chain = child.chain();
+    chain.call_no_reply("os.stat", ("/nonexistent/one",)).expect("sent");
+    chain.call_no_reply("os.stat", ("/nonexistent/two",)).expect("sent");
+    let error = chain.call::<Value>("os.getpid", ()).expect_err("the first call failed");
+    assert!(error.to_string().contains("/nonexistent/one"), "{error}");
+    chain.reset().expect("sent");
+    let _: u32 = chain.call("os.getpid", ()).expect("forgotten");
+}
+
+fn megabytes_go_both_ways(child: &Context) {
+    let data: Vec<u8> = (0..4_000_000u32).map(|at| (at % 251) as u8).collect();
+    let back: Binary = child.call("copy.copy", (Blob(data.clone().into()),)).expect("an echo");
+    assert!(back.0 == data, "the bytes differ");
+}
+
+/// `mitogen.utils` is stock's alone; `mitogen.parent` there is one of in our runtime, too.
+fn modules_are_its_own(child: &Context) {
+    let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("it is served");
+    assert_eq!(cast, "word");
+    let program: String = child.call("mitogen.parent.get_sys_executable", ()).expect("it is served");
+    assert!(program.contains("python"), "{program}");
+    let missing = child.call::<Value>("mitogen.nothing.f", ()).expect_err("no release has it");
+    assert!(missing.to_string().contains("nothing"), "{missing}");
+}
+
+fn forwarded_records(master: &Master) -> mpsc::Receiver<String> {
+    let (sender, records) = mpsc::channel();
+    let handle = Some(Standard::ForwardLog.handle());
+    master.router().add_handler(handle, HandlerOptions::default(), move |delivery| {
+        if let Some(log) = ForwardedLog::parse(&delivery.message.data) {
+            let _ = sender.send(format!("{} {}", log.level, log.text));
+        }
     });
+    records
+}
+
+fn logs_and_prints_are_forwarded(child: &Context, records: &mpsc::Receiver<String>) {
+    child.call::<Value>("logging.warning", ("a word of %s", "warning")).expect("done");
+    child.call::<Value>("os.system", ("echo printed",)).expect("done");
+    let mut wanted = vec!["30 a word of warning", "20 printed"];
+    while !wanted.is_empty() {
+        let record = records.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{wanted:?} never came"));
+        wanted.retain(|words| !record.ends_with(words));
+    }
+}
+
+fn it_ends_when_asked_to(child: &Context, pid: i32) {
+    let (sender, gone) = mpsc::channel();
+    child.on_disconnect(move |reason| drop(sender.send(reason.to_owned())));
+    child.shutdown().expect("sent");
+    gone.recv_timeout(PATIENCE).expect("its link ends");
+    let ended = wait::until(PATIENCE, || procs::Process::get(pid).is_none().then_some(()));
+    assert!(ended.is_some(), "it is not waited for");
 }
 
 #[test]
@@ -186,10 +152,20 @@ fn what_lies_in_the_current_directory_is_not_imported() {
         let python = release.settings().python.argv.remove(0);
         let place = dir.path().display();
         let argv = ["/bin/sh", "-c", &format!("cd {place} && exec {python} \"$@\""), "sh"];
-        let settings = ChildSettings { python: crate::common::started_by(&argv).python, ..release.settings() };
+        let settings =
+            ChildSettings { python: crate::common::started_by(&argv).python, ..release.settings() };
         let child = crate::common::up(&connect_with(&master, None, &local(), &settings));
-        let text: String = child.call("json.dumps", ((),)).expect("the library's own");
+        let text: String = child.call("json.dumps", (Vec::<u8>::new(),)).expect("the library's own");
         assert_eq!(text, "[]");
         master.shutdown();
+    });
+}
+
+#[test]
+fn the_package_is_found_by_its_interpreter() {
+    isolated(|| {
+        let release = newest();
+        let found = stock::find(&release.interpreter()).expect("it is installed");
+        assert_eq!(*found, *release.package());
     });
 }

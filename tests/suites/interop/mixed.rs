@@ -1,12 +1,10 @@
 //! Trees in which both kinds of children stand.
 
-use std::time::Duration;
-
-use mitogen::pickle::Sender;
-use mitogen::{ConnectRequest, Receiver, RequestError, Value};
+use mitogen::{ConnectRequest, RequestError, Value};
+use mitogen_core::ids::Handle;
 use mitogen_tests::isolated;
 
-use crate::common::{PATIENCE, local};
+use crate::common::local;
 use crate::releases::{master, newest, oldest};
 
 #[test]
@@ -17,7 +15,7 @@ fn both_kinds_are_served_their_own_modules() {
         let ours = master.connect(&local()).expect("a plan").wait().expect("a child");
         // Each asks for a `mitogen.parent`, and means its own.
         let below = master.connect_via(&ours, &local()).expect("a plan").wait().expect("ours has one");
-        let _: u32 = stock.call("mitogen.parent.get_log_level", ()).expect("stock has another");
+        let _: String = stock.call("mitogen.parent.get_sys_executable", ()).expect("stock has another");
         let _: u32 = below.call("os.getpid", ()).expect("an answer");
         master.shutdown();
     });
@@ -33,10 +31,28 @@ fn what_does_not_go_together_is_refused_by_name() {
         let error = master.connect_via(&stock, &local()).expect_err("stock runs no plans");
         assert!(matches!(error, RequestError::ViaStock { .. }), "{error}");
         let settings = release.settings();
-        let request = ConnectRequest { transport: &local(), name: None, via: Some(&ours), settings: &settings };
+        let request =
+            ConnectRequest { transport: &local(), name: None, via: Some(&ours), settings: &settings };
         let error = master.connector().connect(&request).expect_err("ours has no stock core");
         assert!(matches!(error, RequestError::StockVia { .. }), "{error}");
         assert!(error.to_string().contains(ours.name()), "{error}");
+        master.shutdown();
+    });
+}
+
+/// The releases before 0.3.39 take every encoding but one for a corrupt stream, and end.
+#[test]
+fn a_message_forwarded_to_an_old_release_is_one_that_it_can_read() {
+    isolated(|| {
+        let master = master();
+        let (old, new) = (oldest().child(&master), newest().child(&master));
+        // To a handle that nobody listens to: it is dropped there, if it can be read.
+        let sender = Value::Sender { context: old.id(), handle: Handle(4_000) };
+        let text = "a text in a pickle".to_owned();
+        new.call::<Value>("mitogen.core:Sender.send", (sender, text)).expect("sent");
+        // Behind it, on the same links.
+        let _: u32 = new.call("os.getpid", ()).expect("an answer");
+        let _: u32 = old.call("os.getpid", ()).expect("its link is whole");
         master.shutdown();
     });
 }

@@ -1,6 +1,6 @@
 //! The releases of stock that are tested, each under interpreters that it knows.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use mitogen::{ChildSettings, Context, Master, MasterOptions, PythonCore, PythonSpec, StockPackage, stock};
 use mitogen_tests::{Python, StockVenv, pythons};
@@ -23,36 +23,42 @@ const RELEASES: [(&str, (u8, u8)); 8] = [
     ("0.3.54", (3, 14)),
 ];
 
+/// How many are tried at the same time.
+const AT_ONCE: usize = 3;
+
 /// The first and the last, where Python 2 and the oldest Python 3 are tried, too.
 const OLDEST: &str = "0.3.3";
 const NEWEST: &str = "0.3.54";
 
-/// A release of stock and an interpreter that has it.
+/// A release of stock and an interpreter that it knows.
 #[derive(Debug)]
 pub(crate) struct Release {
-    pub(crate) version: &'static str,
     python: Python,
     venv: StockVenv,
-    pub(crate) package: Arc<StockPackage>,
+    package: Arc<StockPackage>,
 }
 
 impl Release {
-    fn new(version: &'static str, python: Python) -> Self {
+    fn new(version: &str, python: Python) -> Self {
         let venv = StockVenv::version(&python, version).expect("it can be installed");
-        let program = venv.python().to_string_lossy().into_owned();
-        let package = stock::find(&[program]).expect("it is installed");
+        let package = stock::find_in(&venv.modules().expect("a place for modules")).expect("it is installed");
         assert_eq!(package.version().to_string(), version);
-        Self { version, python, venv, package }
+        Self { python, venv, package }
     }
 
     /// For messages: which one it is.
-    pub(crate) fn name(&self) -> String {
-        format!("{} under {}", self.version, self.python.version_text())
+    fn name(&self) -> String {
+        format!("stock {} under Python {}", self.package.version(), self.python.version_text())
     }
 
-    /// Whether it runs Python 2.
-    pub(crate) fn is_python2(&self) -> bool {
-        self.python.version.0 == 2
+    /// The interpreter that imports it.
+    pub(crate) fn interpreter(&self) -> Vec<String> {
+        vec![self.venv.python().to_string_lossy().into_owned()]
+    }
+
+    /// The package.
+    pub(crate) fn package(&self) -> &StockPackage {
+        &self.package
     }
 
     /// Settings of a child that runs its core.
@@ -61,11 +67,6 @@ impl Release {
         let argv = vec![self.python.path.to_string_lossy().into_owned()];
         let core = PythonCore::Stock(Arc::clone(&self.package));
         ChildSettings { python: PythonSpec { argv }, core, ..ChildSettings::default() }
-    }
-
-    /// Its own interpreter, in which stock can be imported.
-    pub(crate) fn interpreter(&self) -> String {
-        self.venv.python().to_string_lossy().into_owned()
     }
 
     /// A child that runs its core, on this machine.
@@ -89,29 +90,46 @@ fn of(version: &'static str) -> Release {
     Release::new(version, newest_python(limit))
 }
 
+/// Every interpreter, asked once.
+fn all_pythons() -> &'static [Python] {
+    static ALL: OnceLock<Vec<Python>> = OnceLock::new();
+    ALL.get_or_init(pythons)
+}
+
 fn newest_python(limit: (u8, u8)) -> Python {
-    let known = |python: &Python| {
+    let known = |python: &&Python| {
         let (major, minor, _) = python.version;
         major == 3 && (major, minor) <= limit
     };
-    pythons().into_iter().rev().find(known).expect("an interpreter that it knows")
+    all_pythons().iter().rev().find(known).expect("an interpreter that it knows").clone()
 }
 
 /// Runs `body` with every release under its newest interpreter; with the first and the last under
 /// Python 2.7, and with the last under the oldest Python 3 that we support, where there are such.
-pub(crate) fn each(body: impl Fn(&Release)) {
-    for (version, limit) in RELEASES {
-        body(&Release::new(version, newest_python(limit)));
-    }
-    let two = pythons().into_iter().find(|python| python.version.0 == 2 && python.is_supported());
-    let three = pythons().into_iter().find(|python| python.version.0 == 3 && python.is_supported());
-    if let Some(two) = two {
-        body(&Release::new(OLDEST, two.clone()));
-        body(&Release::new(NEWEST, two));
-    }
-    if let Some(three) = three {
-        body(&Release::new(NEWEST, three));
-    }
+/// Several at once, since most of it is waiting.
+pub(crate) fn each(body: impl Fn(&Release) + Sync) {
+    let mut all: Vec<_> = RELEASES.iter().map(|(version, limit)| (*version, newest_python(*limit))).collect();
+    let oldest_of = |major| {
+        let is_meant = |python: &&Python| python.version.0 == major && python.is_supported();
+        all_pythons().iter().find(is_meant).cloned()
+    };
+    all.extend(oldest_of(2).into_iter().flat_map(|two| [(OLDEST, two.clone()), (NEWEST, two)]));
+    all.extend(oldest_of(3).map(|three| (NEWEST, three)));
+    let queue = Mutex::new(all);
+    let next = || queue.lock().expect("nobody panics with it").pop();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some((version, python)) = next() {
+                    let release = Release::new(version, python);
+                    // Shown if the body panics.
+                    eprintln!("{} begins", release.name());
+                    body(&release);
+                    eprintln!("{} ends", release.name());
+                }
+            });
+        }
+    });
 }
 
 /// A master.

@@ -1,7 +1,7 @@
 //! Stock's own way of starting contexts, below stock children of ours.
 
 use mitogen::stock::{self, StockConnectError};
-use mitogen::{CallError, Value};
+use mitogen::{CallError, Context, Value};
 use mitogen_tests::{isolated, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -10,25 +10,43 @@ use crate::common::{PATIENCE, local};
 use crate::releases::{each, master, newest};
 
 #[test]
-fn every_release_starts_grandchildren_that_can_be_called() {
+fn every_release_starts_contexts_below_itself() {
     isolated(|| {
         each(|release| {
             let master = master();
             let one = release.child(&master);
-            let two = stock::connect(&one, "local", &[])
-                .unwrap_or_else(|error| panic!("{}: {error}", release.name()));
-            let three = stock::connect(&two, "local", &[])
-                .unwrap_or_else(|error| panic!("{}: {error}", release.name()));
+            let two = stock::connect(&one, "local", &[]).expect("a grandchild");
+            let three = stock::connect(&two, "local", &[]).expect("its child");
             let pid: i32 = two.call("os.getpid", ()).expect("an answer");
             let parent: i32 = three.call("os.getppid", ()).expect("an answer");
-            assert_eq!(parent, pid, "{}: the intermediate is the parent", release.name());
+            assert_eq!(parent, pid, "the intermediate is the parent");
             assert!(three.name().starts_with(two.name()) && two.name().starts_with(one.name()));
             // Modules come down through both.
             let cast: String = three.call("mitogen.utils.cast", ("word",)).expect("it is served");
             assert_eq!(cast, "word");
+            failures_are_explained(&one);
+            losses_are_announced(&one, &two, pid);
             master.shutdown();
         });
     });
+}
+
+fn failures_are_explained(one: &Context) {
+    let options = [("python_path", Value::from("/nonexistent/python"))];
+    let error = stock::connect(one, "local", &options).expect_err("no such interpreter");
+    assert!(matches!(error, StockConnectError::Failed { .. }), "{error:?}");
+    assert!(error.to_string().contains("/nonexistent/python"), "{error}");
+    let error = stock::connect(one, "no_such_method", &[]).expect_err("no such method");
+    assert!(matches!(error, StockConnectError::Call { .. }), "{error:?}");
+    let _: u32 = one.call("os.getpid", ()).expect("it lives");
+}
+
+fn losses_are_announced(one: &Context, two: &Context, pid: i32) {
+    let waiting = two.call_async::<Value>("time.sleep", (3600,)).expect("sent");
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
+    let error = waiting.get_timeout(PATIENCE).expect_err("it is gone");
+    assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
+    let _: u32 = one.call("os.getpid", ()).expect("its parent lives");
 }
 
 #[test]
@@ -50,24 +68,6 @@ fn ids_of_grandchildren_are_nobody_elses() {
 }
 
 #[test]
-fn a_grandchild_that_dies_is_withdrawn() {
-    isolated(|| {
-        each(|release| {
-            let master = master();
-            let one = release.child(&master);
-            let two = stock::connect(&one, "local", &[]).expect("a grandchild");
-            let pid: i32 = two.call("os.getpid", ()).expect("an answer");
-            let waiting = two.call_async::<Value>("time.sleep", (3600,)).expect("sent");
-            kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
-            let error = waiting.get_timeout(PATIENCE).expect_err("it is gone");
-            assert!(matches!(error, CallError::Dead { .. }), "{}: {error:?}", release.name());
-            let _: u32 = one.call("os.getpid", ()).expect("its parent lives");
-            master.shutdown();
-        });
-    });
-}
-
-#[test]
 fn grandchildren_go_with_a_lost_child() {
     isolated(|| {
         let master = master();
@@ -82,24 +82,6 @@ fn grandchildren_go_with_a_lost_child() {
         let gone = wait::until(PATIENCE, || kill(Pid::from_raw(two_pid), None).is_err().then_some(()));
         assert!(gone.is_some(), "the grandchild has outlived its parent");
         master.shutdown();
-    });
-}
-
-#[test]
-fn a_method_that_fails_there_says_why() {
-    isolated(|| {
-        each(|release| {
-            let master = master();
-            let one = release.child(&master);
-            let options = [("python_path", Value::from("/nonexistent/python"))];
-            let error = stock::connect(&one, "local", &options).expect_err("no such interpreter");
-            assert!(matches!(error, StockConnectError::Failed { .. }), "{}: {error:?}", release.name());
-            assert!(error.to_string().contains("/nonexistent/python"), "{}: {error}", release.name());
-            let error = stock::connect(&one, "no_such_method", &[]).expect_err("no such method");
-            assert!(matches!(error, StockConnectError::Call { .. }), "{}: {error:?}", release.name());
-            let _: u32 = one.call("os.getpid", ()).expect("it lives");
-            master.shutdown();
-        });
     });
 }
 
