@@ -24,13 +24,17 @@ ssh: MEASURE_SSH_HOST, _PORT, _USER, _KEY, _KNOWN_HOSTS name a server; no compre
 link100: the same server by MEASURE_LINK_PORT, a way with a round trip of 100 ms
   link100.ssh_true_ms     plain `ssh HOST true` (a limit, no side's figure)
   link100.ssh_sudo_call_ms  connect, sudo there, and the first call, of a function whose module comes from the master
+  link100.builtin_call_ms   a call of os.getpid in a context of that host
+  link100.package50_call_ms the first call into a package of 50 modules that comes from the master, likewise
 """
 import concurrent.futures
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 import mitogen
@@ -175,6 +179,40 @@ def link100(router):
     context = router.sudo(via=context, python_path=python(), connect_timeout=60)
     context.call(empty)
     report("link100.ssh_sudo_call_ms", (clock() - start) * 1e3)
+
+    directory = tempfile.mkdtemp()
+    try:
+        package_of_fifty(directory)
+        sys.path.insert(0, directory)
+        import fifty.m0
+        context = router.ssh(**options)
+        context.call(os.getpid)
+        start = clock()
+        context.call(os.getpid)
+        report("link100.builtin_call_ms", (clock() - start) * 1e3)
+        start = clock()
+        assert context.call(fifty.m0.value) == 50
+        report("link100.package50_call_ms", (clock() - start) * 1e3)
+    finally:
+        shutil.rmtree(directory)
+
+
+def package_of_fifty(directory):
+    """Fifty modules, each of which imports the next, with some text in them. `measure_ours` makes the same."""
+    package = os.path.join(directory, "fifty")
+    os.mkdir(package)
+    open(os.path.join(package, "__init__.py"), "w").close()
+    for at in range(50):
+        with open(os.path.join(package, "m%d.py" % at), "w") as file:
+            if at < 49:
+                file.write("from fifty import m%d\n" % (at + 1))
+            following = "m%d.value() + 1" % (at + 1) if at < 49 else "1"
+            file.write("\n\ndef value():\n    return %s\n\n" % following)
+            for number in range(40):
+                file.write(
+                    "\ndef unused_%d(first, second):\n    return first * %d + second - %d\n\n"
+                    % (number, number, at)
+                )
 
 
 GROUPS = {"local": local, "ssh": ssh, "link100": link100}

@@ -13,6 +13,9 @@ LIMIT = 4 << 20
 # By the neighbour that is waited for: those who wait.
 held = {}
 
+GET_RESOURCE = 112
+LOAD_RESOURCE = 113
+
 
 def on_frame(stream, enc, dst, src, auth, handle, reply_to, frame):
     """Replaces that of a router without children."""
@@ -138,29 +141,37 @@ def on_del_route(msg):
         forget(number, stream is not core.parent)
 
 
-# Modules
+# Modules and resources
 
+# By module: the neighbours that it is on its way to.
 wanted = {}
+
+# Questions for resources from before we had the module that knows about them.
+questions = []
 
 
 def give(stream, name):
-    """Send a module that we have, and before it what it goes with."""
-    entry = core.importer.cache[name]
-    for name in [name for name in entry[4] if name in core.importer.cache] + [name]:
-        if name not in stream.sent:
-            stream.sent.add(name)
-            data = b"".join(core.dumps(core.importer.cache[name]))
-            core.send(stream.remote_id, core.LOAD_MODULE, data, core.PKL)
+    """Send a module that we have, and before it what it goes with. A neighbour gets each once."""
+    cache = core.importer.cache
+    order = []
+    todo = [name]
+    while todo:
+        each = todo.pop()
+        if each in cache and each not in stream.sent:
+            stream.sent.add(each)
+            order.append(each)
+            todo.extend(cache[each][2])
+    for each in reversed(order):
+        core.send(stream.remote_id, core.LOAD_MODULE, cache[each][3], core.PKL)
 
 
 def want(stream, name):
     """Send a module once we have it."""
-    if name in stream.sent:
-        return
     if name in core.importer.cache:
-        return give(stream, name)
-    wanted.setdefault(name, []).append(stream)
-    core.importer.ask(name)
+        give(stream, name)
+    elif name not in stream.sent:
+        wanted.setdefault(name, set()).add(stream)
+        core.importer.ask(name)
 
 
 def on_get_module(msg):
@@ -176,14 +187,37 @@ def on_forward_module(msg):
     if stream is None:
         return
     want(stream, name if core.PY3 else str(name))
+    # Whether or not that neighbour has it: those behind it may not.
     if stream.remote_id != int(target):
         core.send(stream.remote_id, core.FORWARD_MODULE, msg.data)
 
 
+def on_get_resource(msg):
+    if msg.is_dead:
+        return
+    # Without waiting, because the next question may come in meanwhile.
+    questions.append(msg)
+    core.importer.ask("mitogen.resources")
+    on_load("mitogen.resources")
+
+
 def on_load(name):
+    if name not in core.importer.cache:
+        return
     for stream in wanted.pop(name, ()):
         if not stream.gone:
             give(stream, name)
+    if name == "mitogen.resources":
+        while questions:
+            msg = questions.pop(0)
+            try:
+                __import__(name)
+            except ImportError:
+                core.log_exception("mitogen")
+                # The question, and that there is nothing: an answer.
+                core.send(msg.src_id, LOAD_RESOURCE, msg.data + core.NONE, core.PKL)
+            else:
+                core.modules[name].on_get_resource(msg, sender_of(msg))
 
 
 core.parent.relayed = 0
@@ -192,6 +226,7 @@ core.router.on_frame = on_frame
 core.loop.blocked = blocked
 for _handle, _func, _policy in (
     (core.GET_MODULE, on_get_module, core.is_immediate_peer),
+    (GET_RESOURCE, on_get_resource, core.is_immediate_peer),
     (core.ADD_ROUTE, on_add_route, core.is_immediate_peer),
     (core.DEL_ROUTE, on_del_route, core.is_immediate_peer),
     (core.FORWARD_MODULE, on_forward_module, core.has_parent_authority),

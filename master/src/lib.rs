@@ -35,6 +35,7 @@ pub use mitogen_core::connect::{
 };
 pub use mitogen_core::pickle::Value;
 pub use mitogen_core::{dialogue, ids, pickle, wire};
+pub use responder::{ImportPolicy, ModuleStats};
 pub use tree::{ChainError, Connections, Route};
 
 /// The built-in transports, each a crate of its own.

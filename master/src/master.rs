@@ -1,6 +1,8 @@
 //! The process that owns context id 0.
 
 use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mitogen_core::broker::{Broker, ProcessMonitor};
@@ -13,7 +15,9 @@ use mitogen_core::sys;
 use mitogen_core::wire::DEFAULT_MAX_MESSAGE_SIZE;
 use thiserror::Error;
 
-use crate::{log_sink, responder};
+use crate::log_sink;
+use crate::modules::ModuleSource;
+use crate::responder::{Feeder, ImportPolicy, ModuleStats, Responder, Store};
 
 /// How a master behaves.
 #[derive(Clone, Debug)]
@@ -26,6 +30,11 @@ pub struct MasterOptions {
     pub grace: Duration,
     /// What children are told unless their own settings say otherwise.
     pub settings: ChildSettings,
+    /// Where the modules that children lack come from, asked in order; see [`crate::modules`].
+    pub modules: Vec<Arc<dyn ModuleSource>>,
+    /// The Python program that functions of `__main__` come from; it is served without the body of
+    /// its execution guard.
+    pub main_script: Option<PathBuf>,
 }
 
 impl Default for MasterOptions {
@@ -35,6 +44,8 @@ impl Default for MasterOptions {
             unidirectional: false,
             grace: Duration::from_secs(5),
             settings: ChildSettings::default(),
+            modules: Vec::new(),
+            main_script: None,
         }
     }
 }
@@ -46,6 +57,9 @@ pub enum StartError {
     /// The loop could not be started.
     #[error("cannot start the I/O loop: {0}")]
     Broker(#[source] io::Error),
+    /// The thread that answers questions for modules could not be started.
+    #[error("cannot start the thread that serves modules: {0}")]
+    Responder(#[source] io::Error),
 }
 
 /// The root of a tree. Dropping it ends the tree, in order, within the grace period.
@@ -55,6 +69,8 @@ pub struct Master {
     router: Router,
     connector: Connector,
     settings: ChildSettings,
+    store: Arc<Store>,
+    responder: Responder,
 }
 
 impl Master {
@@ -85,8 +101,20 @@ impl Master {
         });
         let processes = ProcessMonitor::new(broker.handle());
         let connector = Connector::new(router.clone(), processes);
-        responder::listen(&router, connector.stock_peers().clone());
-        Ok(Self { broker: Some(broker), router, connector, settings: options.settings })
+        let policy = ImportPolicy {
+            overrides: options.settings.import_overrides.clone(),
+            blocks: options.settings.import_blocks.clone(),
+        };
+        let store = Arc::new(Store::new(
+            options.modules,
+            policy,
+            options.main_script,
+            options.max_message_size,
+            connector.stock_peers().clone(),
+        ));
+        let responder = Responder::start(&router, &store).map_err(StartError::Responder)?;
+        router.set_call_hook(Feeder::new(Arc::clone(&store), router.downgrade()));
+        Ok(Self { broker: Some(broker), router, connector, settings: options.settings, store, responder })
     }
 
     /// The router: for handlers and receivers of one's own.
@@ -102,6 +130,11 @@ impl Master {
     /// What children are told unless their own settings say otherwise.
     pub fn settings(&self) -> &ChildSettings {
         &self.settings
+    }
+
+    /// What has been asked for and sent so far of modules and resources.
+    pub fn module_stats(&self) -> ModuleStats {
+        self.store.stats()
     }
 
     /// Starts a context from here.
@@ -134,6 +167,7 @@ impl Master {
         if let Some(broker) = self.broker.take() {
             broker.shutdown();
         }
+        self.responder.join();
     }
 }
 

@@ -17,6 +17,7 @@ pub mod claims;
 
 pub mod built;
 pub mod link;
+pub mod packages;
 pub mod pythons;
 pub mod sshd;
 pub mod stock;
@@ -31,6 +32,7 @@ pub use error::{FixtureError, Result};
 pub use leaks::{Leaks, isolated};
 pub use link::DelayLink;
 pub use netns::Namespaces;
+pub use packages::{Packages, package};
 pub use pythons::{Python, pythons};
 pub use sshd::{Sshd, SshdOptions};
 pub use stock::StockVenv;

@@ -15,6 +15,7 @@ usage: cargo xtask CHORE
       --python PATH       interpreter of both sides (default: the newest that every account may start)
       --only stock|ours   measure one side
       --json FILE         write the figures there too
+  stdlib                  add this machine's interpreters to the table of standard-library names
   loc                     lines by crate
   help                    this page";
 
@@ -33,6 +34,8 @@ pub(crate) enum Chore {
     Licences,
     /// Compare with stock Mitogen.
     Compare(CompareFlags),
+    /// Write the table of standard-library names.
+    Stdlib,
     /// Count lines.
     Loc,
 }
@@ -74,6 +77,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Chore, String> {
         "lint" => Chore::Lint,
         "tidy" => Chore::Tidy,
         "licences" => Chore::Licences,
+        "stdlib" => Chore::Stdlib,
         "loc" => Chore::Loc,
         other => return Err(format!("no such chore: {other}")),
     };

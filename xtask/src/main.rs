@@ -11,6 +11,7 @@ mod lint;
 mod loc;
 mod prepare;
 mod spdx;
+mod stdlib;
 mod steps;
 mod test;
 mod tidy;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(),
         Chore::Licences => licences::run(),
         Chore::Compare(flags) => compare::run(&flags),
+        Chore::Stdlib => stdlib::run(),
         Chore::Loc => loc::run(),
     };
     match done {

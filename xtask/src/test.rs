@@ -56,10 +56,10 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// An interpreter as the fixtures found it.
-struct Interpreter {
-    path: String,
+pub(crate) struct Interpreter {
+    pub(crate) path: String,
     version: String,
-    supported: bool,
+    pub(crate) supported: bool,
 }
 
 impl Interpreter {
@@ -70,7 +70,7 @@ impl Interpreter {
 }
 
 /// The interpreters of this machine; the fixtures know how to look.
-fn interpreters() -> Result<Vec<Interpreter>> {
+pub(crate) fn interpreters() -> Result<Vec<Interpreter>> {
     let text = output(&mut cargo("run --quiet --package mitogen-tests --bin fixture -- pythons"))?;
     let one = |line: &str| {
         let value: Value = serde_json::from_str(line).map_err(|error| format!("{line}: {error}"))?;

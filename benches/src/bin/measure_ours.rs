@@ -4,13 +4,16 @@
 //! usage: measure_ours GROUP...     with GROUP one of local, ssh, link100
 //!
 //! What each name means, and the `MEASURE_*` variables that say what to connect to, stand in
-//! `benches/stock/measure.py`. Modules are not served by our master yet, so the first calls here are
-//! of functions that the child has.
+//! `benches/stock/measure.py`.
 
 use std::env;
 use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
+use mitogen::modules::{Finder, FinderOptions};
 use mitogen::pickle::{Binary, Blob};
 use mitogen::transports::{builtin, local::Local};
 use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, PythonSpec, Transport, Value};
@@ -27,10 +30,20 @@ fn variable(name: &str) -> Result<String> {
     env::var(name).map_err(|_| format!("{name} must be set").into())
 }
 
-fn master() -> Result<Master> {
+fn options() -> Result<MasterOptions> {
     let python = PythonSpec { argv: vec![variable("MEASURE_PYTHON")?] };
     let settings = ChildSettings { python, ..ChildSettings::default() };
-    Ok(Master::start(MasterOptions { settings, ..MasterOptions::default() })?)
+    Ok(MasterOptions { settings, ..MasterOptions::default() })
+}
+
+fn master() -> Result<Master> {
+    Ok(Master::start(options()?)?)
+}
+
+/// A master that serves the modules in `dir`.
+fn master_with(dir: &Path) -> Result<Master> {
+    let finder = Finder::new(&FinderOptions::default().path(dir))?;
+    Ok(Master::start(MasterOptions { modules: vec![Arc::new(finder)], ..options()? })?)
 }
 
 /// Seconds of processor time that this process has used.
@@ -205,14 +218,59 @@ fn ssh() -> Result<()> {
 
 /// ssh, sudo and a first call over whatever link `SSH_PORT` leads to, in one flight.
 fn link() -> Result<()> {
-    let master = master()?;
+    let dir = tempfile::tempdir()?;
+    package_of_fifty(dir.path())?;
+    let master = master_with(dir.path())?;
     let sudo = transport("sudo", serde_json::json!({}))?;
     let start = Instant::now();
     let host = master.connect(&*ssh_transport("MEASURE_LINK_PORT")?)?;
     let root = master.connect_via(host.context(), &*sudo)?;
-    ping(root.context())?;
+    let _: u32 = root.context().call("fifty.m49.value", ())?;
     show("link100.ssh_sudo_call_ms", start.elapsed().as_secs_f64() * 1e3);
     master.shutdown();
+    link_modules()
+}
+
+/// A call into a builtin, and the first one into a package of fifty modules, over the long link.
+fn link_modules() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    package_of_fifty(dir.path())?;
+    let master = master_with(dir.path())?;
+    let host = master.connect(&*ssh_transport("MEASURE_LINK_PORT")?)?.wait()?;
+    ping(&host)?;
+    let start = Instant::now();
+    ping(&host)?;
+    show("link100.builtin_call_ms", start.elapsed().as_secs_f64() * 1e3);
+    let start = Instant::now();
+    let fifty: u32 = host.call("fifty.m0.value", ())?;
+    show("link100.package50_call_ms", start.elapsed().as_secs_f64() * 1e3);
+    if fifty != 50 {
+        return Err("the package of fifty counts otherwise".into());
+    }
+    master.shutdown();
+    Ok(())
+}
+
+/// Fifty modules, each of which imports the next, with some text in them. `measure.py` makes the same.
+fn package_of_fifty(dir: &Path) -> Result<()> {
+    let package = dir.join("fifty");
+    std::fs::create_dir(&package)?;
+    std::fs::write(package.join("__init__.py"), "")?;
+    for at in 0..50 {
+        let mut text = String::new();
+        let following = if at < 49 { format!("m{}.value() + 1", at + 1) } else { "1".to_owned() };
+        if at < 49 {
+            writeln!(text, "from fifty import m{}", at + 1)?;
+        }
+        writeln!(text, "\n\ndef value():\n    return {following}\n")?;
+        for number in 0..40 {
+            writeln!(
+                text,
+                "\ndef unused_{number}(first, second):\n    return first * {number} + second - {at}\n"
+            )?;
+        }
+        std::fs::write(package.join(format!("m{at}.py")), text)?;
+    }
     Ok(())
 }
 

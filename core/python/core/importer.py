@@ -5,64 +5,84 @@ class Importer(object):
     """Modules that come from our parent (protocol 6.1): local ones win, unless overridden."""
 
     def __init__(self):
-        # By full name: (fullname, package contents or None, path or None, source, related).
+        # By full name: package contents or None, path or None, related names, and the message as
+        # it came. Contexts below get it as it is, and most sources are needed once or never.
         self.cache = {}
-        self.asked = set()
+        self.asked = {}
         self.loaded = set(["mitogen"])
         self.on_load = []
+        self.done = False
         self.guard = set()
         router.add_handler(self.on_load_module, LOAD_MODULE, True, has_parent_authority)
 
     def on_load_module(self, msg):
         if not msg.is_dead:
-            found = msg.unpickle()
-            self.cache[found[0]] = found
-            self.asked.discard(found[0])
+            name, contents, path, _, related = msg.unpickle()
+            self.cache[name] = contents, path, related, msg.data
             for func in list(self.on_load):
-                func(found[0])
+                func(name)
             notify()
 
     def ask(self, name):
         """Ask for a module, once, unless it is known already."""
-        if name not in self.cache and name not in self.asked:
-            self.asked.add(name)
+        mark = object()
+        # Of threads that come here at the same time one puts its mark.
+        if name not in self.cache and self.asked.setdefault(name, mark) is mark:
             send(parent_ids[0], GET_MODULE, name.encode("utf-8"))
 
     def fetch(self, name):
-        """The module's entry, or None when our parent has none."""
-        self.ask(name)
-        wait(lambda: name in self.cache)
-        return self.cache[name] if self.cache[name][2] is not None else None
+        """The module's entry; ImportError, with the reason if there is one, when it has no source."""
+        error = ModuleNotFoundError if PY3 else ImportError
+        why = self.refusal(name)
+        if not why:
+            self.ask(name)
+            wait(lambda: name in self.cache)
+            entry = self.cache[name]
+            if entry[1] is not None:
+                return entry
+            why = loads(entry[3])[3]
+            if why:
+                # There is one, though of no use here: `from package import it` must say so too.
+                error = ImportError
+            why = "%s [context %s, Python %s on %s %s]" % (
+                why or "The Mitogen master process was unable to serve %s" % name,
+                config["name"], sys.version.split()[0], sys.platform, posix.uname()[4]
+            )
+        error = error(why if PY3 else why.encode("utf-8"))
+        error.name = name
+        raise error
 
-    def unsuitable(self, name):
-        if overrides and not matches(name, overrides):
-            return True
-        if matches(name, config["import_blocks"]) or matches(name, UNSUITABLE):
-            return True
-        # What belongs to this interpreter's own library and is not here is for other platforms.
-        return not overrides and name.split(".")[0] in getattr(sys, "stdlib_module_names", ())
+    def refusal(self, name):
+        """Why not even to ask for the module (protocol 6.3), if so."""
+        if overrides and not matches(name, overrides + ["mitogen"]):
+            why = "not in the overrides list"
+        elif matches(name, config["import_blocks"]):
+            why = "in the blocks list"
+        elif (
+            matches(name, UNSUITABLE)
+            # What belongs to this interpreter's library and is not here is for other platforms.
+            or not overrides and matches(name, getattr(sys, "stdlib_module_names", ()))
+            # While it is imported it looks for a name in the program, which must not run for that.
+            or name == "__main__" and "pkg_resources" in modules
+            and not hasattr(modules["pkg_resources"], "working_set")
+        ):
+            why = "e.g. binary, legacy, part of stdlib"
+        else:
+            return None
+        return "Mitogen won't serve %s, it's %s" % (name, why)
 
     def ours(self, name):
         """Whether the module's package, if it has one, came from us and lists it."""
         package, _, tail = name.rpartition(".")
-        if not package:
-            return True
-        if package not in self.loaded:
-            return False
-        return package == "mitogen" or tail in self.cache[package][1]
+        return not package or package in self.loaded and (
+            package == "mitogen" or tail in self.cache[package][0]
+        )
 
     def wanted(self, name, first):
         """Whether to claim the module; `first` is before local ones are looked for."""
-        if not name or name[-1:] == "." or not self.ours(name):
-            return False
-        if first:
-            return name == "__main__" or overrides and matches(name, overrides)
-        return True
-
-    def entry(self, name):
-        if self.unsuitable(name):
-            return None
-        return self.fetch(name)
+        return name and name[-1:] != "." and self.ours(name) and (
+            not first or name == "__main__" or overrides and matches(name, overrides)
+        )
 
     # Python 3
 
@@ -73,23 +93,36 @@ class Importer(object):
         if not finder.last and name == "logging":
             spec = PathFinder.find_spec(name, path)
             if spec:
-                spec.loader = Logging(spec.loader)
+                loader = spec.loader
+
+                def exec_module(module):
+                    del loader.exec_module
+                    loader.exec_module(module)
+                    install_logging()
+                loader.exec_module = exec_module
             return spec
         if not self.wanted(name, not finder.last):
             return None
-        found = self.entry(name)
-        if found:
-            spec = ModuleSpec(
-                name, self, origin="master:%s" % found[2], is_package=found[1] is not None
-            )
-            spec.has_location = True
-            return spec
+        try:
+            contents = self.fetch(name)[0]
+        except ImportError:
+            # Who asks whether there is such a module gets no exception; who imports it does.
+            if sys._getframe(2).f_back.f_code.co_name == "_find_and_load_unlocked":
+                raise
+            return None
+        spec = ModuleSpec(name, self, origin=self.get_filename(name))
+        spec.has_location = True
+        if contents is not None:
+            spec.submodule_search_locations = self.get_path(name)
+        return spec
 
     def create_module(self, spec):
         return None
 
     def exec_module(self, module):
-        self.run(module)
+        name = module.__name__
+        self.loaded.add(name)
+        exec(self.get_code(name), module.__dict__)
 
     # Python 2
 
@@ -97,15 +130,23 @@ class Importer(object):
         if name in self.guard:
             return None
         name = str(name)
-        if name == "logging":
-            return self
-        if not self.wanted(name, True) and (not self.ours(name) or self.is_local(name, path)):
-            return None
-        return self if self.entry(name) else None
+        if name != "logging":
+            if not self.ours(name) or not self.wanted(name, True) and self.is_local(name, path):
+                return None
+            fresh = name not in modules
+            try:
+                self.fetch(name)
+            except ImportError:
+                # Imports would drop it here, and get it from `load_module`.
+                if sys._getframe(2).f_globals.get("__name__") == "pkgutil":
+                    return None
+            # Another thread may have loaded it while this one waited for it.
+            self.done = fresh and name in modules
+        return self
 
     def is_local(self, name, path):
-        if name == "__main__":
-            return False
+        if path:
+            path = [entry for entry in path if entry[:7] != "master:"]
         try:
             file = imp.find_module(name.rpartition(".")[2], path)[0]
             if file:
@@ -128,46 +169,77 @@ class Importer(object):
                 self.guard.discard(name)
             install_logging()
             return modules[name]
-        module = modules[name] = type(sys)(name)
-        module.__file__ = str("master:%s" % self.cache[name][2])
+        file = self.get_filename(name)
+        # That of before is used again by `reload`.
+        fresh = name not in modules
+        module = modules.setdefault(name, type(sys)(name))
+        if self.done:
+            return module
+        module.__file__ = file
         module.__loader__ = self
         module.__package__ = name
-        if self.cache[name][1] is not None:
-            module.__path__ = []
+        if self.is_package(name):
+            module.__path__ = self.get_path(name)
         else:
             module.__package__ = name.rpartition(".")[0]
         try:
-            self.run(module)
+            self.exec_module(module)
         except BaseException:
-            modules.pop(name, None)
+            if fresh:
+                modules.pop(name, None)
             raise
         return modules[name]
 
     # Both
 
-    def run(self, module):
-        name = module.__name__
-        self.loaded.add(name)
-        exec(self.get_code(name), module.__dict__)
-
     def get_code(self, name):
-        source = self.get_source(name)
-        if not PY3:
-            source = source.encode("utf-8")
         # In Python 2 our own modules must not look for `mitogen.os` first.
         flags = 0 if PY3 or name[:8] != "mitogen." else 0x4000
-        return compile(source, "master:%s" % self.cache[name][2], "exec", flags, 1)
+        return compile(self.read(name), self.get_filename(name), "exec", flags, 1)
+
+    def read(self, name):
+        import zlib
+        source = zlib.decompress(loads(self.fetch(name)[3])[3])
+        return source.decode("utf-8") if PY3 else source
 
     def get_source(self, name):
-        import zlib
-        source = zlib.decompress(self.cache[name][3]).decode("utf-8")
-        return source.replace(u"\r\n", u"\n")
+        if name not in self.cache:
+            raise ImportError(name)
+        # Those who print lines would take a form feed for the end of one.
+        return self.read(name).replace("\r\n", "\n").replace("\f", " ")
 
     def is_package(self, name):
-        return self.cache[name][1] is not None
+        return self.fetch(name)[0] is not None
 
     def get_filename(self, name):
-        return "master:%s" % self.cache[name][2]
+        path = "master:%s" % self.fetch(name)[1]
+        return path if PY3 else path.encode("utf-8")
+
+    def get_path(self, name):
+        return [self.get_filename(name).rpartition("/")[0]]
+
+    def __getattr__(self, name):
+        if name in ("get_data", "get_resource_reader", "archive"):
+            return getattr(__import__("mitogen.resources").resources.loader, name)
+        raise AttributeError(name)
+
+
+class Portion(object):
+    """The directory of a package of ours, as an entry of its `__path__`."""
+
+    def __init__(self, path):
+        if path[:7] != "master:":
+            raise ImportError(path)
+        self.path = path
+
+    def find_spec(self, name, target=None):
+        # The importer stands behind all that is local.
+        return None
+
+    find_module = find_spec
+
+    def iter_modules(self, prefix=""):
+        return __import__("mitogen.resources").resources.iter_modules(self.path, prefix)
 
 
 def matches(name, names):
@@ -176,28 +248,14 @@ def matches(name, names):
     return any(".".join(parts[:i]) in names for i in range(1, len(parts) + 1))
 
 
-UNSUITABLE = ["builtins", "__builtin__", "msvcrt", "thread", "org"] + ["cStringIO"] * PY3
-
-
-class Logging(object):
-    """Loads `logging` as its own loader does, and then installs our handler."""
-
-    def __init__(self, loader):
-        self.loader = loader
-
-    def __getattr__(self, name):
-        return getattr(self.loader, name)
-
-    def create_module(self, spec):
-        return self.loader.create_module(spec)
-
-    def exec_module(self, module):
-        module.__spec__.loader = module.__loader__ = self.loader
-        self.loader.exec_module(module)
-        install_logging()
-
+# Other implementations' and other platforms' modules, which the library tries to import everywhere.
+UNSUITABLE = (
+    "builtins __builtin__ msvcrt thread org nt winreg _winreg _winapi _wmi".split()
+    + ["cStringIO"] * PY3
+)
 
 importer = Importer()
+sys.path_hooks.insert(0, Portion)
 # Another thread may be half-way through importing it; its last function tells.
 if hasattr(modules.get("logging"), "captureWarnings"):
     install_logging()

@@ -59,7 +59,7 @@ class Module(object):
             found = more() and globals()
             if name not in found and name in (
                 "Sender", "Receiver", "Context", "_unpickle_context", "_unpickle_sender"
-            ) and importer.fetch("mitogen.api"):
+            ):
                 exec(importer.get_code("mitogen.api"), found)
             if name in found:
                 return found[name]

@@ -29,7 +29,7 @@ ARGV = [arg if PY3 else arg.encode("utf-8") for arg in PARTS["argv"]]
 MGC, PKL, BIN = 0x4D49, 0x4D4A, 0x4D4B
 HEADER = struct.Struct(">HLLLLLL")
 GET_MODULE, CALL, LOG, ADD_ROUTE, DEL_ROUTE, SHUTDOWN, LOAD = 100, 101, 102, 103, 104, 106, 107
-RUN_PLAN = 120
+FORWARD_MODULE, GET_RESOURCE, LOAD_RESOURCE, RUN_PLAN = 108, 112, 113, 120
 LIMIT = int(os.environ.get("MITOGEN_TEST_LIMIT", "30"))
 
 
@@ -153,6 +153,7 @@ class Child(object):
         self.buf = b""
         self.logs = []
         self.other = []
+        self.asked = []
         self.handle = 1000
         self.sock.sendall(preamble(self.config) + early)
         if wait:
@@ -241,6 +242,23 @@ class Child(object):
         """Push a module and make sure that it runs: later calls may name its functions."""
         self.push(name, source)
 
+    def serve(self, handle, modules, resources=()):
+        """The reply to `handle`, having answered what is asked meanwhile: `modules` are arguments
+        of `push` by name, `resources` contents by (package, name). What was asked is in `asked`."""
+        resources = dict(resources)
+        while True:
+            got = self.until(lambda f: f.handle in (GET_MODULE, GET_RESOURCE, handle))
+            if got.handle == handle:
+                return got
+            if got.handle == GET_MODULE:
+                name = as_text(got.data)
+                self.asked.append(name)
+                self.push(name, *modules.get(name, (None,)))
+            else:
+                key = got.obj()
+                self.asked.append(key)
+                self.send(LOAD_RESOURCE, resource_data(key, resources.get(key)), 0, PKL)
+
     def close(self):
         self.sock.close()
 
@@ -270,12 +288,17 @@ def as_text(value):
     return value if isinstance(value, type(u"")) else value.decode("utf-8")
 
 
+def resource_data(key, content):
+    return dumps(tuple(key)) + dumps(content)
+
+
 def module_data(name, source, pkg=None, related=()):
     if source is None:
-        return dumps((as_text(name), None, None, None, ()))
+        # Of a module that there is not, `pkg` is the reason.
+        return dumps((as_text(name), None, None, pkg, ()))
     source = source if isinstance(source, bytes) else source.encode("utf-8")
     blob = Global("mitogen.core", "Blob", (zlib.compress(source),))
-    path = u"/m/" + as_text(name).replace(u".", u"/") + u".py"
+    path = u"/m/" + as_text(name).replace(u".", u"/") + (u".py" if pkg is None else u"/__init__.py")
     return dumps((as_text(name), pkg, path, blob, list(related)))
 
 

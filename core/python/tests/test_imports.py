@@ -25,7 +25,7 @@ class Imports(TestCase):
         self.c.push("pkg.sub", "", [u"c"])
         self.c.push("pkg.sub.c", "V = 42")
         got = self.c.call("pkg.a", "f")
-        self.assertEqual((got[0], got[1], as_text(got[2])), (42, [], u"pkg"))
+        self.assertEqual((got[0], list(map(as_text, got[1])), as_text(got[2])), (42, [u"master:/m/pkg"], u"pkg"))
         # What a package of ours does not list is not asked for.
         self.assertError(self.c.call("pkg.other", "f"), u"", u"other")
         self.assertEqual(self.c.other, [])

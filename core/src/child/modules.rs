@@ -63,6 +63,12 @@ const SOURCES: &[Source] = &[
         related: &[],
     },
     Source {
+        fullname: "mitogen.resources",
+        path: "mitogen/resources.py",
+        text: include_str!("../../python/resources.py"),
+        related: &[],
+    },
+    Source {
         fullname: "mitogen.parent",
         path: "mitogen/parent.py",
         text: include_str!("../../python/parent.py"),

@@ -19,7 +19,7 @@ impl Ledger {
     }
 
     /// Notes that `what` is for `context`; whether it is for the first time.
-    pub(super) fn to_context(&mut self, context: ContextId, what: &str) -> bool {
+    pub(super) fn for_context(&mut self, context: ContextId, what: &str) -> bool {
         first(self.contexts.entry(context).or_default(), what)
     }
 
@@ -50,11 +50,11 @@ mod tests {
         assert!(ledger.on_link(one, "pkg"));
         assert!(!ledger.on_link(one, "pkg"));
         assert!(ledger.on_link(two, "pkg"), "another link");
-        assert!(ledger.to_context(ContextId(1), "pkg"), "contexts are counted apart");
-        assert!(!ledger.to_context(ContextId(1), "pkg"));
+        assert!(ledger.for_context(ContextId(1), "pkg"), "contexts are counted apart");
+        assert!(!ledger.for_context(ContextId(1), "pkg"));
         ledger.forget_link(one);
         ledger.forget_context(ContextId(1));
         assert!(ledger.on_link(one, "pkg"));
-        assert!(ledger.to_context(ContextId(1), "pkg"));
+        assert!(ledger.for_context(ContextId(1), "pkg"));
     }
 }

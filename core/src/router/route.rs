@@ -177,7 +177,7 @@ impl Router {
 
     /// Whether `what` has not been sent to `id` yet, as far as this method was asked: true once.
     pub fn first_time(&self, id: ContextId, what: &str) -> bool {
-        lock(&self.0.ledger).to_context(id, what)
+        lock(&self.0.ledger).for_context(id, what)
     }
 
     /// Whether `what` has not been sent over `link` yet, as far as this method was asked: true once.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -40,6 +41,22 @@ pub enum ModuleError {
         /// Its file.
         path: PathBuf,
     },
+    /// It is compiled for one version of the interpreter, and its source is not there.
+    #[error("{fullname} is there as bytecode only ({}), which cannot be sent: its source is needed", path.display())]
+    Bytecode {
+        /// The module.
+        fullname: String,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// A data file that does not lie in its package's directory.
+    #[error("{name:?} is not served: it does not lie in the directory of package {package}")]
+    Outside {
+        /// The package.
+        package: String,
+        /// What was asked for.
+        name: String,
+    },
     /// Its file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
@@ -64,4 +81,24 @@ pub trait ModuleSource: fmt::Debug + Send + Sync {
     /// # Errors
     /// It is here and cannot be read.
     fn resource(&self, package: &str, name: &str) -> Result<Option<Bytes>, ModuleError>;
+}
+
+impl<T: ModuleSource + ?Sized> ModuleSource for &T {
+    fn find(&self, fullname: &str) -> Result<Option<Module>, ModuleError> {
+        T::find(self, fullname)
+    }
+
+    fn resource(&self, package: &str, name: &str) -> Result<Option<Bytes>, ModuleError> {
+        T::resource(self, package, name)
+    }
+}
+
+impl<T: ModuleSource + ?Sized> ModuleSource for Arc<T> {
+    fn find(&self, fullname: &str) -> Result<Option<Module>, ModuleError> {
+        T::find(self, fullname)
+    }
+
+    fn resource(&self, package: &str, name: &str) -> Result<Option<Bytes>, ModuleError> {
+        T::resource(self, package, name)
+    }
 }

@@ -9,10 +9,10 @@ use mitogen::wire::Standard;
 use mitogen::{CallError, ChildSettings, Context, Master, PythonCore, Value};
 use mitogen_core::logging::ForwardedLog;
 use mitogen_core::router::HandlerOptions;
-use mitogen_tests::{isolated, procs, wait};
+use mitogen_tests::{Sshd, TestUser, isolated, procs, wait};
 
-use crate::common::{PATIENCE, connect_with, down, local};
-use crate::releases::{each, master, newest};
+use crate::common::{PATIENCE, by_key, connect_with, down, local, ssh, uid, up};
+use crate::releases::{each, master, newest, newest_for_everybody};
 
 #[test]
 fn every_release_can_be_a_child() {
@@ -154,7 +154,7 @@ fn what_lies_in_the_current_directory_is_not_imported() {
         let argv = ["/bin/sh", "-c", &format!("cd {place} && exec {python} \"$@\""), "sh"];
         let settings =
             ChildSettings { python: crate::common::started_by(&argv).python, ..release.settings() };
-        let child = crate::common::up(&connect_with(&master, None, &local(), &settings));
+        let child = up(&connect_with(&master, None, &local(), &settings));
         let text: String = child.call("json.dumps", (Vec::<u8>::new(),)).expect("the library's own");
         assert_eq!(text, "[]");
         master.shutdown();
@@ -167,5 +167,23 @@ fn the_package_is_found_by_its_interpreter() {
         let release = newest();
         let found = stock::find(&release.interpreter()).expect("it is installed");
         assert_eq!(*found, *release.package());
+    });
+}
+
+#[test]
+fn a_stock_child_on_another_host() {
+    isolated(|| {
+        let (server, user) = (Sshd::start().expect("a server"), TestUser::new().expect("an account"));
+        let release = newest_for_everybody();
+        let master = master();
+        let transport = ssh(by_key(&server, user.name()));
+        let child = up(&connect_with(&master, None, &transport, &release.settings()));
+        assert_eq!(uid(&child), user.uid());
+        // It has no copy of its own there.
+        let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("it is served");
+        assert_eq!(cast, "word");
+        let below = stock::connect(&child, "local", &[]).expect("a grandchild");
+        assert_eq!(uid(&below), user.uid());
+        master.shutdown();
     });
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
 use mitogen::{ChildSettings, Context, Master, MasterOptions, PythonCore, PythonSpec, StockPackage, stock};
+use mitogen_tests::pythons::public_python;
 use mitogen_tests::{Python, StockVenv, pythons};
 
 use crate::common::{connect_with, local, up};
@@ -78,6 +79,11 @@ impl Release {
 /// The newest release under the newest interpreter that it knows.
 pub(crate) fn newest() -> Release {
     of(NEWEST)
+}
+
+/// The newest release under an interpreter that any account may start.
+pub(crate) fn newest_for_everybody() -> Release {
+    Release::new(NEWEST, public_python().expect("an interpreter that any account may start"))
 }
 
 /// The oldest release, which knows one encoding only.

@@ -1,3 +1,5 @@
+//! The bootstrap of a stock child, without stock: streams, sizes, names.
+
 use std::collections::BTreeMap;
 use std::io::Read;
 

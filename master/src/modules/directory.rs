@@ -1,0 +1,86 @@
+//! A directory on this machine, as a tree.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::tree::{Kind, Listing, Tree};
+
+/// A directory. What is in it is looked at once: later changes to the set of names are not noticed,
+/// changes to the content of files are until somebody has asked for it.
+#[derive(Debug)]
+pub(super) struct Directory {
+    root: PathBuf,
+    listings: Mutex<HashMap<String, Option<Arc<Listing>>>>,
+}
+
+impl Directory {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root, listings: Mutex::default() }
+    }
+}
+
+impl Tree for Directory {
+    fn list(&self, directory: &str) -> io::Result<Option<Arc<Listing>>> {
+        // The lock is not held while the system is asked: two threads may both ask, and agree.
+        let known = self.listings.lock().unwrap_or_else(PoisonError::into_inner).get(directory).cloned();
+        if let Some(listing) = known {
+            return Ok(listing);
+        }
+        let listing = read_names(&self.place(directory))?.map(Arc::new);
+        let mut listings = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(listings.entry(directory.to_owned()).or_insert(listing).clone())
+    }
+
+    fn read(&self, file: &str) -> io::Result<Bytes> {
+        let path = self.place(file);
+        // It may have become a fifo since it was listed, and nobody may ever write to that.
+        if !fs::metadata(&path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
+        }
+        fs::read(path).map(Bytes::from)
+    }
+
+    fn place(&self, path: &str) -> PathBuf {
+        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
+    }
+
+    fn is_below(&self, directory: &str, path: &str) -> io::Result<bool> {
+        let directory = self.place(directory).canonicalize()?;
+        Ok(self.place(path).canonicalize()?.starts_with(directory))
+    }
+}
+
+/// `None` when there is no such directory.
+fn read_names(directory: &Path) -> io::Result<Option<Listing>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let mut names = Listing::new();
+    for entry in entries {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let mut kind = entry.file_type()?;
+        if kind.is_symlink() {
+            // One that leads nowhere is as good as not there.
+            match fs::metadata(entry.path()) {
+                Ok(target) => kind = target.file_type(),
+                Err(_) => continue,
+            }
+        }
+        if kind.is_file() {
+            names.insert(name, Kind::File);
+        } else if kind.is_dir() {
+            names.insert(name, Kind::Directory);
+        }
+    }
+    Ok(Some(names))
+}

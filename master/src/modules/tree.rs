@@ -1,0 +1,125 @@
+//! What a tree of files is to the finder: names in a directory, bytes of a file.
+//!
+//! Knows nothing of Python. Paths inside a tree are relative, their parts joined by `/`, the root
+//! is the empty path. The finder makes them of names that it has seen in a listing, so no part is
+//! ever empty, `.` or `..`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// What a name in a directory stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A file.
+    File,
+    /// A directory.
+    Directory,
+}
+
+/// The names in one directory. Anything but files and directories is left out, and so are names
+/// that are not UTF-8.
+pub(super) type Listing = BTreeMap<String, Kind>;
+
+/// A tree of files: a directory, an archive, part of the binary.
+pub(super) trait Tree: Debug + Send + Sync {
+    /// What is in `directory`; `None` when there is no such directory.
+    fn list(&self, directory: &str) -> io::Result<Option<Arc<Listing>>>;
+
+    /// The content of a file that was in a listing.
+    fn read(&self, file: &str) -> io::Result<Bytes>;
+
+    /// What people call this place.
+    fn place(&self, path: &str) -> PathBuf;
+
+    /// Whether what `path` leads to lies below `directory`, with symbolic links followed.
+    fn is_below(&self, directory: &str, path: &str) -> io::Result<bool>;
+}
+
+/// `directory/name`, where the root adds nothing.
+pub(super) fn join(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
+}
+
+/// The directories of a tree whose files are all known by name from the start.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    directories: HashMap<String, Arc<Listing>>,
+}
+
+impl Index {
+    /// Of the files' paths. Directories need not be named; those that end in `/` are.
+    ///
+    /// A path that leads out of the tree, or is no path at all, is left out.
+    pub(super) fn of(paths: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let mut directories: HashMap<String, Listing> = HashMap::new();
+        directories.entry(String::new()).or_default();
+        for path in paths {
+            let path = path.as_ref();
+            let (path, mut kind) = match path.strip_suffix('/') {
+                Some(directory) => (directory, Kind::Directory),
+                None => (path, Kind::File),
+            };
+            if !is_inside(path) {
+                continue;
+            }
+            if kind == Kind::Directory {
+                directories.entry(path.to_owned()).or_default();
+            }
+            let mut rest = path;
+            loop {
+                let (parent, name) = rest.rsplit_once('/').unwrap_or(("", rest));
+                directories.entry(parent.to_owned()).or_default().insert(name.to_owned(), kind);
+                if parent.is_empty() {
+                    break;
+                }
+                (rest, kind) = (parent, Kind::Directory);
+            }
+        }
+        Self { directories: directories.into_iter().map(|(path, names)| (path, Arc::new(names))).collect() }
+    }
+
+    pub(super) fn list(&self, directory: &str) -> Option<Arc<Listing>> {
+        self.directories.get(directory).cloned()
+    }
+}
+
+/// Whether a path stays in its tree: relative, and without empty parts, `.` and `..`.
+pub(super) fn is_inside(path: &str) -> bool {
+    !path.contains(['\0', '\\']) && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_follow_from_files() {
+        let index = Index::of(["a/b/c.py", "a/d.py", "empty/", "../out.py", "/abs.py", "a//x.py", "e\\f.py"]);
+        let names = |directory| {
+            index.list(directory).map(|listing| {
+                listing.iter().map(|(name, kind)| format!("{name} {kind:?}")).collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(names(""), Some(vec!["a Directory".into(), "empty Directory".into()]));
+        assert_eq!(names("a"), Some(vec!["b Directory".into(), "d.py File".into()]));
+        assert_eq!(names("a/b"), Some(vec!["c.py File".into()]));
+        assert_eq!(names("empty"), Some(vec![]));
+        assert_eq!(names("a/d.py"), None);
+        assert_eq!(names("nowhere"), None);
+    }
+
+    #[test]
+    fn paths_that_stay() {
+        for path in ["a", "a/b.txt", "a.b/..c", "ä/ö"] {
+            assert!(is_inside(path), "{path}");
+        }
+        for path in ["", "/", "/a", "a/", "a//b", ".", "a/./b", "..", "a/../b", "a\\b", "a\0"] {
+            assert!(!is_inside(path), "{path:?}");
+        }
+    }
+}

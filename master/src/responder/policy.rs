@@ -1,0 +1,73 @@
+//! Which modules may be sent at all (protocol 6.3). Prefixes are matched at dots.
+
+/// Which modules are always, and which are never, fetched from here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportPolicy {
+    /// If there are any, only what these name is sent, even what the target has itself.
+    pub overrides: Vec<String>,
+    /// What these name is never sent.
+    pub blocks: Vec<String>,
+}
+
+/// Names that are another implementation's or another platform's affair wherever they are found.
+const UNSUITABLE: [&str; 5] = ["__builtin__", "builtins", "msvcrt", "org", "thread"];
+
+impl ImportPolicy {
+    /// Whether an override names the module or a package that it is in.
+    pub fn overrides(&self, fullname: &str) -> bool {
+        matches(&self.overrides, fullname)
+    }
+
+    /// Why the module may not be sent, in stock's words, which name neither of the two sides.
+    pub fn refusal(&self, fullname: &str) -> Option<String> {
+        let why = if !self.overrides.is_empty() && !self.overrides(fullname) {
+            "it's not in the overrides list"
+        } else if matches(&self.blocks, fullname) {
+            "it's in the blocks list"
+        } else if UNSUITABLE.iter().any(|prefix| covers(prefix, fullname)) {
+            "it's e.g. binary, legacy, part of stdlib"
+        } else {
+            return None;
+        };
+        Some(format!("Mitogen won't serve {fullname}, {why}"))
+    }
+}
+
+fn matches(prefixes: &[String], fullname: &str) -> bool {
+    prefixes.iter().any(|prefix| covers(prefix, fullname))
+}
+
+fn covers(prefix: &str, fullname: &str) -> bool {
+    fullname.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_end_at_dots() {
+        let policy = |overrides: &[&str], blocks: &[&str]| ImportPolicy {
+            overrides: overrides.iter().map(|&name| name.to_owned()).collect(),
+            blocks: blocks.iter().map(|&name| name.to_owned()).collect(),
+        };
+        let rows = [
+            (policy(&[], &[]), "app", None),
+            (policy(&["app"], &[]), "app.main", None),
+            (policy(&["app"], &[]), "apple", Some("not in the overrides list")),
+            (policy(&[], &["app.secret"]), "app.secret.keys", Some("in the blocks list")),
+            (policy(&[], &["app.secret"]), "app.secretary", None),
+            (policy(&["app"], &["app.x"]), "app.x", Some("in the blocks list")),
+            (policy(&[], &[]), "builtins", Some("part of stdlib")),
+            (policy(&[], &[]), "org.python.core", Some("part of stdlib")),
+            (policy(&[], &[]), "organizer", None),
+        ];
+        for (policy, name, expected) in rows {
+            let refusal = policy.refusal(name);
+            assert_eq!(refusal.is_some(), expected.is_some(), "{policy:?} {name}: {refusal:?}");
+            if let (Some(refusal), Some(expected)) = (refusal, expected) {
+                assert!(refusal.contains(expected) && refusal.contains(name), "{refusal}");
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+"""A module of it."""
+
+
+def area(width, height):
+    return width * height

@@ -1,0 +1,131 @@
+//! What goes and what stays: comments, docstrings, needless white space.
+
+use std::borrow::Cow;
+
+use crate::encoding::{Decoded, MARK};
+use crate::error::{Error, Fault};
+use crate::tokens::{Token, TokenKind, tokens};
+use crate::writer::Writer;
+
+/// The same program without comments, docstrings and needless white space, every token on the line where it was.
+///
+/// A statement that is nothing but string literals goes, wherever it stands on a line of its own or beside a
+/// semicolon; a block that held nothing else holds `pass`, on the line of its first string. Strings with fields stay,
+/// since they are evaluated.
+///
+/// The result is UTF-8. Only where characters beyond ASCII remain in a source of another encoding, it is in that
+/// encoding, and says so as the source did: in Python 2 the bytes of a string are those of the file.
+///
+/// # Errors
+/// When the source is none that a Python would read, as far as that shows in its tokens and blocks.
+pub fn minimize_source(source: &[u8]) -> Result<Vec<u8>, Error> {
+    let decoded = Decoded::new(source)?;
+    let text = strip(&decoded.text)?;
+    if text.is_ascii() {
+        return Ok(text.into_bytes());
+    }
+    let text = match decoded.cookie {
+        // The line of a cookie is blank in `text`, and so is the one above.
+        Some(cookie) => {
+            let (above, below) = text.split_at(cookie.line - 1);
+            Cow::Owned(format!("{above}#coding:{}{below}", cookie.name))
+        }
+        None => Cow::Borrowed(&*text),
+    };
+    let bytes = decoded.encoding.encode(&text);
+    Ok(if decoded.mark { [MARK, &bytes].concat() } else { bytes.into_owned() })
+}
+
+/// An open block of the source.
+#[derive(Default)]
+struct Block {
+    /// Whether anything of it has been written.
+    written: bool,
+    /// The line of the first statement that was left out.
+    omitted: usize,
+}
+
+fn strip(text: &str) -> Result<String, Error> {
+    let mut writer = Writer::new(text.len());
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut line: Vec<Token<'_>> = Vec::new();
+    // Set after a line that ends with a colon.
+    let mut opens = false;
+    for token in tokens(text) {
+        let token = token?;
+        // An indent's text ends where the line's first token begins.
+        let place = token.start + if token.kind == TokenKind::Indent { token.text.len() } else { 0 };
+        let fault = |fault| Err(Error::at(text, place, fault));
+        match token.kind {
+            TokenKind::Comment | TokenKind::BlankNewline => {}
+            TokenKind::Indent if !opens => return fault(Fault::UnexpectedIndent),
+            TokenKind::Indent => {
+                opens = false;
+                blocks.push(Block::default());
+            }
+            _ if opens => return fault(Fault::NoBlock),
+            TokenKind::Dedent => {
+                let depth = blocks.len();
+                if let Some(block) = blocks.pop().filter(|block| !block.written) {
+                    writer.begin(block.omitted, depth);
+                    writer.word("pass");
+                }
+            }
+            TokenKind::Newline => {
+                opens = line.last().is_some_and(|last| last.text == ":");
+                let written = write_line(&mut writer, &line, blocks.len());
+                let written = written.map_err(|at| Error::at(text, at, Fault::NoStatement))?;
+                if let (Some(block), Some(first)) = (blocks.last_mut(), line.first()) {
+                    if written {
+                        block.written = true;
+                    } else if block.omitted == 0 {
+                        block.omitted = first.line;
+                    }
+                }
+                line.clear();
+            }
+            TokenKind::End => {}
+            _ => line.push(token),
+        }
+    }
+    if text.ends_with(['\n', '\r']) {
+        writer.end();
+    }
+    Ok(writer.into_text())
+}
+
+/// Writes what remains of a logical line; false when nothing does. Fails at a semicolon that ends no statement.
+fn write_line<'a>(writer: &mut Writer<'a>, line: &[Token<'a>], depth: usize) -> Result<bool, usize> {
+    let mut written = false;
+    let mut rest = line;
+    while let Some(first) = rest.first() {
+        let length = rest.iter().position(|token| token.text == ";");
+        let (statement, after) = rest.split_at(length.unwrap_or(rest.len()));
+        rest = after.get(1..).unwrap_or_default();
+        if let Some(semicolon) = after.first()
+            && statement.last().is_none_or(|last| last.text == ":")
+        {
+            return Err(semicolon.start);
+        }
+        if statement.iter().all(is_plain_string) {
+            continue;
+        }
+        if written {
+            writer.word(";");
+        } else {
+            writer.begin(first.line, depth);
+        }
+        written = true;
+        for token in statement {
+            writer.token(token);
+        }
+    }
+    Ok(written)
+}
+
+/// Whether the token is a string that is not evaluated.
+fn is_plain_string(token: &Token<'_>) -> bool {
+    let is_quote = |byte: &u8| matches!(byte, b'"' | b'\'');
+    let mut prefix = token.text.bytes().take_while(|byte| !is_quote(byte));
+    token.kind == TokenKind::String && prefix.all(|byte| !matches!(byte, b'f' | b'F' | b't' | b'T'))
+}

@@ -1,0 +1,4 @@
+//! Sources and what becomes of them, as data.
+
+mod minimize;
+mod tokens;

@@ -1,0 +1,361 @@
+//! The tokenizer: text in, tokens of Python 2.7 to 3.14 out, in one pass.
+//!
+//! It holds to what no version refuses: brackets match, strings end, blocks return to a depth that was open.
+//! Grammar is not its business.
+
+use crate::error::{Error, Fault, newlines};
+use crate::{literal, number};
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TokenKind {
+    /// A name or a keyword; soft keywords too.
+    Name,
+    /// A number.
+    Number,
+    /// A string literal with its prefix. A whole f-string or t-string is one token.
+    String,
+    /// An operator, a bracket or another delimiter.
+    Operator,
+    /// A comment, up to the end of its line.
+    Comment,
+    /// The end of a logical line; without text where the source ends without one.
+    Newline,
+    /// The end of a line that ends no logical line: blank, a comment's, or within brackets.
+    BlankNewline,
+    /// A block begins; the text is the white space before its first token.
+    Indent,
+    /// A block ends; without text.
+    Dedent,
+    /// The end of the source; without text.
+    End,
+}
+
+/// A piece of the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token<'a> {
+    /// What it is.
+    pub kind: TokenKind,
+    /// Its text.
+    pub text: &'a str,
+    /// The line in which it begins, from 1.
+    pub line: usize,
+    /// Where in that line it begins, in bytes from 0.
+    pub column: usize,
+    /// Where in the source it begins, in bytes from 0.
+    pub start: usize,
+}
+
+/// The tokens of a text, in order. The last one is [`TokenKind::End`] or an error.
+///
+/// A line ends with a line feed, with a carriage return, or with both. Tabs go to multiples of eight.
+pub fn tokens(text: &str) -> Tokens<'_> {
+    Tokens {
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+        line: 1,
+        line_start: 0,
+        indents: Vec::new(),
+        dedents: 0,
+        brackets: Vec::new(),
+        place: Place::LineStart,
+    }
+}
+
+/// See [`tokens`].
+#[derive(Clone, Debug)]
+pub struct Tokens<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    line: usize,
+    line_start: usize,
+    /// The columns of the open blocks, growing.
+    indents: Vec<usize>,
+    /// Blocks that ended and have not been reported.
+    dedents: usize,
+    /// Open brackets and where they are.
+    brackets: Vec<(u8, usize, usize)>,
+    place: Place,
+}
+
+/// What the tokenizer is about to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// A line outside of brackets.
+    LineStart,
+    /// The newline after nothing but white space or a comment.
+    BlankLine,
+    /// The rest of a logical line.
+    Inside,
+    /// Nothing: the end or an error has been reported.
+    Done,
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Result<Token<'a>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.place == Place::Done {
+            return None;
+        }
+        let token = self.token();
+        if token.as_ref().map_or(true, |token| token.kind == TokenKind::End) {
+            self.place = Place::Done;
+        }
+        Some(token)
+    }
+}
+
+impl<'a> Tokens<'a> {
+    fn token(&mut self) -> Result<Token<'a>, Error> {
+        if self.dedents > 0 {
+            self.dedents -= 1;
+            return Ok(self.take(TokenKind::Dedent, 0));
+        }
+        if self.place == Place::LineStart
+            && let Some(token) = self.line_start()?
+        {
+            return Ok(token);
+        }
+        self.skip_blanks()?;
+        let Some(&byte) = self.bytes.get(self.at) else { return self.end() };
+        match byte {
+            b'\n' | b'\r' => Ok(self.newline()),
+            b'#' => Ok(self.comment()),
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => self.word(),
+            b'"' | b'\'' => self.string(self.at),
+            b'0'..=b'9' => self.number(),
+            b'.' if self.bytes.get(self.at + 1).is_some_and(u8::is_ascii_digit) => self.number(),
+            b'(' | b'[' | b'{' => {
+                self.brackets.push((byte, self.at, self.line));
+                Ok(self.take(TokenKind::Operator, 1))
+            }
+            b')' | b']' | b'}' => self.close(byte),
+            0x80.. => self.word(),
+            _ => match operator_length(&self.bytes[self.at..]) {
+                0 => Err(self.invalid_character()),
+                length => Ok(self.take(TokenKind::Operator, length)),
+            },
+        }
+    }
+
+    /// Measures the white space of a line outside of brackets; a token if blocks begin or end here.
+    fn line_start(&mut self) -> Result<Option<Token<'a>>, Error> {
+        let (start, line) = (self.at, self.line);
+        let mut column = 0;
+        // The depth of a line that begins with a backslash is that of the backslash, as far as there is one.
+        let mut continued = 0;
+        loop {
+            match self.bytes.get(self.at) {
+                Some(b' ') => column += 1,
+                Some(b'\t') => column = (column / 8 + 1) * 8,
+                Some(0x0c) => column = 0,
+                Some(b'\\') => {
+                    if continued == 0 {
+                        continued = column;
+                    }
+                    self.continuation()?;
+                    continue;
+                }
+                _ => break,
+            }
+            self.at += 1;
+        }
+        let column = if continued > 0 { continued } else { column };
+        match self.bytes.get(self.at) {
+            None | Some(b'\n' | b'\r' | b'#') => {
+                self.place = Place::BlankLine;
+                return Ok(None);
+            }
+            Some(_) => self.place = Place::Inside,
+        }
+        if column > self.indents.last().copied().unwrap_or(0) {
+            self.indents.push(column);
+            let text = &self.text[start..self.at];
+            return Ok(Some(Token { kind: TokenKind::Indent, text, line, column: 0, start }));
+        }
+        while self.indents.last().is_some_and(|&last| column < last) {
+            self.indents.pop();
+            self.dedents += 1;
+        }
+        if column != self.indents.last().copied().unwrap_or(0) {
+            return Err(self.fault(self.at, Fault::Unindent));
+        }
+        if self.dedents == 0 {
+            return Ok(None);
+        }
+        self.dedents -= 1;
+        Ok(Some(self.take(TokenKind::Dedent, 0)))
+    }
+
+    /// Goes over a backslash and the newline after it.
+    fn continuation(&mut self) -> Result<(), Error> {
+        let newline = match self.bytes.get(self.at + 1..).unwrap_or_default() {
+            [b'\r', b'\n', ..] => 2,
+            [b'\n' | b'\r', ..] => 1,
+            [] => return Err(self.fault(self.at, Fault::EndAfterBackslash)),
+            _ => return Err(self.fault(self.at, Fault::AfterBackslash)),
+        };
+        self.at += 1 + newline;
+        self.line += 1;
+        self.line_start = self.at;
+        if self.at == self.bytes.len() {
+            return Err(self.fault(self.at, Fault::EndAfterBackslash));
+        }
+        Ok(())
+    }
+
+    fn skip_blanks(&mut self) -> Result<(), Error> {
+        loop {
+            match self.bytes.get(self.at) {
+                Some(b' ' | b'\t' | 0x0c) => self.at += 1,
+                Some(b'\\') => self.continuation()?,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// The next `length` bytes as a token that has no newline within.
+    fn take(&mut self, kind: TokenKind, length: usize) -> Token<'a> {
+        let start = self.at;
+        self.at += length;
+        let text = &self.text[start..self.at];
+        Token { kind, text, line: self.line, column: start - self.line_start, start }
+    }
+
+    fn newline(&mut self) -> Token<'a> {
+        let length = if self.bytes[self.at..].starts_with(b"\r\n") { 2 } else { 1 };
+        let kind = if self.brackets.is_empty() && self.place == Place::Inside {
+            TokenKind::Newline
+        } else {
+            TokenKind::BlankNewline
+        };
+        let token = self.take(kind, length);
+        self.line += 1;
+        self.line_start = self.at;
+        if self.brackets.is_empty() {
+            self.place = Place::LineStart;
+        }
+        token
+    }
+
+    fn comment(&mut self) -> Token<'a> {
+        let rest = &self.bytes[self.at..];
+        let length = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(rest.len());
+        self.take(TokenKind::Comment, length)
+    }
+
+    fn word(&mut self) -> Result<Token<'a>, Error> {
+        let start = self.at;
+        let mut end = start;
+        while let Some(&byte) = self.bytes.get(end) {
+            if byte.is_ascii_alphanumeric() || byte == b'_' {
+                end += 1;
+            } else if byte < 0x80 {
+                break;
+            } else {
+                let Some(character) = self.text[end..].chars().next() else { break };
+                if !unicode_ident::is_xid_continue(character) {
+                    break;
+                }
+                end += character.len_utf8();
+            }
+        }
+        let first = self.text[start..].chars().next();
+        if first.is_none_or(|first| first != '_' && !unicode_ident::is_xid_start(first)) {
+            return Err(self.invalid_character());
+        }
+        match self.bytes.get(end) {
+            Some(b'"' | b'\'') if literal::is_prefix(&self.bytes[start..end]) => self.string(end),
+            _ => Ok(self.take(TokenKind::Name, end - start)),
+        }
+    }
+
+    /// The literal that begins here and has its quote at `quote`.
+    fn string(&mut self, quote: usize) -> Result<Token<'a>, Error> {
+        let end = literal::end(self.bytes, self.at, quote);
+        let end = end.map_err(|(at, fault)| self.fault(at, fault))?;
+        let token = self.take(TokenKind::String, end - self.at);
+        let (count, last) = newlines(token.text.as_bytes());
+        if count > 0 {
+            self.line += count;
+            self.line_start = token.start + last;
+        }
+        Ok(token)
+    }
+
+    fn number(&mut self) -> Result<Token<'a>, Error> {
+        match number::end(self.bytes, self.at) {
+            Ok(end) => Ok(self.take(TokenKind::Number, end - self.at)),
+            Err(read) => {
+                let rest = self.bytes.get(read..).unwrap_or_default();
+                let end = read + rest.iter().take_while(|&&byte| literal::is_word(byte)).count();
+                let text = String::from_utf8_lossy(self.bytes.get(self.at..end).unwrap_or_default());
+                Err(self.fault(self.at, Fault::InvalidNumber(text.into_owned())))
+            }
+        }
+    }
+
+    fn close(&mut self, close: u8) -> Result<Token<'a>, Error> {
+        let fault = match (self.brackets.pop(), close) {
+            (Some((b'(', ..)), b')') | (Some((b'[', ..)), b']') | (Some((b'{', ..)), b'}') => {
+                return Ok(self.take(TokenKind::Operator, 1));
+            }
+            (None, _) => Fault::UnmatchedBracket(close.into()),
+            (Some((open, _, line)), _) => {
+                Fault::MismatchedBracket { close: close.into(), open: open.into(), line }
+            }
+        };
+        Err(self.fault(self.at, fault))
+    }
+
+    fn end(&mut self) -> Result<Token<'a>, Error> {
+        if let Some((open, at, _)) = self.brackets.pop() {
+            return Err(self.fault(at, Fault::UnclosedBracket(open.into())));
+        }
+        if self.place == Place::Inside {
+            self.place = Place::BlankLine;
+            return Ok(self.take(TokenKind::Newline, 0));
+        }
+        if self.indents.pop().is_some() {
+            return Ok(self.take(TokenKind::Dedent, 0));
+        }
+        Ok(self.take(TokenKind::End, 0))
+    }
+
+    fn invalid_character(&self) -> Error {
+        let character = self.text[self.at..].chars().next().unwrap_or_default();
+        let fault = if character == '\0' { Fault::NullByte } else { Fault::InvalidCharacter(character) };
+        self.fault(self.at, fault)
+    }
+
+    fn fault(&self, at: usize, fault: Fault) -> Error {
+        Error::at(self.text, at, fault)
+    }
+}
+
+/// The longest operator that `rest` begins with; no brackets.
+pub(crate) fn operator_length(rest: &[u8]) -> usize {
+    match rest {
+        [b'*', b'*', b'=', ..] | [b'/', b'/', b'=', ..] | [b'<', b'<', b'=', ..] | [b'>', b'>', b'=', ..] => {
+            3
+        }
+        [b'.', b'.', b'.', ..] => 3,
+        [b'*', b'*', ..]
+        | [b'/', b'/', ..]
+        | [b'<', b'<' | b'>', ..]
+        | [b'>', b'>', ..]
+        | [b'-', b'>', ..] => 2,
+        [
+            b'+' | b'-' | b'*' | b'/' | b'%' | b'&' | b'|' | b'^' | b'@' | b'=' | b'!' | b'<' | b'>',
+            b'=',
+            ..,
+        ] => 2,
+        [b':', b'=', ..] => 2,
+        [b'+' | b'-' | b'*' | b'/' | b'%' | b'&' | b'|' | b'^' | b'@' | b'=' | b'<' | b'>', ..] => 1,
+        [b'.' | b',' | b':' | b';' | b'~' | b'`', ..] => 1,
+        _ => 0,
+    }
+}

@@ -1,0 +1,67 @@
+//! Whole libraries, minimized and read again by the interpreters they are for.
+//!
+//! Each interpreter's own `ast` says what a source means before and after: the trees are equal, and each node stands
+//! on the line where it stood. What an interpreter does not read to begin with is not held to that.
+
+// Helpers of tests are tests, which clippy does not see in a file of its own.
+#![allow(clippy::unwrap_used)]
+
+mod compared;
+mod referee;
+mod sources;
+mod stock;
+
+use std::path::{Path, PathBuf};
+
+use mitogen_tests::{Python, package, pythons};
+
+use compared::compare;
+use sources::{library, python_files};
+
+/// The interpreters that we support; there has to be one.
+fn supported() -> Vec<Python> {
+    let found: Vec<Python> = pythons().into_iter().filter(Python::is_supported).collect();
+    assert!(!found.is_empty(), "no Python that we support");
+    found
+}
+
+fn newest() -> Python {
+    supported().pop().unwrap()
+}
+
+#[test]
+fn standard_libraries_mean_the_same() {
+    for python in supported() {
+        let files = python_files(&library(&python));
+        assert!(files.len() > 500, "{}: {} files", python.version_text(), files.len());
+        check(&python, &files);
+    }
+}
+
+#[test]
+fn packages_mean_the_same() {
+    let newest = &newest();
+    for requirement in ["Django==5.1.4", "sympy==1.13.3", "SQLAlchemy==2.0.36"] {
+        check(newest, &python_files(&package(newest, requirement).unwrap()));
+    }
+    if let Some(python) = supported().iter().find(|python| python.version.0 == 2) {
+        check(python, &python_files(&package(python, "Django==1.11.29").unwrap()));
+    }
+}
+
+/// Fails if a file that the interpreter reads is none afterwards, or another one.
+fn check(python: &Python, files: &[PathBuf]) {
+    let result = compare(python, files);
+    let place = files.first().map_or(Path::new(""), |file| file.parent().unwrap());
+    println!(
+        "{}: {} files near {}: {} same, {} refused by the interpreter itself",
+        python.version_text(),
+        files.len(),
+        place.display(),
+        result.same,
+        result.refused.len(),
+    );
+    assert!(result.different.is_empty(), "{}", result.different.join("\n"));
+    assert_eq!(result.same + result.refused.len(), files.len());
+    assert!(result.same > files.len() * 9 / 10, "refused:\n{}", result.refused.join("\n"));
+}

@@ -1,0 +1,52 @@
+//! Sizes beside stock Mitogen's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mitogen_minify::minimize_source;
+use mitogen_tests::StockVenv;
+
+use crate::sources::{library, python_files};
+
+/// Sources that stock Mitogen is compared on. Tests are left out: it takes long, and modules are what it is for.
+fn sources(root: &Path) -> Vec<PathBuf> {
+    let is_test = |name: &std::ffi::OsStr| matches!(name.to_str(), Some("test" | "tests" | "idle_test"));
+    let mut files = python_files(root);
+    files.retain(|file| !file.strip_prefix(root).unwrap().iter().any(is_test));
+    files
+}
+
+#[test]
+fn results_are_no_larger_than_stock_s() {
+    let python = crate::newest();
+    let mut files = sources(&library(&python));
+    files.extend(sources(&mitogen_tests::package(&python, "Django==5.1.4").unwrap()));
+    let list: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
+    let program = StockVenv::new(&python).unwrap().python();
+    let argv = [program.to_str().unwrap(), "-c", include_str!("stock.py")];
+    let answers = mitogen_tests::run::run_with_input(&argv, list.as_bytes()).unwrap();
+    let answers: Vec<&str> = answers.lines().collect();
+    assert_eq!(answers.len(), files.len());
+
+    let mut larger = Vec::new();
+    let (mut stock, mut ours, mut failed, mut broken) = (0, 0, 0, 0);
+    for (file, answer) in files.iter().zip(answers) {
+        let size = minimize_source(&fs::read(file).unwrap()).unwrap().len();
+        match answer {
+            "failed" => failed += 1,
+            "broken" => broken += 1,
+            _ => {
+                let answer: usize = answer.parse().unwrap();
+                stock += answer;
+                ours += size;
+                if size > answer {
+                    larger.push(format!("{}: {size} bytes, {answer} of stock's", file.display()));
+                }
+            }
+        }
+    }
+    println!("{} files; stock fails on {failed} and breaks {broken}", files.len());
+    println!("the others: {ours} bytes, {stock} of stock's; {} larger", larger.len());
+    assert!(failed + broken < files.len() / 4, "stock failed on {failed} files and broke {broken}");
+    assert!(larger.is_empty(), "{}", larger.join("\n"));
+}

@@ -1,0 +1,10 @@
+//! The minifier never panics; what it accepts is accepted again and stays as it is.
+#![no_main]
+
+use mitogen_minify::minimize_source;
+
+libfuzzer_sys::fuzz_target!(|source: &[u8]| {
+    let Ok(minimized) = minimize_source(source) else { return };
+    let again = minimize_source(&minimized).expect("the result is a source");
+    assert!(again == minimized, "{}\n{}", minimized.escape_ascii(), again.escape_ascii());
+});

@@ -1,0 +1,43 @@
+//! The static scan of imports finds what an interpreter's own parser finds.
+
+use std::collections::BTreeSet;
+
+use mitogen::modules::imports;
+
+use super::{output, pythons};
+
+type Found = (String, Vec<String>, bool, bool);
+
+#[test]
+fn imports_of_the_standard_library() {
+    for python in pythons() {
+        let (mut files, mut total) = (0, 0);
+        let mut faults = Vec::new();
+        for line in output(&python.path, include_str!("imports.py"), &[]).lines() {
+            let (path, fullname, is_package, mut expected): (String, String, bool, Vec<Found>) =
+                serde_json::from_str(line).unwrap();
+            let source = std::fs::read(&path).unwrap();
+            let found = imports(&source, &fullname, is_package).into_iter().filter(|import| !import.implicit);
+            let mut found: Vec<Found> =
+                found.map(|import| (import.module, import.names, import.deferred, import.guarded)).collect();
+            // The tree is not walked in the order of the text.
+            found.sort();
+            expected.sort();
+            files += 1;
+            total += expected.len();
+            if found != expected {
+                let (ours, theirs): (BTreeSet<_>, BTreeSet<_>) =
+                    (found.into_iter().collect(), expected.into_iter().collect());
+                let (more, less) = (ours.difference(&theirs), theirs.difference(&ours));
+                faults.push(format!(
+                    "{path}: only ours {:?}, only theirs {:?}",
+                    more.collect::<Vec<_>>(),
+                    less.collect::<Vec<_>>()
+                ));
+            }
+        }
+        println!("Python {}: {total} imports in {files} files", python.version_text());
+        assert!(files > 400 && total > 2_000, "{total} in {files} under {}", python.path.display());
+        assert!(faults.is_empty(), "{} files: {}", faults.len(), faults.join("\n"));
+    }
+}

@@ -1,0 +1,26 @@
+//! The module finder beside real interpreters: their libraries, their parsers, their environments.
+
+mod environments;
+mod imports;
+mod libraries;
+
+use std::path::Path;
+use std::process::Command;
+
+use mitogen_tests::Python;
+
+/// What an interpreter prints that runs this program, without the account's own settings.
+fn output(python: &Path, program: &str, args: &[&str]) -> String {
+    let output = Command::new(python).arg("-E").arg("-c").arg(program).args(args).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", python.display());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The interpreters of this machine that the product supports, one of each minor version.
+fn pythons() -> Vec<Python> {
+    let mut found: Vec<Python> = mitogen_tests::pythons().into_iter().filter(Python::is_supported).collect();
+    found.dedup_by_key(|python| (python.version.0, python.version.1));
+    assert!(!found.is_empty(), "no Python that we support");
+    found
+}

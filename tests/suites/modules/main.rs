@@ -1,0 +1,58 @@
+//! Modules on demand: real packages that targets lack, through several contexts, each crossing each link once.
+//!
+//! Every test runs in a process of its own and must leave nothing behind: no descriptor, thread, process or file.
+
+mod link;
+mod packages;
+mod tap;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mitogen::modules::{Finder, FinderOptions, ModuleSource};
+use mitogen::transports::local::{Local, Options};
+use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, PythonSpec};
+
+/// Longer than anything here takes, so that a hang is an error.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The modules of these directories.
+fn finder(paths: &[&Path]) -> Arc<dyn ModuleSource> {
+    let options = paths.iter().fold(FinderOptions::default(), |options, path| options.path(*path));
+    Arc::new(Finder::new(&options).expect("a finder"))
+}
+
+/// A master that serves the modules of these directories.
+fn master(paths: &[&Path]) -> Master {
+    let options = MasterOptions { modules: vec![finder(paths)], ..MasterOptions::default() };
+    Master::start(options).expect("a master starts")
+}
+
+/// Settings for children that are started by this command line.
+fn started_by(argv: &[&str]) -> ChildSettings {
+    let argv = argv.iter().map(|&word| word.to_owned()).collect();
+    ChildSettings { python: PythonSpec { argv }, ..ChildSettings::default() }
+}
+
+/// A chain of `length` contexts on this machine, each a child of the one before; not waited for.
+fn chain(master: &Master, settings: &ChildSettings, length: usize) -> Vec<Context> {
+    let mut contexts: Vec<Context> = Vec::new();
+    for _ in 0..length {
+        let transport = Local::new(Options::default());
+        let request = ConnectRequest { transport: &transport, name: None, via: contexts.last(), settings };
+        let connecting = master.connector().connect(&request).expect("a plan");
+        contexts.push(connecting.context().clone());
+    }
+    contexts
+}
+
+/// Calls `module.function` and gives its answer, or panics with the error.
+fn call<T: mitogen_core::call::FromMessage>(
+    context: &Context,
+    function: &str,
+    args: impl serde::Serialize,
+) -> T {
+    let request = context.request(function.parse().expect("a function's name")).args(args);
+    request.timeout(PATIENCE).call().unwrap_or_else(|error| panic!("{function}: {error}"))
+}

@@ -1,0 +1,100 @@
+//! What crosses the link to a child: both directions are copied into files, and read back as frames.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use mitogen::ChildSettings;
+use mitogen::pickle::{self, Value};
+use mitogen_core::child::runtime_size;
+use mitogen_core::wire::{FrameDecoder, Message, Standard};
+use tempfile::TempDir;
+
+/// Children started by its settings have their links copied.
+pub(crate) struct Tap {
+    dir: TempDir,
+    settings: ChildSettings,
+}
+
+/// The frames of one link, in order.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// From the parent to the child.
+    pub(crate) down: Vec<Message>,
+    /// From the child to the parent.
+    pub(crate) up: Vec<Message>,
+}
+
+impl Tap {
+    /// For children that run `python`.
+    pub(crate) fn new(python: &Path) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/tap.py");
+        let python = python.to_string_lossy();
+        let place = dir.path().to_string_lossy();
+        let settings = super::started_by(&[&python, "-S", "-E", script, &place, &python]);
+        Self { dir, settings }
+    }
+
+    pub(crate) fn settings(&self) -> &ChildSettings {
+        &self.settings
+    }
+
+    /// The links that there were, in the order in which their children were started. Their contexts must have ended.
+    pub(crate) fn links(&self) -> Vec<Link> {
+        let mut pids: Vec<u32> = std::fs::read_dir(self.dir.path())
+            .expect("the directory is there")
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".in")?.parse().ok())
+            .collect();
+        pids.sort_unstable();
+        pids.iter()
+            .map(|pid| {
+                let read =
+                    |kind: &str| std::fs::read(self.dir.path().join(format!("{pid}.{kind}"))).expect(kind);
+                Link { down: frames(after_preamble(&read("in"))), up: frames(after_marker(&read("out"))) }
+            })
+            .collect()
+    }
+}
+
+/// What follows the runtime and the length-prefixed configuration.
+fn after_preamble(data: &[u8]) -> &[u8] {
+    let rest = &data[runtime_size()..];
+    let length = u32::from_be_bytes(rest[..4].try_into().expect("four bytes")) as usize;
+    &rest[4 + length..]
+}
+
+/// What follows the marker of a child that is up.
+fn after_marker(data: &[u8]) -> &[u8] {
+    const UP: &[u8] = b"MITO002\n";
+    let at = data.windows(UP.len()).position(|window| window == UP).expect("the child came up");
+    &data[at + UP.len()..]
+}
+
+fn frames(data: &[u8]) -> Vec<Message> {
+    let mut decoder = FrameDecoder::new(1 << 30);
+    decoder.feed(data);
+    let mut messages = Vec::new();
+    while let Some(frame) = decoder.next_frame().expect("sound frames") {
+        messages.push(frame.into_message());
+    }
+    messages
+}
+
+impl Link {
+    /// How often each module was sent to the child, negative answers included.
+    pub(crate) fn loaded(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for message in self.down.iter().filter(|message| message.handle == Standard::LoadModule.handle()) {
+            let value: Value = pickle::from_bytes(&message.data).expect("a module");
+            let Value::Tuple(fields) = value else { panic!("{value:?}") };
+            *counts.entry(fields[0].as_str().expect("a name").to_owned()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The modules that the child asked for, in order.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let asked = self.up.iter().filter(|message| message.handle == Standard::GetModule.handle());
+        asked.map(|message| String::from_utf8_lossy(&message.data).into_owned()).collect()
+    }
+}
