@@ -60,3 +60,8 @@ pub mod transports {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// So must that of the page on stock peers.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/INTEROP.md")]
+struct Interop;

@@ -83,6 +83,14 @@ pub fn find(interpreter: &[String]) -> Result<Arc<StockPackage>, FindError> {
     find_in(Path::new(&text))
 }
 
+/// The package at `path`: an interpreter to ask, or a directory to read.
+///
+/// # Errors
+/// See [`FindError`].
+pub fn find_at(path: &Path) -> Result<Arc<StockPackage>, FindError> {
+    if path.is_dir() { find_in(path) } else { find(&[path.display().to_string()]) }
+}
+
 /// The package in `directory`: either the package's own, or one that modules are installed in.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use mitogen_core::child::StockPackage;
 use mitogen_core::importer;
 
 pub use connect::{StockConnectError, connect};
-pub use find::{FindError, find, find_in};
+pub use find::{FindError, find, find_at, find_in};
 pub use mitogen_core::child::{BadPackage, Version};
 
 /// The payload of `LOAD_MODULE` for a module of `package`; the negative answer for any other name.

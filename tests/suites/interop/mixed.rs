@@ -1,6 +1,8 @@
 //! Trees in which both kinds of children stand.
 
-use mitogen::{ConnectRequest, RequestError, Value};
+use mitogen::profiles::{Inventory, Overrides, SecretStore, Source, SystemSecrets};
+use mitogen::transports::builtin;
+use mitogen::{ConnectRequest, Connections, RequestError, Value};
 use mitogen_core::ids::Handle;
 use mitogen_tests::isolated;
 
@@ -53,6 +55,33 @@ fn a_message_forwarded_to_an_old_release_is_one_that_it_can_read() {
         // Behind it, on the same links.
         let _: u32 = new.call("os.getpid", ()).expect("an answer");
         let _: u32 = old.call("os.getpid", ()).expect("its link is whole");
+        master.shutdown();
+    });
+}
+
+#[test]
+fn profiles_name_the_package() {
+    isolated(|| {
+        let release = newest();
+        let interpreter = release.interpreter().remove(0);
+        let text = format!(
+            "[profile.sound]\nmethod = \"local\"\npython = \"{interpreter}\"\nstock = \"{interpreter}\"\n\
+             [profile.wrong]\nmethod = \"local\"\nstock = \"/nonexistent/python\"\n"
+        );
+        let registry = builtin();
+        let inventory =
+            Inventory::parse(&Source::from_text("m.toml", &text), &registry).expect("sound profiles");
+        let chain = |name: &str| {
+            let targets = inventory.select(name, None).expect("a target");
+            inventory.resolve(&targets[0], &Overrides::default()).expect("a chain")
+        };
+        let master = master();
+        let connections = Connections::new(&master, &registry, SecretStore::new(SystemSecrets));
+        let child = connections.connect(&chain("sound")).expect("a plan").wait().expect("it comes up");
+        let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("it is stock's");
+        assert_eq!(cast, "word");
+        let error = connections.connect(&chain("wrong")).expect_err("nothing is there");
+        assert!(error.to_string().contains("/nonexistent/python"), "{error}");
         master.shutdown();
     });
 }
