@@ -170,3 +170,29 @@ impl<O> Table<O> {
         self.links.get(&link).map(|entry| entry.remote_id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Handle;
+
+    #[test]
+    fn an_old_peer_is_shown_one_encoding_only() {
+        let mut table = Table::default();
+        let [old, new] = [7, 8].map(|id| table.add_link(&Identity::master(), ContextId(id), None, ()));
+        table.link_mut(old).expect("it was added").one_encoding = true;
+        for encoding in [Encoding::Legacy, Encoding::Pickle, Encoding::Raw] {
+            let header = Header {
+                encoding,
+                dst_id: ContextId(7),
+                src_id: ContextId(0),
+                auth_id: ContextId(0),
+                handle: Handle(101),
+                reply_to: Handle(1000),
+                length: 5,
+            };
+            assert_eq!(table.header_for(old, header), Header { encoding: Encoding::Legacy, ..header });
+            assert_eq!(table.header_for(new, header), header);
+        }
+    }
+}

@@ -1,7 +1,11 @@
 //! Stock's own way of starting contexts, below stock children of ours.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use mitogen::modules::{Finder, FinderOptions};
 use mitogen::stock::{self, StockConnectError};
-use mitogen::{CallError, Context, Value};
+use mitogen::{CallError, Context, Master, MasterOptions, Value};
 use mitogen_tests::{isolated, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,8 +16,9 @@ use crate::releases::{each, master, newest};
 #[test]
 fn every_release_starts_contexts_below_itself() {
     isolated(|| {
+        let program = program();
         each(|release| {
-            let master = master();
+            let master = master_serving(program.path());
             let one = release.child(&master);
             let two = stock::connect(&one, "local", &[]).expect("a grandchild");
             let three = stock::connect(&two, "local", &[]).expect("its child");
@@ -24,11 +29,39 @@ fn every_release_starts_contexts_below_itself() {
             // Modules come down through both.
             let cast: String = three.call("mitogen.utils.cast", ("word",)).expect("it is served");
             assert_eq!(cast, "word");
+            for context in [&three, &one] {
+                let words: Vec<String> = context.call("app.main.words", ()).expect("the program is served");
+                assert_eq!(words, ["cast", "from app.other"]);
+            }
             failures_are_explained(&one);
             losses_are_announced(&one, &two, pid);
             master.shutdown();
         });
     });
+}
+
+/// A program that uses both a package of its own and stock's.
+fn program() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(dir.path().join("app")).expect("made");
+    for (name, text) in [
+        ("__init__.py", ""),
+        ("other.py", "WORDS = u'from app.other'\n"),
+        (
+            "main.py",
+            "import mitogen.core\nimport mitogen.utils\nfrom app import other\n\n\
+             def words():\n    return [mitogen.utils.cast(u'cast'), other.WORDS]\n",
+        ),
+    ] {
+        std::fs::write(dir.path().join("app").join(name), text).expect("written");
+    }
+    dir
+}
+
+fn master_serving(path: &Path) -> Master {
+    let finder = Finder::new(&FinderOptions::default().path(path)).expect("a finder");
+    let options = MasterOptions { modules: vec![Arc::new(finder)], ..MasterOptions::default() };
+    Master::start(options).expect("a master starts")
 }
 
 fn failures_are_explained(one: &Context) {
