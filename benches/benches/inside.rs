@@ -1,4 +1,4 @@
-//! The inside, one question each: frames, pickles, verdicts, dialogues, latches, and a whole call.
+//! The inside, one question each: frames, pickles, verdicts, dialogues, latches, sources, and a whole call.
 //!
 //! `cargo bench -p mitogen-benches`; times are this machine's own. For ratios with stock Mitogen there is
 //! `cargo xtask compare`.
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use mitogen::transports::builtin;
 use mitogen::{Master, MasterOptions, Value};
+use mitogen_benches::library;
 use mitogen_core::connect::ChildCommand;
 use mitogen_core::dialogue::{Engine, Source};
 use mitogen_core::ids::{ContextId, Handle, Identity};
@@ -17,6 +18,7 @@ use mitogen_core::pickle::{self, CallRequest, write_call};
 use mitogen_core::router::{Mode, Table, decide};
 use mitogen_core::sync::Latch;
 use mitogen_core::wire::{Encoding, FrameDecoder, Header, Message};
+use mitogen_minify::minimize_source;
 
 /// How many frames of 60 bytes does a decoder take out of one read, and how fast?
 fn frames(criterion: &mut Criterion) {
@@ -125,6 +127,19 @@ fn latches(criterion: &mut Criterion) {
     });
 }
 
+/// How fast do the sources of a standard library shrink?
+fn sources(criterion: &mut Criterion) {
+    let sources = library::sources("python3".as_ref()).expect("a python3 on PATH");
+    let bytes: usize = sources.iter().map(Vec::len).sum();
+    let mut group = criterion.benchmark_group("minify");
+    group.throughput(Throughput::Bytes(bytes as u64));
+    group.sample_size(20);
+    group.bench_function("python3's standard library", |bencher| {
+        bencher.iter(|| sources.iter().filter_map(|source| minimize_source(source).ok()).count());
+    });
+    group.finish();
+}
+
 /// What does one call to a local Python child cost, and one of many that do not wait?
 fn calls(criterion: &mut Criterion) {
     let master = Master::start(MasterOptions::default()).expect("a master");
@@ -152,5 +167,5 @@ fn calls(criterion: &mut Criterion) {
     master.shutdown();
 }
 
-criterion_group!(inside, frames, pickles, verdicts, dialogues, latches, calls);
+criterion_group!(inside, frames, pickles, verdicts, dialogues, latches, sources, calls);
 criterion_main!(inside);

@@ -1,5 +1,7 @@
 //! What the benchmarks and the measuring programs share: a master with a child, and a clock.
 
+pub mod library;
+
 use std::time::Instant;
 
 /// Seconds that one of `times` runs of `work` takes on average, after one that is not counted.

@@ -1,6 +1,6 @@
 """Measures stock Mitogen (PyPI): one line of JSON for each figure, {"name": NAME, "value": NUMBER}.
 
-usage: measure.py GROUP...     groups: local, ssh, link100
+usage: measure.py GROUP...     groups: local, ssh, link100, minify
 
 `cargo xtask compare` runs this and our own program `measure_ours`, which prints the same names; this text says what
 each name means, for both.
@@ -26,6 +26,11 @@ link100: the same server by MEASURE_LINK_PORT, a way with a round trip of 100 ms
   link100.ssh_sudo_call_ms  connect, sudo there, and the first call, of a function whose module comes from the master
   link100.builtin_call_ms   a call of os.getpid in a context of that host
   link100.package50_call_ms the first call into a package of 50 modules that comes from the master, likewise
+
+minify: the sources of the standard library of MEASURE_PYTHON, tests left out, read before the clock starts
+  minify.library_ms       minimize all of them
+  minify.library_kib      size of the results; a source that fails counts as it is
+  minify.failures         sources that fail
 """
 import concurrent.futures
 import json
@@ -39,6 +44,7 @@ import time
 
 import mitogen
 import mitogen.core
+import mitogen.minify
 import mitogen.parent
 import mitogen.utils
 
@@ -215,7 +221,33 @@ def package_of_fifty(directory):
                 )
 
 
-GROUPS = {"local": local, "ssh": ssh, "link100": link100}
+LEFT_OUT = ("test", "tests", "idle_test", "site-packages", "dist-packages")
+
+
+def minify(router):
+    question = "import os, sys; sys.stdout.write(os.path.dirname(os.__file__))"
+    root = subprocess.check_output([python(), "-c", question]).decode()
+    sources = []
+    for directory, children, files in os.walk(root):
+        children[:] = [name for name in children if name not in LEFT_OUT]
+        for name in files:
+            if name.endswith(".py"):
+                with tokenize.open(os.path.join(directory, name)) as file:
+                    sources.append(file.read())
+    size = failures = 0
+    start = clock()
+    for source in sources:
+        try:
+            size += len(mitogen.minify.minimize_source(source).encode())
+        except Exception:
+            size += len(source.encode())
+            failures += 1
+    report("minify.library_ms", (clock() - start) * 1e3)
+    report("minify.library_kib", size / 1024)
+    report("minify.failures", failures)
+
+
+GROUPS = {"local": local, "ssh": ssh, "link100": link100, "minify": minify}
 
 
 @mitogen.main()

@@ -94,6 +94,24 @@ class Receiver(object):
         notify()
 
 
+# Ahead of Context, whose being there says that all of this is.
+
+
+def _context_by_id(self, context_id, via_id=None, create=True, name=None):
+    context = self.contexts.get(context_id)
+    if context is None and create:
+        context = self.contexts.setdefault(context_id, Context(self, context_id, name))
+    if context and name and not context.name:
+        context.name = name
+    return context
+
+
+Router.context_by_id = _context_by_id
+Router.myself = lambda self: self.context_by_id(context_id, name=u"self")
+Router.parent = property(lambda self: self.context_by_id(parent_ids[0], name=u"parent"))
+Router.master = property(lambda self: self.context_by_id(0, name=u"master"))
+
+
 class Context(object):
     """A context of the tree, by id."""
 

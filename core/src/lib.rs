@@ -24,5 +24,6 @@ pub mod router;
 pub mod call;
 pub mod importer;
 pub mod logging;
+pub mod unix;
 // Level 6
 pub mod connect;

@@ -18,6 +18,7 @@
 //! This crate knows the built-in transports by name; what they are made of is `mitogen_core`.
 
 pub mod command;
+pub mod listen;
 mod log_sink;
 mod master;
 pub mod modules;
@@ -27,6 +28,7 @@ pub mod stock;
 pub mod targets;
 mod tree;
 
+pub use listen::{Client, ClientError, Listener};
 pub use master::{Master, MasterOptions, StartError};
 pub use mitogen_core::call::{CallChain, CallError, Context, Receiver, RemoteError, Select, Sender};
 pub use mitogen_core::child::{PythonCore, PythonSpec, StockPackage};

@@ -1,6 +1,7 @@
 //! The process that owns context id 0.
 
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use mitogen_core::sys;
 use mitogen_core::wire::DEFAULT_MAX_MESSAGE_SIZE;
 use thiserror::Error;
 
+use crate::listen::{BindError, Listener};
 use crate::log_sink;
 use crate::modules::ModuleSource;
 use crate::responder::{Feeder, ImportPolicy, ModuleStats, Responder, Store};
@@ -156,6 +158,15 @@ impl Master {
             via: Some(via),
             settings: &self.settings,
         })
+    }
+
+    /// Lets other processes of this user join the tree, at `path` or, without one, at a path in a new
+    /// directory that only this user may enter. Stock Mitogen's `mitogen.unix.connect` can join, too.
+    ///
+    /// # Errors
+    /// Somebody listens there already, or the system refuses.
+    pub fn listen(&self, path: Option<&Path>) -> Result<Listener, BindError> {
+        Listener::bind(&self.router, &self.connector, path)
     }
 
     /// Ends the tree: children are asked to end, and made to after the grace period.

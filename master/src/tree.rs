@@ -191,6 +191,24 @@ impl<R: SecretResolver> Connections<R> {
         Ok(Route { hops, context })
     }
 
+    /// Forgets those hops of the chain that have failed or were lost, so that the next
+    /// [`Connections::connect`] tries them again.
+    pub fn renew(&self, chain: &Chain) {
+        let mut made = self.lock();
+        for hop in &chain.hops {
+            let Some(made) = made.get_mut(&hop.key) else { continue };
+            let gone = made.connecting.as_ref().is_some_and(|connecting| match connecting.outcome() {
+                None => false,
+                Some(Ok(())) => self.router.way_to(connecting.context().id()).is_none(),
+                Some(Err(_)) => true,
+            });
+            if gone {
+                tracing::debug!(hop = %hop.key, "will be connected anew");
+                made.connecting = None;
+            }
+        }
+    }
+
     /// Undoes one [`Connections::hold`]: hops that nobody holds any more are asked to end.
     pub fn release(&self, chain: &Chain) {
         let mut made = self.lock();
@@ -296,6 +314,23 @@ pub struct Route {
 }
 
 impl Route {
+    /// A way to a context that is up.
+    pub(crate) fn ready(context: Context) -> Self {
+        Self { hops: Vec::new(), context }
+    }
+
+    /// A way to a context that somebody else connects.
+    pub(crate) fn under_way(connecting: Connecting) -> Self {
+        let context = connecting.context().clone();
+        Self { hops: vec![connecting], context }
+    }
+
+    /// Whether the context is up, or was; `None` while that is not known.
+    pub fn outcome(&self) -> Option<Outcome> {
+        let mut outcomes = self.hops.iter().map(Connecting::outcome);
+        outcomes.find(|outcome| !matches!(outcome, Some(Ok(())))).unwrap_or(Some(Ok(())))
+    }
+
     /// The context at the end, up or not.
     pub fn context(&self) -> &Context {
         &self.context

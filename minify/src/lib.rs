@@ -17,5 +17,5 @@ mod tests;
 
 pub use encoding::decode;
 pub use error::{Error, Fault};
-pub use minimize::minimize_source;
+pub use minimize::{compact, minimize_source};
 pub use tokens::{Token, TokenKind, Tokens, tokens};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::encoding::{Decoded, MARK};
 use crate::error::{Error, Fault};
 use crate::tokens::{Token, TokenKind, tokens};
-use crate::writer::Writer;
+use crate::writer::{Lines, Writer};
 
 /// The same program without comments, docstrings and needless white space, every token on the line where it was.
 ///
@@ -20,7 +20,7 @@ use crate::writer::Writer;
 /// When the source is none that a Python would read, as far as that shows in its tokens and blocks.
 pub fn minimize_source(source: &[u8]) -> Result<Vec<u8>, Error> {
     let decoded = Decoded::new(source)?;
-    let text = strip(&decoded.text)?;
+    let text = strip(&decoded.text, Lines::Kept)?;
     if text.is_ascii() {
         return Ok(text.into_bytes());
     }
@@ -36,6 +36,16 @@ pub fn minimize_source(source: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(if decoded.mark { [MARK, &bytes].concat() } else { bytes.into_owned() })
 }
 
+/// The same program in as few lines as it has statements, for sources whose lines nobody will ask for.
+///
+/// Otherwise as [`minimize_source`].
+///
+/// # Errors
+/// As [`minimize_source`].
+pub fn compact(text: &str) -> Result<String, Error> {
+    strip(text, Lines::Joined)
+}
+
 /// An open block of the source.
 #[derive(Default)]
 struct Block {
@@ -45,8 +55,8 @@ struct Block {
     omitted: usize,
 }
 
-fn strip(text: &str) -> Result<String, Error> {
-    let mut writer = Writer::new(text.len());
+fn strip(text: &str, lines: Lines) -> Result<String, Error> {
+    let mut writer = Writer::new(text.len(), lines);
     let mut blocks: Vec<Block> = Vec::new();
     let mut line: Vec<Token<'_>> = Vec::new();
     // Set after a line that ends with a colon.

@@ -3,9 +3,19 @@
 use crate::literal;
 use crate::tokens::{Token, TokenKind, operator_length};
 
+/// What becomes of the lines of the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// Every token stays on its line.
+    Kept,
+    /// Blank lines go, and a logical line is one line.
+    Joined,
+}
+
 /// The text that is written.
 pub(crate) struct Writer<'a> {
     text: String,
+    lines: Lines,
     /// The line that is being written, from 1.
     line: usize,
     /// Open brackets.
@@ -15,13 +25,16 @@ pub(crate) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { text: String::with_capacity(capacity), line: 1, brackets: 0, last: None }
+    pub(crate) fn new(capacity: usize, lines: Lines) -> Self {
+        Self { text: String::with_capacity(capacity), lines, line: 1, brackets: 0, last: None }
     }
 
     /// Begins a logical line at `line`, which is below everything that was written.
     pub(crate) fn begin(&mut self, line: usize, depth: usize) {
-        self.newlines(line, "\n");
+        match self.lines {
+            Lines::Kept => self.newlines(line, "\n"),
+            Lines::Joined => self.end(),
+        }
         self.text.extend(std::iter::repeat_n(' ', depth));
         self.last = None;
     }
@@ -34,7 +47,7 @@ impl<'a> Writer<'a> {
 
     /// Writes a token of the current logical line.
     pub(crate) fn token(&mut self, token: &Token<'a>) {
-        if token.line > self.line {
+        if self.lines == Lines::Kept && token.line > self.line {
             self.newlines(token.line, if self.brackets > 0 { "\n" } else { "\\\n" });
         } else if self.last.as_ref().is_some_and(|last| needs_space(last, token)) {
             self.text.push(' ');

@@ -1,7 +1,7 @@
 //! Our half of `cargo xtask compare`: measures this library and prints one JSON line a figure,
 //! `{"name": ..., "value": ..., "unit": ...}`, under the names that the stock half prints too.
 //!
-//! usage: measure_ours GROUP...     with GROUP one of local, ssh, link100
+//! usage: measure_ours GROUP...     with GROUP one of local, ssh, link100, minify
 //!
 //! What each name means, and the `MEASURE_*` variables that say what to connect to, stand in
 //! `benches/stock/measure.py`.
@@ -9,6 +9,7 @@
 use std::env;
 use std::error::Error;
 use std::fmt::Write as _;
+use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,8 +18,9 @@ use mitogen::modules::{Finder, FinderOptions};
 use mitogen::pickle::{Binary, Blob};
 use mitogen::transports::{builtin, local::Local};
 use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, PythonSpec, Transport, Value};
-use mitogen_benches::each;
+use mitogen_benches::{each, library};
 use mitogen_core::child::{self, ChildConfig};
+use mitogen_minify::minimize_source;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -274,17 +276,42 @@ fn package_of_fifty(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+fn minify() -> Result<()> {
+    let sources = library::sources(variable("MEASURE_PYTHON")?.as_ref())?;
+    let mut size = 0;
+    let mut failed = 0;
+    for source in &sources {
+        match minimize_source(source) {
+            Ok(minimized) => size += minimized.len(),
+            Err(_) => {
+                size += source.len();
+                failed += 1;
+            }
+        }
+    }
+    let seconds = each(10, || {
+        for source in &sources {
+            let _ = black_box(minimize_source(source));
+        }
+    });
+    show("minify.library_ms", seconds * 1e3);
+    show("minify.library_kib", size as f64 / 1024.0);
+    show("minify.failures", f64::from(failed));
+    Ok(())
+}
+
 fn main() -> Result<()> {
     let groups: Vec<String> = env::args().skip(1).collect();
     if groups.is_empty() {
-        return Err("usage: measure_ours GROUP... (local, ssh, link100)".into());
+        return Err("usage: measure_ours GROUP... (local, ssh, link100, minify)".into());
     }
     for group in groups {
         match group.as_str() {
             "local" => local()?,
             "ssh" => ssh()?,
             "link100" => link()?,
-            other => return Err(format!("unknown group {other}: use local, ssh or link100").into()),
+            "minify" => minify()?,
+            other => return Err(format!("unknown group {other}: use local, ssh, link100 or minify").into()),
         }
     }
     Ok(())

@@ -45,7 +45,7 @@ class Importer(object):
                 # There is one, though of no use here: `from package import it` must say so too.
                 error = ImportError
             why = "%s [context %s, Python %s on %s %s]" % (
-                why or "The Mitogen master process was unable to serve %s" % name,
+                why or "The Mitogen master process was unable to serve " + name,
                 config["name"], sys.version.split()[0], sys.platform, posix.uname()[4]
             )
         error = error(why if PY3 else why.encode("utf-8"))
@@ -58,7 +58,7 @@ class Importer(object):
             why = "not in the overrides list"
         elif matches(name, config["import_blocks"]):
             why = "in the blocks list"
-        elif (
+        elif not (
             matches(name, UNSUITABLE)
             # What belongs to this interpreter's library and is not here is for other platforms.
             or not overrides and matches(name, getattr(sys, "stdlib_module_names", ()))
@@ -66,9 +66,9 @@ class Importer(object):
             or name == "__main__" and "pkg_resources" in modules
             and not hasattr(modules["pkg_resources"], "working_set")
         ):
-            why = "e.g. binary, legacy, part of stdlib"
-        else:
             return None
+        else:
+            why = "e.g. binary, legacy, part of stdlib"
         return "Mitogen won't serve %s, it's %s" % (name, why)
 
     def ours(self, name):
@@ -80,7 +80,8 @@ class Importer(object):
 
     def wanted(self, name, first):
         """Whether to claim the module; `first` is before local ones are looked for."""
-        return name and name[-1:] != "." and self.ours(name) and (
+        # No name at all, and one that ends in a dot, are nobody's.
+        return name[-1:] not in "." and self.ours(name) and (
             not first or name == "__main__" or overrides and matches(name, overrides)
         )
 
@@ -90,7 +91,8 @@ class Importer(object):
         # By their inner names, because importing `importlib` here would come back here.
         from _frozen_importlib import ModuleSpec
         from _frozen_importlib_external import PathFinder
-        if not finder.last and name == "logging":
+        first = not finder.last
+        if first and name == "logging":
             spec = PathFinder.find_spec(name, path)
             if spec:
                 loader = spec.loader
@@ -101,7 +103,7 @@ class Importer(object):
                     install_logging()
                 loader.exec_module = exec_module
             return spec
-        if not self.wanted(name, not finder.last):
+        if not self.wanted(name, first):
             return None
         try:
             contents = self.fetch(name)[0]
@@ -117,11 +119,14 @@ class Importer(object):
         return spec
 
     def create_module(self, spec):
-        return None
+        pass
 
     def exec_module(self, module):
         name = module.__name__
         self.loaded.add(name)
+        if name == "pbr":
+            # It wants to know of an installation what there is none of here.
+            __import__("os").environ["PBR_VERSION"] = "0.0.0"
         exec(self.get_code(name), module.__dict__)
 
     # Python 2
@@ -131,7 +136,7 @@ class Importer(object):
             return None
         name = str(name)
         if name != "logging":
-            if not self.ours(name) or not self.wanted(name, True) and self.is_local(name, path):
+            if not self.ours(name) or not self.wanted(name, self.is_local(name, path)):
                 return None
             fresh = name not in modules
             try:
@@ -203,8 +208,6 @@ class Importer(object):
         return source.decode("utf-8") if PY3 else source
 
     def get_source(self, name):
-        if name not in self.cache:
-            raise ImportError(name)
         # Those who print lines would take a form feed for the end of one.
         return self.read(name).replace("\r\n", "\n").replace("\f", " ")
 
@@ -219,7 +222,8 @@ class Importer(object):
         return [self.get_filename(name).rpartition("/")[0]]
 
     def __getattr__(self, name):
-        if name in ("get_data", "get_resource_reader", "archive"):
+        # get_data, get_resource_reader, archive.
+        if name[:4] in ("get_", "arch"):
             return getattr(__import__("mitogen.resources").resources.loader, name)
         raise AttributeError(name)
 
@@ -234,7 +238,7 @@ class Portion(object):
 
     def find_spec(self, name, target=None):
         # The importer stands behind all that is local.
-        return None
+        pass
 
     find_module = find_spec
 

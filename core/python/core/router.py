@@ -9,23 +9,15 @@ class Router(object):
         self.contexts = {}
         self.on_lost = []
 
-    def myself(self):
-        return self.context_by_id(context_id, name=u"self")
-
-    parent = property(lambda self: self.context_by_id(parent_ids[0], name=u"parent"))
-    master = property(lambda self: self.context_by_id(0, name=u"master"))
     router = property(lambda self: self)
     importer = property(lambda self: importer)
 
-    def context_by_id(self, context_id, via_id=None, create=True, name=None):
-        context = self.contexts.get(context_id)
-        if context is None and create:
-            context = self.contexts.setdefault(
-                context_id, me.Context(self, context_id, name)
-            )
-        if context and name and not context.name:
-            context.name = name
-        return context
+    def __getattr__(self, name):
+        # What has to do with contexts comes with them (mitogen.api).
+        if "Context" in globals():
+            raise AttributeError(name)
+        me.Context
+        return getattr(self, name)
 
     def add_handler(self, fn, handle=None, persist=True, policy=None, respondent=None,
                     overwrite=False):
@@ -109,12 +101,7 @@ class Router(object):
                 ))
 
 
-def urandom(size):
-    fd = posix.open("/dev/urandom", 0)
-    try:
-        return posix.read(fd, size)
-    finally:
-        posix.close(fd)
+urandom = posix.urandom
 
 
 def has_parent_authority(msg, stream=None):

@@ -244,6 +244,10 @@ def f():
         self.assertEqual(self.served("req.f", more=more), [1, 3])
         self.assertEqual(self.c.asked, [u"pkg_resources", u"__main__"])
 
+    def test_pbr_needs_no_installation(self):
+        more = {u"pbr": ("import os\ndef f(): return os.environ['PBR_VERSION']\n",)}
+        self.assertEqual(self.served("pbr.f", more=more), u"0.0.0")
+
     def test_pushed_modules_cost_no_request(self):
         names = [u"m%d" % i for i in range(50)]
         self.c.push("big", "", names)

@@ -258,7 +258,7 @@ def f():
     def test_no_module_is_an_error(self):
         c = self.c = self.child()
         c.push("mitogen.parent", None)
-        self.assertError(c.reply(self.plan(2, plan(PYTHON))).obj(), u"", u"mitogen.parent" if PY3 else u"No module named parent")
+        self.assertError(c.reply(self.plan(2, plan(PYTHON))).obj(), u"", u"unable to serve mitogen.parent [context test, ")
 
     def test_processes_go_with_us(self):
         self.up(2)

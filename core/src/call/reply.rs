@@ -52,6 +52,11 @@ impl Reply {
         Self { message, me }
     }
 
+    /// The reply that `message` is to context `me`: for handlers of one's own.
+    pub fn of(message: Message, me: ContextId) -> Self {
+        Self::new(message, me)
+    }
+
     /// The value in it.
     ///
     /// # Errors

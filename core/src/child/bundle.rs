@@ -1,25 +1,13 @@
-//! Joins, shrinks and deflates the runtime, once per process.
-
-use std::io::Write;
-use std::sync::OnceLock;
+//! The runtime as it is sent; `build.rs` has joined, shrunk and deflated it.
 
 use bytes::{Bytes, BytesMut};
-use flate2::Compression;
-use flate2::write::DeflateEncoder;
 
-use super::compact::compact;
 use super::config::ChildConfig;
-use super::parts::{BOOT, CUT, REST, join};
 
 /// The runtime as it is sent: raw deflate of the shrunk source.
 pub fn runtime() -> &'static Bytes {
-    static RUNTIME: OnceLock<Bytes> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        let text = [compact(&join(BOOT)), compact(&join(REST))].join(CUT);
-        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(text.as_bytes()).expect("a Vec takes every byte");
-        encoder.finish().expect("a Vec takes every byte").into()
-    })
+    static RUNTIME: Bytes = Bytes::from_static(include_bytes!(concat!(env!("OUT_DIR"), "/runtime.deflate")));
+    &RUNTIME
 }
 
 /// The size in bytes of [`runtime`], which the first stage is told.

@@ -13,9 +13,9 @@ use super::bundle::runtime_size;
 /// from there, announces the interpreter, reads exactly the runtime and runs it in place.
 pub const STAGE: &str = concat!(
     r#"import sys;sys.path=[p for p in sys.path if p[:1]=="/"];v=sys.version_info[:2];"#,
-    r#"v==(2,7)or v>(3,5)or(sys.stderr.write("mitogen: unsupported python %d.%d at %s%s"%"#,
-    r#"(v+(sys.executable,chr(10)))),sys.exit(78));import posix,select,zlib;"#,
-    r#"posix.write(1,("MITO000"+chr(10)).encode());n=int(sys.argv[1]);b=bytearray();"#,
+    r#"v==(2,7)or v>(3,5)or(sys.stderr.write("mitogen: unsupported python %d.%d at %s%c"%"#,
+    r#"(v+(sys.executable,10))),sys.exit(78));import posix,select,zlib;"#,
+    r#"posix.write(1,b"MITO000%c"%10);n=int(sys.argv[1]);b=bytearray();"#,
     r#"[b.extend(posix.read(0,n-len(b))or sys.exit(1))for _ in "#,
     r#"iter(lambda:len(b)<n and select.select([0],[],[]),False)];b=bytes(b);"#,
     r#"r=zlib.decompress(b,-15).split(b"@@");exec(compile(r.pop(0),"mitogen.core","exec"),"#,

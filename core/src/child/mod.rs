@@ -12,6 +12,8 @@ mod command;
 mod compact;
 mod config;
 mod modules;
+// Used by `build.rs`.
+#[cfg(test)]
 mod parts;
 mod stock;
 #[cfg(test)]

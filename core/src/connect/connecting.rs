@@ -71,6 +71,12 @@ impl Connecting {
         Self { context, done }
     }
 
+    /// A context that somebody else starts, and the means to say how that ended.
+    pub fn promised(context: Context) -> (Self, Promise) {
+        let done = Done::default();
+        (Self { context, done: done.clone() }, Promise(done))
+    }
+
     /// The context, up or not.
     pub fn context(&self) -> &Context {
         &self.context
@@ -118,6 +124,22 @@ impl Connecting {
                 then(&outcome);
             }
         }
+    }
+}
+
+/// The other end of a [`Connecting`] that is not ours to carry out.
+pub struct Promise(Done);
+
+impl std::fmt::Debug for Promise {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Promise")
+    }
+}
+
+impl Promise {
+    /// Says how it ended.
+    pub fn keep(self, outcome: &Outcome) {
+        self.0.set(outcome);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -12,6 +12,7 @@ use super::connecting::{Connecting, Done};
 use super::connection::{self, DriverRef, Job};
 use super::error::ConnectError;
 use super::gate::{Gate, HANDSHAKES_PER_DESTINATION};
+use super::members::{Member, Members};
 use super::plan::Plan;
 use super::reaper::Processes;
 use super::remote;
@@ -107,6 +108,7 @@ pub(super) struct Shared {
     open: Mutex<HashMap<LinkId, (String, Done)>>,
     stopping: AtomicBool,
     stock: StockPeers,
+    members: Members,
 }
 
 impl Shared {
@@ -154,6 +156,17 @@ impl Shared {
 #[derive(Clone)]
 pub struct Connector(Arc<Shared>);
 
+/// A connector that may be gone: what handlers of its router hold.
+#[derive(Clone)]
+pub struct WeakConnector(Weak<Shared>);
+
+impl WeakConnector {
+    /// The connector, if it still lives.
+    pub fn upgrade(&self) -> Option<Connector> {
+        self.0.upgrade().map(Connector)
+    }
+}
+
 impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connector").field("router", &self.0.router).finish_non_exhaustive()
@@ -175,6 +188,7 @@ impl Connector {
             open: Mutex::default(),
             stopping: AtomicBool::new(false),
             stock,
+            members: Members::default(),
         });
         let weak = Arc::downgrade(&shared);
         broker.on_shutdown(move || {
@@ -190,6 +204,16 @@ impl Connector {
             }
         });
         Self(shared)
+    }
+
+    /// A reference that does not keep the connector alive.
+    pub fn downgrade(&self) -> WeakConnector {
+        WeakConnector(Arc::downgrade(&self.0))
+    }
+
+    /// The contexts that were started from here and are up, by their numbers.
+    pub fn members(&self) -> Vec<Member> {
+        self.0.members.all()
     }
 
     /// The plan that [`Connector::connect`] would carry out.
@@ -220,6 +244,8 @@ impl Connector {
         let context = Context::new(router, id, &plan.name);
         let done = Done::default();
         let connecting = Connecting::new(context, done.clone());
+        let parent = request.via.map_or(router.identity().id, Context::id);
+        shared.members.follow(&connecting, parent, &plan.method);
         match request.via {
             Some(via) => remote::start(&shared, via, id, &plan, &config, &done),
             None => {

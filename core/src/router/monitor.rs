@@ -61,6 +61,17 @@ impl Router {
         }
     }
 
+    /// Tells the other end of `link`, who has just sent something to `gone`, that it is lost. When it
+    /// was lost, this end had not sent anything to it yet, and was not told: it may be working for
+    /// one who will never know.
+    pub(super) fn remind(&self, link: LinkId, gone: ContextId) {
+        let peer = self.with_table(|table| table.remote_id(link).filter(|_| table.parent() != Some(link)));
+        if let Some(peer) = peer {
+            let text = Bytes::from(gone.to_string());
+            let _ = self.send(Message::new(peer, Standard::DelRoute, Encoding::Legacy, text));
+        }
+    }
+
     fn tell_parent(&self, handle: Handle, text: String) {
         if let Some(parent) = self.identity().parent() {
             // A lost parent ends this context anyway.
@@ -74,6 +85,11 @@ impl Router {
             tracing::error!(data = ?delivery.message.data, "an ADD_ROUTE that is not id:name");
             return;
         };
+        if self.with_table(|table| table.link(link).is_some_and(|entry| entry.auth_stamp.is_some())) {
+            // It has no contexts of its own: its ids are not from here.
+            tracing::error!(id = id.0, "a unix client announced a context");
+            return;
+        }
         if !self.may_be_announced(id) {
             tracing::error!(id = id.0, "a context was announced that cannot be behind that link");
             return;

@@ -355,6 +355,11 @@ impl Router {
             }
             Verdict::Refuse(error) => {
                 drop(table);
+                if matches!(error, SendError::NoRoute { .. })
+                    && lock(&self.0.epitaphs).contains_key(&header.dst_id)
+                {
+                    self.remind(ingress, header.dst_id);
+                }
                 self.refuse(&frame.into_message(), &error);
                 None
             }
@@ -409,6 +414,19 @@ impl Router {
         if let Some(entry) = lock(&self.0.table).link_mut(link) {
             entry.one_encoding = true;
         }
+    }
+
+    /// A link that is up from the start, to a context that is not ours to start: a unix client, whose
+    /// authority becomes `stamp`, or, for a client, its listener. Nobody is told of it.
+    pub fn adopt_link(
+        &self,
+        remote_id: ContextId,
+        name: &str,
+        stamp: Option<ContextId>,
+        writer: Writer,
+    ) -> LinkId {
+        self.set_name(remote_id, name);
+        lock(&self.0.table).add_link(&self.0.identity, remote_id, stamp, Outlet::Live(writer))
     }
 
     /// The process behind `link` can be written to: it gets `preamble`, then what was sent so far.

@@ -21,6 +21,8 @@ pub struct MitogenStream {
     transmit: FdSide,
     writer: Writer,
     decoder: FrameDecoder,
+    /// Whether a shutdown of ours just leaves, instead of asking the other end to end.
+    leaving: bool,
     /// Set when we are asked to end, so that the loss is not a surprise.
     closing: bool,
     reason: Option<String>,
@@ -41,7 +43,24 @@ impl MitogenStream {
         let mut decoder = FrameDecoder::new(router.max_message_size());
         decoder.feed(rest);
         let (side, transmit) = ends;
-        Self { router, link, name, side, transmit, writer, decoder, closing: false, reason: None }
+        Self {
+            router,
+            link,
+            name,
+            side,
+            transmit,
+            writer,
+            decoder,
+            leaving: false,
+            closing: false,
+            reason: None,
+        }
+    }
+
+    /// The same for a link whose ends do not end with each other, as with unix clients.
+    #[must_use]
+    pub fn leaving(self) -> Self {
+        Self { leaving: true, ..self }
     }
 
     /// Routes every whole frame that is buffered. `false` ends the stream.
@@ -124,6 +143,9 @@ impl Stream for MitogenStream {
 
     fn on_shutdown(&mut self, reactor: &mut dyn Reactor, token: Token) {
         self.closing = true;
+        if self.leaving {
+            return reactor.disconnect(token);
+        }
         let remote = self.router.with_table(|table| table.remote_id(self.link));
         let parent = self.router.identity().parent();
         match remote {

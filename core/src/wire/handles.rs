@@ -37,6 +37,9 @@ pub enum Standard {
     LoadResource = 113,
     /// Ours: run a connection plan and adopt the process as a child. Pickled dict; parent authority.
     RunPlan = 120,
+    /// Ours: a question to a master about its tree, from a unix client. Pickled dict with a text
+    /// `ask`; parent authority. See `master/src/listen`.
+    Tree = 121,
 }
 
 impl Standard {

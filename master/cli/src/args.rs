@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use mitogen::listen::default_path;
 use mitogen::profiles::{Become, Overrides, Search};
 
 use crate::color::ColorChoice;
@@ -19,7 +20,9 @@ Examples:
   mitogen run root@10.0.0.5 -- cat /etc/issue   without a profile
   mitogen call web platform.node                a Python function, JSON in and out
   mitogen ping @all                             who can be reached
+  mitogen listen @all                           keep @all connected, for `mitogen run --tree @all -- ...`
   mitogen profiles check                        is mitogen.toml right?
+  mitogen minify module.py                      the source, as a child gets it
 ";
 
 const TARGETS: &str = "\
@@ -92,6 +95,9 @@ pub struct Global {
     /// Seconds that each command or call may take
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     pub command_timeout: Option<Duration>,
+    /// Use the targets that a running `mitogen listen` holds [default: $MITOGEN_TREE]
+    #[arg(long, global = true, value_name = "PATH", num_args = 0..=1, require_equals = true)]
+    pub tree: Option<Option<PathBuf>>,
     /// Print what would be run, and run nothing
     #[arg(short = 'C', long, global = true)]
     pub check: bool,
@@ -114,6 +120,15 @@ impl Global {
     /// Where profiles are looked for.
     pub fn search(&self) -> Search {
         Search::from_environment(self.profiles.clone())
+    }
+
+    /// The socket of the running tree that was asked for.
+    pub fn tree(&self) -> Option<PathBuf> {
+        match &self.tree {
+            Some(Some(path)) => Some(path.clone()),
+            Some(None) => Some(from_environment().unwrap_or_else(default_path)),
+            None => from_environment(),
+        }
     }
 
     /// What changes on the way to every target.
@@ -141,10 +156,16 @@ pub enum Verb {
     Call(Call),
     /// Connect, say hello, and leave
     Ping(Ping),
+    /// Connect targets and keep them for other commands, which find them with --tree
+    Listen(Listen),
+    /// Show the contexts of a running tree
+    Tree(Tree),
     /// Show the way to targets: each hop, and what will run where
     Plan(Plan),
     /// Look at the profiles
     Profiles(Profiles),
+    /// Print a Python source as it is sent: without comments and docstrings, lines unmoved
+    Minify(Minify),
     /// Print a completion script
     Completions(Completions),
     /// Answer the completion scripts
@@ -254,6 +275,25 @@ pub struct Ping {
     pub shape: Shape,
 }
 
+/// `mitogen listen`.
+#[derive(Debug, Args)]
+pub struct Listen {
+    /// Where
+    #[arg(required = true, value_name = "TARGETS")]
+    pub targets: Vec<String>,
+    /// Listen at this path [default: a private directory of the user's]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+/// `mitogen tree`.
+#[derive(Debug, Args)]
+pub struct Tree {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `mitogen plan`.
 #[derive(Debug, Args)]
 pub struct Plan {
@@ -286,6 +326,14 @@ pub enum ProfilesVerb {
     },
 }
 
+/// `mitogen minify`.
+#[derive(Debug, Args)]
+pub struct Minify {
+    /// The source; - is standard input
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: PathBuf,
+}
+
 /// `mitogen completions`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Completions {
@@ -315,6 +363,10 @@ pub struct Complete {
     /// bash: the line up to the cursor; others: its words, the last one the word to complete
     #[arg(last = true)]
     pub words: Vec<String>,
+}
+
+fn from_environment() -> Option<PathBuf> {
+    std::env::var_os("MITOGEN_TREE").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn forks(text: &str) -> Result<usize, String> {

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn words_are_completed() {
         let table = [
-            ("", "run call ping plan profiles completions"),
+            ("", "run call ping plan profiles minify completions"),
             ("p", "ping plan profiles"),
             ("profiles ", "check list"),
             ("profiles l", "list"),

@@ -16,12 +16,14 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use mitogen::ChainError;
+use mitogen::listen::{BindError, PlaceError};
 use mitogen::profiles::{Inventory, ProfilesError, ResolveError, SecretError};
 use mitogen::targets::TargetError;
+use mitogen::{ChainError, ClientError};
 
 use args::{Cli, ProfilesVerb, Verb};
 use logs::Loudness;
+use verbs::fleet::TreeError;
 
 /// Runs the command with this process's arguments.
 pub fn main() -> ExitCode {
@@ -50,7 +52,9 @@ fn perform(cli: &Cli) -> anyhow::Result<u8> {
     let global = &cli.global;
     let loudness = Loudness::new(global.verbose, global.quiet, global.debug_log.is_some());
     match &cli.verb {
-        Verb::Run(_) | Verb::Call(_) | Verb::Ping(_) => loudness.install(global.debug_log.as_deref())?,
+        Verb::Run(_) | Verb::Call(_) | Verb::Ping(_) | Verb::Listen(_) | Verb::Tree(_) => {
+            loudness.install(global.debug_log.as_deref())?;
+        }
         _ => {}
     }
     let load = || Inventory::load(&global.search(), &registry);
@@ -58,6 +62,7 @@ fn perform(cli: &Cli) -> anyhow::Result<u8> {
         Verb::Run(run) => return verbs::fleet::run(global, loudness, &registry, run),
         Verb::Call(call) => return verbs::fleet::call(global, loudness, &registry, call),
         Verb::Ping(ping) => return verbs::fleet::ping(global, loudness, &registry, ping),
+        Verb::Listen(listen) => return verbs::listen::listen(global, loudness, &registry, listen),
         _ => {}
     }
     let mut out = io::stdout().lock();
@@ -78,8 +83,10 @@ fn perform(cli: &Cli) -> anyhow::Result<u8> {
             out.write_all(completions::script(completions.shell).as_bytes())?;
         }
         Verb::Complete(asked) => verbs::complete::answer(asked, &registry, &mut out)?,
+        Verb::Minify(asked) => verbs::minify::minify(&asked.file, &mut io::stdin().lock(), &mut out)?,
         Verb::Plan(asked) => verbs::plan::plan(global, &registry, asked, &mut out)?,
-        Verb::Run(_) | Verb::Call(_) | Verb::Ping(_) => {}
+        Verb::Tree(asked) => verbs::tree::tree(global, asked, &mut out)?,
+        Verb::Run(_) | Verb::Call(_) | Verb::Ping(_) | Verb::Listen(_) => {}
     }
     out.flush()?;
     Ok(exit::OK)
@@ -98,11 +105,22 @@ fn status_of(error: &anyhow::Error) -> u8 {
     {
         return exit::INTERRUPTED;
     }
+    if let Some(error) = error.downcast_ref::<ClientError>() {
+        return match error {
+            ClientError::Refused(_) => exit::USAGE,
+            ClientError::Join(_) | ClientError::Answer(_) => exit::UNREACHABLE,
+            _ => exit::INTERNAL,
+        };
+    }
     let usage = error.is::<ProfilesError>()
+        || error.is::<BindError>()
+        || error.is::<PlaceError>()
+        || error.is::<TreeError>()
         || error.is::<TargetError>()
         || error.is::<ResolveError>()
         || error.is::<SecretError>()
         || error.is::<ChainError>()
-        || error.is::<arguments::ArgumentError>();
+        || error.is::<arguments::ArgumentError>()
+        || error.is::<verbs::minify::MinifyError>();
     if usage { exit::USAGE } else { exit::INTERNAL }
 }

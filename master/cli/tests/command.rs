@@ -24,14 +24,19 @@ all = ["web", "gate"]
 
 /// Status, standard output and standard error of a run in a directory of its own.
 fn mitogen(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_mitogen"))
+    mitogen_with_input(directory, arguments, b"")
+}
+
+/// As [`mitogen`], with something on standard input.
+fn mitogen_with_input(directory: &Path, arguments: &[&str], input: &[u8]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mitogen"));
+    command
         .args(arguments)
         .current_dir(directory)
         .env("HOME", directory)
         .env_remove("XDG_CONFIG_HOME")
-        .env_remove("MITOGEN_PROFILES")
-        .output()
-        .unwrap();
+        .env_remove("MITOGEN_PROFILES");
+    let output = mitogen_tests::run::output_with_input(&mut command, input).unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -125,4 +130,37 @@ fn completion_knows_targets() {
     let (status, script, _) = mitogen(here.path(), &["completions", "bash"]);
     assert_eq!(status, 0);
     assert!(script.contains("complete -o default -F _mitogen mitogen"), "{script}");
+}
+
+#[test]
+fn minify_prints_what_is_sent() {
+    let here = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(here.path().join(name), bytes).unwrap();
+    write("good.py", b"# Why\ndef f( x ):\n    'Doc.'\n    return x  # this\n");
+    let expected = "\ndef f(x):\n\n return x\n";
+    assert_eq!(mitogen(here.path(), &["minify", "good.py"]), (0, expected.into(), String::new()));
+    assert_eq!(
+        mitogen_with_input(here.path(), &["minify", "-"], b"x = 1 # one"),
+        (0, "x=1".into(), String::new())
+    );
+
+    write("bad.py", "x = 1\n\u{e9} = ?\n".as_bytes());
+    let refused = "mitogen: bad.py:2:5: invalid character '?' (U+003F)\n";
+    assert_eq!(mitogen(here.path(), &["minify", "bad.py"]), (2, String::new(), refused.into()));
+    let refused = "mitogen: <stdin>:1:5: '(' was never closed\n";
+    assert_eq!(
+        mitogen_with_input(here.path(), &["minify", "-"], b"x = (\n"),
+        (2, String::new(), refused.into())
+    );
+    let (status, out, err) = mitogen(here.path(), &["minify", "none.py"]);
+    assert_eq!((status, out.as_str()), (2, ""));
+    assert!(err.starts_with("mitogen: none.py: No such file"), "{err}");
+    let (status, _, err) = mitogen(here.path(), &["minify", "."]);
+    assert_eq!((status, err.starts_with("mitogen: .: ")), (2, true), "{err}");
+    assert_eq!(mitogen(here.path(), &["minify"]).0, 2);
+
+    // Files are the shell's to complete.
+    let complete = |words: &[&str]| mitogen(here.path(), &[&["__complete", "bash", "--"], words].concat()).1;
+    assert_eq!(complete(&["mitogen mini"]), "minify\n");
+    assert_eq!(complete(&["mitogen minify g"]), "");
 }

@@ -325,3 +325,12 @@ fn children_of_packages() {
     }
     assert!(get_child_modules(root.path().join("none")).is_err());
 }
+
+#[test]
+fn several_sources() {
+    let root = tree(&["1/m.py", "1/x.so", "2/m.py", "2/x.py", "2/p/__init__.py", "2/p/a.txt"]);
+    let sources = vec![finder(&[&root.path().join("1")]), finder(&[&root.path().join("2")])];
+    let rows = [("m", "1/m.py"), ("x", "extension 1/x.so"), ("p", "2/p/__init__.py []"), ("q", "none")];
+    check(&sources, root.path(), &rows);
+    assert_eq!(sources.resource("p", "a.txt").unwrap().unwrap(), "# 2/p/a.txt");
+}

@@ -86,6 +86,9 @@ fn calls() {
         ("f(lambda x=__import__('a'): __import__('b'), __import__('c'))", "a; b d; c"),
         ("f(lambda: g(__import__('a'), __import__('b')))\n__import__('c')", "a d; b d; c"),
         ("if __import__('a'): pass", "a"),
+        ("for x in ('a', 'b.c',): y = __import__(x)\n__import__(x)", "a g; b.c g"),
+        ("for x in 'a', 'b':\n  for y in ['c']:\n    import_module(x)", "a g; b g"),
+        ("for x in ('a', b): __import__(x)\nfor x in 'a' 'b': __import__(x)\nfor x in y: __import__(x)", ""),
     ]);
 }
 
@@ -150,4 +153,24 @@ fn sources_that_are_not_python() {
 fn lines() {
     let found = imports(b"'''\n'''\nimport a\nfrom b import (\n  c)\nx = [\n  __import__('d')]", "m", false);
     assert_eq!(found.iter().map(|import| import.line).collect::<Vec<_>>(), [3, 4, 7]);
+}
+
+/// Whatever is cut off or left out of a source, nothing panics.
+#[test]
+fn damaged_sources() {
+    let source = "#!x\nfrom __future__ import (absolute_import, d)\nimport a.b as c, ä; from .x import *\n\
+        for n in ('a', 'b',): f(lambda x=[1]: __import__(n, g, l, ['y'], 1), import_module('.a', \"p\"))\n\
+        if not (x) and (__name__ == '__main__'):\n\tmain()\nelif TYPE_CHECKING: pass\nelse:\n\tpass\n\
+        match x:\n case {'a': [b]}: import q\n@d\nasync def f(): '''x\n''' ; return \\\n1\n";
+    let characters: Vec<char> = source.chars().collect();
+    for at in 0..characters.len() {
+        let (before, after) = characters.split_at(at);
+        for text in [before.iter().collect(), before.iter().chain(&after[1..]).collect::<String>()] {
+            imports(text.as_bytes(), "p.m", true);
+            let lines = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count();
+            if let Ok(kept) = super::neutralize(text.as_bytes()) {
+                assert_eq!(lines(&kept), lines(text.as_bytes()), "{text}");
+            }
+        }
+    }
 }

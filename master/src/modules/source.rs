@@ -102,3 +102,15 @@ impl<T: ModuleSource + ?Sized> ModuleSource for Arc<T> {
         T::resource(self, package, name)
     }
 }
+
+/// Several sources: the first that has a module gives it, also when all it can give is the reason why it
+/// cannot be sent.
+impl<T: ModuleSource> ModuleSource for Vec<T> {
+    fn find(&self, fullname: &str) -> Result<Option<Module>, ModuleError> {
+        self.iter().find_map(|source| source.find(fullname).transpose()).transpose()
+    }
+
+    fn resource(&self, package: &str, name: &str) -> Result<Option<Bytes>, ModuleError> {
+        self.iter().find_map(|source| source.resource(package, name).transpose()).transpose()
+    }
+}

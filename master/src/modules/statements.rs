@@ -155,7 +155,7 @@ fn unwrapped<'s, 'a>(mut condition: &'s [Token<'a>]) -> &'s [Token<'a>] {
             && inner.iter().all(|token| {
                 match token.text {
                     "(" | "[" | "{" => depth += 1,
-                    ")" | "]" | "}" => depth -= 1,
+                    ")" | "]" | "}" => depth = depth.saturating_sub(1),
                     _ => {}
                 }
                 depth > 0

@@ -1,6 +1,6 @@
 //! What the minifier makes of sources.
 
-use crate::{Fault, minimize_source};
+use crate::{Fault, compact, minimize_source};
 
 fn minimized(source: &[u8]) -> Vec<u8> {
     minimize_source(source).unwrap_or_else(|error| panic!("{error}: {}", source.escape_ascii()))
@@ -107,4 +107,19 @@ fn faults() {
     let error = minimize_source(b"x = (\n]\n").expect_err("no Python reads it");
     let expected = "line 2, column 1: closing ']' does not match opening '(' on line 1";
     assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn compact_texts() {
+    let rows = [
+        ("\n\n# only\nx = 1\n\n\ny\n", "x=1\ny\n"),
+        ("class E(Exception):\n    '''Doc.'''\n\n\nx = 1\n", "class E(Exception):\n pass\nx=1\n"),
+        ("x = [\n    1,  # one\n    2,\n]\n", "x=[1,2,]\n"),
+        ("if a and \\\n        b:\n    pass\n", "if a and b:\n pass\n"),
+        ("x = not(\na)\ny = (b\nin c)\n", "x=not(a)\ny=(b in c)\n"),
+        ("x = '''a\n  b'''\n", "x='''a\n  b'''\n"),
+    ];
+    for (source, expected) in rows {
+        assert_eq!(compact(source).expect("it is Python"), expected, "{source:?}");
+    }
 }

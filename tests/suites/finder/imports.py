@@ -41,6 +41,7 @@ class Scan(object):
         self.fullname = fullname
         self.package = fullname if is_package else parent(fullname)
         self.found = []
+        self.loops = []
 
     def resolve(self, level, module, package):
         if level > 1:
@@ -74,9 +75,25 @@ class Scan(object):
             children = value if isinstance(value, list) else [value]
             is_body = field in BLOCKS and isinstance(node, COMPOUND)
             is_deferred = field == "body" and isinstance(node, FUNCTIONS)
+            values = self.loop(node) if field == "body" else None
+            self.loops.append(values)
             for child in children:
                 if isinstance(child, ast.AST):
                     self.walk(child, deferred or is_deferred, guarded or is_body)
+            self.loops.pop()
+
+    def loop(self, node):
+        """The variable and the values of a loop over literals."""
+        if type(node).__name__ == "For" and type(node.iter).__name__ in ("Tuple", "List"):
+            values = [text(value) for value in node.iter.elts]
+            if type(node.target).__name__ == "Name" and None not in values:
+                return node.target.id, values
+
+    def values(self, node):
+        if type(node).__name__ == "Name":
+            found = [loop[1] for loop in self.loops if loop and loop[0] == node.id]
+            return found[-1] if found else []
+        return [text(node)]
 
     def condition(self, node):
         """What an `if` comes to whenever the module is imported, if that is clear."""
@@ -109,9 +126,12 @@ class Scan(object):
         name = getattr(node.func, "id", getattr(node.func, "attr", None))
         arguments = dict(enumerate(node.args))
         arguments.update((keyword.arg, keyword.value) for keyword in node.keywords)
-        module = text(arguments.get(0, arguments.get("name")))
-        if name not in ("__import__", "import_module") or not module:
-            return
+        if name in ("__import__", "import_module"):
+            for module in self.values(arguments.get(0, arguments.get("name"))):
+                if module:
+                    self.imported(name, module, arguments, deferred, guarded)
+
+    def imported(self, name, module, arguments, deferred, guarded):
         if not all(part and part.replace("_", "a").isalnum() for part in module.lstrip(".").split(".")):
             return
         level = len(module) - len(module.lstrip("."))

@@ -1,5 +1,6 @@
 //! The module finder beside real interpreters: their libraries, their parsers, their environments.
 
+mod embedded;
 mod environments;
 mod imports;
 mod libraries;
@@ -11,10 +12,16 @@ use mitogen_tests::Python;
 
 /// What an interpreter prints that runs this program, without the account's own settings.
 fn output(python: &Path, program: &str, args: &[&str]) -> String {
-    let output = Command::new(python).arg("-E").arg("-c").arg(program).args(args).output().unwrap();
+    let output = Command::new(python)
+        .arg("-E")
+        .arg("-c")
+        .arg(program)
+        .args(args)
+        .output()
+        .expect("the interpreter starts");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", python.display());
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("it prints UTF-8")
 }
 
 /// The interpreters of this machine that the product supports, one of each minor version.

@@ -3,7 +3,6 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use mitogen::profiles::SecretResolver;
 use nix::libc::{SIGINT, SIGKILL, SIGTERM};
 
 use super::Fleet;
@@ -13,7 +12,7 @@ use crate::output::{End, HostId, Streams};
 /// A command that was told to end has this long before it is told again, in sharper words.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-impl<R: SecretResolver> Fleet<'_, R> {
+impl Fleet<'_> {
     /// The host's time is up: asks, then makes its command end. A call cannot be ended.
     pub(super) fn hurry(&mut self, host: HostId, now: Instant) -> io::Result<()> {
         let limit = self.setup.limit.unwrap_or_default();

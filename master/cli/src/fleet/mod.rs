@@ -12,14 +12,15 @@ mod incoming;
 mod input;
 mod streams;
 mod task;
+mod ways;
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use mitogen::CallError;
 use mitogen::command::{self, Exit};
-use mitogen::profiles::{Chain, SecretResolver};
-use mitogen::{CallError, Connections, Master};
+use mitogen_core::broker::BrokerHandle;
 use mitogen_core::call::Reply;
 use nix::libc::SIGINT;
 
@@ -33,6 +34,7 @@ use input::Input;
 pub use input::InputSource;
 pub use streams::{Stderr, Stdout};
 pub use task::Task;
+pub use ways::{Own, Running, Ways};
 
 /// Output is acknowledged in portions of this size, in bytes: small enough to keep the far end's
 /// window (1 MiB) open, large enough not to be a message for each line.
@@ -55,9 +57,8 @@ pub struct Setup {
 }
 
 /// A run over many targets.
-pub struct Fleet<'a, R> {
-    connections: &'a Connections<R>,
-    chains: &'a [Chain],
+pub struct Fleet<'a> {
+    ways: &'a dyn Ways,
     setup: Setup,
     hosts: Vec<Host>,
     /// The first that has not been started; all behind it have not been, either.
@@ -81,26 +82,24 @@ pub struct Fleet<'a, R> {
     over: bool,
 }
 
-impl<'a, R: SecretResolver> Fleet<'a, R> {
-    /// A run that has not begun. All chains are held already.
+impl<'a> Fleet<'a> {
+    /// A run that has not begun.
     ///
     /// # Errors
     /// Signals cannot be caught.
     pub fn new(
-        master: &Master,
-        connections: &'a Connections<R>,
-        chains: &'a [Chain],
+        broker: &BrokerHandle,
+        ways: &'a dyn Ways,
         mut setup: Setup,
         presenter: Presenter,
     ) -> io::Result<Self> {
         let (sender, events) = channel();
         let out = Stdout::new()?;
-        let signals = Signals::watch(master.router().broker(), &sender)?;
-        let input = Input::new(setup.input.take(), sender.clone(), chains.len());
+        let signals = Signals::watch(broker, &sender)?;
+        let input = Input::new(setup.input.take(), sender.clone(), ways.count());
         Ok(Self {
-            connections,
-            chains,
-            hosts: chains.iter().map(|_| Host::Waiting).collect(),
+            ways,
+            hosts: (0..ways.count()).map(|_| Host::Waiting).collect(),
             next: 0,
             in_flight: 0,
             ended: 0,
@@ -188,7 +187,7 @@ impl<'a, R: SecretResolver> Fleet<'a, R> {
     }
 
     fn start(&mut self, host: HostId) -> io::Result<()> {
-        let route = match self.connections.connect(&self.chains[host.0]) {
+        let route = match self.ways.connect(host.0) {
             Ok(route) => route,
             // The hop was checked when it was held, so this is a transport that contradicts itself.
             Err(error) => return self.end(host, &End::Internal(error.to_string())),
@@ -333,7 +332,7 @@ impl<'a, R: SecretResolver> Fleet<'a, R> {
         self.show(&Event::Ended(host, end))?;
         // The last ones go with the whole tree.
         if self.ended < self.hosts.len() {
-            self.connections.release(&self.chains[host.0]);
+            self.ways.release(host.0);
         }
         Ok(())
     }

@@ -1,24 +1,37 @@
 //! `run`, `call` and `ping`: what they have in common, which is nearly all.
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::sync::Arc;
 
-use mitogen::profiles::{Chain, Inventory, SecretStore, SystemSecrets};
+use mitogen::profiles::{Chain, Inventory, Overrides, SecretStore, SystemSecrets};
 use mitogen::transports::Registry;
-use mitogen::{ChildSettings, Connections, Master, MasterOptions};
+use mitogen::{ChildSettings, Client, Connections, Master, MasterOptions};
+use mitogen_core::broker::BrokerHandle;
 use mitogen_core::call::FunctionName;
 
 use super::plan;
 use crate::args::{Call, Global, Ping, Run, Shape};
 use crate::arguments;
 use crate::exit;
-use crate::fleet::{Fleet, InputSource, Setup, Task, forgive_closed_output};
+use crate::fleet::{Fleet, InputSource, Own, Running, Setup, Task, Ways, forgive_closed_output};
 use crate::logs::Loudness;
 use crate::output::{Mode, Paint, Presenter, Progress, Wishes};
 use crate::values;
 
 /// Contexts that were asked to end have this long; a command of theirs has half a second.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// What a running tree cannot do.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// Its contexts are what they are.
+    #[error(
+        "a running tree's targets stay as they were connected: -u, -k, -b, -K, -T and their like go to \
+         `mitogen listen`; leave them out, or --tree (and MITOGEN_TREE)"
+    )]
+    Overrides,
+}
 
 /// The targets that were asked for, and the ways to them.
 pub struct Targets {
@@ -64,7 +77,7 @@ pub fn run(global: &Global, loudness: Loudness, registry: &Registry, asked: &Run
         env: asked.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
         stdin: input.is_some(),
     };
-    let targets = Targets::find(global, registry, &asked.targets.join(" "))?;
+    let targets = asked.targets.join(" ");
     let wishes = Wishes { diff: asked.diff, gather: asked.gather, ..wishes(asked.shape) };
     perform(global, loudness, registry, &targets, Task::Run(command), input, wishes)
 }
@@ -75,8 +88,7 @@ pub fn run(global: &Global, loudness: Loudness, registry: &Registry, asked: &Run
 /// What prevents all of it, and errors of our own output.
 pub fn call(global: &Global, loudness: Loudness, registry: &Registry, asked: &Call) -> anyhow::Result<u8> {
     let task = call_task(asked)?;
-    let targets = Targets::find(global, registry, &asked.targets)?;
-    perform(global, loudness, registry, &targets, task, None, wishes(asked.shape))
+    perform(global, loudness, registry, &asked.targets, task, None, wishes(asked.shape))
 }
 
 /// What `mitogen call` calls.
@@ -102,7 +114,7 @@ pub fn call_task(asked: &Call) -> anyhow::Result<Task> {
 /// # Errors
 /// What prevents all of it, and errors of our own output.
 pub fn ping(global: &Global, loudness: Loudness, registry: &Registry, asked: &Ping) -> anyhow::Result<u8> {
-    let targets = Targets::find(global, registry, &asked.targets.join(" "))?;
+    let targets = asked.targets.join(" ");
     let task = Task::Ping { numbers: asked.shape.json };
     // Times differ always, so folding them is done on demand only.
     let wishes = Wishes { no_fold: !asked.shape.fold, ..wishes(asked.shape) };
@@ -117,27 +129,23 @@ fn perform(
     global: &Global,
     loudness: Loudness,
     registry: &Registry,
-    targets: &Targets,
+    wanted: &str,
     task: Task,
     input: Option<InputSource>,
     wishes: Wishes,
 ) -> anyhow::Result<u8> {
     if global.check {
         let style = plan::Style { json: wishes.json, origins: global.verbose > 0 };
-        plan::show(targets, registry, Some(&task), style, &mut io::stdout().lock())?;
+        let targets = Targets::find(global, registry, wanted)?;
+        plan::show(&targets, registry, Some(&task), style, &mut io::stdout().lock())?;
         return Ok(exit::OK);
     }
+    if let Some(path) = global.tree() {
+        return perform_in_tree(global, &path, wanted, (task, input), wishes);
+    }
+    let targets = Targets::find(global, registry, wanted)?;
     let chains = targets.chains.as_slice();
-    let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
     let hosts: Arc<[String]> = chains.iter().map(|chain| chain.label.clone()).collect();
-    let mode = Mode::choose(Wishes { terminal: out_terminal, targets: chains.len(), ..wishes });
-    let progress = (err_terminal && !global.quiet).then(|| Progress::new(columns()));
-    let ticks = progress.is_some();
-    let paint = |terminal| Paint(global.color.enabled(|name| std::env::var_os(name), terminal));
-    let presenter =
-        Presenter::new(mode, &hosts, paint(out_terminal), paint(err_terminal), progress, global.quiet)
-            .detailed(global.verbose > 0);
-
     let master = master(loudness)?;
     let connections = Connections::new(&master, registry, SecretStore::new(SystemSecrets));
     // All that can be known to be wrong is said before anything is started anywhere.
@@ -145,11 +153,54 @@ fn perform(
         connections.hold(chain)?;
     }
     let forks = global.forks.or(targets.forks).unwrap_or(usize::MAX);
-    let setup = Setup { task, forks, limit: global.command_timeout, input, ticks };
-    let fleet = Fleet::new(&master, &connections, chains, setup, presenter)?;
-    let status = forgive_closed_output(fleet.run());
+    let ways = Own { connections: &connections, chains };
+    let status = drive(global, master.router().broker(), &ways, &hosts, (task, input), forks, wishes);
     master.shutdown();
-    Ok(status?)
+    status
+}
+
+/// The same with contexts that somebody keeps: nothing is connected, and nothing ends with us.
+fn perform_in_tree(
+    global: &Global,
+    path: &Path,
+    wanted: &str,
+    work: (Task, Option<InputSource>),
+    wishes: Wishes,
+) -> anyhow::Result<u8> {
+    if global.overrides() != Overrides::default() {
+        return Err(TreeError::Overrides.into());
+    }
+    let client = Client::connect(path)?;
+    let reached = client.reach(wanted, global.limit.as_deref())?;
+    let hosts: Arc<[String]> = reached.labels.into();
+    let ways = Running(reached.routes);
+    let forks = global.forks.unwrap_or(usize::MAX);
+    let status = drive(global, client.router().broker(), &ways, &hosts, work, forks, wishes);
+    client.shutdown();
+    status
+}
+
+/// Does the work on all hosts. The exit status.
+fn drive(
+    global: &Global,
+    broker: &BrokerHandle,
+    ways: &dyn Ways,
+    hosts: &Arc<[String]>,
+    (task, input): (Task, Option<InputSource>),
+    forks: usize,
+    wishes: Wishes,
+) -> anyhow::Result<u8> {
+    let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+    let mode = Mode::choose(Wishes { terminal: out_terminal, targets: hosts.len(), ..wishes });
+    let progress = (err_terminal && !global.quiet).then(|| Progress::new(columns()));
+    let ticks = progress.is_some();
+    let paint = |terminal| Paint(global.color.enabled(|name| std::env::var_os(name), terminal));
+    let presenter =
+        Presenter::new(mode, hosts, paint(out_terminal), paint(err_terminal), progress, global.quiet)
+            .detailed(global.verbose > 0);
+    let setup = Setup { task, forks, limit: global.command_timeout, input, ticks };
+    let fleet = Fleet::new(broker, ways, setup, presenter)?;
+    Ok(forgive_closed_output(fleet.run())?)
 }
 
 /// How wide the terminal is.

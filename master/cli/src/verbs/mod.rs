@@ -2,5 +2,8 @@
 
 pub mod complete;
 pub mod fleet;
+pub mod listen;
+pub mod minify;
 pub mod plan;
 pub mod profiles;
+pub mod tree;

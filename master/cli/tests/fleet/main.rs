@@ -9,4 +9,5 @@ mod interrupts;
 mod many;
 mod one;
 mod scene;
+mod trees;
 mod verbs;

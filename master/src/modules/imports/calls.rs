@@ -6,7 +6,7 @@ use super::super::statements::literal;
 use super::names::{Place, resolve};
 
 /// A call with a literal name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Call<'a> {
     function: Function,
     /// The name, with its leading dots.
@@ -62,8 +62,36 @@ impl Call<'_> {
     }
 }
 
-/// The calls in a statement or a header.
-pub(super) fn of<'a>(tokens: &[Token<'a>]) -> Vec<Call<'a>> {
+/// A loop over literals, around a statement: `for name in ("a", "b"):`.
+pub(super) struct Loop<'a> {
+    variable: &'a str,
+    values: Vec<&'a str>,
+}
+
+impl<'a> Loop<'a> {
+    /// That of a header; `None` for loops over anything else, and other headers.
+    pub(super) fn of(header: &[Token<'a>]) -> Option<Self> {
+        let [keyword, variable, word, values @ .., _colon] = header else { return None };
+        if keyword.text != "for" || word.text != "in" {
+            return None;
+        }
+        let values = match values {
+            [open, inner @ .., close] if matches!((open.text, close.text), ("(", ")") | ("[", "]")) => inner,
+            _ => values,
+        };
+        let values = match values {
+            [values @ .., comma] if comma.text == "," => values,
+            _ => values,
+        };
+        let parts = values.split(|token| token.text == ",");
+        let values: Option<Vec<_>> = parts.map(|part| part.first().filter(|_| part.len() == 1)).collect();
+        let values: Option<Vec<_>> = values?.into_iter().map(literal).collect();
+        Some(Self { variable: variable.text, values: values? })
+    }
+}
+
+/// The calls in a statement or a header; `loops` are around it, the innermost last.
+pub(super) fn of<'a>(tokens: &[Token<'a>], loops: &[Option<Loop<'a>>]) -> Vec<Call<'a>> {
     let mut calls = Vec::new();
     let mut depth = 0_usize;
     // For each lambda around the token how deep it is, and whether its colon has come.
@@ -86,7 +114,7 @@ pub(super) fn of<'a>(tokens: &[Token<'a>]) -> Vec<Call<'a>> {
                 let is_definition = index > 0 && tokens.get(index - 1).is_some_and(|last| last.text == "def");
                 let in_lambda = lambdas.iter().any(|&(_, is_body)| is_body);
                 if !is_definition {
-                    calls.extend(tokens.get(index..).and_then(|tokens| call(tokens, in_lambda)));
+                    calls.extend(call(tokens.get(index..).unwrap_or_default(), in_lambda, loops));
                 }
             }
             _ => {}
@@ -95,35 +123,36 @@ pub(super) fn of<'a>(tokens: &[Token<'a>]) -> Vec<Call<'a>> {
     calls
 }
 
-/// The call that begins here.
-fn call<'a>(tokens: &[Token<'a>], in_lambda: bool) -> Option<Call<'a>> {
-    let [function, open, rest @ ..] = tokens else { return None };
+/// The call that begins here, once for each name it is made with.
+fn call<'a>(tokens: &[Token<'a>], in_lambda: bool, loops: &[Option<Loop<'a>>]) -> Vec<Call<'a>> {
+    let [function, open, rest @ ..] = tokens else { return Vec::new() };
     if open.text != "(" {
-        return None;
+        return Vec::new();
     }
     let is_import = function.text == "__import__";
     let arguments = arguments(rest);
-    let (first, more) = arguments.split_first()?;
-    let name = match first {
-        [name] => literal(name)?,
-        [keyword, equals, name] if keyword.text == "name" && equals.text == "=" => literal(name)?,
-        _ => return None,
+    let (name, more) = match arguments.as_slice() {
+        [[name], more @ ..] => (name, more),
+        [[keyword, equals, name], more @ ..] if keyword.text == "name" && equals.text == "=" => (name, more),
+        _ => return Vec::new(),
     };
-    if !is_dotted(name) {
-        return None;
-    }
+    let around = || loops.iter().rev().flatten().find(|around| around.variable == name.text);
+    let names = match literal(name) {
+        Some(name) => vec![name],
+        None => around().map(|around| around.values.clone()).unwrap_or_default(),
+    };
     let mut call = Call {
         function: if is_import { Function::Import } else { Function::ImportModule },
-        name,
+        name: "",
         base: Base::None,
         names: Vec::new(),
         in_lambda,
         line: function.line,
     };
     for (position, argument) in (1..).zip(more) {
-        let (keyword, value) = match argument {
+        let (keyword, value) = match *argument {
             [keyword, equals, value @ ..] if equals.text == "=" => (keyword.text, value),
-            value => (positional(is_import, position), *value),
+            value => (positional(is_import, position), value),
         };
         match (keyword, value) {
             ("package", [value]) => {
@@ -141,7 +170,7 @@ fn call<'a>(tokens: &[Token<'a>], in_lambda: bool) -> Option<Call<'a>> {
             _ => {}
         }
     }
-    Some(call)
+    names.into_iter().filter(|name| is_dotted(name)).map(|name| Call { name, ..call.clone() }).collect()
 }
 
 fn positional(is_import: bool, position: usize) -> &'static str {

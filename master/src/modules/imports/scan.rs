@@ -3,7 +3,7 @@
 use mitogen_minify::{Token, decode};
 
 use super::super::statements::{Event, events, is_main_guard};
-use super::calls;
+use super::calls::{self, Loop};
 use super::names::{Place, from_import, parent, plain_import};
 
 /// An import that a source makes, or may make.
@@ -25,7 +25,7 @@ pub struct Import {
 }
 
 /// The imports of a source, in its order: statements, and calls of `__import__` and `import_module`
-/// with literal names. Relative names are resolved for module `fullname`; those that lead out of the
+/// with literal names, or the variable of a loop over literals. Relative names are resolved for module `fullname`; those that lead out of the
 /// top-level package are left out.
 ///
 /// Left out is what no run of the program imports: blocks under `TYPE_CHECKING`, `False` or `0`, and,
@@ -40,6 +40,7 @@ pub fn imports(source: &[u8], fullname: &str, is_package: bool) -> Vec<Import> {
             fullname,
             package: if is_package { fullname } else { parent(fullname).unwrap_or("") },
         },
+        loops: Vec::new(),
         found: Vec::new(),
         absolute: false,
     };
@@ -58,15 +59,18 @@ struct Block {
     chain_is_over: bool,
 }
 
-struct Scan<'a> {
+struct Scan<'a, 't> {
     place: Place<'a>,
+    /// For each open block the loop that it is the body of.
+    loops: Vec<Option<Loop<'t>>>,
     found: Vec<Import>,
     /// Whether the source has said that its imports are absolute in Python 2 as well.
     absolute: bool,
 }
 
-impl Scan<'_> {
-    fn run(&mut self, events: &[Event<'_>]) {
+impl<'t> Scan<'_, 't> {
+    fn run(&mut self, events: &[Event<'t>]) {
+        let mut around = None;
         let mut block = Block::default();
         let mut outer = Vec::new();
         let mut next = block;
@@ -74,6 +78,7 @@ impl Scan<'_> {
             match event {
                 Event::Header(tokens) => {
                     next = self.enter(&mut block, tokens);
+                    around = Loop::of(tokens);
                     if !block.dead {
                         self.calls(tokens, block);
                     }
@@ -85,9 +90,11 @@ impl Scan<'_> {
                     next = block;
                 }
                 Event::Open => {
+                    self.loops.push(around.take());
                     outer.push(std::mem::replace(&mut block, Block { chain_is_over: false, ..next }));
                 }
                 Event::Close(_) => {
+                    self.loops.pop();
                     block = outer.pop().unwrap_or_default();
                     next = block;
                 }
@@ -135,7 +142,7 @@ impl Scan<'_> {
         }
     }
 
-    fn simple(&mut self, tokens: &[Token<'_>], block: Block) {
+    fn simple(&mut self, tokens: &[Token<'t>], block: Block) {
         let Some((first, rest)) = tokens.split_first() else { return };
         match first.text {
             "import" => {
@@ -161,8 +168,8 @@ impl Scan<'_> {
         }
     }
 
-    fn calls(&mut self, tokens: &[Token<'_>], block: Block) {
-        for call in calls::of(tokens) {
+    fn calls(&mut self, tokens: &[Token<'t>], block: Block) {
+        for call in calls::of(tokens, &self.loops) {
             let Some(module) = call.module(&self.place) else { continue };
             let block = Block { deferred: block.deferred || call.in_lambda, ..block };
             self.push(module.clone(), call.names.clone(), block, call.line);

@@ -1,0 +1,54 @@
+//! How the hosts of a run are reached: by connections of our own, or in somebody's running tree.
+
+use mitogen::profiles::{Chain, SecretResolver};
+use mitogen::{ChainError, Connections, Route};
+
+/// The ways to the hosts of a run, by their place in it.
+pub trait Ways {
+    /// How many hosts there are.
+    fn count(&self) -> usize;
+    /// The way to one of them, which need not be up.
+    ///
+    /// # Errors
+    /// It cannot be connected at all.
+    fn connect(&self, host: usize) -> Result<Route, ChainError>;
+    /// The host is not needed any more.
+    fn release(&self, host: usize);
+}
+
+/// Connections of our own. All chains are held already.
+pub struct Own<'a, R> {
+    /// What makes them.
+    pub connections: &'a Connections<R>,
+    /// The ways, as the profiles have them.
+    pub chains: &'a [Chain],
+}
+
+impl<R: SecretResolver> Ways for Own<'_, R> {
+    fn count(&self) -> usize {
+        self.chains.len()
+    }
+
+    fn connect(&self, host: usize) -> Result<Route, ChainError> {
+        self.connections.connect(&self.chains[host])
+    }
+
+    fn release(&self, host: usize) {
+        self.connections.release(&self.chains[host]);
+    }
+}
+
+/// Contexts of a running tree, which stay.
+pub struct Running(pub Vec<Route>);
+
+impl Ways for Running {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn connect(&self, host: usize) -> Result<Route, ChainError> {
+        Ok(self.0[host].clone())
+    }
+
+    fn release(&self, _host: usize) {}
+}

@@ -1,0 +1,210 @@
+//! A process that has joined somebody's tree.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use mitogen_core::broker::Broker;
+use mitogen_core::call::{CallError, Context, FromMessage, Receiver, Reply};
+use mitogen_core::connect::{ConnectError, Connecting};
+use mitogen_core::dialogue::{FailureKind, Stage};
+use mitogen_core::ids::ContextId;
+use mitogen_core::io::default_poller;
+use mitogen_core::pickle;
+use mitogen_core::router::{HandlerOptions, Policy, Router, RouterOptions, SendError};
+use mitogen_core::unix::{self, JoinError};
+use mitogen_core::wire::{Encoding, Message, Standard};
+use thiserror::Error;
+
+use super::question::{Place, Places, Question, Told, Waited};
+use crate::tree::Route;
+
+/// How long the listener may take for an answer that it has at hand.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a shutdown may take; there is nothing that it would wait for.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What went wrong between a client and its tree.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The tree could not be joined.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// The I/O loop could not be started.
+    #[error("cannot start the I/O loop: {0}")]
+    Broker(#[source] io::Error),
+    /// The listener does not answer, or says something else.
+    #[error("the listener does not answer as it should: {0}")]
+    Answer(#[source] CallError),
+    /// The listener says why it has no such targets.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A member of a tree whose master is another process of this user. Its calls have that master's
+/// authority. Dropping it leaves the tree, which stays; what the client waited for is told.
+///
+/// It starts no contexts: their ids are the master's to give.
+#[derive(Debug)]
+pub struct Client {
+    broker: Option<Broker>,
+    router: Router,
+    listener: ContextId,
+}
+
+/// Where targets are, and the way to each.
+#[derive(Debug)]
+pub struct Reached {
+    /// The targets' labels, in order.
+    pub labels: Vec<String>,
+    /// The ways to them, in the same order.
+    pub routes: Vec<Route>,
+}
+
+impl Client {
+    /// Joins the tree of the listener at `path`: ours, or stock's.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn connect(path: &Path) -> Result<Self, ClientError> {
+        let joined = unix::join(path)?;
+        let poller = default_poller().map_err(ClientError::Broker)?;
+        let broker = Broker::start("mitogen.client", poller).map_err(ClientError::Broker)?.with_grace(GRACE);
+        let listener = joined.listener();
+        let router = Router::new(joined.identity().clone(), broker.handle(), RouterOptions::default());
+        let weak = router.downgrade();
+        broker.handle().on_exit(move || {
+            if let Some(router) = weak.upgrade() {
+                router.finish();
+            }
+        });
+        unix::attach(&router, joined).map_err(ClientError::Broker)?;
+        Ok(Self { broker: Some(broker), router, listener })
+    }
+
+    /// The router: for handlers and receivers of one's own.
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// The number that we have in the tree.
+    pub fn id(&self) -> ContextId {
+        self.router.identity().id
+    }
+
+    /// The listener. It runs no functions, unless somebody makes it.
+    pub fn listener(&self) -> Context {
+        Context::new(&self.router, self.listener, "listener")
+    }
+
+    /// The context `id` of the tree, which can be called. Nothing is checked: a call to one that is
+    /// not there fails.
+    pub fn context(&self, id: ContextId, name: &str) -> Context {
+        self.context_behind(id, name, &[])
+    }
+
+    /// The contexts that the listener has started and that are up.
+    ///
+    /// # Errors
+    /// The listener is not ours, or does not answer.
+    pub fn contexts(&self) -> Result<Vec<Told>, ClientError> {
+        self.ask(&Question { ask: "contexts".to_owned(), ..Question::default() })
+    }
+
+    /// Asks where `targets` (an expression, cut down by `limit`) are. Those that are lost are
+    /// connected again by the listener, and can be called before they are up.
+    ///
+    /// # Errors
+    /// The listener knows no such targets, does not hold them, or does not answer.
+    pub fn reach(&self, targets: &str, limit: Option<&str>) -> Result<Reached, ClientError> {
+        let question = Question {
+            ask: "reach".to_owned(),
+            targets: Some(targets.to_owned()),
+            limit: limit.map(str::to_owned),
+            label: None,
+        };
+        let Places { error, places } = self.ask(&question)?;
+        if let Some(error) = error {
+            return Err(ClientError::Refused(error));
+        }
+        let routes = places.iter().map(|place| self.route(place)).collect::<Result<_, _>>()?;
+        Ok(Reached { labels: places.into_iter().map(|place| place.label).collect(), routes })
+    }
+
+    /// Leaves the tree.
+    pub fn shutdown(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        if let Some(broker) = self.broker.take() {
+            broker.shutdown();
+        }
+    }
+
+    /// Notes the way to `id`, so that whoever waits for it is told when any part of that is lost.
+    fn context_behind(&self, id: ContextId, name: &str, way: &[u32]) -> Context {
+        let mut via = self.listener;
+        for between in way.iter().map(|id| ContextId(*id)) {
+            if self.router.name_of(between).is_none() {
+                // A lost listener shows when the context is called.
+                let _ = self.router.begin_route(between, via, &format!("context {between}"));
+            }
+            via = between;
+        }
+        let _ = self.router.begin_route(id, via, name);
+        Context::new(&self.router, id, name)
+    }
+
+    fn route(&self, place: &Place) -> Result<Route, ClientError> {
+        let context = self.context_behind(ContextId(place.id), &place.name, &place.way);
+        if place.up {
+            return Ok(Route::ready(context));
+        }
+        let (connecting, promise) = Connecting::promised(context);
+        let question =
+            Question { ask: "wait".to_owned(), label: Some(place.label.clone()), ..Question::default() };
+        let hop = place.name.clone();
+        let (me, options) = (self.id(), self.options());
+        let handle = self.router.add_once(options, move |delivery| {
+            let lost =
+                |reason: String| ConnectError::new(&hop, Stage::Connect, FailureKind::ViaLost, reason).into();
+            promise.keep(&match Reply::of(delivery.message, me).decode::<Waited>() {
+                Ok(Waited { ok: true, .. }) => Ok(()),
+                Ok(Waited { error: Some(error), .. }) => Err(error.into()),
+                Ok(Waited { error: None, .. }) => Err(lost("it failed and gave no reason".to_owned())),
+                Err(error) => Err(lost(error.to_string())),
+            });
+        });
+        self.send(&question, handle)?;
+        Ok(Route::under_way(connecting))
+    }
+
+    fn ask<T: FromMessage>(&self, question: &Question) -> Result<T, ClientError> {
+        let receiver = Receiver::<T>::new(&self.router, self.options());
+        self.send(question, receiver.handle())?;
+        receiver.get_timeout(PATIENCE).map_err(ClientError::Answer)
+    }
+
+    fn options(&self) -> HandlerOptions {
+        HandlerOptions { policy: Policy::Any, respondent: Some(self.listener) }
+    }
+
+    fn send(&self, question: &Question, reply_to: mitogen_core::ids::Handle) -> Result<(), ClientError> {
+        let sent = pickle::to_bytes(question).map_err(CallError::Encode).and_then(|data| {
+            let message = Message::new(self.listener, Standard::Tree, Encoding::Pickle, data);
+            self.router.send(Message { reply_to, ..message }).map_err(|error: SendError| error.into())
+        });
+        sent.map_err(|error| {
+            self.router.remove_handler(reply_to);
+            ClientError::Answer(error)
+        })
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

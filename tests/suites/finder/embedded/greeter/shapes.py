@@ -1,0 +1,5 @@
+"""A member of the package."""
+
+
+def area(width, height):
+    return width * height

@@ -1,0 +1,167 @@
+//! Our own clients: calls, losses on either side, and each other.
+
+use std::time::Duration;
+
+use mitogen::command::{Command, Event};
+use mitogen::ids::{ContextId, Handle};
+use mitogen::wire::{Encoding, Message};
+use mitogen::{CallError, Client, Receiver, Value, pickle};
+use mitogen_core::router::{HandlerOptions, Policy};
+use mitogen_tests::procs::Process;
+use mitogen_tests::{isolated, wait};
+
+use crate::Open;
+use crate::common::{PATIENCE, run, start};
+
+#[test]
+fn a_client_calls_and_runs_commands_in_contexts_of_the_tree() {
+    isolated(|| {
+        let open = Open::new();
+        let child = open.child();
+        let deep = open.master.connect_via(&child, &crate::common::local()).unwrap().wait().unwrap();
+        let client = Client::connect(open.path()).expect("a client");
+        let told = client.contexts().expect("a list");
+        let seen: Vec<_> = told.iter().map(|told| (told.id, told.via, told.method.as_str())).collect();
+        assert_eq!(seen, [(child.id().0, 0, "local"), (deep.id().0, child.id().0, "local")]);
+        assert!(told.iter().all(|told| told.age() < 3600.0), "{told:?}");
+        for context in [&child, &deep] {
+            let there = client.context(context.id(), context.name());
+            assert_eq!(there.call::<i64>("operator.add", (40, 2)).expect("an answer"), 42);
+            let error = there.call::<Value>("os.listdir", ("/nowhere",)).expect_err("no such directory");
+            assert!(matches!(error, CallError::Remote(_)), "{error:?}");
+            // The first one needs a module that nobody has yet, and the tree's master has.
+            let output = run(&there, &Command::new(["cat"]), b"hello");
+            assert_eq!(output.stdout, b"hello");
+        }
+        client.shutdown();
+        assert_eq!(child.call::<i64>("operator.add", (1, 1)).expect("it lives"), 2);
+        open.master.shutdown();
+    });
+}
+
+#[test]
+fn the_command_of_a_client_that_leaves_is_hung_up() {
+    isolated(|| {
+        let open = Open::new();
+        let child = open.child();
+        let client = Client::connect(open.path()).expect("a client");
+        let there = client.context(child.id(), "child");
+        let line = Command::shell("trap 'exit 0' HUP; echo ready; while :; do sleep 0.05; done");
+        let (_running, events) = start(&there, &line);
+        let mut pid = 0;
+        loop {
+            match events.recv_timeout(PATIENCE).expect("something happens") {
+                Event::Started { pid: number } => pid = number as i32,
+                Event::Stdout(_) => break,
+                _ => {}
+            }
+        }
+        // In the middle of a call, too.
+        let call = there.call_async::<Value>("time.sleep", (0.2,)).expect("sent");
+        client.shutdown();
+        assert!(call.get_timeout(PATIENCE).is_err());
+        let gone = wait::until(PATIENCE, || Process::get(pid).is_none().then_some(()));
+        assert!(gone.is_some(), "the command has outlived its client");
+        assert_eq!(child.call::<i64>("operator.add", (1, 1)).expect("the tree is well"), 2);
+        open.master.shutdown();
+    });
+}
+
+#[test]
+fn a_command_whose_client_left_before_it_began_is_hung_up() {
+    isolated(|| {
+        let open = Open::new();
+        let child = open.child();
+        // The context is busy while the client comes, asks, and goes.
+        let busy = child.call_async::<Value>("time.sleep", (1.0,)).expect("sent");
+        let client = Client::connect(open.path()).expect("a client");
+        let there = client.context(child.id(), "child");
+        let mark = format!("sleep {}.25", 10_000 + std::process::id());
+        let _ = start(&there, &Command::shell(&format!("echo x; exec {mark}")));
+        // What was sent has been taken when this is answered, by the same link.
+        client.contexts().expect("a list");
+        client.shutdown();
+        busy.get_timeout(PATIENCE).expect("an answer");
+        child.call::<Value>("os.getpid", ()).expect("it lives");
+        let runs = || mitogen_tests::procs::all().into_iter().find(|process| process.command == mark);
+        assert!(wait::until(PATIENCE, || runs().is_none().then_some(())).is_some(), "{:?}", runs());
+        open.master.shutdown();
+    });
+}
+
+#[test]
+fn what_a_client_waits_for_ends_with_the_context_and_with_the_listener() {
+    isolated(|| {
+        let open = Open::new();
+        let (child, other) = (open.child(), open.child());
+        let client = Client::connect(open.path()).expect("a client");
+        let waiting = |context: &mitogen::Context| {
+            let there = client.context(context.id(), context.name());
+            there.call_async::<Value>("time.sleep", (3600,)).expect("sent")
+        };
+        let (first, second) = (waiting(&child), waiting(&other));
+        client.contexts().expect("they are on their way");
+        child.call_no_reply("os._exit", (3,)).expect("sent");
+        // It sleeps, so it has to be told otherwise.
+        child.shutdown().expect("sent");
+        let error = first.get_timeout(PATIENCE).expect_err("it is gone");
+        assert!(matches!(&error, CallError::Dead { .. }), "{error:?}");
+        assert!(matches!(second.try_get(), Ok(None)), "the other one still works");
+        open.master.shutdown();
+        let error = second.get_timeout(PATIENCE).expect_err("all are gone");
+        assert!(matches!(&error, CallError::Dead { .. }), "{error:?}");
+        client.shutdown();
+    });
+}
+
+#[test]
+fn clients_talk_to_each_other() {
+    isolated(|| {
+        let open = Open::new();
+        let (one, two) = (Client::connect(open.path()).unwrap(), Client::connect(open.path()).unwrap());
+        assert_ne!(one.id(), two.id());
+        let ask = |client: &Client| {
+            let options = HandlerOptions { policy: Policy::Any, respondent: None };
+            Receiver::<Message>::new(client.router(), options)
+        };
+        let (ear, back) = (ask(&two), ask(&one));
+        let data = pickle::to_bytes(&"hello").unwrap();
+        let message = Message::new(two.id(), ear.handle(), Encoding::Pickle, data.clone());
+        one.router().send(Message { reply_to: back.handle(), ..message }).expect("sent");
+        let heard = ear.get_timeout(PATIENCE).expect("a message");
+        // With the listener's authority, not the client's own.
+        assert_eq!((heard.src_id, heard.auth_id), (one.id(), ContextId(0)));
+        two.router().send(Message::new(heard.src_id, heard.reply_to, Encoding::Pickle, data)).expect("sent");
+        assert_eq!(back.get_timeout(PATIENCE).expect("a reply").src_id, two.id());
+        let gone = two.id();
+        two.shutdown();
+        let sent = wait::until(PATIENCE, || {
+            let message = Message::new(gone, Handle(1000), Encoding::Pickle, pickle::to_bytes(&1).unwrap());
+            one.router().send(Message { reply_to: back.handle(), ..message }).expect("sent");
+            matches!(back.get_timeout(Duration::from_secs(5)), Err(CallError::Dead { .. })).then_some(())
+        });
+        assert!(sent.is_some(), "nobody says that it is gone");
+        one.shutdown();
+        open.master.shutdown();
+    });
+}
+
+#[test]
+fn a_client_cannot_announce_contexts_or_speak_for_others() {
+    isolated(|| {
+        let open = Open::new();
+        let child = open.child();
+        let client = Client::connect(open.path()).expect("a client");
+        let unused = open.master.router().allocate_ids(1);
+        let route = Message::new(ContextId(0), Handle(103), Encoding::Legacy, format!("{unused}:mine"));
+        client.router().send(route).expect("sent");
+        client.contexts().expect("the listener still answers");
+        assert!(!open.master.router().contexts().iter().any(|(id, _)| *id == unused));
+        assert_eq!(child.call::<i64>("operator.add", (1, 1)).expect("it lives"), 2);
+        // A context of the tree has no authority to ask about it.
+        let asked = child.call::<Value>("mitogen.core.send", ());
+        assert!(asked.is_err());
+        client.shutdown();
+        open.master.shutdown();
+    });
+}
