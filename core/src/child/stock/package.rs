@@ -136,7 +136,10 @@ impl StockPackage {
             return Err(BadPackage::TooOld { version });
         }
         let core = files.get("core.py").ok_or(BadPackage::Missing { path: "core.py" })?;
-        let core = DeflatedCore::new(core);
+        // As stock does; its lines stay where they are. What no Python would read goes as it is, for the
+        // child to complain of.
+        let core = mitogen_minify::minimize_source(core).map_or_else(|_| core.clone(), Bytes::from);
+        let core = DeflatedCore::new(&core);
         let mut modules: BTreeMap<String, StockModule> = BTreeMap::new();
         for (path, text) in files {
             let Some(stem) = path.strip_suffix(".py") else { continue };
