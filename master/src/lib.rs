@@ -25,13 +25,14 @@ mod master;
 pub mod modules;
 pub mod profiles;
 mod responder;
+pub mod stock;
 pub mod targets;
 mod tree;
 
 pub use listen::{Client, ClientError, Listener};
 pub use master::{Master, MasterOptions, StartError};
 pub use mitogen_core::call::{CallChain, CallError, Context, Receiver, RemoteError, Select, Sender};
-pub use mitogen_core::child::PythonSpec;
+pub use mitogen_core::child::{PythonCore, PythonSpec, StockPackage};
 pub use mitogen_core::connect::{
     ChildSettings, ConnectError, ConnectRequest, Connecting, Keepalive, Plan, Registry, RequestError,
     Transport,
@@ -64,3 +65,8 @@ pub mod transports {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// So must that of the page on stock peers.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/INTEROP.md")]
+struct Interop;

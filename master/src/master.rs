@@ -95,14 +95,6 @@ impl Master {
         };
         let router = Router::new(Identity::master(), broker.handle(), router_options);
         log_sink::listen(&router);
-        let policy = ImportPolicy {
-            overrides: options.settings.import_overrides.clone(),
-            blocks: options.settings.import_blocks.clone(),
-        };
-        let store =
-            Arc::new(Store::new(options.modules, policy, options.main_script, options.max_message_size));
-        let responder = Responder::start(&router, &store).map_err(StartError::Responder)?;
-        router.set_call_hook(Feeder::new(Arc::clone(&store), router.downgrade()));
         let weak = router.downgrade();
         broker.handle().on_exit(move || {
             if let Some(router) = weak.upgrade() {
@@ -111,6 +103,19 @@ impl Master {
         });
         let processes = ProcessMonitor::new(broker.handle());
         let connector = Connector::new(router.clone(), processes);
+        let policy = ImportPolicy {
+            overrides: options.settings.import_overrides.clone(),
+            blocks: options.settings.import_blocks.clone(),
+        };
+        let store = Arc::new(Store::new(
+            options.modules,
+            policy,
+            options.main_script,
+            options.max_message_size,
+            connector.stock_peers().clone(),
+        ));
+        let responder = Responder::start(&router, &store).map_err(StartError::Responder)?;
+        router.set_call_hook(Feeder::new(Arc::clone(&store), router.downgrade()));
         Ok(Self { broker: Some(broker), router, connector, settings: options.settings, store, responder })
     }
 

@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mitogen_core::call::Context;
-use mitogen_core::child::PythonSpec;
+use mitogen_core::child::{PythonCore, PythonSpec, StockPackage};
 use mitogen_core::connect::{
     ChildCommand, ChildSettings, ConnectError, ConnectRequest, Connecting, Connector, OptionsError, Outcome,
     Plan, Registry, RequestError, Transport,
@@ -21,6 +22,7 @@ use thiserror::Error;
 
 use crate::Master;
 use crate::profiles::{Chain, Hop, HopKey, SecretError, SecretResolver, SecretStore};
+use crate::stock::{self, FindError};
 
 /// Why a chain cannot be connected, or planned. Nothing was started for it.
 #[derive(Clone, Debug, Error)]
@@ -50,6 +52,14 @@ pub enum ChainError {
         /// From where, and why not.
         source: SecretError,
     },
+    /// The stock package that the hop names is not usable.
+    #[error("{hop}: {source}")]
+    Stock {
+        /// The hop.
+        hop: HopKey,
+        /// What is wrong with it.
+        source: Arc<FindError>,
+    },
     /// No connection can be made of it.
     #[error("{hop}: {source}")]
     Request {
@@ -71,6 +81,8 @@ pub struct Connections<R> {
     registry: Registry,
     secrets: SecretStore<R>,
     made: Mutex<HashMap<HopKey, Made>>,
+    /// Stock packages that hops name, each read once.
+    packages: Mutex<HashMap<PathBuf, Arc<StockPackage>>>,
 }
 
 /// What there is of a hop.
@@ -120,6 +132,7 @@ impl<R: SecretResolver> Connections<R> {
             registry: registry.clone(),
             secrets,
             made: Mutex::default(),
+            packages: Mutex::default(),
         }
     }
 
@@ -231,7 +244,7 @@ impl<R: SecretResolver> Connections<R> {
                 transport: &transport,
                 name: None,
                 via: via.as_ref(),
-                settings: &self.settings_for(hop),
+                settings: &self.settings_for(hop)?,
             };
             let plan = self.connector.plan(&request);
             plans.push(plan.map_err(|source| ChainError::Request { hop: hop.key.clone(), source })?);
@@ -253,7 +266,7 @@ impl<R: SecretResolver> Connections<R> {
                 .filled_options(&self.secrets)
                 .map_err(|source| ChainError::Secret { hop: hop.key.clone(), source })?;
             let transport = self.transport(hop, options)?;
-            let settings = self.settings_for(hop);
+            let settings = self.settings_for(hop)?;
             made.insert(hop.key.clone(), Made { transport, settings, connecting: None, holders: 0 });
         }
         // The expect holds: it was put there if it was not there.
@@ -270,11 +283,26 @@ impl<R: SecretResolver> Connections<R> {
         Ok(HopTransport { transport, timeout: hop.timeout })
     }
 
-    fn settings_for(&self, hop: &Hop) -> ChildSettings {
-        if hop.python.is_empty() {
-            return self.settings.clone();
+    fn settings_for(&self, hop: &Hop) -> Result<ChildSettings, ChainError> {
+        let mut settings = self.settings.clone();
+        if !hop.python.is_empty() {
+            settings.python = PythonSpec { argv: hop.python.clone() };
         }
-        ChildSettings { python: PythonSpec { argv: hop.python.clone() }, ..self.settings.clone() }
+        if let Some(path) = &hop.stock {
+            settings.core = PythonCore::Stock(self.package_at(hop, path)?);
+        }
+        Ok(settings)
+    }
+
+    fn package_at(&self, hop: &Hop, path: &Path) -> Result<Arc<StockPackage>, ChainError> {
+        let mut packages = self.packages.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(package) = packages.get(path) {
+            return Ok(Arc::clone(package));
+        }
+        let package = stock::find_at(path)
+            .map_err(|source| ChainError::Stock { hop: hop.key.clone(), source: Arc::new(source) })?;
+        packages.insert(path.to_owned(), Arc::clone(&package));
+        Ok(package)
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::built;
-use crate::error::{Context, Result};
+use crate::error::{Context, FixtureError, Result};
 use crate::pythons::Python;
 use crate::{run, state};
 
@@ -54,6 +54,25 @@ impl StockVenv {
     }
 }
 
+impl StockVenv {
+    /// The directory that the package is installed in.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn modules(&self) -> Result<PathBuf> {
+        let own = self.dir.join("modules");
+        if own.is_dir() {
+            return Ok(own);
+        }
+        let lib = self.dir.join("lib");
+        let entries = std::fs::read_dir(&lib).context(|| lib.display().to_string())?;
+        let mut places = entries.flatten().map(|entry| entry.path().join("site-packages"));
+        places.find(|place| place.join("mitogen").is_dir()).ok_or_else(|| {
+            FixtureError::new(format!("{}: stock Mitogen is not installed there", lib.display()))
+        })
+    }
+}
+
 /// Interpreters of one version may differ (Debian's, pyenv's), so the path counts too.
 fn python_key(python: &Python) -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
@@ -66,18 +85,22 @@ fn make(python: &Python, version: &str, dir: &Path) -> Result<()> {
     let program = python.path.to_string_lossy();
     let place = dir.to_string_lossy();
     let wanted = format!("mitogen=={version}");
+    // pip may leave files behind; they must not count as a test's.
+    let scratch = tempfile::tempdir_in(dir.parent().unwrap_or(dir)).context(|| place.to_string())?;
+    let scratch_variable = format!("TMPDIR={}", scratch.path().display());
+    let apart = ["env", scratch_variable.as_str()];
     let quiet = ["-m", "pip", "--quiet", "--disable-pip-version-check", "install"];
     if python.version.0 >= 3 {
         run::run(&[&program, "-m", "venv", &place])?;
         let inside = dir.join("bin/python");
         let inside = inside.to_string_lossy();
-        run::run(&[&[&*inside], &quiet[..], &[&wanted]].concat())?;
+        run::run(&[&apart[..], &[&*inside], &quiet, &[&wanted]].concat())?;
         return Ok(());
     }
     // Python 2 has no `venv`: a directory of modules, and a program that puts it on the path.
     let modules = dir.join("modules");
     let modules = modules.to_string_lossy();
-    run::run(&[&[&*program], &quiet[..], &["--target", &modules, &wanted]].concat())?;
+    run::run(&[&apart[..], &[&*program], &quiet, &["--target", &modules, &wanted]].concat())?;
     let wrapper = dir.join("bin/python");
     std::fs::create_dir_all(dir.join("bin")).context(|| place.to_string())?;
     let text = format!("#!/bin/sh\nPYTHONPATH='{modules}' exec '{program}' \"$@\"\n");

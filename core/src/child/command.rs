@@ -41,7 +41,16 @@ pub struct PythonSpec {
 
 /// The command line of a child named `remote_name` in process lists.
 pub fn command(spec: &PythonSpec, remote_name: &str) -> Vec<String> {
-    let stage = stage_arguments(remote_name);
+    with_interpreter(spec, stage_arguments(&["-S"], STAGE, runtime_size(), remote_name))
+}
+
+/// The command line for the interpreter at `python`.
+pub fn python_argv(python: &str, remote_name: &str) -> Vec<String> {
+    command(&PythonSpec { argv: vec![python.to_owned()] }, remote_name)
+}
+
+/// The interpreter, or what finds one, with its arguments.
+pub(super) fn with_interpreter(spec: &PythonSpec, stage: Vec<String>) -> Vec<String> {
     if spec.argv.is_empty() {
         let shell = ["/bin/sh", "-c", PROBE, "mitogen"].map(String::from);
         shell.into_iter().chain(stage).collect()
@@ -50,20 +59,13 @@ pub fn command(spec: &PythonSpec, remote_name: &str) -> Vec<String> {
     }
 }
 
-/// The command line for the interpreter at `python`.
-pub fn python_argv(python: &str, remote_name: &str) -> Vec<String> {
-    command(&PythonSpec { argv: vec![python.to_owned()] }, remote_name)
-}
-
-fn stage_arguments(remote_name: &str) -> [String; 5] {
+/// An interpreter's arguments: `flags`, the first stage, and what it takes.
+pub(super) fn stage_arguments(flags: &[&str], stage: &str, size: usize, remote_name: &str) -> Vec<String> {
     // Whatever a shell might take for its own is not worth having in a process list.
     let harmless = |c: char| c.is_ascii_alphanumeric() || "@._:-".contains(c);
     let name = remote_name.chars().map(|c| if harmless(c) { c } else { '_' });
-    [
-        "-S".to_owned(),
-        "-c".to_owned(),
-        STAGE.to_owned(),
-        runtime_size().to_string(),
-        format!("mitogen:{}", name.collect::<String>()),
-    ]
+    let mut arguments: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+    arguments.extend(["-c".to_owned(), stage.to_owned(), size.to_string()]);
+    arguments.push(format!("mitogen:{}", name.collect::<String>()));
+    arguments
 }

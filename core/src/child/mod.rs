@@ -4,7 +4,8 @@
 //! the stage reads the compressed runtime from its standard input and runs it in place, and the
 //! runtime reads its configuration from there too ([`preamble`]). The runtime is the
 //! same for every child, and made by `build.rs`. Modules that only some children need
-//! are found by [`embedded_module`] and travel as ordinary `LOAD_MODULE` messages.
+//! are found by [`embedded_module`] and travel as ordinary `LOAD_MODULE` messages. Children that run
+//! stock Mitogen's core are [`stock_boot`]'s affair.
 
 mod bundle;
 mod command;
@@ -14,6 +15,7 @@ mod modules;
 // Used by `build.rs`.
 #[cfg(test)]
 mod parts;
+mod stock;
 #[cfg(test)]
 mod tests;
 
@@ -22,3 +24,6 @@ pub use command::{PythonSpec, STAGE, command, python_argv};
 pub use compact::compact;
 pub use config::ChildConfig;
 pub use modules::{EmbeddedModule, embedded_module};
+pub use stock::{
+    BadPackage, PythonCore, STAGE as STOCK_STAGE, StockBoot, StockModule, StockPackage, Version, stock_boot,
+};

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use bytes::Bytes;
 use thiserror::Error;
 
 use super::connecting::{Connecting, Done};
@@ -16,10 +17,11 @@ use super::members::{Member, Members};
 use super::plan::{Plan, Stdio};
 use super::reaper::Processes;
 use super::remote;
+use super::stock::StockPeers;
 use super::transport::{ChildCommand, OptionsError, Transport};
 use crate::broker::ProcessMonitor;
 use crate::call::Context;
-use crate::child::{self, ChildConfig, PythonSpec};
+use crate::child::{self, ChildConfig, PythonCore, PythonSpec};
 use crate::dialogue::{FailureKind, Stage};
 use crate::ids::ContextId;
 use crate::router::{Keepalive, LinkId, Router};
@@ -30,6 +32,8 @@ use crate::sys;
 pub struct ChildSettings {
     /// The interpreter; empty lets the far end find one.
     pub python: PythonSpec,
+    /// The program that the interpreter runs.
+    pub core: PythonCore,
     /// The name its process shows there; `user@host:pid` unless given.
     pub remote_name: Option<String>,
     /// Whether it writes a debug log file of its own.
@@ -48,6 +52,7 @@ impl Default for ChildSettings {
     fn default() -> Self {
         Self {
             python: PythonSpec::default(),
+            core: PythonCore::default(),
             remote_name: None,
             debug: false,
             // WARNING, as Python's own root logger: filtered records never cross the wire.
@@ -79,6 +84,22 @@ pub enum RequestError {
     /// The transport refuses its options.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    /// A context that runs stock's core cannot carry out our plans.
+    #[error(
+        "{via} runs stock Mitogen, which cannot start contexts of ours: start it from elsewhere, or let stock's own method do it (`stock_connect`)"
+    )]
+    ViaStock {
+        /// The context that was to start it.
+        via: String,
+    },
+    /// A context that runs our runtime cannot start one that runs stock's core.
+    #[error(
+        "a context with `core = \"stock\"` cannot be started through {via}, which runs our runtime: start it from here, or through a stock context"
+    )]
+    StockVia {
+        /// The context that was to start it.
+        via: String,
+    },
 }
 
 /// Said when this process would have to copy itself.
@@ -94,6 +115,7 @@ pub(super) struct Shared {
     /// their streams; those that wait for their turn or their next try have none.
     open: Mutex<HashMap<LinkId, (String, Done)>>,
     stopping: AtomicBool,
+    stock: StockPeers,
     members: Members,
     /// Children that will outlive their links.
     detached: Mutex<HashSet<ContextId>>,
@@ -172,6 +194,7 @@ impl Connector {
         let processes = Processes::new(processes);
         let last = processes.clone();
         let broker = router.broker().clone();
+        let stock = StockPeers::new(&router);
         let shared = Arc::new(Shared {
             router,
             processes,
@@ -179,6 +202,7 @@ impl Connector {
             noise: (RandomState::new(), AtomicU64::new(0)),
             open: Mutex::default(),
             stopping: AtomicBool::new(false),
+            stock,
             members: Members::default(),
             detached: Mutex::default(),
         });
@@ -212,56 +236,28 @@ impl Connector {
     /// The plan that [`Connector::connect`] would carry out.
     ///
     /// # Errors
-    /// The transport refuses its options.
+    /// As [`Connector::connect`].
     pub fn plan(&self, request: &ConnectRequest<'_>) -> Result<Plan, RequestError> {
-        let remote_name = match &request.settings.remote_name {
-            Some(name) => name.replace(['/', '\\'], "_"),
-            None => default_remote_name(),
-        };
-        let argv = child::command(&request.settings.python, &remote_name);
-        let mut plan = request.transport.plan(&ChildCommand { argv })?;
-        if plan.stdio == Stdio::Fork && request.via.is_none() {
-            let message = FORK_NEEDS_VIA.to_owned();
-            return Err(OptionsError { method: plan.method, key: Some("via".to_owned()), message }.into());
-        }
-        if let Some(keepalive) = request.settings.keepalive {
-            plan.keepalive = keepalive.is_on().then_some(keepalive);
-        }
-        if let Some(name) = &request.name {
-            plan.name.clone_from(name);
-        }
-        if let Some(via) = request.via {
-            plan.name = format!("{}.{}", via.name(), plan.name);
-        }
-        Ok(plan)
+        // Ids count, so the one that the context would have is not known; it shows in nothing but
+        // the size of a stock child's bootstrap.
+        Ok(self.prepare(request, ContextId(1))?.plan)
+    }
+
+    /// Which direct children run stock's core.
+    pub fn stock_peers(&self) -> &StockPeers {
+        &self.0.stock
     }
 
     /// Starts a context; returns at once. It can be called before it is up.
     ///
     /// # Errors
-    /// The transport refuses its options; nothing was started.
+    /// The transport refuses its options, or `via` and the new context do not go together; nothing
+    /// was started.
     pub fn connect(&self, request: &ConnectRequest<'_>) -> Result<Connecting, RequestError> {
-        let plan = self.plan(request)?;
         let shared = Arc::clone(&self.0);
         let router = &shared.router;
         let id = router.allocate_ids(1);
-        let lineage = match request.via {
-            // The parents of a grandchild are its parent's, seen from here: each hop is known,
-            // because each was started from here.
-            Some(via) => router.lineage_of(via.id()),
-            None => router.identity().clone(),
-        }
-        .child(id);
-        let parents = lineage.parents.iter().map(|id| id.0).collect();
-        let config = ChildConfig {
-            debug: request.settings.debug,
-            unidirectional: router.unidirectional(),
-            max_message_size: router.max_message_size() as u64,
-            log_levels: request.settings.log_levels,
-            import_overrides: request.settings.import_overrides.clone(),
-            import_blocks: request.settings.import_blocks.clone(),
-            ..ChildConfig::new(id.0, parents, plan.name.as_str())
-        };
+        let Prepared { plan, config, preamble } = self.prepare(request, id)?;
         let context = Context::new(router, id, &plan.name);
         let done = Done::default();
         let connecting = Connecting::new(context, done.clone());
@@ -270,8 +266,11 @@ impl Connector {
         match request.via {
             Some(via) => remote::start(&shared, via, id, &plan, &config, &done),
             None => {
-                let preamble = child::preamble(&config);
+                let preamble = preamble.unwrap_or_else(|| child::preamble(&config));
                 let link = router.begin_link(id, &plan.name);
+                if let PythonCore::Stock(package) = &request.settings.core {
+                    shared.stock.add(id, link, package);
+                }
                 let hop = plan.name.clone();
                 shared.open().insert(link, (hop.clone(), done.clone()));
                 let job = Job { plan, preamble, id, link, done: done.clone() };
@@ -284,6 +283,73 @@ impl Connector {
         }
         Ok(connecting)
     }
+
+    /// All that is sent to start the context of `request` as `id`.
+    fn prepare(&self, request: &ConnectRequest<'_>, id: ContextId) -> Result<Prepared, RequestError> {
+        let router = &self.0.router;
+        let settings = request.settings;
+        if let Some(via) = request.via {
+            let via_name = || via.name().to_owned();
+            if self.0.stock.behind(via.id()).is_some() {
+                return Err(RequestError::ViaStock { via: via_name() });
+            }
+            if settings.core != PythonCore::Ours {
+                return Err(RequestError::StockVia { via: via_name() });
+            }
+        }
+        let lineage = match request.via {
+            // The parents of a grandchild are its parent's, seen from here: each hop is known,
+            // because each was started from here.
+            Some(via) => router.lineage_of(via.id()),
+            None => router.identity().clone(),
+        }
+        .child(id);
+        let parents = lineage.parents.iter().map(|id| id.0).collect();
+        let mut config = ChildConfig {
+            debug: settings.debug,
+            unidirectional: router.unidirectional(),
+            max_message_size: router.max_message_size() as u64,
+            log_levels: settings.log_levels,
+            import_overrides: settings.import_overrides.clone(),
+            import_blocks: settings.import_blocks.clone(),
+            ..ChildConfig::new(id.0, parents, "")
+        };
+        let remote_name = match &settings.remote_name {
+            Some(name) => name.replace(['/', '\\'], "_"),
+            None => default_remote_name(),
+        };
+        let (argv, preamble) = match &settings.core {
+            PythonCore::Ours => (child::command(&settings.python, &remote_name), None),
+            PythonCore::Stock(package) => {
+                let boot = child::stock_boot(package, &settings.python, &remote_name, &config);
+                (boot.argv, Some(boot.preamble))
+            }
+        };
+        let mut plan = request.transport.plan(&ChildCommand { argv })?;
+        if plan.stdio == Stdio::Fork && request.via.is_none() {
+            let message = FORK_NEEDS_VIA.to_owned();
+            return Err(OptionsError { method: plan.method, key: Some("via".to_owned()), message }.into());
+        }
+        if let Some(keepalive) = settings.keepalive {
+            plan.keepalive = keepalive.is_on().then_some(keepalive);
+        }
+        if let Some(name) = &request.name {
+            plan.name.clone_from(name);
+        }
+        if let Some(via) = request.via {
+            plan.name = format!("{}.{}", via.name(), plan.name);
+        }
+        config.name.clone_from(&plan.name);
+        Ok(Prepared { plan, config, preamble })
+    }
+}
+
+/// All that is sent to start one context.
+struct Prepared {
+    plan: Plan,
+    config: ChildConfig,
+    /// Where it is not our runtime's.
+    preamble: Option<Bytes>,
 }
 
 /// What our own shutdown does to a connection that has no process.

@@ -18,6 +18,7 @@ mod plan_text;
 mod reaper;
 pub mod rehearsal;
 mod remote;
+mod stock;
 mod streams;
 mod transport;
 
@@ -29,4 +30,5 @@ pub use gate::HANDSHAKES_PER_DESTINATION;
 pub use members::Member;
 pub use options::{check_word, parse_options};
 pub use plan::{Plan, Preamble, Stdio};
+pub use stock::StockPeers;
 pub use transport::{ChildCommand, OptionsError, Registry, Transport, TransportKind};

@@ -160,6 +160,7 @@ mod tests {
             },
             secrets: BTreeMap::from([("password".into(), Secret::new("hunter2"))]),
             is_context: false,
+            keepalive: None,
             destination: Some("web1:22".into()),
         };
         let text = plan.describe();

@@ -283,7 +283,7 @@ impl Router {
                 Ok(())
             }
             Verdict::Forward { link, .. } => {
-                let parts = parts(header.encode(), message.data);
+                let parts = parts(table.header_for(link, header).encode(), message.data);
                 let writer = table.link_mut(link).and_then(|entry| entry.outlet.accept(parts.as_slice()));
                 drop(table);
                 match writer {
@@ -343,12 +343,12 @@ impl Router {
                 None
             }
             Verdict::Forward { link, restamp } => {
-                let parts = match restamp {
-                    None => Parts::One([frame.bytes]),
-                    Some(auth_id) => {
-                        let message = Message { auth_id, ..frame.into_message() };
-                        parts(message.header().encode(), message.data)
-                    }
+                let mut out = table.header_for(link, header);
+                out.auth_id = restamp.unwrap_or(header.auth_id);
+                let parts = if out == header {
+                    Parts::One([frame.bytes])
+                } else {
+                    parts(out.encode(), frame.into_message().data)
                 };
                 let writer = table.link_mut(link).and_then(|entry| entry.outlet.accept(parts.as_slice()))?;
                 drop(table);
@@ -411,6 +411,14 @@ impl Router {
     pub fn begin_link(&self, remote_id: ContextId, name: &str) -> LinkId {
         self.set_name(remote_id, name);
         lock(&self.0.table).add_link(&self.0.identity, remote_id, None, Outlet::connecting())
+    }
+
+    /// What goes out by `link` from now on says nothing of how it is encoded: its other end would take
+    /// any word of that for a corrupt stream.
+    pub fn use_one_encoding(&self, link: LinkId) {
+        if let Some(entry) = lock(&self.0.table).link_mut(link) {
+            entry.one_encoding = true;
+        }
     }
 
     /// A link that is up from the start, to a context that is not ours to start: a unix client, whose

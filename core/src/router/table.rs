@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::ids::{ContextId, Identity};
+use crate::wire::{Encoding, Header};
 
 /// A link of one router. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,6 +21,8 @@ pub(crate) struct LinkEntry<O> {
     pub(crate) auth_stamp: Option<ContextId>,
     /// Whether it leads towards authority over us; computed once.
     pub(crate) privileged: bool,
+    /// Whether its other end knows one payload encoding only (stock before 0.3.39).
+    pub(crate) one_encoding: bool,
     /// Contexts that the other end has ever sent to: who must hear of their loss.
     pub(crate) egress: HashSet<ContextId>,
     /// Where its bytes go.
@@ -56,8 +59,9 @@ impl<O> Table<O> {
         self.next += 1;
         let privileged = identity.parents.contains(&remote_id)
             || auth_stamp.is_some_and(|stamp| identity.has_parent_authority(stamp));
-        self.links
-            .insert(id, LinkEntry { remote_id, auth_stamp, privileged, egress: HashSet::new(), outlet });
+        let egress = HashSet::new();
+        let entry = LinkEntry { remote_id, auth_stamp, privileged, one_encoding: false, egress, outlet };
+        self.links.insert(id, entry);
         self.routes.insert(remote_id, id);
         if identity.parent() == Some(remote_id) {
             self.parent = Some(id);
@@ -148,6 +152,12 @@ impl<O> Table<O> {
         above
     }
 
+    /// `header` as it goes out by `link`.
+    pub(crate) fn header_for(&self, link: LinkId, header: Header) -> Header {
+        let one_encoding = self.links.get(&link).is_some_and(|entry| entry.one_encoding);
+        Header { encoding: if one_encoding { Encoding::Legacy } else { header.encoding }, ..header }
+    }
+
     pub(crate) fn link(&self, link: LinkId) -> Option<&LinkEntry<O>> {
         self.links.get(&link)
     }
@@ -163,5 +173,31 @@ impl<O> Table<O> {
     /// The other end of `link`.
     pub fn remote_id(&self, link: LinkId) -> Option<ContextId> {
         self.links.get(&link).map(|entry| entry.remote_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Handle;
+
+    #[test]
+    fn an_old_peer_is_shown_one_encoding_only() {
+        let mut table = Table::default();
+        let [old, new] = [7, 8].map(|id| table.add_link(&Identity::master(), ContextId(id), None, ()));
+        table.link_mut(old).expect("it was added").one_encoding = true;
+        for encoding in [Encoding::Legacy, Encoding::Pickle, Encoding::Raw] {
+            let header = Header {
+                encoding,
+                dst_id: ContextId(7),
+                src_id: ContextId(0),
+                auth_id: ContextId(0),
+                handle: Handle(101),
+                reply_to: Handle(1000),
+                length: 5,
+            };
+            assert_eq!(table.header_for(old, header), Header { encoding: Encoding::Legacy, ..header });
+            assert_eq!(table.header_for(new, header), header);
+        }
     }
 }

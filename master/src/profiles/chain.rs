@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
@@ -35,6 +36,9 @@ pub struct Hop {
     pub method: String,
     /// The interpreter's command line; empty to look for one.
     pub python: Vec<String>,
+    /// Whose stock core runs there instead of our runtime: an interpreter that has stock Mitogen, or
+    /// the directory that it is installed in, on this machine.
+    pub stock: Option<PathBuf>,
     /// How long the connection may take; `None` leaves it to the transport.
     pub timeout: Option<Duration>,
     /// The hop of the chain that it starts from; `None` for this machine.
@@ -100,6 +104,7 @@ impl Chain {
                     "method" => Json::from(hop.method.as_str()).to_string(),
                     "python" if hop.python.is_empty() => "looked for".to_owned(),
                     "python" => Json::from(hop.python.clone()).to_string(),
+                    "stock" => hop.stock.as_ref().map_or_else(String::new, |path| path.display().to_string()),
                     "timeout" => hop.timeout.map_or_else(String::new, |timeout| format!("{timeout:?}")),
                     "via" => {
                         let before = hop.via.and_then(|via| self.hops.get(via));

@@ -49,6 +49,7 @@ pub struct Profile {
     pub(super) via_hosts: Vec<usize>,
     pub(super) settings: BTreeMap<String, Setting>,
     pub(super) python: Option<(Vec<String>, Origin)>,
+    pub(super) stock: Option<(PathBuf, Origin)>,
     pub(super) timeout: Option<(f64, Origin)>,
     pub(super) method_origin: Origin,
     pub(super) hostname_origin: Option<Origin>,
@@ -66,6 +67,7 @@ impl Profile {
             via_hosts: Vec::new(),
             settings: BTreeMap::new(),
             python: None,
+            stock: None,
             timeout: None,
             method_origin: origin.clone(),
             hostname_origin: None,
@@ -292,6 +294,10 @@ impl Inventory {
             hop.python = python.iter().map(|word| options::for_host(word, host)).collect();
             hop.origins.insert("python".to_owned(), origin.clone());
         }
+        if let Some((path, origin)) = &profile.stock {
+            hop.stock = Some(path.clone());
+            hop.origins.insert("stock".to_owned(), origin.clone());
+        }
         if let Some((seconds, origin)) = &profile.timeout {
             self.set_timeout(&mut hop, Duration::from_secs_f64(*seconds), origin.clone());
         }
@@ -324,6 +330,7 @@ impl Inventory {
             host: host.to_owned(),
             method: method.to_owned(),
             python: Vec::new(),
+            stock: None,
             timeout: None,
             via: None,
             options: Map::new(),

@@ -11,7 +11,7 @@ use mitogen_core::importer;
 use mitogen_core::router::{CallHook, Router, SendError, WeakRouter};
 
 use super::stats::Counters;
-use super::store::Store;
+use super::store::{StockAnswer, Store};
 
 /// Sends modules to whoever will need them.
 pub(crate) struct Feeder {
@@ -58,8 +58,13 @@ pub(super) fn send(
     context: ContextId,
     module: &str,
 ) -> Result<(), SendError> {
+    let packed = match store.stock_module(context, module) {
+        Some(StockAnswer::ThereAlready) => return Ok(()),
+        Some(StockAnswer::Module(packed)) => Some(packed),
+        None => None,
+    };
     importer::deliver(router, context, module, || {
-        let packed = store.packed(module);
+        let packed = packed.unwrap_or_else(|| store.packed(module));
         let counters = &store.counters;
         Counters::add(&counters.sent, 1);
         Counters::add(&counters.sent_bytes, packed.payload.len());

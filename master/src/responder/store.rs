@@ -7,12 +7,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use mitogen_core::child::embedded_module;
+use mitogen_core::connect::StockPeers;
+use mitogen_core::ids::ContextId;
 use mitogen_core::importer;
 
 use super::pack::pack;
 use super::policy::ImportPolicy;
 use super::stats::{Counters, ModuleStats};
 use crate::modules::{self, Module, ModuleError, ModuleSource, Related};
+use crate::stock;
 
 /// Room that a message needs around a module's deflated source: names, lists, path.
 const ENVELOPE: usize = 4096;
@@ -29,6 +32,14 @@ pub(crate) struct Packed {
     pub(crate) negative: bool,
 }
 
+/// What a stock child is told of a module of its own package.
+pub(super) enum StockAnswer {
+    /// Nothing: it has it.
+    ThereAlready,
+    /// This.
+    Module(Packed),
+}
+
 type Slots<T> = Mutex<HashMap<String, Arc<OnceLock<T>>>>;
 
 /// The modules of one master.
@@ -38,6 +49,8 @@ pub(crate) struct Store {
     main: Option<PathBuf>,
     /// The largest payload that can be sent.
     limit: usize,
+    /// Who runs stock's core.
+    stock: StockPeers,
     packed: Slots<Packed>,
     plans: Slots<Arc<Related>>,
     pub(super) counters: Counters,
@@ -60,12 +73,14 @@ impl Store {
         policy: ImportPolicy,
         main: Option<PathBuf>,
         limit: usize,
+        stock: StockPeers,
     ) -> Self {
         Self {
             sources: Sources { sources, found: Mutex::default() },
             policy,
             main,
             limit: limit.saturating_sub(ENVELOPE),
+            stock,
             packed: Mutex::default(),
             plans: Mutex::default(),
             counters: Counters::default(),
@@ -101,6 +116,21 @@ impl Store {
                 Arc::new(related)
             })
             .clone()
+    }
+
+    /// What `module` means to those behind the link to `context`, if that is not what it means to
+    /// others: what is called `mitogen` is the runtime's own affair, and stock's runtime is another.
+    pub(super) fn stock_module(&self, context: ContextId, module: &str) -> Option<StockAnswer> {
+        if module.split('.').next() != Some("mitogen") {
+            return None;
+        }
+        let package = self.stock.behind(context)?;
+        // These two are in every stock child.
+        if module == "mitogen" || module == "mitogen.core" {
+            return Some(StockAnswer::ThereAlready);
+        }
+        let negative = package.module(module).is_none();
+        Some(StockAnswer::Module(Packed { payload: stock::module_payload(&package, module), negative }))
     }
 
     /// `module` as it is sent, or the negative answer.

@@ -5,7 +5,7 @@ mod profiles;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mitogen_core::connect::Registry;
@@ -22,7 +22,7 @@ const TABLES: &[&str] = &["defaults", "profile", "group"];
 /// The keys of `[defaults]`.
 const DEFAULTS: &[&str] = &["python", "timeout", "forks"];
 /// The keys of a profile that are ours and not its transport's.
-const COMMON: &[&str] = &["method", "via", "extends", "hostname", "python", "timeout"];
+const COMMON: &[&str] = &["method", "via", "extends", "hostname", "python", "stock", "timeout"];
 
 /// What a faultless file says.
 pub(super) struct Checked {
@@ -153,6 +153,17 @@ fn python(node: &Node) -> Result<Vec<String>, Fault> {
             "write python = \"/usr/bin/python3\" or python = [\"/usr/bin/env\", \"python3\"]",
         )
     })
+}
+
+/// Where stock Mitogen is: an interpreter or a directory, on this machine.
+fn stock(node: &Node) -> Result<PathBuf, Fault> {
+    const FORM: &str = "write stock = \"/opt/venv/bin/python\", an interpreter of this machine that has stock \
+                        Mitogen, or the directory that it is installed in";
+    match node.text().map(Path::new) {
+        Some(path) if path.is_absolute() => Ok(path.to_owned()),
+        Some(path) => Err(Fault::new(format!("`{}` is not a whole path", path.display()), FORM)),
+        None => Err(Fault::new(format!("this must be a path, not {}", described(node)), FORM)),
+    }
 }
 
 /// Seconds: above zero, and no more than a day.

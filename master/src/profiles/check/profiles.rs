@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::super::document::Entry;
 use super::super::inventory::Profile;
 use super::super::options::{self, Fault, Given, SecretContext, Setting};
-use super::{COMMON, Checker, arrows, by_key, follow, name_fault, python, timeout};
+use super::{COMMON, Checker, arrows, by_key, follow, name_fault, python, stock, timeout};
 use crate::targets::{MAX_NODES, NodeSet, did_you_mean};
 
 /// A key that holds for a profile, and the profile that it was written in.
@@ -289,6 +289,7 @@ fn finish(checker: &mut Checker<'_>, draft: &Draft<'_>, hosts: Option<&Vec<Strin
                 )),
             },
             "python" => python(node).map(|argv| profile.python = Some((argv, origin))),
+            "stock" => stock(node).map(|path| profile.stock = Some((path, origin))),
             "timeout" => timeout(node).map(|seconds| profile.timeout = Some((seconds, origin))),
             key if kind.options.contains(&key) => {
                 let given = if kind.secrets.contains(&key) {

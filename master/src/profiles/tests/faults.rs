@@ -128,7 +128,7 @@ fn profiles_are_checked() {
         (
             "[profile.a]\nmethod = \"sudo\"\nzzzzzz = 1",
             &[
-                "3:1 profile.a.zzzzzz: `sudo` has no option of this name | known are: extends, hostname, method, password, python, sudo_args, timeout, username, via",
+                "3:1 profile.a.zzzzzz: `sudo` has no option of this name | known are: extends, hostname, method, password, python, stock, sudo_args, timeout, username, via",
             ],
         ),
         (
@@ -143,6 +143,12 @@ fn profiles_are_checked() {
             "[profile.a]\nmethod = \"ssh\"\npython = \" \"",
             &[
                 "3:10 profile.a.python: this must be the interpreter's command line, not an empty text | write python = \"/usr/bin/python3\" or python = [\"/usr/bin/env\", \"python3\"]",
+            ],
+        ),
+        (
+            "[profile.a]\nmethod = \"ssh\"\nstock = \"venv/bin/python\"",
+            &[
+                "3:9 profile.a.stock: `venv/bin/python` is not a whole path | write stock = \"/opt/venv/bin/python\", an interpreter of this machine that has stock Mitogen, or the directory that it is installed in",
             ],
         ),
         (
@@ -218,7 +224,7 @@ fn profiles_are_checked() {
         (
             "[profile.t]\nport = 22\n[profile.a]\nmethod = \"sudo\"\nextends = \"t\"",
             &[
-                "2:1 profile.t.port: `sudo`, which profile `a` uses has no option of this name | known are: extends, hostname, method, password, python, sudo_args, timeout, username, via",
+                "2:1 profile.t.port: `sudo`, which profile `a` uses has no option of this name | known are: extends, hostname, method, password, python, stock, sudo_args, timeout, username, via",
             ],
         ),
     ];

@@ -1,0 +1,87 @@
+//! Trees in which both kinds of children stand.
+
+use mitogen::profiles::{Inventory, Overrides, SecretStore, Source, SystemSecrets};
+use mitogen::transports::builtin;
+use mitogen::{ConnectRequest, Connections, RequestError, Value};
+use mitogen_core::ids::Handle;
+use mitogen_tests::isolated;
+
+use crate::common::local;
+use crate::releases::{master, newest, oldest};
+
+#[test]
+fn both_kinds_are_served_their_own_modules() {
+    isolated(|| {
+        let master = master();
+        let stock = newest().child(&master);
+        let ours = master.connect(&local()).expect("a plan").wait().expect("a child");
+        // Each asks for a `mitogen.parent`, and means its own.
+        let below = master.connect_via(&ours, &local()).expect("a plan").wait().expect("ours has one");
+        let _: String = stock.call("mitogen.parent.get_sys_executable", ()).expect("stock has another");
+        let _: u32 = below.call("os.getpid", ()).expect("an answer");
+        master.shutdown();
+    });
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_by_name() {
+    isolated(|| {
+        let release = newest();
+        let master = master();
+        let stock = release.child(&master);
+        let ours = master.connect(&local()).expect("a plan").wait().expect("a child");
+        let error = master.connect_via(&stock, &local()).expect_err("stock runs no plans");
+        assert!(matches!(error, RequestError::ViaStock { .. }), "{error}");
+        let settings = release.settings();
+        let request =
+            ConnectRequest { transport: &local(), name: None, via: Some(&ours), settings: &settings };
+        let error = master.connector().connect(&request).expect_err("ours has no stock core");
+        assert!(matches!(error, RequestError::StockVia { .. }), "{error}");
+        assert!(error.to_string().contains(ours.name()), "{error}");
+        master.shutdown();
+    });
+}
+
+/// The releases before 0.3.39 take every encoding but one for a corrupt stream, and end.
+#[test]
+fn a_message_forwarded_to_an_old_release_is_one_that_it_can_read() {
+    isolated(|| {
+        let master = master();
+        let (old, new) = (oldest().child(&master), newest().child(&master));
+        // To a handle that nobody listens to: it is dropped there, if it can be read.
+        let sender = Value::Sender { context: old.id(), handle: Handle(4_000) };
+        let text = "a text in a pickle".to_owned();
+        new.call::<Value>("mitogen.core:Sender.send", (sender, text)).expect("sent");
+        // Behind it, on the same links.
+        let _: u32 = new.call("os.getpid", ()).expect("an answer");
+        let _: u32 = old.call("os.getpid", ()).expect("its link is whole");
+        master.shutdown();
+    });
+}
+
+#[test]
+fn profiles_name_the_package() {
+    isolated(|| {
+        let release = newest();
+        let interpreter = release.interpreter().remove(0);
+        let text = format!(
+            "[profile.sound]\nmethod = \"local\"\npython = \"{interpreter}\"\nstock = \"{interpreter}\"\n\
+             [profile.wrong]\nmethod = \"local\"\nstock = \"/nonexistent/python\"\n"
+        );
+        let registry = builtin();
+        let inventory =
+            Inventory::parse(&Source::from_text("m.toml", &text), &registry).expect("sound profiles");
+        let chain = |name: &str| {
+            let targets = inventory.select(name, None).expect("a target");
+            inventory.resolve(&targets[0], &Overrides::default()).expect("a chain")
+        };
+        let master = master();
+        let connections = Connections::new(&master, &registry, SecretStore::new(SystemSecrets));
+        let child = connections.connect(&chain("sound")).expect("a plan").wait().expect("it comes up");
+        let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("it is stock's");
+        assert_eq!(cast, "word");
+        let error = connections.connect(&chain("wrong")).expect_err("nothing is there");
+        assert!(error.to_string().contains("/nonexistent/python"), "{error}");
+        master.shutdown();
+    });
+}

@@ -1,0 +1,144 @@
+//! The releases of stock that are tested, each under interpreters that it knows.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use mitogen::{ChildSettings, Context, Master, MasterOptions, PythonCore, PythonSpec, StockPackage, stock};
+use mitogen_tests::pythons::public_python;
+use mitogen_tests::{Python, StockVenv, pythons};
+
+use crate::common::{connect_with, local, up};
+
+/// Releases, and the newest interpreter that each is used under.
+///
+/// Every change of the protocol since 0.3.0 lies between two of them: 0.3.39 told encodings apart,
+/// 0.3.41 changed byte strings and resources, 0.3.42 and later the configuration's keys, 0.3.54 checks
+/// types exactly.
+const RELEASES: [(&str, (u8, u8)); 8] = [
+    ("0.3.3", (3, 9)),
+    ("0.3.9", (3, 11)),
+    ("0.3.22", (3, 12)),
+    ("0.3.27", (3, 12)),
+    ("0.3.35", (3, 13)),
+    ("0.3.41", (3, 13)),
+    ("0.3.48", (3, 13)),
+    ("0.3.54", (3, 14)),
+];
+
+/// How many are tried at the same time.
+const AT_ONCE: usize = 3;
+
+/// The first and the last, where Python 2 and the oldest Python 3 are tried, too.
+const OLDEST: &str = "0.3.3";
+const NEWEST: &str = "0.3.54";
+
+/// A release of stock and an interpreter that it knows.
+#[derive(Debug)]
+pub(crate) struct Release {
+    python: Python,
+    venv: StockVenv,
+    package: Arc<StockPackage>,
+}
+
+impl Release {
+    fn new(version: &str, python: Python) -> Self {
+        let venv = StockVenv::version(&python, version).expect("it can be installed");
+        let package = stock::find_in(&venv.modules().expect("a place for modules")).expect("it is installed");
+        assert_eq!(package.version().to_string(), version);
+        Self { python, venv, package }
+    }
+
+    /// For messages: which one it is.
+    fn name(&self) -> String {
+        format!("stock {} under Python {}", self.package.version(), self.python.version_text())
+    }
+
+    /// The interpreter that imports it.
+    pub(crate) fn interpreter(&self) -> Vec<String> {
+        vec![self.venv.python().to_string_lossy().into_owned()]
+    }
+
+    /// The package.
+    pub(crate) fn package(&self) -> &StockPackage {
+        &self.package
+    }
+
+    /// Settings of a child that runs its core.
+    pub(crate) fn settings(&self) -> ChildSettings {
+        // The interpreter itself: that stock is installed for it is not needed there.
+        let argv = vec![self.python.path.to_string_lossy().into_owned()];
+        let core = PythonCore::Stock(Arc::clone(&self.package));
+        ChildSettings { python: PythonSpec { argv }, core, ..ChildSettings::default() }
+    }
+
+    /// A child that runs its core, on this machine.
+    pub(crate) fn child(&self, master: &Master) -> Context {
+        up(&connect_with(master, None, &local(), &self.settings()))
+    }
+}
+
+/// The newest release under the newest interpreter that it knows.
+pub(crate) fn newest() -> Release {
+    of(NEWEST)
+}
+
+/// The newest release under an interpreter that any account may start.
+pub(crate) fn newest_for_everybody() -> Release {
+    Release::new(NEWEST, public_python().expect("an interpreter that any account may start"))
+}
+
+/// The oldest release, which knows one encoding only.
+pub(crate) fn oldest() -> Release {
+    of(OLDEST)
+}
+
+fn of(version: &'static str) -> Release {
+    let (_, limit) = RELEASES.into_iter().find(|(name, _)| *name == version).expect("it is listed");
+    Release::new(version, newest_python(limit))
+}
+
+/// Every interpreter, asked once.
+fn all_pythons() -> &'static [Python] {
+    static ALL: OnceLock<Vec<Python>> = OnceLock::new();
+    ALL.get_or_init(pythons)
+}
+
+fn newest_python(limit: (u8, u8)) -> Python {
+    let known = |python: &&Python| {
+        let (major, minor, _) = python.version;
+        major == 3 && (major, minor) <= limit
+    };
+    all_pythons().iter().rev().find(known).expect("an interpreter that it knows").clone()
+}
+
+/// Runs `body` with every release under its newest interpreter; with the first and the last under
+/// Python 2.7, and with the last under the oldest Python 3 that we support, where there are such.
+/// Several at once, since most of it is waiting.
+pub(crate) fn each(body: impl Fn(&Release) + Sync) {
+    let mut all: Vec<_> = RELEASES.iter().map(|(version, limit)| (*version, newest_python(*limit))).collect();
+    let oldest_of = |major| {
+        let is_meant = |python: &&Python| python.version.0 == major && python.is_supported();
+        all_pythons().iter().find(is_meant).cloned()
+    };
+    all.extend(oldest_of(2).into_iter().flat_map(|two| [(OLDEST, two.clone()), (NEWEST, two)]));
+    all.extend(oldest_of(3).map(|three| (NEWEST, three)));
+    let queue = Mutex::new(all);
+    let next = || queue.lock().expect("nobody panics with it").pop();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some((version, python)) = next() {
+                    let release = Release::new(version, python);
+                    // Shown if the body panics.
+                    eprintln!("{} begins", release.name());
+                    body(&release);
+                    eprintln!("{} ends", release.name());
+                }
+            });
+        }
+    });
+}
+
+/// A master.
+pub(crate) fn master() -> Master {
+    Master::start(MasterOptions::default()).expect("a master starts")
+}
