@@ -107,13 +107,17 @@ impl Search {
     /// See [`super::ModuleSource::resource`].
     pub(super) fn resource(&self, package: &str, name: &str) -> Result<Option<Bytes>, ModuleError> {
         let refuse = || ModuleError::Outside { package: package.to_owned(), name: name.to_owned() };
-        if !is_inside(name) {
+        let listed = if name.is_empty() { Some("") } else { name.strip_suffix('/') };
+        if !listed.unwrap_or(name).is_empty() && !is_inside(listed.unwrap_or(name)) {
             return Err(refuse());
         }
         let directories = match self.locate(package)? {
             Some(Found::Package(_, directories) | Found::Namespace(directories)) => directories,
             Some(Found::Module(_)) | None => return Ok(None),
         };
+        if let Some(inner) = listed {
+            return listing(&directories, inner);
+        }
         let (inner, last) = name.rsplit_once('/').unwrap_or(("", name));
         for entry in directories {
             let directory = if inner.is_empty() { entry.clone() } else { entry.enter(inner) };
@@ -276,4 +280,25 @@ pub(super) fn children(directory: &Entry) -> Result<Vec<String>, ModuleError> {
 
 fn unreadable(path: PathBuf, source: io::Error) -> ModuleError {
     ModuleError::Unreadable { path, source }
+}
+
+/// What is in the directory `inner` of a package, a name a line, those of directories with a `/`.
+fn listing(package: &[Entry], inner: &str) -> Result<Option<Bytes>, ModuleError> {
+    let mut lines = BTreeSet::new();
+    let mut exists = false;
+    for entry in package {
+        let directory = if inner.is_empty() { entry.clone() } else { entry.enter(inner) };
+        let Some(names) = directory.list()? else { continue };
+        let fail = |source| unreadable(entry.tree.place(&directory.directory), source);
+        if !entry.tree.is_below(&entry.directory, &directory.directory).map_err(fail)? {
+            continue;
+        }
+        exists = true;
+        let shown = names.iter().filter(|(name, _)| !name.contains('\n') && *name != "__pycache__");
+        lines.extend(shown.map(|(name, kind)| match kind {
+            Kind::File => name.clone(),
+            Kind::Directory => format!("{name}/"),
+        }));
+    }
+    Ok(exists.then(|| Bytes::from(lines.into_iter().collect::<Vec<_>>().join("\n"))))
 }

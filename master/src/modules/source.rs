@@ -77,6 +77,8 @@ pub trait ModuleSource: fmt::Debug + Send + Sync {
     fn find(&self, fullname: &str) -> Result<Option<Module>, ModuleError>;
 
     /// The data file `name` (`templates/a.html`) of package `package`; `None` when there is none.
+    /// An empty name, or one that ends in `/`, asks what is in that directory: a name a line, those
+    /// of directories with a `/` at their end.
     ///
     /// # Errors
     /// It is here and cannot be read.

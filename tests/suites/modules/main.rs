@@ -4,6 +4,7 @@
 
 mod link;
 mod packages;
+mod resources;
 mod tap;
 
 use std::path::Path;
