@@ -173,15 +173,20 @@ def close_inherited(ours, keep):
 
 def clean_imports():
     """Modules that a thread was about to import will be imported anew."""
+    # Python 2 has one lock for all, which fork waits for.
+    if not core.PY3:
+        return
+    import _frozen_importlib as importing
+    # There are locks for what is being imported only; to look at every module takes longer than a fork.
+    if not importing._module_locks:
+        return
     for name, module in list(sys.modules.items()):
         spec = getattr(module, "__spec__", None) if type(module) is type(sys) else None
         if getattr(spec, "_initializing", False):
             del sys.modules[name]
-    if core.PY3:
-        import _frozen_importlib
-        for locks in _frozen_importlib._module_locks, _frozen_importlib._blocking_on:
-            if locks:
-                locks.clear()
+    for locks in importing._module_locks, importing._blocking_on:
+        if locks:
+            locks.clear()
 
 
 def clean_threads():

@@ -18,6 +18,7 @@
 //! This crate knows the built-in transports by name; what they are made of is `mitogen_core`.
 
 pub mod command;
+pub mod files;
 pub mod listen;
 mod log_sink;
 mod master;
@@ -35,6 +36,7 @@ pub use mitogen_core::connect::{
     ChildSettings, ConnectError, ConnectRequest, Connecting, Plan, Registry, RequestError, Transport,
 };
 pub use mitogen_core::pickle::Value;
+pub use mitogen_core::service;
 pub use mitogen_core::{dialogue, ids, pickle, wire};
 pub use responder::{ImportPolicy, ModuleStats};
 pub use tree::{ChainError, Connections, Route};

@@ -1,7 +1,7 @@
 //! Our half of `cargo xtask compare`: measures this library and prints one JSON line a figure,
 //! `{"name": ..., "value": ..., "unit": ...}`, under the names that the stock half prints too.
 //!
-//! usage: measure_ours GROUP...     with GROUP one of local, ssh, link100, minify
+//! usage: measure_ours GROUP...     with GROUP one of local, ssh, files, link100, minify
 //!
 //! What each name means, and the `MEASURE_*` variables that say what to connect to, stand in
 //! `benches/stock/measure.py`.
@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use mitogen::files::{Options, Sources, put};
 use mitogen::modules::{Finder, FinderOptions};
 use mitogen::pickle::{Binary, Blob};
 use mitogen::transports::{builtin, fork::Fork, local::Local};
@@ -243,6 +244,42 @@ fn ssh() -> Result<()> {
     Ok(())
 }
 
+/// A file of 64 MiB to a file of the child's.
+fn files() -> Result<()> {
+    const MIB: usize = 64;
+    let source = env::temp_dir().join(format!("measure_ours.{}", std::process::id()));
+    std::fs::write(&source, noise(MIB << 20))?;
+    let outcome = put_files(&source, MIB);
+    std::fs::remove_file(&source)?;
+    outcome
+}
+
+fn put_files(source: &Path, mib: usize) -> Result<()> {
+    let master = master()?;
+    let sources = Sources::survey(&[source])?;
+    let host = master.connect(&*ssh_transport("MEASURE_SSH_PORT")?)?.wait()?;
+    let local = master.connect(&local_transport())?.wait()?;
+    for (name, child) in [("files.local64_mib_s", local), ("files.ssh64_mib_s", host)] {
+        let directory: String = child.call("tempfile.mkdtemp", ())?;
+        let place = format!("{directory}/copy");
+        let mut failed = None;
+        let mut copy = || {
+            if let Err(error) = put(&child, &sources, place.as_bytes(), &Options::default(), |_| ()) {
+                failed = Some(error);
+            }
+        };
+        copy();
+        let seconds = each(4, copy);
+        child.call::<Value>("shutil.rmtree", (&directory,))?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        show(name, mib as f64 / seconds);
+    }
+    master.shutdown();
+    Ok(())
+}
+
 /// ssh, sudo and a first call over whatever link `SSH_PORT` leads to, in one flight.
 fn link() -> Result<()> {
     let dir = tempfile::tempdir()?;
@@ -328,15 +365,18 @@ fn minify() -> Result<()> {
 fn main() -> Result<()> {
     let groups: Vec<String> = env::args().skip(1).collect();
     if groups.is_empty() {
-        return Err("usage: measure_ours GROUP... (local, ssh, link100, minify)".into());
+        return Err("usage: measure_ours GROUP... (local, ssh, files, link100, minify)".into());
     }
     for group in groups {
         match group.as_str() {
             "local" => local()?,
             "ssh" => ssh()?,
+            "files" => files()?,
             "link100" => link()?,
             "minify" => minify()?,
-            other => return Err(format!("unknown group {other}: use local, ssh, link100 or minify").into()),
+            other => {
+                return Err(format!("unknown group {other}: use local, ssh, files, link100 or minify").into());
+            }
         }
     }
     Ok(())

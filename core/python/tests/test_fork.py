@@ -84,6 +84,24 @@ class Fork(_Parent):
         self.c.close()
         self.assertEqual(self.c.wait(), 0)
 
+    def test_while_the_parent_loads_site(self):
+        for delay in 0.0, 0.012, 0.016, 0.02, 0.024, 0.03, 0.04:
+            self.setUp()
+            self.c.post("probe", "spin")
+            time.sleep(delay)
+            self.fork(2)
+
+    if PY3:
+        # Python 2 imports one module at a time, and its fork waits for that.
+        def test_while_the_parent_imports(self):
+            self.c.push("slow", "import time, sys\nx = 1\nif sys.argv != ['again']: time.sleep(1000)\ndef f(): return x")
+            self.c.post("slow", "f")
+            time.sleep(0.1)
+            self.fork(2)
+            self.c.send(LOAD, module_data("again", "import sys\ndef f(): sys.argv = ['again']"), 0, PKL, dst=2)
+            self.on(2, "again", "f")
+            self.assertEqual(self.on(2, "slow", "f"), 1)
+
     def test_nothing_is_left(self):
         self.c.call("probe", "fds")
         self.fork(2)

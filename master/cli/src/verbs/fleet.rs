@@ -1,4 +1,4 @@
-//! `run`, `call` and `ping`: what they have in common, which is nearly all.
+//! `run`, `call` and `ping`: what the verbs that do something have in common, which is nearly all.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::plan;
 use crate::args::{Call, Global, Modules, Ping, Run, Shape};
 use crate::arguments;
 use crate::exit;
-use crate::fleet::{Fleet, InputSource, Own, Running, Setup, Task, Ways, forgive_closed_output};
+use crate::fleet::{Copy, Fleet, InputSource, Own, Running, Setup, Task, Ways, forgive_closed_output};
 use crate::logs::Loudness;
 use crate::output::{Mode, Paint, Presenter, Progress, Wishes};
 use crate::values;
@@ -167,6 +167,10 @@ pub(super) struct Act {
     pub(super) sources: Sources,
 }
 
+/// Does a task on all targets. The exit status.
+///
+/// # Errors
+/// What prevents all of it, and errors of our own output.
 pub(super) fn perform(
     global: &Global,
     loudness: Loudness,
@@ -199,8 +203,11 @@ pub(super) fn perform(
     }
     let forks = global.forks.or(targets.forks).unwrap_or(usize::MAX);
     let ways = Own { connections: &connections, chains };
+    let (task, copy) = spread(task, &hosts);
     let status = drive(global, master.router().broker(), &ways, &hosts, (task, input), forks, wishes);
     master.shutdown();
+    // Whoever was cut off tidies up first.
+    copy.iter().for_each(Copy::join);
     status
 }
 
@@ -209,7 +216,7 @@ fn perform_in_tree(
     global: &Global,
     path: &Path,
     wanted: &str,
-    work: (Task, Option<InputSource>),
+    (task, input): (Task, Option<InputSource>),
     wishes: Wishes,
 ) -> anyhow::Result<u8> {
     if global.overrides() != Overrides::default() {
@@ -220,9 +227,22 @@ fn perform_in_tree(
     let hosts: Arc<[String]> = reached.labels.into();
     let ways = Running(reached.routes);
     let forks = global.forks.unwrap_or(usize::MAX);
-    let status = drive(global, client.router().broker(), &ways, &hosts, work, forks, wishes);
+    let (task, copy) = spread(task, &hosts);
+    let status = drive(global, client.router().broker(), &ways, &hosts, (task, input), forks, wishes);
     client.shutdown();
+    copy.iter().for_each(Copy::join);
     status
+}
+
+/// The task with the hosts known, and the copy that it is, if it is one: its threads outlive the run.
+fn spread(task: Task, hosts: &[String]) -> (Task, Option<Copy>) {
+    match task {
+        Task::Copy(copy) => {
+            let copy = copy.spread(hosts);
+            (Task::Copy(copy.clone()), Some(copy))
+        }
+        task => (task, None),
+    }
 }
 
 /// Does the work on all hosts. The exit status.

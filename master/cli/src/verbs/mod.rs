@@ -1,6 +1,7 @@
 //! What each verb does.
 
 pub mod complete;
+pub mod files;
 pub mod fleet;
 pub mod listen;
 pub mod minify;

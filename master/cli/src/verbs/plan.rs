@@ -102,6 +102,7 @@ fn write_json(chain: &Chain, plans: &[Plan], task: Option<&Task>, out: &mut dyn 
                     "kwargs": serde_json::Value::Object(keywords),
                 })
             }
+            Task::Copy(copy) => copy.json(),
             Task::Ping { .. } => json!({}),
         };
         line.insert("then".to_owned(), task);
@@ -129,6 +130,7 @@ fn words(task: &Task) -> String {
             let keywords = keywords.iter().map(|(name, value)| format!("{name}={}", values::to_json(value)));
             format!("call {function}({})", arguments.chain(keywords).collect::<Vec<_>>().join(", "))
         }
+        Task::Copy(copy) => copy.words(),
         Task::Ping { .. } => "say hello".to_owned(),
     }
 }
