@@ -109,8 +109,8 @@ impl Error {
 pub(crate) fn newlines(bytes: &[u8]) -> (usize, usize) {
     let mut count = 0;
     let mut last = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        if *byte == b'\n' || *byte == b'\r' && bytes.get(at + 1) != Some(&b'\n') {
+    for at in memchr::memchr2_iter(b'\n', b'\r', bytes) {
+        if bytes[at] == b'\n' || bytes.get(at + 1) != Some(&b'\n') {
             count += 1;
             last = at + 1;
         }

@@ -64,6 +64,11 @@ impl Scanner<'_> {
     /// Goes to the end of a string in which only quotes and backslashes mean anything.
     fn plain(&mut self) -> Result<(), End> {
         loop {
+            if self.triple {
+                // Most of what goes is in docstrings.
+                let rest = self.bytes.get(self.at..).unwrap_or_default();
+                self.at += memchr::memchr2(self.mark, b'\\', rest).unwrap_or(rest.len());
+            }
             let byte = *self.bytes.get(self.at).ok_or(End::Missing)?;
             match byte {
                 b'\\' => self.skip_escaped(),

@@ -243,7 +243,7 @@ impl<'a> Tokens<'a> {
 
     fn comment(&mut self) -> Token<'a> {
         let rest = &self.bytes[self.at..];
-        let length = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(rest.len());
+        let length = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
         self.take(TokenKind::Comment, length)
     }
 
