@@ -1,6 +1,6 @@
 """Measures stock Mitogen (PyPI): one line of JSON for each figure, {"name": NAME, "value": NUMBER}.
 
-usage: measure.py GROUP...     groups: local, ssh, link100, minify
+usage: measure.py GROUP...     groups: local, ssh, files, link100, minify
 
 `cargo xtask compare` runs this and our own program `measure_ours`, which prints the same names; this text says what
 each name means, for both.
@@ -12,6 +12,7 @@ local: children on this machine, started with the interpreter MEASURE_PYTHON
   local.bulk16_mib_s      a call with 16 MiB of bytes that answers their number
   local.echo16_mib_s      a call with 16 MiB of bytes that answers them, MiB each way
   local.fanout30_per_s    one call to each of 30 children at once, again and again
+  local.fork_call_ms      a copy of a child made by it, and one call into the copy
   local.start_bytes       bytes that make a child: its arguments, and what is written to it before it is up
 
 ssh: MEASURE_SSH_HOST, _PORT, _USER, _KEY, _KNOWN_HOSTS name a server; no compression
@@ -20,6 +21,11 @@ ssh: MEASURE_SSH_HOST, _PORT, _USER, _KEY, _KNOWN_HOSTS name a server; no compre
   ssh.call_us             then as local.call_us
   ssh.contexts40_s        40 connections, at most 16 at a time
   ssh.master_cpu_ms       processor time of the master for each of these, its ssh children not counted
+
+files: a file of 64 MiB to a file of the child's; stock's FileService has no checksum, ours is checked by SHA-256
+  files.local64_mib_s     to a child on this machine
+  files.ssh64_mib_s       to a child on the server, over a connection that is up
+  files.ssh_cat_mib_s     plain `ssh HOST 'cat >FILE'`, without the time that the same takes for no byte (a limit)
 
 link100: the same server by MEASURE_LINK_PORT, a way with a round trip of 100 ms
   link100.ssh_true_ms     plain `ssh HOST true` (a limit, no side's figure)
@@ -41,11 +47,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import tokenize
 
 import mitogen
 import mitogen.core
 import mitogen.minify
 import mitogen.parent
+import mitogen.service
 import mitogen.utils
 
 clock = time.perf_counter
@@ -138,6 +146,16 @@ def local(router):
     report("local.fanout30_per_s", 30 / seconds_each(20, fan_out))
     report("local.start_bytes", start_bytes(router))
 
+    def fork():
+        copy = router.fork(via=context)
+        copy.call(os.getpid)
+        living.append(copy)
+
+    del living[:]
+    report("local.fork_call_ms", seconds_each(20, fork) * 1e3)
+    for copy in living:
+        copy.shutdown(wait=True)
+
 
 def ssh_options(port):
     return {
@@ -169,13 +187,48 @@ def ssh(router):
     report("ssh.master_cpu_ms", (own_cpu() - used) / 40 * 1e3)
 
 
-def link100(router):
-    options = ssh_options(os.environ["MEASURE_LINK_PORT"])
-    plain = [
+def plain_ssh(options, command):
+    return [
         "ssh", "-F", "none", "-p", str(options["port"]), "-i", options["identity_file"],
         "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-        "-o", "Compression=no", "-l", options["username"], options["hostname"], "true",
+        "-o", "Compression=no", "-l", options["username"], options["hostname"], command,
     ]
+
+
+def fetch(context, path):
+    with tempfile.TemporaryFile() as file:
+        whole, _ = mitogen.service.FileService.get(context, path, file)
+        assert whole
+
+
+def files(router):
+    pool = mitogen.service.Pool(router, services=[mitogen.service.FileService(router)], size=2)
+    options = ssh_options(os.environ["MEASURE_SSH_PORT"])
+    with tempfile.NamedTemporaryFile() as source:
+        source.write(os.urandom(64 * MIB))
+        source.flush()
+        pool.get_service("mitogen.service.FileService").register(path=source.name)
+        for name, context in (
+            ("files.local64_mib_s", router.local(python_path=python())),
+            ("files.ssh64_mib_s", router.ssh(**options)),
+        ):
+            seconds = seconds_each(3, lambda: context.call(fetch, router.myself(), source.name))
+            report(name, 64 / seconds)
+
+        def cat(path):
+            with open(path, "rb") as file:
+                command = 'f=$(mktemp) && cat >"$f" && rm "$f"'
+                subprocess.check_call(plain_ssh(options, command), stdin=file)
+
+        nothing = seconds_each(3, lambda: cat(os.devnull))
+        report("files.ssh_cat_mib_s", 64 / (seconds_each(3, lambda: cat(source.name)) - nothing))
+    # Its threads would keep this program alive.
+    pool.stop()
+
+
+def link100(router):
+    options = ssh_options(os.environ["MEASURE_LINK_PORT"])
+    plain = plain_ssh(options, "true")
     start = clock()
     subprocess.check_call(plain, stdin=subprocess.DEVNULL)
     report("link100.ssh_true_ms", (clock() - start) * 1e3)
@@ -247,7 +300,7 @@ def minify(router):
     report("minify.failures", failures)
 
 
-GROUPS = {"local": local, "ssh": ssh, "link100": link100, "minify": minify}
+GROUPS = {"local": local, "ssh": ssh, "files": files, "link100": link100, "minify": minify}
 
 
 @mitogen.main()

@@ -13,8 +13,20 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn main() {
-    let names = ["api", "process", "dialogue", "routes", "parent", "command", "resources"]
-        .map(|name| format!("mitogen.{name}"));
+    let names = [
+        "api",
+        "process",
+        "dialogue",
+        "routes",
+        "parent",
+        "command",
+        "resources",
+        "fork",
+        "script",
+        "files",
+        "service",
+    ]
+    .map(|name| format!("mitogen.{name}"));
     let modules: serde_json::Map<_, _> = names
         .iter()
         .filter_map(|name| embedded_module(name))

@@ -158,6 +158,21 @@ class Context(object):
     def call_no_reply(self, func, *args, **kwargs):
         self.send(call_message(func, args, kwargs))
 
+    def call_service_async(self, service, method, **kwargs):
+        return self.send_async(service_message(service, method, kwargs))
+
+    def call_service(self, service, method, **kwargs):
+        return self.call_service_async(service, method, **kwargs).get().unpickle()
+
+    def call_service_no_reply(self, service, method, **kwargs):
+        # Errors come back all the same; nobody listens, and what comes late is dropped.
+        self.call_service_async(service, method, **kwargs).close()
+
+
+def service_message(service, method, kwargs):
+    name = service if isinstance(service, (text, bytes)) else service.name()
+    return Message.pickled((as_text(name), as_text(method), Kwargs(kwargs)), handle=110)
+
 
 def call_message(func, args, kwargs):
     owner = getattr(func, "__self__", None)

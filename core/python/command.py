@@ -9,7 +9,7 @@ import os
 import signal
 
 import mitogen.core as core
-from mitogen.process import Process, at, spawn, wait_all
+from mitogen.process import Process, at, on_fork, spawn, wait_all
 
 running = set()
 
@@ -51,7 +51,7 @@ class Command(object):
                 rfd, wfd = core.pipe()
                 self.outputs[rfd] = kind
                 fds.append(wfd)
-            self.pid = spawn(argv, fds, options.get("env"), options.get("cwd"))
+            self.pid = self.launch(argv, fds, options)
         except BaseException:
             self.close()
             raise
@@ -63,9 +63,16 @@ class Command(object):
         )
         core.loop.defer(self.begin)
 
+    def launch(self, argv, fds, options):
+        """Start it, with `fds` as its first descriptors; gives its pid."""
+        return spawn(argv, fds, options.get("env"), options.get("cwd"))
+
+    def watch(self):
+        return Process(self.pid, self.on_exit)
+
     def begin(self):
         running.add(self)
-        self.process = Process(self.pid, self.on_exit)
+        self.process = self.watch()
         for fd in self.outputs:
             core.loop.add(fd, self.on_output)
 
@@ -203,3 +210,4 @@ def on_stop():
 
 core.router.on_lost.append(on_lost)
 core.Exit.hooks.append(on_stop)
+on_fork.append(running.clear)

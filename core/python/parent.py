@@ -19,6 +19,8 @@ from mitogen.routes import children, forget, relieve
 class Child(core.Stream):
     """A program on its way to being a context, and then the link to it."""
 
+    # Whether it is a program whose end is somebody else's affair.
+    program = False
     corked = True
     up = False
     failed = False
@@ -38,9 +40,7 @@ class Child(core.Stream):
         self.plan = request["plan"]
         self.remote_id = request["id"]
         self.name = request["name"]
-        config = core.dumps(request["config"])
-        config = b"".join(config)
-        self.preamble = core.blob + struct.pack(">L", len(config)) + config
+        self.config = request["config"]
         self.engine = Engine(self.plan["dialogue"], self.plan["secrets"])
         # Who must be told if there never is a context: header fields of what was queued for it.
         self.unanswered = []
@@ -63,7 +63,7 @@ class Child(core.Stream):
             self.close()
             return self.fail({
                 u"stage": u"spawn", u"kind": u"spawn_failed", u"hint": None,
-                u"message": core.as_text("%s: %s" % (exc.strerror, self.plan["argv"][0])),
+                u"message": core.as_text("%s: %s" % (exc.strerror, (self.plan["argv"] or ["fork"])[0])),
             })
         self.timer = at(self.plan["timeout"], self.on_timeout)
         core.loop.add(self.rfd, self.on_text)
@@ -111,7 +111,8 @@ class Child(core.Stream):
 
     def uncork(self):
         if self.corked:
-            self.out.insert(0, self.preamble)
+            config = b"".join(core.dumps(self.config))
+            self.out.insert(0, core.blob + struct.pack(">L", len(config)) + config)
             self.large = True
             self.corked = False
             self.flush()
@@ -246,7 +247,7 @@ class Child(core.Stream):
             u"%d:%s" % (self.remote_id, core.as_text(self.name))
         ).encode("utf-8"))
         self.msg.reply({u"ok": True, u"name": core.as_text(self.name)})
-        self.msg = self.preamble = None
+        self.msg = self.config = None
         self.unanswered = ()
         core.loop.add(self.rfd, self.on_receive)
         self.flush()
@@ -285,7 +286,7 @@ class Child(core.Stream):
     def end_process(self):
         """It has no link any more: it goes by itself, or it is helped."""
         children.discard(self)
-        if self.process and not self.process.ended:
+        if self.process and not self.process.ended and not self.program:
             at(0.05, lambda: self.process.kill(signal.SIGTERM))
             at(1, lambda: self.process.kill(signal.SIGKILL))
 
@@ -332,7 +333,10 @@ def on_run_plan(msg):
         return
     request = msg.unpickle()
     if "plan" in request:
-        Child(msg, request).start()
+        kind = Child
+        if request["plan"]["stdio"] == "fork":
+            from mitogen.fork import Fork as kind
+        kind(msg, request).start()
     else:
         stream = core.routes.get(request["via"])
         if stream:
@@ -341,7 +345,7 @@ def on_run_plan(msg):
 
 def on_stop():
     """End the contexts below: by word, by signal, by force."""
-    ending = list(children)
+    ending = [child for child in children if not child.program]
     processes = [child.process for child in ending if child.process]
     for child in ending:
         if child.up:

@@ -14,6 +14,10 @@ import termios
 import mitogen.core as core
 
 
+# Called in a copy of this process, to forget what is the first one's.
+on_fork = []
+
+
 def native(value):
     """An argument as this Python's exec wants it."""
     if core.PY3 or isinstance(value, bytes):

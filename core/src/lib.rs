@@ -24,6 +24,7 @@ pub mod router;
 pub mod call;
 pub mod importer;
 pub mod logging;
+pub mod service;
 pub mod unix;
 // Level 6
 pub mod connect;

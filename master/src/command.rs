@@ -1,6 +1,7 @@
 //! Running programs in contexts: output streamed as it comes, input passed on, status kept.
 //!
-//! The far half is the runtime's module `mitogen.command`. Output is flow-controlled: what has not
+//! A program is one of the far end's, or one in Python that we bring ([`Command::script`]). The far
+//! half is the runtime's module `mitogen.command`, for our own ones `mitogen.script`. Output is flow-controlled: what has not
 //! been consumed here is not read there, so a slow reader fills no memory.
 
 use std::collections::BTreeMap;
@@ -29,6 +30,9 @@ pub struct Command {
     pub env: BTreeMap<String, Option<String>>,
     /// Whether its input comes from here; else it reads end-of-file.
     pub stdin: bool,
+    /// The source of a program in Python, to run in place of one that is there; `argv` begins with
+    /// the name that it goes by, or with `-` when it has none.
+    pub script: Option<Bytes>,
 }
 
 /// What happens to a running command.
@@ -100,6 +104,13 @@ impl Command {
         Self { argv: argv.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
+    /// A program in Python from here, by its source, as if an interpreter were started with it there:
+    /// `argv` is its `sys.argv`. It runs in a context of its own, a copy of the one that it is
+    /// started in, and what it imports and is not there comes from here.
+    pub fn script(source: impl Into<Bytes>, argv: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { script: Some(source.into()), ..Self::new(argv) }
+    }
+
     /// A command line for the far `/bin/sh`.
     pub fn shell(line: &str) -> Self {
         Self::new(["/bin/sh", "-c", line])
@@ -116,7 +127,8 @@ impl Command {
         sink: impl Fn(Event) + Send + Sync + 'static,
     ) -> Result<Running, CallError> {
         let router = context.router();
-        push_module(router, context.id(), "mitogen.command")?;
+        let module = if self.script.is_some() { "mitogen.script" } else { "mitogen.command" };
+        push_module(router, context.id(), module)?;
         let state = Arc::new(Mutex::new(State {
             control: None,
             early: Vec::new(),
@@ -128,12 +140,16 @@ impl Command {
         let options = HandlerOptions { policy: Policy::Any, respondent: Some(context.id()) };
         let output = running.clone();
         let handle = router.add_handler(None, options, move |delivery| output.on_message(&delivery.message));
-        let function =
-            FunctionName { module: "mitogen.command".to_owned(), class: None, function: "start".to_owned() };
+        let function = FunctionName { module: module.to_owned(), class: None, function: "start".to_owned() };
         let answered = running.clone();
+        let mut options = self.options();
+        if let Some(source) = &self.script {
+            options.push((Value::from("source"), Value::Blob(source.clone())));
+            options.push((Value::from("id"), Value::from(router.allocate_ids(1).0)));
+        }
         context
             .request(function)
-            .args((&self.argv, handle.0, self.options()))
+            .args((&self.argv, handle.0, Value::Dict(options)))
             .call_then(move |reply| answered.on_started(reply.decode::<Started>(), handle))
             .inspect_err(|_| {
                 router.remove_handler(handle);
@@ -141,7 +157,7 @@ impl Command {
         Ok(running)
     }
 
-    fn options(&self) -> Value {
+    fn options(&self) -> Vec<(Value, Value)> {
         let mut options = vec![(Value::from("stdin"), Value::Bool(self.stdin))];
         if let Some(cwd) = &self.cwd {
             options.push((Value::from("cwd"), Value::from(cwd.as_str())));
@@ -157,7 +173,7 @@ impl Command {
                 .collect();
             options.push((Value::from("env"), Value::Dict(env)));
         }
-        Value::Dict(options)
+        options
     }
 }
 

@@ -18,6 +18,7 @@
 //! This crate knows the built-in transports by name; what they are made of is `mitogen_core`.
 
 pub mod command;
+pub mod files;
 pub mod listen;
 mod log_sink;
 mod master;
@@ -36,6 +37,7 @@ pub use mitogen_core::connect::{
     ChildSettings, ConnectError, ConnectRequest, Connecting, Plan, Registry, RequestError, Transport,
 };
 pub use mitogen_core::pickle::Value;
+pub use mitogen_core::service;
 pub use mitogen_core::{dialogue, ids, pickle, wire};
 pub use responder::{ImportPolicy, ModuleStats};
 pub use tree::{ChainError, Connections, Route};
@@ -44,14 +46,14 @@ pub use tree::{ChainError, Connections, Route};
 pub mod transports {
     pub use mitogen_core::connect::{Registry, TransportKind};
     pub use {
-        mitogen_doas as doas, mitogen_local as local, mitogen_ssh as ssh, mitogen_su as su,
-        mitogen_sudo as sudo,
+        mitogen_doas as doas, mitogen_fork as fork, mitogen_local as local, mitogen_ssh as ssh,
+        mitogen_su as su, mitogen_sudo as sudo,
     };
 
     /// All built-in transports, by name.
     pub fn builtin() -> Registry {
         let mut registry = Registry::new();
-        for kind in [local::KIND, ssh::KIND, sudo::KIND, su::KIND, doas::KIND] {
+        for kind in [local::KIND, fork::KIND, ssh::KIND, sudo::KIND, su::KIND, doas::KIND] {
             registry.add(kind);
         }
         registry

@@ -22,7 +22,7 @@ const ONE_WAY_MS: &str = "50";
 /// Runs the chore.
 pub(crate) fn run(flags: &CompareFlags) -> Result<()> {
     let programs = Programs::build(flags)?;
-    let needs_server = flags.groups.iter().any(|group| group == "ssh" || group == "link100");
+    let needs_server = flags.groups.iter().any(|group| ["ssh", "files", "link100"].contains(&group.as_str()));
     let server = if needs_server { Some(Server::start(&programs.fixture)?) } else { None };
     let sides: Vec<Side> = match flags.only {
         Some(side) => vec![side],

@@ -1,7 +1,7 @@
 //! Our half of `cargo xtask compare`: measures this library and prints one JSON line a figure,
 //! `{"name": ..., "value": ..., "unit": ...}`, under the names that the stock half prints too.
 //!
-//! usage: measure_ours GROUP...     with GROUP one of local, ssh, link100, minify
+//! usage: measure_ours GROUP...     with GROUP one of local, ssh, files, link100, minify
 //!
 //! What each name means, and the `MEASURE_*` variables that say what to connect to, stand in
 //! `benches/stock/measure.py`.
@@ -14,9 +14,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use mitogen::files::{Options, Sources, put};
 use mitogen::modules::{Finder, FinderOptions};
 use mitogen::pickle::{Binary, Blob};
-use mitogen::transports::{builtin, local::Local};
+use mitogen::transports::{builtin, fork::Fork, local::Local};
 use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, PythonSpec, Transport, Value};
 use mitogen_benches::{each, library};
 use mitogen_core::child::{self, ChildConfig};
@@ -164,6 +165,7 @@ fn local() -> Result<()> {
     }
     let all = (ROUNDS * children.len()) as f64;
     show("local.fanout30_per_s", all / start.elapsed().as_secs_f64());
+    forks(&master, &child)?;
     let plan = master.connector().plan(&ConnectRequest {
         transport: &local_transport(),
         name: None,
@@ -174,6 +176,30 @@ fn local() -> Result<()> {
     let argv: usize = plan.argv.iter().map(|arg| arg.len() + 1).sum();
     show("local.start_bytes", (argv + preamble.len()) as f64);
     master.shutdown();
+    Ok(())
+}
+
+/// Copies of a context, each with a first call.
+fn forks(master: &Master, parent: &Context) -> Result<()> {
+    let fork = Fork::default();
+    let copy = || -> Result<Context> {
+        let copy = master.connect_via(parent, &fork)?;
+        ping(copy.context())?;
+        Ok(copy.context().clone())
+    };
+    // The first one brings what it takes to be a parent.
+    copy()?.shutdown()?;
+    let (mut spent, mut copies) = (Vec::new(), Vec::new());
+    for _ in 0..50 {
+        let start = Instant::now();
+        copies.push(copy()?);
+        spent.push(start.elapsed().as_secs_f64());
+    }
+    spent.sort_by(f64::total_cmp);
+    show("local.fork_call_ms", spent[spent.len() / 2] * 1e3);
+    for copy in copies {
+        copy.shutdown()?;
+    }
     Ok(())
 }
 
@@ -214,6 +240,42 @@ fn ssh() -> Result<()> {
     }
     show("ssh.contexts40_s", start.elapsed().as_secs_f64());
     show("ssh.master_cpu_ms", (cpu() - used) / 40.0 * 1e3);
+    master.shutdown();
+    Ok(())
+}
+
+/// A file of 64 MiB to a file of the child's.
+fn files() -> Result<()> {
+    const MIB: usize = 64;
+    let source = env::temp_dir().join(format!("measure_ours.{}", std::process::id()));
+    std::fs::write(&source, noise(MIB << 20))?;
+    let outcome = put_files(&source, MIB);
+    std::fs::remove_file(&source)?;
+    outcome
+}
+
+fn put_files(source: &Path, mib: usize) -> Result<()> {
+    let master = master()?;
+    let sources = Sources::survey(&[source])?;
+    let host = master.connect(&*ssh_transport("MEASURE_SSH_PORT")?)?.wait()?;
+    let local = master.connect(&local_transport())?.wait()?;
+    for (name, child) in [("files.local64_mib_s", local), ("files.ssh64_mib_s", host)] {
+        let directory: String = child.call("tempfile.mkdtemp", ())?;
+        let place = format!("{directory}/copy");
+        let mut failed = None;
+        let mut copy = || {
+            if let Err(error) = put(&child, &sources, place.as_bytes(), &Options::default(), |_| ()) {
+                failed = Some(error);
+            }
+        };
+        copy();
+        let seconds = each(4, copy);
+        child.call::<Value>("shutil.rmtree", (&directory,))?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        show(name, mib as f64 / seconds);
+    }
     master.shutdown();
     Ok(())
 }
@@ -303,15 +365,18 @@ fn minify() -> Result<()> {
 fn main() -> Result<()> {
     let groups: Vec<String> = env::args().skip(1).collect();
     if groups.is_empty() {
-        return Err("usage: measure_ours GROUP... (local, ssh, link100, minify)".into());
+        return Err("usage: measure_ours GROUP... (local, ssh, files, link100, minify)".into());
     }
     for group in groups {
         match group.as_str() {
             "local" => local()?,
             "ssh" => ssh()?,
+            "files" => files()?,
             "link100" => link()?,
             "minify" => minify()?,
-            other => return Err(format!("unknown group {other}: use local, ssh, link100 or minify").into()),
+            other => {
+                return Err(format!("unknown group {other}: use local, ssh, files, link100 or minify").into());
+            }
         }
     }
     Ok(())

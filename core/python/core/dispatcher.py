@@ -76,8 +76,8 @@ class Finder(object):
     the last one asks our parent for what nobody has."""
 
     raw = True
-    # Set while site is being imported: its optional modules are this host's own affair.
-    local = False
+    # The thread that is importing site, whose optional modules are this host's own affair.
+    local = None
 
     def __init__(self, last):
         self.last = last
@@ -86,19 +86,19 @@ class Finder(object):
     def load_site(cls):
         """Give calls the site-packages, which the start did not wait for."""
         cls.raw = False
-        cls.local = True
+        cls.local = get_ident()
         try:
             import site
             if PY3:
                 site.main()
         except Exception:
             sys.excepthook(*sys.exc_info())
-        cls.local = False
+        cls.local = None
 
     def find_spec(self, name, path=None, target=None):
         """Python 3 asks this of the first finder and, for what nobody has, of the last."""
         self.first_import()
-        if name == "logging" or not self.local and (
+        if name == "logging" or self.local != get_ident() and (
             self.last or overrides or name == "__main__"
         ):
             return more().importer.find_spec(self, name, path)
@@ -106,7 +106,7 @@ class Finder(object):
     def find_module(self, name, path=None):
         """Python 2 asks this ahead of its own search."""
         self.first_import()
-        if name == "logging" or not self.local:
+        if name == "logging" or self.local != get_ident():
             return more().importer.find_module(name, path)
 
     def first_import(self):

@@ -101,7 +101,10 @@ class Router(object):
                 ))
 
 
-urandom = posix.urandom
+def urandom(size):
+    # `posix.urandom` of Python 2 keeps a descriptor.
+    with FileIO("/dev/urandom") as file:
+        return file.read(size)
 
 
 def has_parent_authority(msg, stream=None):
@@ -206,13 +209,22 @@ def on_del_route(msg):
         router.forget(int(msg.data.split(b":")[0]))
 
 
-def on_run_plan(msg):
-    # The module takes the handle over.
+def on_first(msg):
+    # The module takes the handle over. Others may come while it is on its way here.
+    held = [msg]
+    handle = msg.handle
+    router.add_handler(held.append, handle, overwrite=True)
+    error = None
     try:
-        __import__("mitogen.parent")
+        __import__("mitogen." + ("service", "parent")[handle > 110])
     except Exception:
-        return msg.reply(CallError(sys.exc_info()[1]))
-    router.deliver(msg, parent)
+        error = CallError(sys.exc_info()[1])
+        router.add_handler(on_first, handle, True, has_parent_authority, None, True)
+    for msg in held:
+        if error:
+            msg.reply(error)
+        else:
+            router.deliver(msg, parent)
 
 
 def corrupt(stream, buf, size):
@@ -283,6 +295,7 @@ for _handle, _func, _policy in (
     (CALL_FUNCTION, on_call, has_parent_authority),
     (SHUTDOWN, lambda msg: msg.is_dead or stop(), has_parent_authority),
     (DEL_ROUTE, on_del_route, is_immediate_peer),
-    (RUN_PLAN, on_run_plan, has_parent_authority),
+    (RUN_PLAN, on_first, has_parent_authority),
+    (110, on_first, has_parent_authority),
 ):
     router.add_handler(_func, _handle, True, _policy)

@@ -108,11 +108,11 @@ class Modules(TestCase):
         self.assertEqual(self.c.asked, [])
 
     def test_an_override_may_name_the_library(self):
-        self.c = self.child(conf=config(import_overrides=[u"winreg", u"probe", u"json"]))
-        self.c.push("probe", PROBE + "def f():\n import winreg, json\n return [winreg.V, json.V]\n")
-        more = {u"winreg": ("V = 'theirs'\n",), u"json": ("V = 'ours'\n",)}
+        self.c = self.child(conf=config(import_overrides=[u"winsound", u"probe", u"json"]))
+        self.c.push("probe", PROBE + "def f():\n import winsound, json\n return [winsound.V, json.V]\n")
+        more = {u"winsound": ("V = 'theirs'\n",), u"json": ("V = 'ours'\n",)}
         self.assertEqual(self.served("f", more=more), [u"theirs", u"ours"])
-        self.assertEqual(self.c.asked, [u"winreg", u"json"])
+        self.assertEqual(self.c.asked, [u"winsound", u"json"])
         # The runtime's own modules are not a matter of overrides.
         self.assertEqual(self.served("plain", u"mitogen.process"), None)
 

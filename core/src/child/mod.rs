@@ -2,8 +2,8 @@
 //!
 //! A child is started by a command line ([`command`]) whose interpreter runs a short first stage;
 //! the stage reads the compressed runtime from its standard input and runs it in place, and the
-//! runtime reads its configuration from there too ([`preamble`]). Runtime and command line are the
-//! same for every child, so both are made once per process. Modules that only some children need
+//! runtime reads its configuration from there too ([`preamble`]). The runtime is the
+//! same for every child, and made by `build.rs`. Modules that only some children need
 //! are found by [`embedded_module`] and travel as ordinary `LOAD_MODULE` messages. Children that run
 //! stock Mitogen's core are [`stock_boot`]'s affair.
 

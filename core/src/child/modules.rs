@@ -51,6 +51,23 @@ const SOURCES: &[Source] = &[
         related: &["mitogen.process"],
     },
     Source {
+        fullname: "mitogen.files",
+        path: "mitogen/files.py",
+        text: include_str!("../../python/files.py"),
+        related: &[],
+    },
+    Source {
+        fullname: "mitogen.service",
+        path: "mitogen/service.py",
+        // One module in two files: the services, and those for files.
+        text: concat!(
+            include_str!("../../python/service.py"),
+            "\n\n",
+            include_str!("../../python/service_files.py")
+        ),
+        related: &["mitogen.api"],
+    },
+    Source {
         fullname: "mitogen.dialogue",
         path: "mitogen/dialogue.py",
         text: include_str!("../../python/dialogue.py"),
@@ -73,6 +90,18 @@ const SOURCES: &[Source] = &[
         path: "mitogen/parent.py",
         text: include_str!("../../python/parent.py"),
         related: &["mitogen.process", "mitogen.dialogue", "mitogen.routes"],
+    },
+    Source {
+        fullname: "mitogen.fork",
+        path: "mitogen/fork.py",
+        text: include_str!("../../python/fork.py"),
+        related: &["mitogen.parent"],
+    },
+    Source {
+        fullname: "mitogen.script",
+        path: "mitogen/script.py",
+        text: include_str!("../../python/script.py"),
+        related: &["mitogen.command", "mitogen.fork"],
     },
 ];
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::connecting::Done;
-use super::connector::{Shared, cancelled};
+use super::connector::{FORK_NEEDS_VIA, Shared, cancelled};
 use super::error::ConnectError;
 use super::gate::{RETRIES, retry_delay};
 use super::plan::{Plan, Preamble, Stdio};
@@ -140,6 +140,7 @@ impl Driver {
             Stdio::Pipes => ChildStdio::Pipes,
             Stdio::Tty => ChildStdio::Tty,
             Stdio::HybridTty => ChildStdio::HybridTty,
+            Stdio::Fork => return Err(refuse(FORK_NEEDS_VIA.to_owned())),
         };
         let spawned = sys::spawn(&ChildSpec { argv: &argv, env: &env, stdio })
             .map_err(|error| refuse(with_source(&error)))?;

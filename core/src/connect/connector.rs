@@ -13,7 +13,7 @@ use super::connection::{self, DriverRef, Job};
 use super::error::ConnectError;
 use super::gate::{Gate, HANDSHAKES_PER_DESTINATION};
 use super::members::{Member, Members};
-use super::plan::Plan;
+use super::plan::{Plan, Stdio};
 use super::reaper::Processes;
 use super::remote;
 use super::stock::StockPeers;
@@ -82,7 +82,7 @@ pub enum RequestError {
     Options(#[from] OptionsError),
     /// A context that runs stock's core cannot carry out our plans.
     #[error(
-        "{via} runs stock Mitogen, which cannot start contexts of ours: start it from elsewhere, or let stock's own method do it (`stock_connect`)"
+        "{via} runs stock Mitogen, which cannot start contexts of ours: start it from elsewhere, or let stock's own method do it (`mitogen::stock::connect`)"
     )]
     ViaStock {
         /// The context that was to start it.
@@ -90,13 +90,17 @@ pub enum RequestError {
     },
     /// A context that runs our runtime cannot start one that runs stock's core.
     #[error(
-        "a context with `core = \"stock\"` cannot be started through {via}, which runs our runtime: start it from here, or through a stock context"
+        "a context that is to run stock's core cannot be started through {via}, which runs our runtime: start it from here, or by stock's own method from a stock context"
     )]
     StockVia {
         /// The context that was to start it.
         via: String,
     },
 }
+
+/// Said when this process would have to copy itself.
+pub(super) const FORK_NEEDS_VIA: &str = "a copy is made of a Python context; name one as `via` \
+     (copies of the program itself are not there yet)";
 
 pub(super) struct Shared {
     pub(super) router: Router,
@@ -309,6 +313,10 @@ impl Connector {
             }
         };
         let mut plan = request.transport.plan(&ChildCommand { argv })?;
+        if plan.stdio == Stdio::Fork && request.via.is_none() {
+            let message = FORK_NEEDS_VIA.to_owned();
+            return Err(OptionsError { method: plan.method, key: Some("via".to_owned()), message }.into());
+        }
         if let Some(name) = &request.name {
             plan.name.clone_from(name);
         }

@@ -23,6 +23,9 @@ pub enum Stdio {
     /// A socket pair for input and output; the controlling pseudo-terminal is standard error and
     /// the diag source.
     HybridTty,
+    /// No program: the context that carries the plan out makes a copy of itself. The link is a
+    /// socket pair, and there is no diag source. Only Python contexts can (`via`).
+    Fork,
 }
 
 /// When the bootstrap is written.
@@ -44,7 +47,7 @@ pub struct Plan {
     pub name: String,
     /// The transport's name, such as `ssh`.
     pub method: String,
-    /// The program and its arguments.
+    /// The program and its arguments; empty when there is none ([`Stdio::Fork`]).
     pub argv: Vec<String>,
     /// Environment variables to set (`Some`) or remove (`None`) for the program.
     #[serde(default)]

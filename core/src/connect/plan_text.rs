@@ -15,9 +15,13 @@ impl Plan {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "  {label:<12} {value}");
         };
-        item("command", &quote_argv(&self.argv));
+        if self.stdio != Stdio::Fork {
+            item("command", &quote_argv(&self.argv));
+        }
         item("stdio", stdio(self.stdio));
-        item("bootstrap", preamble(self.preamble));
+        if self.stdio != Stdio::Fork {
+            item("bootstrap", preamble(self.preamble));
+        }
         item("timeout", &format!("{} s", self.timeout));
         for (name, value) in &self.env {
             match value {
@@ -46,6 +50,7 @@ fn stdio(stdio: Stdio) -> &'static str {
         Stdio::Socketpair => "socket pair for input and output, pipe for errors",
         Stdio::Pipes => "pipes for input, output and errors",
         Stdio::Tty => "terminal for input, output and errors",
+        Stdio::Fork => "a copy of the context before it, on a socket pair",
         Stdio::HybridTty => "socket pair for input and output, terminal for errors and prompts",
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::connecting::Done;
 use super::connector::Shared;
 use super::error::ConnectError;
-use super::plan::Plan;
+use super::plan::{Plan, Stdio};
 use crate::call::{CallError, Context, Reply};
 use crate::child::ChildConfig;
 use crate::dialogue::{FailureKind, Stage};
@@ -23,6 +23,9 @@ use crate::wire::{Encoding, Message, Standard};
 
 /// What a context needs in order to start others.
 const PARENT_MODULE: &str = "mitogen.parent";
+
+/// What it needs in order to copy itself.
+const FORK_MODULE: &str = "mitogen.fork";
 
 /// The payload of `RUN_PLAN`.
 #[derive(Serialize)]
@@ -107,7 +110,8 @@ fn send(
     answered: impl FnOnce(Reply) + Send + 'static,
 ) -> Result<(), CallError> {
     let router = &shared.router;
-    push_module(router, via.id(), PARENT_MODULE)?;
+    let module = if plan.stdio == Stdio::Fork { FORK_MODULE } else { PARENT_MODULE };
+    push_module(router, via.id(), module)?;
     let expect = pickle::to_bytes(&Expect { id: id.0, via: via.id().0 }).map_err(CallError::Encode)?;
     for between in router.between(via.id()) {
         router.send(Message::new(between, Standard::RunPlan, Encoding::Pickle, expect.clone()))?;

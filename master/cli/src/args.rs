@@ -1,5 +1,7 @@
 //! The command line: what can be typed, and what it means.
 
+mod script;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use mitogen::listen::default_path;
 use mitogen::profiles::{Become, Overrides, Search};
 
 use crate::color::ColorChoice;
+
+pub use script::{Modules, Script};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,6 +23,9 @@ Examples:
                                                 as root, with one password for all
   mitogen run root@10.0.0.5 -- cat /etc/issue   without a profile
   mitogen call web platform.node                a Python function, JSON in and out
+  mitogen script web report.py --days 7         a Python program of yours, run there
+  mitogen put web nginx.conf /etc/nginx/ -b      files and directories to each host
+  mitogen get @all /var/log/syslog logs         and back, into logs/HOST/
   mitogen ping @all                             who can be reached
   mitogen listen @all                           keep @all connected, for `mitogen run --tree @all -- ...`
   mitogen profiles check                        is mitogen.toml right?
@@ -154,6 +161,12 @@ pub enum Verb {
     Run(Run),
     /// Call a Python function
     Call(Call),
+    /// Run a Python program of yours there
+    Script(Script),
+    /// Copy files and directories to targets
+    Put(Put),
+    /// Copy files and directories from targets
+    Get(Get),
     /// Connect, say hello, and leave
     Ping(Ping),
     /// Connect targets and keep them for other commands, which find them with --tree
@@ -262,6 +275,82 @@ pub struct Call {
     /// How output is shown.
     #[command(flatten)]
     pub shape: Shape,
+    /// Where modules are found.
+    #[command(flatten)]
+    pub modules: Modules,
+}
+
+/// `mitogen put`.
+#[derive(Debug, Args)]
+#[command(override_usage = "mitogen put [OPTIONS] TARGETS SOURCE... DESTINATION")]
+#[command(after_help = "\
+As with cp, sources go into the destination if that is a directory, which it must be for several
+sources or if it ends with a slash; else the one source takes that name. It is looked up in the
+target's login directory if it does not begin with a slash. Files appear whole or not at all; a
+transfer that was cut off goes on where it was when it is repeated.")]
+pub struct Put {
+    /// Where
+    #[arg(value_name = "TARGETS")]
+    pub targets: String,
+    /// Files and directories here, then their place there
+    #[arg(required = true, num_args = 2.., value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
+    pub paths: Vec<PathBuf>,
+    /// How files are put in place.
+    #[command(flatten)]
+    pub placing: Placing,
+}
+
+/// `mitogen get`.
+#[derive(Debug, Args)]
+#[command(override_usage = "mitogen get [OPTIONS] TARGETS SOURCE... DESTINATION")]
+#[command(after_help = "\
+With several targets each gets a directory with its name in the destination. With one, the
+destination is as for cp. Directories that are missing on the way to the destination are made.")]
+pub struct Get {
+    /// Where from
+    #[arg(value_name = "TARGETS")]
+    pub targets: String,
+    /// Files and directories there, then their place here
+    #[arg(required = true, num_args = 2.., value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
+    pub paths: Vec<PathBuf>,
+    /// How files are put in place.
+    #[command(flatten)]
+    pub placing: Placing,
+}
+
+/// How files are put in place.
+#[derive(Clone, Debug, Args)]
+pub struct Placing {
+    /// Permissions of the files, in octal [default: as the source has them]
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    pub mode: Option<u32>,
+    /// Give them to this user and group
+    #[arg(long, value_name = "USER[:GROUP]")]
+    pub owner: Option<String>,
+    /// Begin anew, whatever an earlier attempt has left there
+    #[arg(long)]
+    pub no_resume: bool,
+    /// Have each file on the disk before it is in its place
+    #[arg(long)]
+    pub sync: bool,
+    /// Print events as JSON, one a line
+    #[arg(long)]
+    pub json: bool,
+    /// Directories are always copied with what is in them
+    #[arg(short, long, hide = true)]
+    pub recursive: bool,
+}
+
+impl Placing {
+    /// The same for the library.
+    pub fn options(&self) -> mitogen::files::Options {
+        mitogen::files::Options {
+            mode: self.mode,
+            owner: self.owner.clone(),
+            resume: !self.no_resume,
+            sync: self.sync,
+        }
+    }
 }
 
 /// `mitogen ping`.
@@ -379,6 +468,11 @@ fn forks(text: &str) -> Result<usize, String> {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 31_536_000.0);
     seconds.map(Duration::from_secs_f64).ok_or_else(|| "give a number of seconds above 0".to_owned())
+}
+
+fn mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
+    mode.ok_or_else(|| "write it in octal, as in 644".to_owned())
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

@@ -199,8 +199,10 @@ mod tests {
     #[test]
     fn words_are_completed() {
         let table = [
-            ("", "run call ping plan profiles minify completions"),
-            ("p", "ping plan profiles"),
+            ("", "run call script put get ping listen tree plan profiles minify completions"),
+            ("p", "put ping plan profiles"),
+            ("put w", "web web-root"),
+            ("put web ", ""),
             ("profiles ", "check list"),
             ("profiles l", "list"),
             ("profiles list w", "web web-root"),
@@ -221,6 +223,10 @@ mod tests {
             ("ping --become-", "--become-user --become-method"),
             ("call web ", ""),
             ("call l", "local"),
+            ("script l", "local"),
+            ("script local ", ""),
+            ("script local x.py w", ""),
+            ("script --gat", "--gather"),
             ("--profiles m", ""),
             ("run --cwd /t", ""),
         ];

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mitogen::listen::{BindError, PlaceError};
+use mitogen::modules::FinderError;
 use mitogen::profiles::{Inventory, ProfilesError, ResolveError, SecretError};
 use mitogen::targets::TargetError;
 use mitogen::{ChainError, ClientError};
@@ -52,7 +53,14 @@ fn perform(cli: &Cli) -> anyhow::Result<u8> {
     let global = &cli.global;
     let loudness = Loudness::new(global.verbose, global.quiet, global.debug_log.is_some());
     match &cli.verb {
-        Verb::Run(_) | Verb::Call(_) | Verb::Ping(_) | Verb::Listen(_) | Verb::Tree(_) => {
+        Verb::Run(_)
+        | Verb::Call(_)
+        | Verb::Script(_)
+        | Verb::Put(_)
+        | Verb::Get(_)
+        | Verb::Ping(_)
+        | Verb::Listen(_)
+        | Verb::Tree(_) => {
             loudness.install(global.debug_log.as_deref())?;
         }
         _ => {}
@@ -61,6 +69,9 @@ fn perform(cli: &Cli) -> anyhow::Result<u8> {
     match &cli.verb {
         Verb::Run(run) => return verbs::fleet::run(global, loudness, &registry, run),
         Verb::Call(call) => return verbs::fleet::call(global, loudness, &registry, call),
+        Verb::Script(script) => return verbs::script::script(global, loudness, &registry, script),
+        Verb::Put(put) => return verbs::files::put(global, loudness, &registry, put),
+        Verb::Get(get) => return verbs::files::get(global, loudness, &registry, get),
         Verb::Ping(ping) => return verbs::fleet::ping(global, loudness, &registry, ping),
         Verb::Listen(listen) => return verbs::listen::listen(global, loudness, &registry, listen),
         _ => {}
@@ -86,7 +97,13 @@ fn perform(cli: &Cli) -> anyhow::Result<u8> {
         Verb::Minify(asked) => verbs::minify::minify(&asked.file, &mut io::stdin().lock(), &mut out)?,
         Verb::Plan(asked) => verbs::plan::plan(global, &registry, asked, &mut out)?,
         Verb::Tree(asked) => verbs::tree::tree(global, asked, &mut out)?,
-        Verb::Run(_) | Verb::Call(_) | Verb::Ping(_) | Verb::Listen(_) => {}
+        Verb::Run(_)
+        | Verb::Call(_)
+        | Verb::Script(_)
+        | Verb::Put(_)
+        | Verb::Get(_)
+        | Verb::Ping(_)
+        | Verb::Listen(_) => {}
     }
     out.flush()?;
     Ok(exit::OK)
@@ -120,7 +137,10 @@ fn status_of(error: &anyhow::Error) -> u8 {
         || error.is::<ResolveError>()
         || error.is::<SecretError>()
         || error.is::<ChainError>()
-        || error.is::<arguments::ArgumentError>()
-        || error.is::<verbs::minify::MinifyError>();
+        || error.is::<verbs::minify::MinifyError>()
+        || error.is::<verbs::script::UnreadableProgram>()
+        || error.is::<FinderError>()
+        || error.is::<mitogen::files::FileError>()
+        || error.is::<arguments::ArgumentError>();
     if usage { exit::USAGE } else { exit::INTERNAL }
 }

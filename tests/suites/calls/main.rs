@@ -3,6 +3,7 @@
 //! Every test runs in a process of its own and must leave nothing behind: no descriptor, thread, process or file.
 
 mod basics;
+mod forks;
 mod losses;
 mod via;
 

@@ -108,7 +108,7 @@ fn another_user_is_refused_even_where_the_mode_would_let_him_in() {
         fs::set_permissions(above, fs::Permissions::from_mode(0o755)).unwrap();
         let script = format!(
             "import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect({:?})\ns.settimeout(30)\n\
-             s.sendall(b'\\0\\0\\0\\1')\ntry:\n    print(len(s.recv(12)))\nexcept ConnectionError:\n    print(0)\n",
+             try:\n    s.sendall(b'\\0\\0\\0\\1')\n    print(len(s.recv(12)))\nexcept ConnectionError:\n    print(0)\n",
             open.path().display().to_string(),
         );
         let said = run::run(&["su", user.name(), "-c", "exec python3 -c \"$0\" </dev/null", "--", &script]);

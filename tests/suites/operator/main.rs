@@ -111,6 +111,21 @@ fn run_call_json_and_plan_over_ssh_and_sudo() {
 }
 
 #[test]
+fn a_program_of_ours_runs_behind_ssh_and_sudo() {
+    isolated(|| {
+        let site = Site::new();
+        let file = site.dir.path().join("whoami.py");
+        let text = "import getpass, os, sys\nprint(getpass.getuser(), os.geteuid(), sys.argv[1:])\n";
+        std::fs::write(&file, text).expect("written");
+        let file = file.to_str().expect("text");
+        let said = printed(&site.mitogen(&["script", "beta-root", file, "--days", "7"]));
+        assert_eq!(said, "root 0 ['--days', '7']\n");
+        let said = printed(&site.mitogen(&["script", "--fold", "@both", file]));
+        assert!(said.contains("alpha,beta (2)") && said.matches(site.user.name()).count() == 1, "{said}");
+    });
+}
+
+#[test]
 fn refusals_are_told_apart_and_placed() {
     isolated(|| {
         let site = Site::new();

@@ -14,6 +14,7 @@ use mitogen_core::connect::Outcome;
 use mitogen_core::io::Reactor;
 use nix::libc::{SIGHUP, SIGINT, SIGTERM};
 
+use super::Transfer;
 use crate::exit;
 use crate::output::HostId;
 
@@ -26,6 +27,8 @@ pub enum Incoming {
     Command(HostId, command::Event),
     /// The call was answered.
     Reply(HostId, Reply),
+    /// There is news of files under way.
+    Transfer(HostId, Transfer),
     /// Our own input has these bytes; none means that it has ended.
     Input(io::Result<Bytes>),
     /// A signal came.

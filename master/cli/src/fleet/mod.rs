@@ -5,6 +5,7 @@
 //! presenter. There is no thread per host. What was printed is acknowledged only after it has been
 //! written, so that a slow reader of ours slows the commands down and fills no memory.
 
+mod copy;
 mod deadlines;
 mod ending;
 mod host;
@@ -26,6 +27,7 @@ use nix::libc::SIGINT;
 
 use crate::exit;
 use crate::output::{Channel, End, Event, HostId, Presenter, Streams};
+pub use copy::{Copy, Direction, Transfer};
 use deadlines::Deadlines;
 use host::{Active, Host, Patience};
 pub use incoming::Incoming;
@@ -157,6 +159,7 @@ impl<'a> Fleet<'a> {
             Incoming::Reached(host, Err(error)) => self.end(host, &End::Failed(Box::new((*error).clone()))),
             Incoming::Command(host, event) => self.command(host, event),
             Incoming::Reply(host, reply) => self.reply(host, reply),
+            Incoming::Transfer(host, transfer) => self.transfer(host, transfer),
             Incoming::Input(data) => {
                 let late = self.input.arrived(data);
                 late.into_iter()
@@ -221,6 +224,7 @@ impl<'a> Fleet<'a> {
 
     fn reached(&mut self, host: HostId) -> io::Result<()> {
         let limit = self.setup.limit;
+        let copies = matches!(self.setup.task, Task::Copy(_));
         let Some(active) = self.active(host) else { return Ok(()) };
         active.reached = Some(Instant::now());
         if let Some(lost) = active.lost.take() {
@@ -229,7 +233,7 @@ impl<'a> Fleet<'a> {
         if let Some(limit) = limit {
             self.deadlines.set(host, Instant::now() + limit);
         }
-        Ok(())
+        if copies { self.show(&Event::Started(host)) } else { Ok(()) }
     }
 
     fn command(&mut self, host: HostId, event: command::Event) -> io::Result<()> {

@@ -8,8 +8,8 @@ use mitogen::{CallError, Context, RemoteError, Value};
 use mitogen_core::call::{FunctionName, Reply};
 use serde_json::json;
 
-use super::Incoming;
 use super::host::Active;
+use super::{Copy, Incoming};
 use crate::output::{End, HostId};
 use crate::values;
 
@@ -27,6 +27,8 @@ pub enum Task {
         /// By keyword.
         keywords: Vec<(String, Value)>,
     },
+    /// Files are copied.
+    Copy(Copy),
     /// Something small is asked, to see that it answers and how soon.
     Ping {
         /// Whether the answer is for programs: numbers instead of a sentence.
@@ -77,6 +79,7 @@ impl Task {
                 })?;
                 Ok(None)
             }
+            Self::Copy(copy) => copy.start(context, host, events).map(|()| None),
             Self::Ping { .. } => ask_pid(context, host, events).map(|()| None),
         }
     }

@@ -40,6 +40,7 @@ impl Collected {
             Event::Started(host) => {
                 self.open.entry(*host).or_default();
             }
+            Event::Moved(..) => {}
             Event::Output(host, channel, data) => self.append(*host, *channel, data),
             Event::Ended(host, end) => {
                 if let Some((channel, text)) = ending_text(end) {

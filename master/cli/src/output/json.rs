@@ -14,14 +14,19 @@ use crate::exit::Outcome;
 /// same. Members may be added under the same version.
 pub const SCHEMA: u32 = 1;
 
+/// The least time between two reports of a host's progress.
+const PACE: Duration = Duration::from_secs(1);
+
 /// Writes every event as an object with `schema`, `event`, `time` (seconds since the start) and, but
 /// for the last one, `host`:
 ///
 /// - `start`: the host is connected and the command was started;
 /// - `stdout`, `stderr`: `data`, a text; or base64, then with `"base64": true`, where it is no UTF-8;
+/// - `progress`, at most once a second: `bytes` and `files` in place or on their way, and the totals;
 /// - `end`: `outcome` (`ok`, `failed`, `timeout`, `unreachable`, `refused`, `misconfigured`, `internal`,
 ///   `interrupted`) and, as the case may be, `status`, `signal`, `value`, `error`, or the members of
 ///   a [`ConnectError`](mitogen::ConnectError);
+///   For files: `files`, `bytes`, and `resumed`, the bytes that an earlier attempt had brought.
 /// - `summary`, the last: `hosts`, the number of each outcome under `outcomes`, and `exit`, our own exit
 ///   status.
 #[derive(Clone, Debug)]
@@ -31,13 +36,21 @@ pub struct JsonLines {
     partial: HashMap<(HostId, Channel), Vec<u8>>,
     ends: Vec<Option<Outcome>>,
     started: Vec<bool>,
+    /// When each host's progress was last told.
+    moved: HashMap<HostId, Duration>,
 }
 
 impl JsonLines {
     /// For hosts of these names.
     pub fn new(hosts: Arc<[String]>) -> Self {
         let count = hosts.len();
-        Self { hosts, partial: HashMap::new(), ends: vec![None; count], started: vec![false; count] }
+        Self {
+            hosts,
+            partial: HashMap::new(),
+            ends: vec![None; count],
+            started: vec![false; count],
+            moved: HashMap::new(),
+        }
     }
 
     fn output(
@@ -85,6 +98,29 @@ impl JsonLines {
         write(to.out, line)
     }
 
+    fn moved(
+        &mut self,
+        to: &mut Streams<'_>,
+        at: Duration,
+        host: HostId,
+        progress: mitogen::files::Progress,
+    ) -> io::Result<()> {
+        if self.moved.get(&host).is_some_and(|last| at < *last + PACE) {
+            return Ok(());
+        }
+        self.moved.insert(host, at);
+        let mut line = self.line("progress", at, Some(host));
+        for (name, number) in [
+            ("bytes", progress.bytes),
+            ("total_bytes", progress.total_bytes),
+            ("files", progress.files),
+            ("total_files", progress.total_files),
+        ] {
+            line.insert(name.to_owned(), number.into());
+        }
+        write(to.out, line)
+    }
+
     fn line(&self, event: &str, at: Duration, host: Option<HostId>) -> Map<String, Value> {
         let mut line = Map::new();
         line.insert("schema".to_owned(), SCHEMA.into());
@@ -114,7 +150,13 @@ impl JsonLines {
             // The host's own output is in it, but no secret: the error's argv is a redacted one.
             End::Failed(error) => serde_json::to_value(error)?,
             End::Interrupted => json!({}),
-            End::Internal(message) | End::NotStarted(message) | End::Lost(message) => {
+            End::Copied(progress) => {
+                json!({"files": progress.files, "bytes": progress.bytes, "resumed": progress.resumed})
+            }
+            End::Internal(message)
+            | End::NotCopied(message)
+            | End::NotStarted(message)
+            | End::Lost(message) => {
                 json!({"message": message})
             }
         };
@@ -161,6 +203,7 @@ impl Report for JsonLines {
                 let line = self.line("start", at, Some(*host));
                 write(to.out, line)
             }
+            Event::Moved(host, progress) => self.moved(to, at, *host, *progress),
             Event::Output(host, channel, data) => self.output(to, at, *host, *channel, data),
             Event::Ended(host, end) => self.end(to, at, *host, end),
         }

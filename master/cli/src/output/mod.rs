@@ -17,7 +17,7 @@ mod summary;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use mitogen::ConnectError;
+use mitogen::{ConnectError, files};
 use serde_json::Value;
 
 use crate::exit::Outcome;
@@ -58,6 +58,10 @@ pub enum End {
     Raised(String),
     /// The command or call did not end within this time.
     TimedOut(Duration),
+    /// The files are in place; so much it was.
+    Copied(files::Progress),
+    /// Not all files are in place.
+    NotCopied(String),
     /// The command could not be started there.
     NotStarted(String),
     /// The connection failed.
@@ -74,8 +78,10 @@ impl End {
     /// What it means for the exit status.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Exit(0) | Self::Value(_) => Outcome::Ok,
-            Self::Exit(_) | Self::Signal(_) | Self::Raised(_) | Self::NotStarted(_) => Outcome::CommandFailed,
+            Self::Exit(0) | Self::Value(_) | Self::Copied(_) => Outcome::Ok,
+            Self::Exit(_) | Self::Signal(_) | Self::Raised(_) | Self::NotStarted(_) | Self::NotCopied(_) => {
+                Outcome::CommandFailed
+            }
             Self::Lost(_) => Outcome::Unreachable,
             Self::TimedOut(_) => Outcome::TimedOut,
             Self::Failed(error) => Outcome::of_failure(error.stage, error.kind),
@@ -87,7 +93,7 @@ impl End {
     /// For people: a lowercase fragment, without the hint; empty if all went well.
     pub fn describe(&self) -> String {
         match self {
-            Self::Exit(0) | Self::Value(_) => String::new(),
+            Self::Exit(0) | Self::Value(_) | Self::Copied(_) => String::new(),
             Self::Exit(status) => format!("exit status {status}"),
             Self::Signal(signal) => match signal_name(*signal) {
                 Some(name) => format!("killed by {name}"),
@@ -102,6 +108,7 @@ impl End {
             Self::Failed(error) => {
                 format!("{}: {}: {}", self.outcome().word(), stage_word(error), error.message)
             }
+            Self::NotCopied(message) => message.clone(),
             Self::NotStarted(message) => format!("cannot be started: {message}"),
             Self::Lost(reason) => format!("connection lost: {reason}"),
             Self::Interrupted => "interrupted".to_owned(),
@@ -123,8 +130,8 @@ impl End {
         match self {
             Self::Exit(status) => Some(*status),
             Self::Signal(signal) => Some(128 + signal),
-            Self::Value(_) => Some(0),
-            Self::Raised(_) => Some(1),
+            Self::Value(_) | Self::Copied(_) => Some(0),
+            Self::Raised(_) | Self::NotCopied(_) => Some(1),
             Self::NotStarted(_) => Some(127),
             _ => None,
         }
@@ -139,6 +146,8 @@ pub enum Event<'a> {
     Started(HostId),
     /// The command printed something.
     Output(HostId, Channel, &'a [u8]),
+    /// So far the files are on their way.
+    Moved(HostId, files::Progress),
     /// It is over on this host.
     Ended(HostId, &'a End),
 }

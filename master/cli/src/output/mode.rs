@@ -17,6 +17,8 @@ pub struct Wishes {
     pub fold: bool,
     /// `--no-fold`.
     pub no_fold: bool,
+    /// Nothing is passed on from the targets, so that one of them has no right to raw output.
+    pub plain: bool,
     /// Standard output is a terminal.
     pub terminal: bool,
     /// How many targets there are.
@@ -45,13 +47,13 @@ impl Mode {
     /// `--fold` asks for a title; on a terminal equal outputs of several are folded; elsewhere, and with
     /// `--no-fold`, lines come as they are printed.
     pub fn choose(wishes: Wishes) -> Self {
-        let Wishes { json, diff, gather, fold, no_fold, terminal, targets } = wishes;
+        let Wishes { json, diff, gather, fold, no_fold, plain, terminal, targets } = wishes;
         match () {
             () if json => Self::Json,
             () if diff => Self::Diff,
             () if gather && no_fold => Self::Gathered,
             () if gather || fold => Self::Folded,
-            () if targets == 1 => Self::Raw,
+            () if targets == 1 && !plain => Self::Raw,
             () if terminal && !no_fold => Self::Folded,
             () => Self::Prefixed,
         }

@@ -52,8 +52,18 @@ impl Presenter {
     /// # Errors
     /// Of the streams.
     pub fn event(&mut self, to: &mut Streams<'_>, at: Duration, event: &Event<'_>) -> io::Result<()> {
-        if let Event::Ended(host, end) = event {
-            self.summary.ended(*host, end);
+        match event {
+            Event::Ended(host, end) => self.summary.ended(*host, end),
+            Event::Moved(host, moved) => {
+                if let Some(progress) = &mut self.progress {
+                    progress.moved(*host, *moved);
+                }
+                // Nothing is printed that the line would have to make room for.
+                if self.tells {
+                    return self.tick(to, at);
+                }
+            }
+            Event::Started(_) | Event::Output(..) => {}
         }
         if let Some(progress) = self.progress.as_mut().filter(|_| self.live) {
             progress.clear(to)?;

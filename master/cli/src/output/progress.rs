@@ -1,11 +1,13 @@
 //! A line on the terminal that says how far the run is.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use mitogen::files;
 use mitogen::targets::fold;
 
-use super::{Streams, Summary};
+use super::{HostId, Streams, Summary};
 use crate::exit::Outcome;
 
 /// Runs shorter than this show nothing.
@@ -22,12 +24,43 @@ pub struct Progress {
     width: usize,
     shown: bool,
     last: Option<Duration>,
+    /// Files on their way, by host, and when the first of them was seen.
+    moved: BTreeMap<HostId, files::Progress>,
+    since: Option<Duration>,
 }
 
 impl Progress {
     /// For a terminal with this many columns.
     pub fn new(width: usize) -> Self {
-        Self { width, shown: false, last: None }
+        Self { width, shown: false, last: None, moved: BTreeMap::new(), since: None }
+    }
+
+    /// Notes how far a host's files are.
+    pub fn moved(&mut self, host: HostId, progress: files::Progress) {
+        self.moved.insert(host, progress);
+    }
+
+    /// How far all files are, how fast, and how long it will take.
+    fn files(&mut self, at: Duration) -> String {
+        let sum = |part: fn(&files::Progress) -> u64| self.moved.values().map(part).sum::<u64>();
+        let (bytes, total) = (sum(|moved| moved.bytes), sum(|moved| moved.total_bytes));
+        if total == 0 {
+            return String::new();
+        }
+        let since = *self.since.get_or_insert(at);
+        // What an earlier attempt had brought says nothing about the speed of this one.
+        let fresh = bytes.saturating_sub(sum(|moved| moved.resumed)) as f64;
+        let share = bytes as f64 / total as f64;
+        let filled = ((share * BAR as f64) as usize).min(BAR);
+        let bar = format!("[{}{}]", "#".repeat(filled), "-".repeat(BAR - filled));
+        let mut text = format!("{bar} {:3.0}% {}/{}", share * 100.0, size(bytes as f64), size(total as f64));
+        let speed = fresh / at.saturating_sub(since).as_secs_f64();
+        if speed.is_finite() && speed >= 1.0 {
+            let left = (total.saturating_sub(bytes) as f64 / speed).ceil() as u64;
+            text.push_str(&format!(" {}/s {}:{:02} left", size(speed), left / 60, left % 60));
+        }
+        text.push_str("; ");
+        text
     }
 
     /// Takes the line away, before something else is printed.
@@ -68,8 +101,12 @@ impl Progress {
         let named = pending.len().min(MOST_NAMED);
         let more = if named < pending.len() { ",…" } else { "" };
         let total = done + pending.len();
-        let line =
-            format!("{done}/{total} done{}; waiting for {}{more}", parts.concat(), fold(&pending[..named]));
+        let files = self.files(at);
+        let line = format!(
+            "{files}{done}/{total} done{}; waiting for {}{more}",
+            parts.concat(),
+            fold(&pending[..named])
+        );
         let line: String = if line.chars().count() >= self.width {
             line.chars().take(self.width.saturating_sub(2)).chain(['…']).collect()
         } else {
@@ -79,6 +116,20 @@ impl Progress {
         to.err.write_all(format!("\r{line}\x1b[K").as_bytes())?;
         to.err.flush()
     }
+}
+
+/// Cells of the bar.
+const BAR: usize = 20;
+
+/// A number of bytes, for people.
+fn size(bytes: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut number, mut unit) = (bytes, 0);
+    while number >= 1024.0 && unit + 1 < units.len() {
+        number /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{number:.0} B") } else { format!("{number:.1} {}", units[unit]) }
 }
 
 #[cfg(test)]
@@ -109,6 +160,21 @@ mod tests {
         summary.ended(HostId(2), &End::Exit(1));
         assert_eq!(shown(&mut progress, 1200, &summary), "\r\x1b[K");
         assert_eq!(shown(&mut progress, 1300, &summary), "");
+    }
+
+    #[test]
+    fn files_on_their_way_have_a_bar() {
+        let summary = Summary::new(hosts(&["a", "b"]), Paint(false));
+        let mut progress = Progress::new(100);
+        let mib = 1 << 20;
+        let all = files::Progress { total_bytes: 4 * mib, ..files::Progress::default() };
+        progress.moved(HostId(0), all);
+        progress.moved(HostId(1), files::Progress { bytes: mib, resumed: mib, ..all });
+        let expected = "\r[##------------------]  12% 1.0 MiB/8.0 MiB; 0/2 done; waiting for a,b\x1b[K";
+        assert_eq!(shown(&mut progress, 1000, &summary), expected);
+        progress.moved(HostId(1), files::Progress { bytes: 3 * mib, resumed: mib, ..all });
+        let expected = "\r[#######-------------]  38% 3.0 MiB/8.0 MiB 2.0 MiB/s 0:03 left; 0/2 done; waiting for a,b\x1b[K";
+        assert_eq!(shown(&mut progress, 2000, &summary), expected);
     }
 
     #[test]

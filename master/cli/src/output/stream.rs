@@ -19,7 +19,7 @@ impl Report for Raw {
                 Some((channel, text)) => write(to.channel(channel), &text),
                 None => Ok(()),
             },
-            Event::Started(_) => Ok(()),
+            Event::Started(_) | Event::Moved(..) => Ok(()),
         }
     }
 
@@ -116,7 +116,7 @@ fn write_line(lines: &mut Vec<u8>, prefix: &[u8], line: &[u8]) {
 impl Report for Prefixed {
     fn event(&mut self, to: &mut Streams<'_>, _: Duration, event: &Event<'_>) -> io::Result<()> {
         match event {
-            Event::Started(_) => Ok(()),
+            Event::Started(_) | Event::Moved(..) => Ok(()),
             Event::Output(host, channel, data) => self.output(to, *host, *channel, data),
             Event::Ended(host, end) => self.ended(to, *host, end),
         }

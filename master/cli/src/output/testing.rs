@@ -70,6 +70,7 @@ fn ends_describe_themselves() {
         (unreachable("nobody listens"), "unreachable: connect: nobody listens", Outcome::Unreachable, None),
         (hop, "refused: host key: the key changed", Outcome::Refused, None),
         (End::NotStarted("x".into()), "cannot be started: x", Outcome::CommandFailed, Some(127)),
+        (End::NotCopied("x: y".into()), "x: y", Outcome::CommandFailed, Some(1)),
         (End::Lost("x".into()), "connection lost: x", Outcome::Unreachable, None),
         (End::Interrupted, "interrupted", Outcome::Interrupted, None),
         (End::Internal("x".into()), "internal error: x", Outcome::Internal, None),

@@ -1,9 +1,10 @@
-//! `run`, `call` and `ping`: what they have in common, which is nearly all.
+//! `run`, `call` and `ping`: what the verbs that do something have in common, which is nearly all.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 
+use mitogen::modules::{Finder, FinderError, FinderOptions, ModuleSource};
 use mitogen::profiles::{Chain, Inventory, Overrides, SecretStore, SystemSecrets};
 use mitogen::transports::Registry;
 use mitogen::{ChildSettings, Client, Connections, Master, MasterOptions};
@@ -11,10 +12,10 @@ use mitogen_core::broker::BrokerHandle;
 use mitogen_core::call::FunctionName;
 
 use super::plan;
-use crate::args::{Call, Global, Ping, Run, Shape};
+use crate::args::{Call, Global, Modules, Ping, Run, Shape};
 use crate::arguments;
 use crate::exit;
-use crate::fleet::{Fleet, InputSource, Own, Running, Setup, Task, Ways, forgive_closed_output};
+use crate::fleet::{Copy, Fleet, InputSource, Own, Running, Setup, Task, Ways, forgive_closed_output};
 use crate::logs::Loudness;
 use crate::output::{Mode, Paint, Presenter, Progress, Wishes};
 use crate::values;
@@ -31,6 +32,12 @@ pub enum TreeError {
          `mitogen listen`; leave them out, or --tree (and MITOGEN_TREE)"
     )]
     Overrides,
+    /// Its modules come from the master that holds it.
+    #[error(
+        "a running tree serves no modules of ours: `script`, --path and --venv need connections of their own; \
+         leave out --tree (and MITOGEN_TREE)"
+    )]
+    Modules,
 }
 
 /// The targets that were asked for, and the ways to them.
@@ -56,13 +63,37 @@ impl Targets {
     }
 }
 
-/// A master that tells its children how much to log.
+/// Where modules come from that targets lack.
+pub type Sources = Vec<Arc<dyn ModuleSource>>;
+
+/// Looks where the command line says, and first where an interpreter that ran `program` would.
+///
+/// # Errors
+/// A place that cannot be looked in.
+pub fn sources(asked: &Modules, program: Option<&Path>) -> Result<Sources, FinderError> {
+    let mut options = FinderOptions::default();
+    for path in &asked.path {
+        options = options.path(path);
+    }
+    if let Some(venv) = &asked.venv {
+        options = options.virtual_env(venv)?;
+    }
+    if let Some(program) = program {
+        options = options.program(program)?;
+    }
+    if options.paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Arc::new(Finder::new(&options)?)])
+}
+
+/// A master that tells its children how much to log, and serves these modules.
 ///
 /// # Errors
 /// The system refuses threads or descriptors.
-pub fn master(loudness: Loudness) -> anyhow::Result<Master> {
+pub fn master(loudness: Loudness, modules: Sources) -> anyhow::Result<Master> {
     let settings = ChildSettings { log_levels: loudness.child_levels(), ..ChildSettings::default() };
-    Ok(Master::start(MasterOptions { grace: GRACE, settings, ..MasterOptions::default() })?)
+    Ok(Master::start(MasterOptions { grace: GRACE, settings, modules, ..MasterOptions::default() })?)
 }
 
 /// `mitogen run`. The exit status.
@@ -76,10 +107,12 @@ pub fn run(global: &Global, loudness: Loudness, registry: &Registry, asked: &Run
         cwd: asked.cwd.clone(),
         env: asked.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
         stdin: input.is_some(),
+        script: None,
     };
     let targets = asked.targets.join(" ");
     let wishes = Wishes { diff: asked.diff, gather: asked.gather, ..wishes(asked.shape) };
-    perform(global, loudness, registry, &targets, Task::Run(command), input, wishes)
+    let act = Act { task: Task::Run(command), input, sources: Vec::new() };
+    perform(global, loudness, registry, &targets, act, wishes)
 }
 
 /// `mitogen call`. The exit status.
@@ -88,7 +121,8 @@ pub fn run(global: &Global, loudness: Loudness, registry: &Registry, asked: &Run
 /// What prevents all of it, and errors of our own output.
 pub fn call(global: &Global, loudness: Loudness, registry: &Registry, asked: &Call) -> anyhow::Result<u8> {
     let task = call_task(asked)?;
-    perform(global, loudness, registry, &asked.targets, task, None, wishes(asked.shape))
+    let act = Act { task, input: None, sources: sources(&asked.modules, None)? };
+    perform(global, loudness, registry, &asked.targets, act, wishes(asked.shape))
 }
 
 /// What `mitogen call` calls.
@@ -118,22 +152,34 @@ pub fn ping(global: &Global, loudness: Loudness, registry: &Registry, asked: &Pi
     let task = Task::Ping { numbers: asked.shape.json };
     // Times differ always, so folding them is done on demand only.
     let wishes = Wishes { no_fold: !asked.shape.fold, ..wishes(asked.shape) };
-    perform(global, loudness, registry, &targets, task, None, wishes)
+    let act = Act { task, input: None, sources: Vec::new() };
+    perform(global, loudness, registry, &targets, act, wishes)
 }
 
-fn wishes(shape: Shape) -> Wishes {
+pub(super) fn wishes(shape: Shape) -> Wishes {
     Wishes { json: shape.json, fold: shape.fold, no_fold: shape.no_fold, ..Wishes::default() }
 }
 
-fn perform(
+/// What is done, and what it needs from here.
+pub(super) struct Act {
+    pub(super) task: Task,
+    pub(super) input: Option<InputSource>,
+    pub(super) sources: Sources,
+}
+
+/// Does a task on all targets. The exit status.
+///
+/// # Errors
+/// What prevents all of it, and errors of our own output.
+pub(super) fn perform(
     global: &Global,
     loudness: Loudness,
     registry: &Registry,
     wanted: &str,
-    task: Task,
-    input: Option<InputSource>,
+    act: Act,
     wishes: Wishes,
 ) -> anyhow::Result<u8> {
+    let Act { task, input, sources } = act;
     if global.check {
         let style = plan::Style { json: wishes.json, origins: global.verbose > 0 };
         let targets = Targets::find(global, registry, wanted)?;
@@ -141,12 +187,15 @@ fn perform(
         return Ok(exit::OK);
     }
     if let Some(path) = global.tree() {
+        if !sources.is_empty() {
+            return Err(TreeError::Modules.into());
+        }
         return perform_in_tree(global, &path, wanted, (task, input), wishes);
     }
     let targets = Targets::find(global, registry, wanted)?;
     let chains = targets.chains.as_slice();
     let hosts: Arc<[String]> = chains.iter().map(|chain| chain.label.clone()).collect();
-    let master = master(loudness)?;
+    let master = master(loudness, sources)?;
     let connections = Connections::new(&master, registry, SecretStore::new(SystemSecrets));
     // All that can be known to be wrong is said before anything is started anywhere.
     for chain in chains {
@@ -154,8 +203,11 @@ fn perform(
     }
     let forks = global.forks.or(targets.forks).unwrap_or(usize::MAX);
     let ways = Own { connections: &connections, chains };
+    let (task, copy) = spread(task, &hosts);
     let status = drive(global, master.router().broker(), &ways, &hosts, (task, input), forks, wishes);
     master.shutdown();
+    // Whoever was cut off tidies up first.
+    copy.iter().for_each(Copy::join);
     status
 }
 
@@ -164,7 +216,7 @@ fn perform_in_tree(
     global: &Global,
     path: &Path,
     wanted: &str,
-    work: (Task, Option<InputSource>),
+    (task, input): (Task, Option<InputSource>),
     wishes: Wishes,
 ) -> anyhow::Result<u8> {
     if global.overrides() != Overrides::default() {
@@ -175,9 +227,22 @@ fn perform_in_tree(
     let hosts: Arc<[String]> = reached.labels.into();
     let ways = Running(reached.routes);
     let forks = global.forks.unwrap_or(usize::MAX);
-    let status = drive(global, client.router().broker(), &ways, &hosts, work, forks, wishes);
+    let (task, copy) = spread(task, &hosts);
+    let status = drive(global, client.router().broker(), &ways, &hosts, (task, input), forks, wishes);
     client.shutdown();
+    copy.iter().for_each(Copy::join);
     status
+}
+
+/// The task with the hosts known, and the copy that it is, if it is one: its threads outlive the run.
+fn spread(task: Task, hosts: &[String]) -> (Task, Option<Copy>) {
+    match task {
+        Task::Copy(copy) => {
+            let copy = copy.spread(hosts);
+            (Task::Copy(copy.clone()), Some(copy))
+        }
+        task => (task, None),
+    }
 }
 
 /// Does the work on all hosts. The exit status.

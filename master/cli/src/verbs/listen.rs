@@ -71,7 +71,7 @@ pub fn listen(
             path
         }
     };
-    let master = master(loudness)?;
+    let master = master(loudness, Vec::new())?;
     let (events, incoming) = channel();
     let signalled = events.clone();
     let _watch = SignalWatch::new(master.router().broker(), &[SIGINT, SIGTERM, SIGHUP], move |_, _| {

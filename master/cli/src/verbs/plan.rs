@@ -52,7 +52,7 @@ pub fn show(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     // It connects nothing: a plan only has to know what a child is told.
-    let master = master(Loudness::new(0, false, false))?;
+    let master = master(Loudness::new(0, false, false), Vec::new())?;
     let connections = Connections::new(&master, registry, SecretStore::new(SystemSecrets));
     let mut seen = HashSet::new();
     for chain in &targets.chains {
@@ -91,6 +91,7 @@ fn write_json(chain: &Chain, plans: &[Plan], task: Option<&Task>, out: &mut dyn 
         let task = match task {
             Task::Run(command) => json!({
                 "argv": command.argv, "cwd": command.cwd, "env": command.env, "stdin": command.stdin,
+                "script": command.script.is_some(),
             }),
             Task::Call { function, positional, keywords } => {
                 let keywords =
@@ -101,6 +102,7 @@ fn write_json(chain: &Chain, plans: &[Plan], task: Option<&Task>, out: &mut dyn 
                     "kwargs": serde_json::Value::Object(keywords),
                 })
             }
+            Task::Copy(copy) => copy.json(),
             Task::Ping { .. } => json!({}),
         };
         line.insert("then".to_owned(), task);
@@ -112,7 +114,8 @@ fn write_json(chain: &Chain, plans: &[Plan], task: Option<&Task>, out: &mut dyn 
 fn words(task: &Task) -> String {
     match task {
         Task::Run(command) => {
-            let mut text = format!("run {}", quote_argv(&command.argv));
+            let what = if command.script.is_some() { "run our program" } else { "run" };
+            let mut text = format!("{what} {}", quote_argv(&command.argv));
             if let Some(cwd) = &command.cwd {
                 text.push_str(&format!(", in {cwd}"));
             }
@@ -127,6 +130,7 @@ fn words(task: &Task) -> String {
             let keywords = keywords.iter().map(|(name, value)| format!("{name}={}", values::to_json(value)));
             format!("call {function}({})", arguments.chain(keywords).collect::<Vec<_>>().join(", "))
         }
+        Task::Copy(copy) => copy.words(),
         Task::Ping { .. } => "say hello".to_owned(),
     }
 }

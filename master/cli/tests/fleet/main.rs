@@ -9,5 +9,6 @@ mod interrupts;
 mod many;
 mod one;
 mod scene;
+mod script;
 mod trees;
 mod verbs;

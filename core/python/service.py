@@ -1,0 +1,346 @@
+"""Services: objects whose methods other contexts may call, by name, on a small pool of threads.
+
+The first call of one who has our parents' authority brings this module here and starts the pool. What
+calls look like and what is answered is protocol.md's section 9; who may call is each method's policy.
+"""
+import collections
+import sys
+import threading
+
+import mitogen.core as core
+
+# Never the wrong one: whom nobody has is asked for at the master.
+if core.PY3:
+    from queue import Queue
+else:
+    from Queue import Queue
+
+CALL_SERVICE = 110
+DEFAULT_POOL_SIZE = 2
+TEXTS = (core.text, bytes)
+_lock = threading.Lock()
+_pool = None
+
+
+class Error(Exception):
+    """Something that a service refuses."""
+
+    def __init__(self, fmt=None, *args):
+        Exception.__init__(self, fmt % args if args else fmt)
+
+
+class TooLateError(Error):
+    """The pool has stopped."""
+
+
+class Policy(object):
+    """Who may call a method."""
+
+    def is_authorized(self, service, msg):
+        raise NotImplementedError()
+
+
+class AllowAny(Policy):
+    def is_authorized(self, service, msg):
+        return True
+
+
+class AllowParents(Policy):
+    def is_authorized(self, service, msg):
+        return core.has_parent_authority(msg)
+
+
+def expose(policy):
+    """Let others call a method, as far as `policy` lets them; given twice, both must."""
+    def mark(func):
+        func.mitogen_service__policies = [policy] + getattr(func, "mitogen_service__policies", [])
+        return func
+    return mark
+
+
+def arg_spec(spec):
+    """Check the types of arguments before a method is called."""
+    def mark(func):
+        func.mitogen_service__arg_spec = spec
+        return func
+    return mark
+
+
+def no_reply():
+    """What the method returns is not sent; it may answer by `msg.reply` itself."""
+    def mark(func):
+        func.mitogen_service__no_reply = True
+        return func
+    return mark
+
+
+def warn(service, method, exc):
+    core.log(30, "mitogen.service", u"call of %s.%s() failed: %s" % (
+        core.as_text(service), core.as_text(method), core.describe(exc)
+    ))
+
+
+class Invoker(object):
+    """Calls a service's methods and answers, as many at once as the pool has threads."""
+
+    def __init__(self, service):
+        self.service = service
+
+    def check(self, name, kwargs, msg):
+        """The method, if the sender of `msg` may call it so."""
+        shown = str(name) if not core.PY3 else name
+        method = None if name.startswith("_") else getattr(self.service, str(name), None)
+        if not callable(method):
+            raise core.CallError(u"No such method: %r" % (shown,))
+        policies = getattr(method, "mitogen_service__policies", None)
+        if not policies:
+            raise core.CallError(u"Method has no policies set.")
+        if not all(policy.is_authorized(self.service, msg) for policy in policies):
+            raise core.CallError(u"Caller is not authorized to invoke %r of service %r" % (
+                shown, str(self.service.name())
+            ))
+        for arg, kind in sorted(getattr(method, "mitogen_service__arg_spec", {}).items()):
+            if arg not in kwargs:
+                raise core.CallError(u"Required argument %r missing." % (arg,))
+            if not isinstance(kwargs[arg], kind):
+                raise core.CallError(u"Argument %r type incorrect, got %r, expected %r" % (
+                    arg, type(kwargs[arg]), kind
+                ))
+        return method
+
+    def invoke(self, name, kwargs, msg):
+        self.answer(name, self.check(name, kwargs, msg), kwargs, msg)
+
+    def answer(self, name, method, kwargs, msg):
+        quiet = getattr(method, "mitogen_service__no_reply", False)
+        if "msg" in method.__code__.co_varnames:
+            kwargs["msg"] = msg
+        try:
+            response = method(**kwargs)
+        except Exception:
+            exc = sys.exc_info()[1]
+            warn(self.service.name(), name, exc)
+            if quiet:
+                return
+            response = self.failed(exc)
+        if not quiet and response is not Service.NO_REPLY:
+            self.reply(name, response, msg)
+
+    def failed(self, exc):
+        return exc if isinstance(exc, core.CallError) else core.CallError(exc)
+
+    def reply(self, name, response, msg):
+        try:
+            msg.reply(response)
+        except Exception:
+            # It cannot be pickled.
+            msg.reply(core.CallError(sys.exc_info()[1]))
+
+
+class SerializedInvoker(Invoker):
+    """One call at a time; those that come meanwhile wait, and take no thread for that."""
+
+    def __init__(self, service):
+        Invoker.__init__(self, service)
+        self.waiting = collections.deque()
+        self.lock = threading.Lock()
+        self.running = False
+
+    def invoke(self, name, kwargs, msg):
+        method = self.check(name, kwargs, msg)
+        with self.lock:
+            self.waiting.append((name, method, kwargs, msg))
+            if self.running:
+                return
+            self.running = True
+        while True:
+            with self.lock:
+                if not self.waiting:
+                    self.running = False
+                    return
+                item = self.waiting.popleft()
+            try:
+                self.answer(*item)
+            except BaseException:
+                warn(self.service.name(), item[0], sys.exc_info()[1])
+
+    def failed(self, exc):
+        return exc if isinstance(exc, core.CallError) else core.Message.dead()
+
+
+class DeduplicatingInvoker(Invoker):
+    """Calls each method once for the same arguments; all get the one answer, also later."""
+
+    def __init__(self, service):
+        Invoker.__init__(self, service)
+        self.lock = threading.Lock()
+        self.answers = {}
+        self.waiters = {}
+
+    def invoke(self, name, kwargs, msg):
+        method = self.check(name, kwargs, msg)
+        key = name, frozenset(kwargs.items())
+        with self.lock:
+            if key in self.answers:
+                answer = self.answers[key]
+            else:
+                first = key not in self.waiters
+                self.waiters.setdefault(key, []).append(msg)
+                if not first:
+                    return
+                answer = None
+        if answer is not None:
+            return msg.reply(answer[0])
+        try:
+            response = method(**kwargs)
+        except Exception:
+            warn(self.service.name(), name, sys.exc_info()[1])
+            response = self.failed(sys.exc_info()[1])
+        with self.lock:
+            self.answers[key] = (response,)
+            waiters = self.waiters.pop(key)
+        for waiter in waiters:
+            self.reply(name, response, waiter)
+
+
+class Service(object):
+    """Base of services. The name under which it is called is `module.Class`."""
+
+    NO_REPLY = object()
+    invoker_class = Invoker
+    max_message_size = 0
+    pool = None
+
+    @classmethod
+    def name(cls):
+        return u"%s.%s" % (core.as_text(cls.__module__), core.as_text(cls.__name__))
+
+    def __init__(self, router):
+        self.router = router
+        self.invoker = self.invoker_class(service=self)
+
+    def __repr__(self):
+        return "%s()" % type(self).__name__
+
+    def on_shutdown(self):
+        """The pool has stopped."""
+
+    def defer(self, func, *args, **kwargs):
+        """Run `func` on the pool, soon."""
+        self.pool.defer(func, *args, **kwargs)
+
+
+class Pool(object):
+    """Threads that take calls off handle 110."""
+
+    def __init__(self, router=None, services=(), size=1, overwrite=False):
+        self.router = core.router
+        self.size = size
+        self.closed = False
+        self.queue = Queue()
+        self.services = {}
+        self.lock = threading.Lock()
+        for service in services:
+            self.add(service)
+        core.router.add_handler(self.on_message, CALL_SERVICE, overwrite=overwrite)
+        self.threads = []
+        for number in range(size):
+            thread = threading.Thread(target=self.work, name="mitogen.service.%d" % number)
+            thread.daemon = True
+            thread.start()
+            self.threads.append(thread)
+
+    def add(self, service):
+        if service.name() in self.services:
+            raise Error("cannot register two services with the name %r", str(service.name()))
+        service.pool = self
+        self.services[service.name()] = service
+
+    def on_message(self, msg):
+        # On the loop. A dead message asks for nothing; it must not end a thread.
+        if not msg.is_dead:
+            self.queue.put((self.handle, (msg,), {}))
+
+    def defer(self, func, *args, **kwargs):
+        if self.closed:
+            raise TooLateError("the pool has stopped")
+        self.queue.put((func, args, kwargs))
+
+    def work(self):
+        while True:
+            item = self.queue.get()
+            if item is None:
+                return
+            try:
+                item[0](*item[1], **item[2])
+            except BaseException:
+                warn(u"mitogen.service", u"pool", sys.exc_info()[1])
+
+    def handle(self, msg):
+        name = method = u"?"
+        try:
+            name, method, kwargs = self.parse(msg)
+            self.find(name, msg).invoker.invoke(method, kwargs, msg)
+        except core.CallError:
+            warn(name, method, sys.exc_info()[1])
+            msg.reply(sys.exc_info()[1])
+        except Exception:
+            warn(name, method, sys.exc_info()[1])
+            msg.reply(core.CallError(sys.exc_info()[1]))
+
+    def parse(self, msg):
+        data = msg.unpickle(throw=False)
+        if not (
+            isinstance(data, tuple) and len(data) == 3 and isinstance(data[0], TEXTS)
+            and isinstance(data[1], TEXTS) and isinstance(data[2], dict)
+        ):
+            raise core.CallError(u"Invalid message format.")
+        return core.as_text(data[0]), core.as_text(data[1]), dict(data[2])
+
+    def find(self, name, msg):
+        """The service; our parents' authority makes one that is not there yet."""
+        found = self.services.get(name)
+        if found is None:
+            if not core.has_parent_authority(msg):
+                raise core.CallError(
+                    u"Service %r is not yet activated in this context, and the caller is not "
+                    u"privileged, therefore autoactivation is disabled." % (str(name),)
+                )
+            module, _, cls = name.rpartition(u".")
+            __import__(str(module))
+            cls = getattr(sys.modules[str(module)], str(cls), None)
+            if not (isinstance(cls, type) and issubclass(cls, Service)):
+                raise core.CallError(u"%r is not a service" % (str(name),))
+            with self.lock:
+                found = self.services.get(name)
+                if found is None:
+                    found = cls(router=self.router)
+                    self.add(found)
+        return found
+
+    def get_service(self, name):
+        return self.services.get(core.as_text(name))
+
+    def stop(self, join=True):
+        self.closed = True
+        core.router.del_handler(CALL_SERVICE)
+        for _ in self.threads:
+            self.queue.put(None)
+        for thread in self.threads if join else ():
+            thread.join()
+        for service in self.services.values():
+            service.on_shutdown()
+
+
+def get_or_create_pool(size=None, router=None, context=None):
+    """The pool of this process."""
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = Pool(size=size or DEFAULT_POOL_SIZE, overwrite=True)
+        return _pool
+
+
+def call(service_name, method_name, call_context=None, **kwargs):
+    """Call a service, of this context unless another is given, and wait for its answer."""
+    return (call_context or core.router.myself()).call_service(service_name, method_name, **kwargs)

@@ -1,0 +1,175 @@
+"""Contexts that are copies of a context."""
+from test_parent import *
+from test_parent import Parent as _Parent
+
+FORK = u"fork"
+MORE = PROBE + """
+import sys
+value = [1]
+def change(): value.append(2); return value
+def get(): return value
+def openfds():
+    return sorted(os.listdir('/proc/self/fd'))
+def hold():
+    value.append(open(os.devnull)); return value[-1].fileno()
+def drop():
+    del value[-1]
+def threads():
+    import threading
+    return [threading.current_thread() is getattr(threading, 'main_thread', threading.current_thread)(),
+            threading.active_count()]
+def draw():
+    import random
+    return random.random()
+def seeded():
+    import random
+    random.seed(5)
+def handle():
+    import signal
+    signal.signal(signal.SIGUSR1, lambda *_: value.append(3))
+    os.kill(os.getpid(), signal.SIGUSR1)
+    return value
+def limit(): return sys.getrecursionlimit()
+def forked():
+    pid = os.fork()
+    if not pid:
+        time.sleep(1000)
+    return pid
+"""
+
+
+class Fork(_Parent):
+    def setUp(self):
+        super(Fork, self).setUp()
+        self.c.push_ours("mitogen.fork")
+        self.c.push("probe", MORE)
+
+    def deny(self, handle):
+        """The reply to a call; whatever module it asks for there is none of."""
+        while True:
+            got = self.c.until(lambda f: f.handle in (handle, GET_MODULE))
+            if got.handle == handle:
+                return got.obj()
+            self.c.push(as_text(got.data), None)
+
+    def fork(self, id, **kw):
+        handle = self.plan(id, plan([], FORK, name=as_text("fork.%d" % id)), **kw)
+        # In one flight, unless those on the way would have to be told.
+        call = None if kw else self.c.post("os", "getpid", dst=id)
+        self.assertEqual(self.c.reply(handle).obj(), {u"ok": True, u"name": u"local.%d" % id})
+        return self.c.reply(call or self.c.post("os", "getpid", dst=id)).obj()
+
+    def test_isolation(self):
+        self.c.call("probe", "change")
+        self.deny(self.c.post("probe", "seeded"))
+        pid = self.fork(2)
+        self.assertEqual(self.on(2, "os", "getppid"), self.c.proc.pid)
+        self.assertEqual(self.on(2, "probe", "change"), [1, 2, 2])
+        self.assertEqual(self.c.call("probe", "get"), [1, 2])
+        self.assertEqual(self.on(2, "probe", "threads"), [True, 1])
+        self.assertEqual(self.on(2, "probe", "handle"), [1, 2, 2, 3])
+        self.assertNotEqual(self.c.call("probe", "draw"), self.on(2, "probe", "draw"))
+
+    def test_while_the_parent_is_busy(self):
+        busy = self.c.post("probe", "spin")
+        time.sleep(0.1)
+        self.fork(2)
+        self.assertEqual(self.on(2, "probe", "threads"), [True, 1])
+        self.assertEqual(self.on(2, "probe", "handle"), [1, 3])
+        # It can be busy itself, and is heard meanwhile.
+        self.c.post("probe", "spin", dst=2)
+        self.c.send(LOAD, module_data("mitogen.fork", zlib.decompress(binascii.unhexlify(PARTS["modules"]["mitogen.fork"]["source"]))), 0, PKL, dst=2)
+        self.fork(3, via=2, parents=(2, 1, 0))
+        self.assertEqual(self.on(3, "probe", "get"), [1, 3])
+        self.c.close()
+        self.assertEqual(self.c.wait(), 0)
+
+    def test_while_the_parent_loads_site(self):
+        for delay in 0.0, 0.012, 0.016, 0.02, 0.024, 0.03, 0.04:
+            self.setUp()
+            self.c.post("probe", "spin")
+            time.sleep(delay)
+            self.fork(2)
+
+    if PY3:
+        # Python 2 imports one module at a time, and its fork waits for that.
+        def test_while_the_parent_imports(self):
+            self.c.push("slow", "import time, sys\nx = 1\nif sys.argv != ['again']: time.sleep(1000)\ndef f(): return x")
+            self.c.post("slow", "f")
+            time.sleep(0.1)
+            self.fork(2)
+            self.c.send(LOAD, module_data("again", "import sys\ndef f(): sys.argv = ['again']"), 0, PKL, dst=2)
+            self.on(2, "again", "f")
+            self.assertEqual(self.on(2, "slow", "f"), 1)
+
+    def test_nothing_is_left(self):
+        self.c.call("probe", "fds")
+        self.fork(2)
+        before = self.c.call("probe", "fds")
+        inside = self.on(2, "probe", "fds")
+        for id in range(3, 23):
+            self.fork(id)
+            self.assertEqual(self.on(id, "probe", "fds"), inside)
+            self.c.send(SHUTDOWN, dst=id)
+            self.c.until(lambda f: f.handle == DEL_ROUTE)
+        end = time.time() + LIMIT
+        while self.c.call("probe", "fds") != before or len(self.c.call("probe", "children")) != 1:
+            self.assertLess(time.time(), end)
+
+    def test_files_of_the_parent(self):
+        fd = self.c.call("probe", "hold")
+        self.fork(2)
+        inside = self.on(2, "probe", "fds")
+        self.on(2, "probe", "drop")
+        self.assertEqual(self.on(2, "probe", "fds"), inside - 1)
+        self.assertEqual(self.on(2, "probe", "get"), [1])
+
+    def test_modules_come_through_the_parent_once(self):
+        self.c.push("known", "x = 7\ndef f(): return x")
+        self.c.call("probe", "get")
+        self.fork(2)
+        self.assertEqual(self.on(2, "known", "f"), 7)
+        call = self.c.post("deep", "f", dst=2)
+        asked = self.c.until(lambda f: f.handle == GET_MODULE)
+        self.assertEqual((asked.data, asked.src), (b"deep", 1))
+        self.c.push("deep", "def f(): return u'deep'")
+        self.assertEqual(self.c.reply(call).obj(), u"deep")
+        self.fork(3)
+        self.assertEqual(self.on(3, "deep", "f"), u"deep")
+        self.assertFalse([f for f in self.c.other if f.handle == GET_MODULE])
+
+    def test_many_generations(self):
+        parents = (1, 0)
+        limit = self.c.call("probe", "limit")
+        self.fork(2)
+        for id in range(3, 12):
+            parents = (id - 1,) + parents
+            self.fork(id, via=id - 1, parents=parents)
+        self.assertGreater(self.on(11, "probe", "limit"), limit)
+        self.c.send(SHUTDOWN)
+        self.assertEqual(self.c.wait(), 0)
+
+    def test_an_end_is_seen_though_the_link_is_held_open(self):
+        self.c.call("probe", "fds")
+        pid = self.fork(2)
+        left = self.on(2, "probe", "forked")
+        os.kill(pid, signal.SIGKILL)
+        self.assertEqual(self.c.until(lambda f: f.handle == DEL_ROUTE).data, b"2")
+        os.kill(left, signal.SIGKILL)
+
+    def test_prints_and_logs(self):
+        self.fork(2)
+        self.c.send(LOAD, module_data("p", "def f():\n print('hello')\n import logging; logging.warning('told')"), 0, PKL, dst=2)
+        self.on(2, "p", "f")
+        self.c.log(lambda name, level, text: text == u"hello")
+        self.c.log(lambda name, level, text: text == u"told")
+
+
+# Those of the base class are run where they are at home.
+for _name in dir(_Parent):
+    if _name.startswith("test_"):
+        setattr(Fork, _name, None)
+del Parent, _Parent
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,158 @@
+//! The threads that take calls off handle 110.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{Builder, JoinHandle};
+
+use super::registry::{Call, Service, refuse};
+use crate::pickle::{self, Value};
+use crate::router::{Delivery, HandlerOptions, Router, WeakRouter};
+use crate::wire::{Message, Standard};
+
+/// What a thread is to do.
+enum Work {
+    Call(Delivery),
+    Run(Box<dyn FnOnce() + Send>),
+    Stop,
+}
+
+/// Puts work on the threads of services; it holds neither them nor a router alive.
+#[derive(Clone, Debug)]
+pub struct Deferrer(Sender<Work>);
+
+impl Deferrer {
+    /// Runs `work` soon, unless the services have ended.
+    pub fn defer(&self, work: impl FnOnce() + Send + 'static) {
+        let _ = self.0.send(Work::Run(Box::new(work)));
+    }
+}
+
+type Registry = RwLock<HashMap<String, Arc<Service>>>;
+
+/// The services of this process. Dropping it ends them: calls that are running come to their end,
+/// and no others begin.
+#[derive(Debug)]
+pub struct Services {
+    router: WeakRouter,
+    registry: Arc<Registry>,
+    queue: Sender<Work>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Services {
+    /// Listens for calls, and carries out up to `threads` of them at a time.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn start(router: &Router, threads: usize) -> io::Result<Self> {
+        let (queue, calls) = channel();
+        let mut services = Self {
+            router: router.downgrade(),
+            registry: Arc::default(),
+            queue: queue.clone(),
+            threads: Vec::new(),
+        };
+        let calls = Arc::new(Mutex::new(calls));
+        for number in 0..threads.max(1) {
+            let (calls, registry, router) =
+                (Arc::clone(&calls), Arc::clone(&services.registry), services.router.clone());
+            let thread = Builder::new().name(format!("mitogen.service.{number}"));
+            services.threads.push(thread.spawn(move || work(&calls, &registry, &router))?);
+        }
+        // Who may call is for each method to say.
+        let handle = Some(Standard::CallService.handle());
+        router.add_handler(handle, HandlerOptions::default(), move |delivery| {
+            // A dead message asks for nothing, and must end nobody's work.
+            if !delivery.message.is_dead() {
+                let _ = queue.send(Work::Call(delivery));
+            }
+        });
+        Ok(services)
+    }
+
+    /// Puts other work on the same threads.
+    pub fn deferrer(&self) -> Deferrer {
+        Deferrer(self.queue.clone())
+    }
+
+    /// Adds a service, in the place of one with the same name.
+    pub fn add(&self, service: Service) {
+        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+        registry.insert(service.name().to_owned(), Arc::new(service));
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        if let Some(router) = self.router.upgrade() {
+            router.remove_handler(Standard::CallService.handle());
+        }
+        for _ in &self.threads {
+            let _ = self.queue.send(Work::Stop);
+        }
+        for thread in self.threads.drain(..) {
+            // A method that panicked has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(queue: &Mutex<Receiver<Work>>, registry: &Registry, router: &WeakRouter) {
+    loop {
+        let work = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        // What panics takes neither its thread nor its caller's wait with it.
+        let guarded =
+            |work: &mut dyn FnMut()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_ok();
+        match work {
+            Ok(Work::Call(delivery)) => {
+                let Some(router) = router.upgrade() else { return };
+                if !guarded(&mut || take(&delivery, registry, &router)) {
+                    refuse(&router, &delivery.message, "the service panicked");
+                }
+            }
+            Ok(Work::Run(work)) => {
+                let mut work = Some(work);
+                guarded(&mut || work.take().into_iter().for_each(|work| work()));
+            }
+            Ok(Work::Stop) | Err(_) => return,
+        }
+    }
+}
+
+fn take(delivery: &Delivery, registry: &Registry, router: &Router) {
+    let message = &delivery.message;
+    let Some((service, method, kwargs)) = parse(message) else {
+        return refuse(router, message, "Invalid message format.");
+    };
+    let found = registry.read().unwrap_or_else(PoisonError::into_inner).get(&service).cloned();
+    match found {
+        Some(found) => found.invoke(&method, &Call { router, message, ingress: delivery.ingress, kwargs }),
+        None => {
+            let text = format!("Service '{service}' is not yet activated in this context, and has to be.");
+            refuse(router, message, &text);
+        }
+    }
+}
+
+/// Arguments by name.
+type Arguments = Vec<(String, Value)>;
+
+/// Service, method and arguments.
+fn parse(message: &Message) -> Option<(String, String, Arguments)> {
+    let value: Value = pickle::decode(&message.data).ok()?;
+    let Value::Tuple(fields) = value else { return None };
+    let [service, method, kwargs] = <[Value; 3]>::try_from(fields).ok()?;
+    let (Value::Kwargs(pairs) | Value::Dict(pairs)) = kwargs else { return None };
+    let kwargs = pairs.into_iter().map(|(key, value)| Some((text(&key)?, value))).collect::<Option<_>>()?;
+    Some((text(&service)?, text(&method)?, kwargs))
+}
+
+/// Names may be text or, from Python 2, bytes.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Bytes(bytes) => String::from_utf8(bytes.to_vec()).ok(),
+        other => other.as_str().map(str::to_owned),
+    }
+}

@@ -1,0 +1,220 @@
+//! What a service is: methods by name, each with its policies and the arguments it must have.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::call::type_of;
+use crate::ids::ContextId;
+use crate::pickle::{self, Value};
+use crate::router::{LinkId, Router};
+use crate::wire::{Encoding, Message};
+
+/// Who may call a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServicePolicy {
+    /// Everybody who can route to us.
+    AllowAny,
+    /// The message carries our own authority or an ancestor's.
+    AllowParents,
+}
+
+/// What an argument must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Anything, as long as it is there.
+    Any,
+    /// Text.
+    Text,
+    /// Bytes, or a blob.
+    Bytes,
+    /// A whole number.
+    Int,
+    /// A context.
+    Context,
+    /// A sender.
+    Sender,
+}
+
+/// A method refuses, or fails.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct ServiceError(pub String);
+
+/// A call as its method gets it.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The router by which it came.
+    pub router: &'a Router,
+    /// The request.
+    pub message: &'a Message,
+    /// The link that it came in by; `None` when it was made here.
+    pub ingress: Option<LinkId>,
+    pub(super) kwargs: Vec<(String, Value)>,
+}
+
+impl Call<'_> {
+    /// The argument of this name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.kwargs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// The argument as text; empty if it is none, which the service's specification excludes.
+    pub fn text(&self, name: &str) -> &str {
+        self.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Whether the caller has our authority or an ancestor's.
+    pub fn is_privileged(&self) -> bool {
+        self.router.identity().has_parent_authority(self.message.auth_id)
+    }
+
+    /// Answers; for methods without an answer of their own, or from elsewhere.
+    pub fn reply(&self, value: &Value) {
+        reply(self.router, self.message, value);
+    }
+
+    /// Who calls.
+    pub fn caller(&self) -> ContextId {
+        self.message.src_id
+    }
+}
+
+type Function = dyn Fn(&Call<'_>) -> Result<Value, ServiceError> + Send + Sync;
+
+pub(super) struct Method {
+    policies: Vec<ServicePolicy>,
+    arguments: Vec<(&'static str, Kind)>,
+    /// Whether what the function returns is sent.
+    answers: bool,
+    function: Arc<Function>,
+}
+
+/// A service under construction, or in use.
+pub struct Service {
+    name: String,
+    methods: HashMap<String, Method>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut methods: Vec<&String> = self.methods.keys().collect();
+        methods.sort();
+        f.debug_struct("Service").field("name", &self.name).field("methods", &methods).finish()
+    }
+}
+
+impl Service {
+    /// A service that is called by this name: `module.Class`, for Python's sake.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), methods: HashMap::new() }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Adds a method whose result is sent to the caller.
+    #[must_use]
+    pub fn method(
+        self,
+        name: &str,
+        policy: ServicePolicy,
+        arguments: &[(&'static str, Kind)],
+        function: impl Fn(&Call<'_>) -> Result<Value, ServiceError> + Send + Sync + 'static,
+    ) -> Self {
+        self.add(name, policy, arguments, true, Arc::new(function))
+    }
+
+    /// Adds a method that sends nothing by itself; it may call [`Call::reply`]. Its errors are logged.
+    #[must_use]
+    pub fn no_reply(
+        self,
+        name: &str,
+        policy: ServicePolicy,
+        arguments: &[(&'static str, Kind)],
+        function: impl Fn(&Call<'_>) -> Result<(), ServiceError> + Send + Sync + 'static,
+    ) -> Self {
+        let function = move |call: &Call<'_>| function(call).map(|()| Value::None);
+        self.add(name, policy, arguments, false, Arc::new(function))
+    }
+
+    fn add(
+        mut self,
+        name: &str,
+        policy: ServicePolicy,
+        arguments: &[(&'static str, Kind)],
+        answers: bool,
+        function: Arc<Function>,
+    ) -> Self {
+        let method = Method { policies: vec![policy], arguments: arguments.to_vec(), answers, function };
+        self.methods.insert(name.to_owned(), method);
+        self
+    }
+
+    /// Checks a call in the order that the protocol sets, carries it out, and answers.
+    pub(super) fn invoke(&self, name: &str, call: &Call<'_>) {
+        let method = match self.check(name, call) {
+            Ok(method) => method,
+            Err(text) => return refuse(call.router, call.message, &text),
+        };
+        match (method.function)(call) {
+            Ok(value) if method.answers => call.reply(&value),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(service = self.name, method = name, %error, "a service call failed");
+                if method.answers {
+                    call.reply(&Value::CallError(error.0));
+                }
+            }
+        }
+    }
+
+    fn check(&self, name: &str, call: &Call<'_>) -> Result<&Method, String> {
+        let method = self.methods.get(name).ok_or_else(|| format!("No such method: '{name}'"))?;
+        let allowed = method.policies.iter().all(|policy| match policy {
+            ServicePolicy::AllowAny => true,
+            ServicePolicy::AllowParents => call.is_privileged(),
+        });
+        if !allowed {
+            return Err(format!("Caller is not authorized to invoke '{name}' of service '{}'", self.name));
+        }
+        for (argument, kind) in &method.arguments {
+            let value =
+                call.get(argument).ok_or_else(|| format!("Required argument '{argument}' missing."))?;
+            if !kind.takes(value) {
+                return Err(format!(
+                    "Argument '{argument}' type incorrect, got {}, expected {}",
+                    type_of(value),
+                    kind.name()
+                ));
+            }
+        }
+        Ok(method)
+    }
+}
+
+/// Answers a request, if an answer is wanted.
+pub(super) fn reply(router: &Router, message: &Message, value: &Value) {
+    if !message.wants_reply() {
+        return;
+    }
+    let data =
+        pickle::to_bytes(value).or_else(|error| pickle::to_bytes(&Value::CallError(error.to_string())));
+    let Ok(data) = data else { return };
+    let answer = Message::new(message.src_id, message.reply_to, Encoding::Pickle, data);
+    if let Err(error) = router.send(answer) {
+        tracing::debug!(%error, "the caller of a service has gone");
+    }
+}
+
+/// Answers with an error of the caller's making.
+pub(super) fn refuse(router: &Router, message: &Message, text: &str) {
+    tracing::warn!(src = message.src_id.0, error = text, "a service call was refused");
+    reply(router, message, &Value::CallError(text.to_owned()));
+}

@@ -1,0 +1,113 @@
+//! A file that is on its way: where it waits until it is whole.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::libc::{EACCES, ELOOP, ENXIO, O_NOFOLLOW, O_NONBLOCK};
+use nix::unistd::geteuid;
+use sha2::{Digest, Sha256};
+
+use super::CHUNK;
+
+/// The longest name that gets the part's prefix and suffix and stays one.
+const LONGEST: usize = 230;
+
+/// Where a file waits until it is whole: beside its place, since names are moved within one disk.
+pub(super) fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().map_or_else(Vec::new, |name| name.as_bytes().to_vec());
+    if name.len() > LONGEST {
+        let digest = hex(Sha256::new_with_prefix(&name));
+        name.truncate(190);
+        name.extend_from_slice(&digest.as_bytes()[..32]);
+    }
+    let part = [b".", name.as_slice(), b".mitogen-part"].concat();
+    path.with_file_name(OsString::from_vec(part))
+}
+
+/// Opens the part. What others may have put in its place is not touched: neither a link nor a file
+/// of theirs.
+pub(super) fn open_part(part: &Path, fresh: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600).custom_flags(O_NOFOLLOW | O_NONBLOCK);
+    match options.clone().create(true).truncate(false).open(part) {
+        Ok(file) => {
+            let status = file.metadata()?;
+            let ours = status.is_file() && status.uid() == geteuid().as_raw() && status.nlink() == 1;
+            if ours && !fresh {
+                return Ok(file);
+            }
+        }
+        // A link, a pipe that nobody reads, a part that is not ours: try without it.
+        Err(error) if matches!(error.raw_os_error(), Some(ELOOP | ENXIO | EACCES)) => {}
+        Err(error) => return Err(error),
+    }
+    match fs::remove_file(part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    options.create_new(true).open(part)
+}
+
+/// Digests the first `size` bytes; how many there were.
+pub(super) fn digest_upto(file: &mut File, size: u64, digest: &mut Sha256) -> io::Result<u64> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut buffer = vec![0; CHUNK];
+    let mut done = 0;
+    while done < size {
+        let wanted = usize::try_from(size - done).unwrap_or(CHUNK).min(CHUNK);
+        match file.read(&mut buffer[..wanted]) {
+            Ok(0) => break,
+            Ok(count) => {
+                digest.update(&buffer[..count]);
+                done += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// The digest in hexadecimal.
+pub(super) fn hex(digest: Sha256) -> String {
+    use std::fmt::Write as _;
+    digest.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_part_is_beside_the_file_and_its_name_is_short_enough() {
+        assert_eq!(part_of(Path::new("/a/b")), Path::new("/a/.b.mitogen-part"));
+        let long = "x".repeat(255);
+        let part = part_of(Path::new(&long));
+        assert!(part.as_os_str().len() <= 255);
+        assert_ne!(part, part_of(Path::new(&"x".repeat(254))));
+    }
+
+    #[test]
+    fn a_link_in_the_parts_place_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (victim, part) = (directory.path().join("victim"), directory.path().join(".x.mitogen-part"));
+        fs::write(&victim, "precious").unwrap();
+        symlink(&victim, &part).unwrap();
+        open_part(&part, false).unwrap().set_len(3).unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+        assert!(!part.symlink_metadata().unwrap().is_symlink());
+        fs::remove_file(&part).unwrap();
+        fs::hard_link(&victim, &part).unwrap();
+        open_part(&part, false).unwrap().set_len(3).unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    }
+}

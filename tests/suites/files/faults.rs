@@ -1,0 +1,210 @@
+//! Transfers that cannot end well, and what they leave behind.
+
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use mitogen::files::{self, FileError, FileErrorKind, Options, Progress, Sources};
+use mitogen::transports::su;
+use mitogen::{CallError, Context};
+use mitogen_tests::{TestUser, isolated, procs, run};
+
+use crate::common::{local, up};
+use crate::{Scratch, check, get, hollow, names, noise, pair, put};
+
+/// A disk of 3 MiB.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn new(scratch: &Scratch) -> Self {
+        let path = scratch.at("disk");
+        fs::create_dir(&path).unwrap();
+        run::run(&["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", path.to_str().unwrap()]).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        run::run(&["umount", self.0.to_str().unwrap()]).unwrap();
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_of_and_not_left_full() {
+    isolated(|| {
+        let scratch = Scratch::new();
+        let (master, child) = pair();
+        let big = scratch.file("big", &noise(8_000_000));
+        let disk = SmallDisk::new(&scratch);
+        let place = disk.0.join("copy");
+        check(put(&child, &big, &place), FileErrorKind::NoSpace, &place);
+        assert!(names(&disk.0).is_empty());
+        check(get(&child, &big, &place), FileErrorKind::NoSpace, &place);
+        assert!(names(&disk.0).is_empty());
+        let small = scratch.file("small", b"fits");
+        put(&child, &small, &place).unwrap();
+        assert_eq!(names(&disk.0), ["copy"]);
+        drop(disk);
+        master.shutdown();
+    });
+}
+
+#[test]
+fn what_we_may_not_is_told_of() {
+    isolated(|| {
+        let scratch = Scratch::new();
+        let user = TestUser::new().unwrap();
+        let (master, root) = pair();
+        let become_user = su::Options { username: user.name().to_owned(), ..su::Options::default() };
+        let child = up(&master.connect(&su::Su::new(become_user).unwrap()).unwrap());
+        fs::create_dir(scratch.at("closed")).unwrap();
+        fs::set_permissions(scratch.at("closed"), Permissions::from_mode(0o755)).unwrap();
+        let tmp = std::env::temp_dir();
+        for path in [&tmp, &scratch.at("")] {
+            fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        }
+        let source = scratch.file("source", b"x");
+        let place = scratch.at("closed/copy");
+        check(put(&child, &source, &place), FileErrorKind::Permission, &place);
+        // Of a directory all is copied that can be read, and the rest is told of.
+        fs::create_dir(scratch.at("mixed")).unwrap();
+        for (name, mode) in [("mixed/open", 0o644), ("mixed/secret", 0o600)] {
+            let path = scratch.file(name, name.as_bytes());
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+        let _socket = UnixListener::bind(scratch.at("mixed/socket")).unwrap();
+        let report = get(&child, &scratch.at("mixed"), &scratch.at("got")).unwrap();
+        let skipped: Vec<&str> = report.skipped.iter().map(|skipped| skipped.path.as_str()).collect();
+        assert_eq!(
+            skipped,
+            [scratch.at("mixed/secret"), scratch.at("mixed/socket")].map(|p| p.display().to_string())
+        );
+        assert_eq!(names(&scratch.at("got")), ["open"]);
+        let report = put(&root, &scratch.at("mixed"), &scratch.at("put")).unwrap();
+        assert_eq!(report.skipped.len(), 1, "{report:?}");
+        assert_eq!(names(&scratch.at("put")), ["open", "secret"]);
+        master.shutdown();
+    });
+}
+
+/// Puts or gets, calling `halfway` once when half of it is there.
+fn copy(
+    with: &Context,
+    puts: bool,
+    source: &Path,
+    dest: &Path,
+    halfway: impl FnOnce(),
+) -> Result<files::Report, FileError> {
+    let mut halfway = Some(halfway);
+    let progress = |progress: &Progress| {
+        if progress.bytes * 2 > progress.total_bytes
+            && let Some(halfway) = halfway.take()
+        {
+            halfway();
+        }
+    };
+    let options = Options::default();
+    if puts {
+        let sources = Sources::survey(&[source]).unwrap();
+        files::put(with, &sources, dest.as_os_str().as_bytes(), &options, progress)
+    } else {
+        files::get(with, &[source.as_os_str().as_bytes().to_vec()], dest, &options, progress)
+    }
+}
+
+#[test]
+fn a_source_that_changes_is_no_copy() {
+    isolated(|| {
+        let scratch = Scratch::new();
+        let (master, child) = pair();
+        for puts in [true, false] {
+            let source = scratch.file("source", &noise(30_000_000));
+            fs::create_dir(scratch.at("dest")).unwrap();
+            let result = copy(&child, puts, &source, &scratch.at("dest/copy"), || {
+                fs::OpenOptions::new().append(true).open(&source).unwrap().write_all(b"more").unwrap();
+            });
+            check(result, FileErrorKind::Changed, &source);
+            let result = copy(&child, puts, &source, &scratch.at("dest/copy"), || {
+                fs::OpenOptions::new().write(true).open(&source).unwrap().set_len(5).unwrap();
+            });
+            check(result, FileErrorKind::Changed, &source);
+            // The far end tidies up on a thread of its own.
+            child.call::<u32>("os.getpid", ()).unwrap();
+            let gone = mitogen_tests::wait::until(mitogen_tests::wait::PATIENCE, || {
+                names(&scratch.at("dest")).is_empty().then_some(())
+            });
+            assert!(gone.is_some(), "puts {puts}: {:?}", names(&scratch.at("dest")));
+            fs::remove_dir(scratch.at("dest")).unwrap();
+        }
+        master.shutdown();
+    });
+}
+
+#[test]
+fn a_killed_transfer_goes_on_where_it_was() {
+    isolated(|| {
+        let scratch = Scratch::new();
+        let source = scratch.file("source", &noise(40_000_000));
+        for puts in [true, false] {
+            let (master, child) = pair();
+            let dest = scratch.at(&format!("dest-{puts}"));
+            fs::create_dir(&dest).unwrap();
+            let place = dest.join("copy");
+            fs::write(&place, b"old").unwrap();
+            let pid: i32 = child.call("os.getpid", ()).unwrap();
+            let process = procs::Process::get(pid).unwrap();
+            let result = copy(&child, puts, &source, &place, || procs::kill_now(process.id));
+            assert!(
+                matches!(result, Err(FileError::Call(CallError::Dead { .. } | CallError::Send(_)))),
+                "{result:?}"
+            );
+            assert_eq!(fs::read(&place).unwrap(), b"old", "the old one is there until the new one is whole");
+            assert_eq!(names(&dest), [".copy.mitogen-part", "copy"]);
+            let child = up(&master.connect(&local()).unwrap());
+            let report = copy(&child, puts, &source, &place, || ()).unwrap();
+            assert!(report.progress.resumed > 1_000_000, "{report:?}");
+            assert_eq!(names(&dest), ["copy"]);
+            assert!(fs::read(&place).unwrap() == noise(40_000_000));
+            // A part of something else is not gone on with.
+            fs::write(dest.join(".copy.mitogen-part"), vec![7; 5_000_000]).unwrap();
+            let report = copy(&child, puts, &source, &place, || ()).unwrap();
+            assert_eq!(report.progress.resumed, 0);
+            assert!(fs::read(&place).unwrap() == noise(40_000_000));
+            // Nor is a part that is no file of ours followed.
+            let victim = scratch.file("victim", &noise(2_000_000));
+            symlink(&victim, dest.join(".copy.mitogen-part")).unwrap();
+            let report = copy(&child, puts, &source, &place, || ()).unwrap();
+            assert_eq!((report.progress.resumed, names(&dest)), (0, vec!["copy".to_owned()]));
+            assert!(fs::read(&victim).unwrap() == noise(2_000_000));
+            master.shutdown();
+        }
+    });
+}
+
+#[test]
+fn many_at_once_share_one_child() {
+    isolated(|| {
+        let scratch = Scratch::new();
+        let (master, child) = pair();
+        hollow(&scratch.at("source"), 20_000_000);
+        std::thread::scope(|scope| {
+            for number in 0..6 {
+                let (child, scratch) = (&child, &scratch);
+                scope.spawn(move || {
+                    let (source, place) = (scratch.at("source"), scratch.at(&format!("copy-{number}")));
+                    copy(child, number % 2 == 0, &source, &place, || ()).unwrap();
+                    assert_eq!(fs::metadata(&place).unwrap().len(), 20_000_000);
+                });
+            }
+            // The child answers meanwhile.
+            for _ in 0..20 {
+                child.call::<u32>("os.getpid", ()).unwrap();
+            }
+        });
+        master.shutdown();
+    });
+}

@@ -1,0 +1,97 @@
+//! The fork transport: a context as a copy of the Python context that it goes `via`, the cheap way
+//! to keep calls from each other.
+//!
+//! No program is started and nothing is sent, so the plan has no command line and no dialogue. The
+//! copy has what its parent has loaded, and what it changes is its own.
+
+mod options;
+
+use std::collections::BTreeMap;
+
+use mitogen_core::connect::{
+    ChildCommand, OptionsError, Plan, Preamble, Stdio, Transport, TransportKind, parse_options,
+};
+use mitogen_core::dialogue::{Dialogue, START, Stage};
+
+pub use options::Options;
+
+/// The transport's name and how it is made from options.
+pub const KIND: TransportKind =
+    TransportKind { name: "fork", options: options::NAMES, secrets: &[], from_options };
+
+/// Starts contexts as copies of others.
+#[derive(Clone, Debug, Default)]
+pub struct Fork {
+    options: Options,
+}
+
+impl Fork {
+    /// A transport with these options.
+    pub fn new(options: Options) -> Self {
+        Self { options }
+    }
+}
+
+impl Transport for Fork {
+    fn method(&self) -> &str {
+        KIND.name
+    }
+
+    fn plan(&self, _: &ChildCommand) -> Result<Plan, OptionsError> {
+        Ok(Plan {
+            name: KIND.name.to_owned(),
+            method: KIND.name.to_owned(),
+            argv: Vec::new(),
+            env: BTreeMap::new(),
+            stdio: Stdio::Fork,
+            preamble: Preamble::Immediately,
+            timeout: self.options.connect_timeout,
+            dialogue: Dialogue {
+                rules: Vec::new(),
+                exits: Vec::new(),
+                stages: vec![(START.to_owned(), Stage::Handshake)],
+            },
+            secrets: BTreeMap::new(),
+            is_context: true,
+            destination: None,
+        })
+    }
+}
+
+fn from_options(options: serde_json::Value) -> Result<Box<dyn Transport>, OptionsError> {
+    Ok(Box::new(Fork::new(parse_options(KIND.name, options)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use mitogen_core::connect::rehearsal::rehearse;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn plans_and_transcripts_are_as_recorded() {
+        let child = ChildCommand { argv: vec!["python3".into()] };
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/fork");
+        let count = rehearse(&KIND, &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+        assert!(count > 0);
+    }
+
+    #[test]
+    fn the_plan_starts_no_program() {
+        let plan = (KIND.from_options)(json!({"connect_timeout": 5}))
+            .and_then(|fork| fork.plan(&ChildCommand { argv: vec!["python3".into()] }));
+        let plan = plan.unwrap();
+        assert!(plan.argv.is_empty() && plan.dialogue.rules.is_empty());
+        assert_eq!((plan.stdio, plan.timeout), (Stdio::Fork, 5.0));
+        plan.dialogue.check().unwrap();
+    }
+
+    #[test]
+    fn unknown_options_are_named() {
+        let error = (KIND.from_options)(json!({"hostname": "x"})).unwrap_err();
+        assert_eq!(error.key.as_deref(), Some("hostname"));
+    }
+}
