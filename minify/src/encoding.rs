@@ -17,6 +17,25 @@ pub fn decode(source: &[u8]) -> Result<Cow<'_, str>, Error> {
     Decoded::new(source).map(|decoded| decoded.text)
 }
 
+/// The text of a Python source as it can be written in UTF-8: if it names its encoding, it names that one.
+///
+/// # Errors
+/// As [`decode`].
+pub fn to_utf8(source: &[u8]) -> Result<Cow<'_, str>, Error> {
+    const WORD: &str = "coding";
+    let Decoded { text, cookie, .. } = Decoded::new(source)?;
+    let Some(Cookie { name, .. }) = cookie else { return Ok(text) };
+    let place = text.match_indices(WORD).find_map(|(at, _)| {
+        let rest = &text[at + WORD.len()..];
+        let value = rest.strip_prefix([':', '=']).map(|value| value.trim_start_matches([' ', '\t']))?;
+        value.starts_with(name).then(|| text.len() - value.len())
+    });
+    Ok(match place {
+        Some(at) => format!("{}utf-8{}", &text[..at], &text[at + name.len()..]).into(),
+        None => text,
+    })
+}
+
 /// A source's text and how it was written.
 pub(crate) struct Decoded<'a> {
     pub(crate) text: Cow<'a, str>,

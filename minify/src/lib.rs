@@ -15,7 +15,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use encoding::decode;
+pub use encoding::{decode, to_utf8};
 pub use error::{Error, Fault};
 pub use minimize::{compact, minimize_source};
 pub use tokens::{Token, TokenKind, Tokens, tokens};

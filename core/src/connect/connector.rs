@@ -86,7 +86,7 @@ pub enum RequestError {
     Options(#[from] OptionsError),
     /// A context that runs stock's core cannot carry out our plans.
     #[error(
-        "{via} runs stock Mitogen, which cannot start contexts of ours: start it from elsewhere, or let stock's own method do it (`stock_connect`)"
+        "{via} runs stock Mitogen, which cannot start contexts of ours: start it from elsewhere, or let stock's own method do it (`mitogen::stock::connect`)"
     )]
     ViaStock {
         /// The context that was to start it.
@@ -94,7 +94,7 @@ pub enum RequestError {
     },
     /// A context that runs our runtime cannot start one that runs stock's core.
     #[error(
-        "a context with `core = \"stock\"` cannot be started through {via}, which runs our runtime: start it from here, or through a stock context"
+        "a context that is to run stock's core cannot be started through {via}, which runs our runtime: start it from here, or by stock's own method from a stock context"
     )]
     StockVia {
         /// The context that was to start it.

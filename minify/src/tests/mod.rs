@@ -1,4 +1,5 @@
 //! Sources and what becomes of them, as data.
 
+mod encoding;
 mod minimize;
 mod tokens;
