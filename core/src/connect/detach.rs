@@ -78,7 +78,10 @@ impl Context {
         last()?;
         let gone = Latch::new();
         let told = gone.clone();
-        self.on_disconnect(move |_| drop(told.put(())));
+        self.on_disconnect(move |_| {
+            // Refused only when nobody waits any more.
+            let _ = told.put(());
+        });
         router.send(Message::new(self.id(), Handle(cut), Encoding::Legacy, Bytes::new()))?;
         gone.get_timeout(PATIENCE).map_err(|_| CallError::TimedOut)
     }

@@ -156,6 +156,7 @@ mod tests {
             secrets: BTreeMap::from([("password".into(), Secret::new("hunter2"))]),
             is_context: false,
             destination: Some("web1:22".into()),
+            keepalive: None,
         };
         let text = plan.describe();
         let expected = r#"su.root (by su)

@@ -4,7 +4,7 @@ use mitogen::{ChildSettings, ConnectRequest, Context, Master, Value};
 use mitogen_core::router::HandlerOptions;
 use mitogen_core::wire::Standard;
 use mitogen_tests::{isolated, wait};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use super::{PATIENCE, local, master, transport};
