@@ -79,7 +79,7 @@ impl Context {
         let gone = Latch::new();
         let told = gone.clone();
         self.on_disconnect(move |_| {
-            // Closed when nobody waits any more.
+            // Refused only when nobody waits any more.
             let _ = told.put(());
         });
         router.send(Message::new(self.id(), Handle(cut), Encoding::Legacy, Bytes::new()))?;

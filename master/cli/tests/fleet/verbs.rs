@@ -115,6 +115,7 @@ web01.example.org
      environment  SSH_ASKPASS_REQUIRE=never
      environment  WAYLAND_DISPLAY removed
      rationed     handshakes with web01.example.org:22
+     keep-alive   lost when silent, noticed within 75 s
 web-root/web01.example.org
   1. ssh.web01.example.org: see above
   2. ssh.web01.example.org.sudo.root (by sudo)
@@ -134,6 +135,7 @@ web-root/web02.example.org
      environment  SSH_ASKPASS_REQUIRE=never
      environment  WAYLAND_DISPLAY removed
      rationed     handshakes with web02.example.org:22
+     keep-alive   lost when silent, noticed within 75 s
   2. ssh.web02.example.org.sudo.root (by sudo)
      command      sudo -p mitogen-sudo-prompt: -u root --
      stdio        socket pair for input and output, terminal for errors and prompts
