@@ -216,10 +216,15 @@ fn resources() {
         }
         let listed = |name: &str| source.resource("pkg", name).unwrap().map(|names| names.to_vec());
         let names = String::from_utf8(listed("").unwrap()).unwrap();
-        assert!(names.lines().any(|name| name == "t/") && names.lines().any(|name| name == "a.txt"), "{names}");
+        assert!(
+            names.lines().any(|name| name == "t/") && names.lines().any(|name| name == "a.txt"),
+            "{names}"
+        );
         assert_eq!(listed("t/").as_deref(), Some(&b"b.html"[..]));
         assert_eq!(listed("none/"), None);
-        for name in ["../out.txt", "/etc/passwd", "t/../../out.txt", ".", "../", "/", "t//b.html", "..", "a\0"] {
+        for name in
+            ["../out.txt", "/etc/passwd", "t/../../out.txt", ".", "../", "/", "t//b.html", "..", "a\0"]
+        {
             let error = source.resource("pkg", name).unwrap_err();
             assert!(matches!(error, ModuleError::Outside { .. }), "{name}: {error}");
         }

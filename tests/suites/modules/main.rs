@@ -5,6 +5,7 @@
 mod link;
 mod packages;
 mod resources;
+mod rules;
 mod tap;
 
 use std::path::Path;

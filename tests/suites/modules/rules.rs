@@ -1,0 +1,124 @@
+//! What is served and what is not: overrides, blocks, extension modules, the program itself.
+
+use std::fs;
+use std::path::Path;
+
+use mitogen::{CallError, ChildSettings, Context, Master, MasterOptions, Value};
+use mitogen_tests::{isolated, pythons};
+
+use crate::{PATIENCE, call, chain, finder, started_by};
+
+fn under_every_interpreter(work: impl Fn(&str, ChildSettings)) {
+    for python in pythons().iter().filter(|python| python.is_supported()) {
+        work(&python.version_text(), started_by(&[&python.path.to_string_lossy()]));
+    }
+}
+
+fn start(dir: &Path, settings: &ChildSettings, main_script: Option<&Path>) -> (Master, Vec<Context>) {
+    let options = MasterOptions {
+        modules: vec![finder(&[dir])],
+        settings: settings.clone(),
+        main_script: main_script.map(Path::to_owned),
+        ..MasterOptions::default()
+    };
+    let master = Master::start(options).expect("a master starts");
+    let contexts = chain(&master, settings, 2);
+    (master, contexts)
+}
+
+fn failure(context: &Context, function: &str) -> String {
+    let request = context.request(function.parse().expect("a function's name")).timeout(PATIENCE);
+    match request.call::<Value>() {
+        Err(CallError::Remote(remote)) => remote.to_string(),
+        other => panic!("{function}: {other:?}"),
+    }
+}
+
+#[test]
+fn an_override_wins_over_the_target_s_own_module() {
+    isolated(|| {
+        under_every_interpreter(|version, settings| {
+            let dir = tempfile::tempdir().expect("a directory");
+            fs::write(dir.path().join("colorsys.py"), "def whose():\n    return 'the master'\n")
+                .expect("a file");
+            let plain = start(dir.path(), &settings, None);
+            let error = failure(&plain.1[1], "colorsys.whose");
+            assert!(
+                error.contains("whose"),
+                "without an override it is the target's under {version}: {error}"
+            );
+            plain.0.shutdown();
+            let settings = ChildSettings { import_overrides: vec!["colorsys".to_owned()], ..settings };
+            let (master, contexts) = start(dir.path(), &settings, None);
+            for context in &contexts {
+                assert_eq!(call::<String>(context, "colorsys.whose", ()), "the master", "under {version}");
+            }
+            master.shutdown();
+        });
+    });
+}
+
+#[test]
+fn what_is_blocked_stays_here() {
+    isolated(|| {
+        under_every_interpreter(|version, settings| {
+            let dir = tempfile::tempdir().expect("a directory");
+            fs::create_dir(dir.path().join("app")).expect("a directory");
+            fs::write(dir.path().join("app/__init__.py"), "").expect("a file");
+            fs::write(dir.path().join("app/keys.py"), "KEY = 'secret'\ndef f():\n    return KEY\n")
+                .expect("a file");
+            fs::write(dir.path().join("app/open.py"), "def f():\n    return 1\n").expect("a file");
+            let settings = ChildSettings { import_blocks: vec!["app.keys".to_owned()], ..settings };
+            let (master, contexts) = start(dir.path(), &settings, None);
+            assert_eq!(call::<u8>(&contexts[1], "app.open.f", ()), 1);
+            let error = failure(&contexts[1], "app.keys.f");
+            assert!(
+                error.contains("Mitogen won't serve app.keys, it's in the blocks list"),
+                "{version}: {error}"
+            );
+            // A child that asks all the same, past its own rule, is told no.
+            let sent = master.module_stats();
+            assert_eq!(sent.negative, 1, "under {version}: {sent:?}");
+            master.shutdown();
+        });
+    });
+}
+
+#[test]
+fn an_extension_module_is_named_with_its_file_and_its_target() {
+    isolated(|| {
+        under_every_interpreter(|version, settings| {
+            let dir = tempfile::tempdir().expect("a directory");
+            let package = dir.path().join("fast");
+            fs::create_dir(&package).expect("a directory");
+            fs::write(package.join("__init__.py"), "try:\n    from fast._speed import f\nexcept ImportError:\n    f = None\n\ndef has():\n    return f is not None\n").expect("a file");
+            let file = package.join("_speed.cpython-311-x86_64-linux-gnu.so");
+            fs::write(&file, b"\x7fELF").expect("a file");
+            let (master, contexts) = start(dir.path(), &settings, None);
+            assert!(!call::<bool>(&contexts[1], "fast.has", ()), "who can do without does, under {version}");
+            let error = failure(&contexts[1], "fast._speed.f");
+            for word in [&*file.to_string_lossy(), "local.local", version, "install it"] {
+                assert!(error.contains(word), "{word} under {version}: {error}");
+            }
+            master.shutdown();
+        });
+    });
+}
+
+#[test]
+fn the_program_is_served_without_the_body_of_its_guard() {
+    isolated(|| {
+        under_every_interpreter(|version, settings| {
+            let dir = tempfile::tempdir().expect("a directory");
+            let program = dir.path().join("program.py");
+            let text = "import helper\n\ndef twice(x):\n    return helper.double(x)\n\nif __name__ == '__main__':\n    raise SystemExit('it ran')\n";
+            fs::write(&program, text).expect("a file");
+            fs::write(dir.path().join("helper.py"), "def double(x):\n    return 2 * x\n").expect("a file");
+            let (master, contexts) = start(dir.path(), &settings, Some(&program));
+            for context in contexts.iter().rev() {
+                assert_eq!(call::<u8>(context, "__main__.twice", (21,)), 42, "under {version}");
+            }
+            master.shutdown();
+        });
+    });
+}
