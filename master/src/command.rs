@@ -144,6 +144,9 @@ impl Command {
         let answered = running.clone();
         let mut options = self.options();
         if let Some(source) = &self.script {
+            if let Some(hook) = router.call_hook() {
+                hook.before_program(context.id(), source);
+            }
             options.push((Value::from("source"), Value::Blob(source.clone())));
             options.push((Value::from("id"), Value::from(router.allocate_ids(1).0)));
         }

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use mitogen_core::ids::ContextId;
 use mitogen_core::importer;
 use mitogen_core::router::{CallHook, Router, SendError, WeakRouter};
@@ -100,6 +101,15 @@ impl CallHook for Feeder {
         // Where there is no way to the context, the call itself will say so.
         let _ = send_with_needs(&self.store, &router, context, module);
         !self.store.related(module).deferred.is_empty()
+    }
+
+    fn before_program(&self, context: ContextId, source: &Bytes) {
+        let Some(router) = self.router.upgrade() else { return };
+        for name in self.store.imports_of(source) {
+            if self.is_new(&router, context, &name) {
+                let _ = send_with_needs(&self.store, &router, context, &name);
+            }
+        }
     }
 
     fn after(&self, context: ContextId, module: &str) {

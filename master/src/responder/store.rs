@@ -171,6 +171,12 @@ impl Store {
         Ok(payload)
     }
 
+    /// What a program imports when it is run, as [`Store::direct`].
+    pub(crate) fn imports_of(&self, program: &Bytes) -> Vec<String> {
+        let (fullname, source) = (MAIN.to_owned(), program.clone());
+        self.direct(&Module { fullname, path: String::new(), source, submodules: None })
+    }
+
     /// What the module's own import statements name: modules that are here, and names that nobody
     /// has, whose negative answers travel likewise.
     fn direct(&self, module: &Module) -> Vec<String> {
