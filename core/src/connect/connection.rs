@@ -354,7 +354,9 @@ impl Driver {
         let broker = self.shared.router.broker().clone();
         let (shared, id) = (Arc::downgrade(&self.shared), self.job.id);
         self.shared.router.on_disconnect(id, move |_| {
-            if let Some(shared) = shared.upgrade().filter(|shared| shared.detached().remove(&id)) {
+            if let Some(shared) =
+                shared.upgrade().filter(|shared| shared.detached().remove(&id) && !shared.is_stopping())
+            {
                 shared.processes.let_go(&process);
                 return;
             }
