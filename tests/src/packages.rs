@@ -61,14 +61,18 @@ fn install(python: &Python, name: &str, wanted: &[&str]) -> Result<PathBuf> {
     let _ = std::fs::remove_dir_all(&dir);
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut program = text(&python.path);
+    // pip may leave files behind; they must not count as a test's.
+    let scratch = tempfile::tempdir_in(&root).context(|| root.display().to_string())?;
+    let apart = format!("TMPDIR={}", scratch.path().display());
     if python.version.0 >= 3 {
         // Debian's interpreter has its pip only in environments that it makes.
         let environment = dir.join("environment");
-        run::run(&[&*program, "-m", "venv", &text(&environment)])?;
+        run::run(&["env", &*apart, &*program, "-m", "venv", &text(&environment)])?;
         program = text(&environment.join("bin/python"));
     }
     let place = text(&modules);
-    let mut argv = vec![&*program, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"];
+    let mut argv =
+        vec!["env", &*apart, &*program, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"];
     argv.extend(["--no-deps", "--no-compile", "--target", &place]);
     argv.extend(wanted);
     run::run(&argv)?;

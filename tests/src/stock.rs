@@ -91,7 +91,7 @@ fn make(python: &Python, version: &str, dir: &Path) -> Result<()> {
     let apart = ["env", scratch_variable.as_str()];
     let quiet = ["-m", "pip", "--quiet", "--disable-pip-version-check", "install"];
     if python.version.0 >= 3 {
-        run::run(&[&program, "-m", "venv", &place])?;
+        run::run(&[&apart[..], &[&*program, "-m", "venv", &place]].concat())?;
         let inside = dir.join("bin/python");
         let inside = inside.to_string_lossy();
         run::run(&[&apart[..], &[&*inside], &quiet, &[&wanted]].concat())?;

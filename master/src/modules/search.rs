@@ -290,7 +290,8 @@ fn listing(package: &[Entry], inner: &str) -> Result<Option<Bytes>, ModuleError>
         let directory = if inner.is_empty() { entry.clone() } else { entry.enter(inner) };
         let Some(names) = directory.list()? else { continue };
         let fail = |source| unreadable(entry.tree.place(&directory.directory), source);
-        if !entry.tree.is_below(&entry.directory, &directory.directory).map_err(fail)? {
+        let is_package = directory.directory == entry.directory;
+        if !is_package && !entry.tree.is_below(&entry.directory, &directory.directory).map_err(fail)? {
             continue;
         }
         exists = true;
