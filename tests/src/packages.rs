@@ -50,7 +50,8 @@ pub fn package(python: &Python, requirement: &str) -> Result<PathBuf> {
 fn install(python: &Python, name: &str, wanted: &[&str]) -> Result<PathBuf> {
     let root = built::target_dir()?.join("packages");
     std::fs::create_dir_all(&root).context(|| root.display().to_string())?;
-    let name = format!("{}-{name}", python.version_text());
+    // A path with `=` in it would be a variable to env(1).
+    let name = format!("{}-{}", python.version_text(), name.replace("==", "-"));
     let dir = root.join(&name);
     let _guard = state::lock_file(&root.join(format!("{name}.lock")))?;
     let (ready, modules) = (dir.join("ready"), dir.join("modules"));
