@@ -46,14 +46,6 @@ pub fn deliver(
 /// # Errors
 /// There is no way to the context.
 pub fn push_module(router: &Router, context: ContextId, name: &str) -> Result<(), SendError> {
-    if router
-        .identity()
-        .parent()
-        .is_some_and(|parent| router.way_to(context).is_some_and(|way| way.1 == parent))
-    {
-        // Modules come down the tree: it will ask those above it, and so those above us.
-        return Ok(());
-    }
     // What it imports goes first, so that its import asks for nothing.
     for related in child::embedded_module(name).map_or(&[][..], |module| module.related) {
         push_module(router, context, related)?;

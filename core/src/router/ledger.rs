@@ -10,6 +10,7 @@ use crate::ids::ContextId;
 pub(super) struct Ledger {
     links: HashMap<LinkId, HashSet<Box<str>>>,
     contexts: HashMap<ContextId, HashSet<Box<str>>>,
+    calls: HashMap<ContextId, HashSet<Box<str>>>,
 }
 
 impl Ledger {
@@ -23,6 +24,11 @@ impl Ledger {
         first(self.contexts.entry(context).or_default(), what)
     }
 
+    /// Notes that calls of `module` in `context` have been seen to; whether for the first time.
+    pub(super) fn for_calls(&mut self, context: ContextId, module: &str) -> bool {
+        first(self.calls.entry(context).or_default(), module)
+    }
+
     /// The link is gone. Links are never used again.
     pub(super) fn forget_link(&mut self, link: LinkId) {
         self.links.remove(&link);
@@ -31,6 +37,7 @@ impl Ledger {
     /// The context is gone. Ids are never used again.
     pub(super) fn forget_context(&mut self, context: ContextId) {
         self.contexts.remove(&context);
+        self.calls.remove(&context);
     }
 }
 
@@ -52,9 +59,12 @@ mod tests {
         assert!(ledger.on_link(two, "pkg"), "another link");
         assert!(ledger.for_context(ContextId(1), "pkg"), "contexts are counted apart");
         assert!(!ledger.for_context(ContextId(1), "pkg"));
+        assert!(ledger.for_calls(ContextId(1), "pkg"), "and so are calls");
+        assert!(!ledger.for_calls(ContextId(1), "pkg"));
         ledger.forget_link(one);
         ledger.forget_context(ContextId(1));
         assert!(ledger.on_link(one, "pkg"));
         assert!(ledger.for_context(ContextId(1), "pkg"));
+        assert!(ledger.for_calls(ContextId(1), "pkg"));
     }
 }

@@ -5,6 +5,7 @@
 //! pickles, transports or calls. Invariant: the table is locked for a verdict only, never while a
 //! handler runs.
 
+mod ahead;
 mod decide;
 mod error;
 mod handlers;
@@ -17,11 +18,12 @@ mod route;
 mod stream;
 mod table;
 
+pub use ahead::CallHook;
 pub use decide::{DropReason, Mode, Verdict, decide};
 pub use error::SendError;
 pub use handlers::{Delivery, HandlerOptions};
 pub use keepalive::Keepalive;
 pub use policy::Policy;
-pub use route::{CallHook, Router, RouterOptions, WeakRouter};
+pub use route::{Router, RouterOptions, WeakRouter};
 pub use stream::MitogenStream;
 pub use table::{LinkId, Table};

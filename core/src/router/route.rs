@@ -6,15 +6,15 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::ahead::Ahead;
 use super::decide::{Mode, Verdict, decide};
 use super::error::SendError;
 use super::handlers::{Delivery, HandlerOptions, Handlers, Many, Sink};
-use super::ledger::Ledger;
 use super::links::Outlet;
 use super::table::{LinkId, Table};
 use crate::broker::BrokerHandle;
@@ -44,22 +44,6 @@ impl Default for RouterOptions {
     }
 }
 
-/// What goes ahead of calls, and behind them: their modules. Runs on the calling thread.
-pub trait CallHook: Send + Sync {
-    /// A call of a function of `module` in `context` is about to be sent. Gives whether
-    /// [`CallHook::after`] has something to do.
-    fn before(&self, context: ContextId, module: &str) -> bool;
-
-    /// A program with this Python source is about to be sent to `context`, to be run there.
-    fn before_program(&self, context: ContextId, source: &Bytes);
-
-    /// The call was sent.
-    fn after(&self, context: ContextId, module: &str);
-
-    /// The context is gone.
-    fn forget(&self, context: ContextId);
-}
-
 type Watcher = Box<dyn FnOnce(&str) + Send>;
 
 struct Shared {
@@ -72,9 +56,7 @@ struct Shared {
     names: Mutex<HashMap<ContextId, String>>,
     /// Why contexts were lost, for who asks too late. Ids are never used again.
     epitaphs: Mutex<HashMap<ContextId, String>>,
-    /// What contexts have been sent ahead of their asking.
-    ledger: Mutex<Ledger>,
-    call_hook: OnceLock<Arc<dyn CallHook>>,
+    ahead: Ahead,
     next_id: AtomicU32,
 }
 
@@ -125,8 +107,7 @@ impl Router {
             watchers: Mutex::default(),
             names: Mutex::default(),
             epitaphs: Mutex::default(),
-            ledger: Mutex::default(),
-            call_hook: OnceLock::new(),
+            ahead: Ahead::default(),
             next_id: AtomicU32::new(1),
         }));
         router.listen_for_routes();
@@ -176,34 +157,6 @@ impl Router {
     /// Notes the name of `id`, for logs.
     pub fn set_name(&self, id: ContextId, name: &str) {
         lock(&self.0.names).insert(id, name.to_owned());
-    }
-
-    /// Whether `what` has not been sent to `id` yet, as far as this method was asked: true once.
-    pub fn first_time(&self, id: ContextId, what: &str) -> bool {
-        lock(&self.0.ledger).for_context(id, what)
-    }
-
-    /// Whether `what` has not been sent over `link` yet, as far as this method was asked: true once.
-    pub fn first_on_link(&self, link: LinkId, what: &str) -> bool {
-        lock(&self.0.ledger).on_link(link, what)
-    }
-
-    /// Sets, once for all, who sees to it that calls find what they need; gives whether it was the
-    /// first.
-    pub fn set_call_hook(&self, hook: Arc<dyn CallHook>) -> bool {
-        self.0.call_hook.set(hook).is_ok()
-    }
-
-    /// Who sees to it that calls find what they need.
-    pub fn call_hook(&self) -> Option<&Arc<dyn CallHook>> {
-        self.0.call_hook.get()
-    }
-
-    /// The link that leads to `id`, and the context at its other end.
-    pub fn way_to(&self, id: ContextId) -> Option<(LinkId, ContextId)> {
-        let table = lock(&self.0.table);
-        let link = table.route(id).or_else(|| table.parent())?;
-        Some((link, table.remote_id(link)?))
     }
 
     // --- handlers ---
@@ -468,7 +421,7 @@ impl Router {
         if let Some(writer) = outlet.writer() {
             writer.close();
         }
-        lock(&self.0.ledger).forget_link(link);
+        self.0.ahead.ledger().forget_link(link);
         for id in lost {
             self.withdraw(id, Some(link), reason);
         }
@@ -522,6 +475,10 @@ impl Router {
         link.and_then(|entry| entry.outlet.writer()).map_or(0, Writer::pending_bytes)
     }
 
+    pub(super) fn ahead(&self) -> &Ahead {
+        &self.0.ahead
+    }
+
     pub(super) fn with_table<R>(&self, work: impl FnOnce(&mut Table<Outlet>) -> R) -> R {
         work(&mut lock(&self.0.table))
     }
@@ -529,7 +486,7 @@ impl Router {
     /// Ends every wait for `id`.
     pub(super) fn fire_disconnect(&self, id: ContextId, reason: &str) {
         let waiting = lock(&self.0.handlers).take_waiting_for(id);
-        lock(&self.0.ledger).forget_context(id);
+        self.0.ahead.ledger().forget_context(id);
         let mut epitaphs = lock(&self.0.epitaphs);
         if epitaphs.len() >= EPITAPHS {
             epitaphs.clear();

@@ -3,8 +3,7 @@
 //! What the called module's import will need goes before the call; what only its functions import
 //! goes behind it, so that the call does not wait for it.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use mitogen_core::ids::ContextId;
@@ -14,41 +13,22 @@ use mitogen_core::router::{CallHook, Router, SendError, WeakRouter};
 use super::stats::Counters;
 use super::store::{StockAnswer, Store};
 
-/// Sends modules to whoever will need them.
+/// Sends modules to whoever will need them. What has been seen to stands in the router's ledger.
 pub(crate) struct Feeder {
     store: Arc<Store>,
     router: WeakRouter,
-    /// What has been seen to, by context: the way of nearly every call.
-    fed: Mutex<HashMap<ContextId, HashSet<Box<str>>>>,
 }
 
 impl Feeder {
     /// A feeder for the tree of `router`.
     pub(crate) fn new(store: Arc<Store>, router: WeakRouter) -> Arc<Self> {
-        Arc::new(Self { store, router, fed: Mutex::default() })
+        Arc::new(Self { store, router })
     }
 
-    fn fed(&self) -> MutexGuard<'_, HashMap<ContextId, HashSet<Box<str>>>> {
-        self.fed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether `module` was not seen to for `context` yet; true once.
-    fn is_new(&self, router: &Router, context: ContextId, module: &str) -> bool {
-        let mut fed = self.fed();
-        if fed.get(&context).is_some_and(|modules| modules.contains(module)) {
-            return false;
-        }
-        let first = !fed.contains_key(&context);
-        fed.entry(context).or_default().insert(module.into());
-        drop(fed);
-        if first && let Some(hook) = router.call_hook().map(Arc::downgrade) {
-            router.on_disconnect(context, move |_| {
-                if let Some(hook) = hook.upgrade() {
-                    hook.forget(context);
-                }
-            });
-        }
-        true
+    /// The router, unless this is its I/O thread, which reads no file: modules of calls from there
+    /// are asked for.
+    fn router(&self) -> Option<Router> {
+        self.router.upgrade().filter(|router| !router.broker().is_broker_thread())
     }
 }
 
@@ -94,8 +74,8 @@ impl CallHook for Feeder {
         if self.store.is_elsewhere(module) {
             return false;
         }
-        let Some(router) = self.router.upgrade() else { return false };
-        if !self.is_new(&router, context, module) {
+        let Some(router) = self.router() else { return false };
+        if !router.first_call(context, module) {
             return false;
         }
         // Where there is no way to the context, the call itself will say so.
@@ -104,22 +84,18 @@ impl CallHook for Feeder {
     }
 
     fn before_program(&self, context: ContextId, source: &Bytes) {
-        let Some(router) = self.router.upgrade() else { return };
+        let Some(router) = self.router() else { return };
         for name in self.store.imports_of(source) {
-            if self.is_new(&router, context, &name) {
+            if router.first_call(context, &name) {
                 let _ = send_with_needs(&self.store, &router, context, &name);
             }
         }
     }
 
     fn after(&self, context: ContextId, module: &str) {
-        let Some(router) = self.router.upgrade() else { return };
+        let Some(router) = self.router() else { return };
         for name in &self.store.related(module).deferred {
             let _ = send(&self.store, &router, context, name);
         }
-    }
-
-    fn forget(&self, context: ContextId) {
-        self.fed().remove(&context);
     }
 }

@@ -266,15 +266,6 @@ impl Sources {
     fn found(&self) -> std::sync::MutexGuard<'_, HashMap<String, Option<Module>>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn ask(&self, fullname: &str) -> Result<Option<Module>, ModuleError> {
-        for source in &self.sources {
-            if let Some(module) = source.find(fullname)? {
-                return Ok(Some(module));
-            }
-        }
-        Ok(None)
-    }
 }
 
 impl ModuleSource for Sources {
@@ -282,7 +273,7 @@ impl ModuleSource for Sources {
         if let Some(found) = self.found().get(fullname) {
             return Ok(found.clone());
         }
-        let found = self.ask(fullname)?;
+        let found = self.sources.find(fullname)?;
         self.found().insert(fullname.to_owned(), found.clone());
         Ok(found)
     }
