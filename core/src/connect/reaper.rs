@@ -48,13 +48,11 @@ impl std::fmt::Debug for Process {
 pub(super) struct Processes {
     monitor: ProcessMonitor,
     live: Arc<Mutex<HashMap<i32, Process>>>,
-    /// Those that live on without us.
-    released: Arc<Mutex<HashMap<i32, Process>>>,
 }
 
 impl Processes {
     pub(super) fn new(monitor: ProcessMonitor) -> Self {
-        Self { monitor, live: Arc::default(), released: Arc::default() }
+        Self { monitor, live: Arc::default() }
     }
 
     /// Watches `pid`, a child of ours that nobody else waits for.
@@ -62,11 +60,9 @@ impl Processes {
         let state = Arc::<Mutex<State>>::default();
         let process = Process { pid, state: Arc::clone(&state) };
         self.lock().insert(pid, process.clone());
-        let (live, released) = (Arc::clone(&self.live), Arc::clone(&self.released));
+        let live = Arc::clone(&self.live);
         self.monitor.add(pid, move |reactor, exit| {
-            for known in [&live, &released] {
-                known.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
-            }
+            live.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
             let waiting = {
                 let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
                 state.exit = Some(exit);
@@ -85,19 +81,12 @@ impl Processes {
 
     /// It lives on without us: it is waited for as long as we live, and never made to end.
     pub(super) fn let_go(&self, process: &Process) {
-        if self.lock().remove(&process.pid).is_some() {
-            let mut released = self.released.lock().unwrap_or_else(PoisonError::into_inner);
-            released.insert(process.pid, process.clone());
-        }
+        self.lock().remove(&process.pid);
     }
 
     /// Kills and reaps what has outlived the loop's grace period. A process that we may not signal
     /// is left: its descriptors are closed, and waiting for it could take for ever.
     pub(super) fn end_all(&self) {
-        // Of those that live on, the ones that have ended since the loop last looked.
-        for pid in self.released.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(pid, _)| pid) {
-            let _ = sys::wait_nohang(pid);
-        }
         let left: Vec<Process> = self.lock().drain().map(|(_, process)| process).collect();
         let deadline = Instant::now() + LAST_WAIT;
         for process in left {
