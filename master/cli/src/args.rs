@@ -196,24 +196,9 @@ pub struct Run {
     /// What: a program and its arguments, passed on exactly; or one argument, a line for the shell
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
-    /// Collect the output of each target and print it whole, equal ones once
-    #[arg(short, long)]
-    pub gather: bool,
-    /// How output is shown.
+    /// How it is run there, and shown here.
     #[command(flatten)]
-    pub shape: Shape,
-    /// Show how the outputs differ from the commonest one
-    #[arg(long, conflicts_with = "json")]
-    pub diff: bool,
-    /// Give the command no input, whatever ours is
-    #[arg(short = 'n', long)]
-    pub no_stdin: bool,
-    /// Run it in this directory
-    #[arg(long, value_name = "DIR")]
-    pub cwd: Option<String>,
-    /// Set an environment variable
-    #[arg(short, long = "env", value_name = "KEY=VALUE", value_parser = variable)]
-    pub env: Vec<(String, String)>,
+    pub execution: Execution,
 }
 
 impl Run {
@@ -224,6 +209,29 @@ impl Run {
             argv => Command::Argv(argv.to_vec()),
         }
     }
+}
+
+/// How a command or a program is run, and how what it prints is shown.
+#[derive(Clone, Debug, Args)]
+pub struct Execution {
+    /// Collect the output of each target and print it whole, equal ones once
+    #[arg(short, long)]
+    pub gather: bool,
+    /// How output is shown.
+    #[command(flatten)]
+    pub shape: Shape,
+    /// Show how the outputs differ from the commonest one
+    #[arg(long, conflicts_with = "json")]
+    pub diff: bool,
+    /// Give it no input, whatever ours is
+    #[arg(short = 'n', long)]
+    pub no_stdin: bool,
+    /// Run it in this directory
+    #[arg(long, value_name = "DIR")]
+    pub cwd: Option<String>,
+    /// Set an environment variable
+    #[arg(short, long = "env", value_name = "KEY=VALUE", value_parser = variable)]
+    pub env: Vec<(String, String)>,
 }
 
 /// How output is shown.

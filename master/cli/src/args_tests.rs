@@ -24,8 +24,8 @@ fn run_takes_targets_and_a_command() {
     let Verb::Run(run) = &cli.verb else { panic!("{cli:?}") };
     assert_eq!(run.targets, ["web,!web1", "db"]);
     assert_eq!(run.command(), Command::Argv(vec!["ls".into(), "-l".into()]));
-    assert_eq!(run.env, [("A".into(), "1".into()), ("B".into(), String::new())]);
-    assert!(run.gather && run.no_stdin && !run.shape.json);
+    assert_eq!(run.execution.env, [("A".into(), "1".into()), ("B".into(), String::new())]);
+    assert!(run.execution.gather && run.execution.no_stdin && !run.execution.shape.json);
     let cli = parse(&["mitogen", "run", "web", "--", "df -h | tail -1"]);
     let Verb::Run(run) = &cli.verb else { panic!("{cli:?}") };
     assert_eq!(run.command(), Command::Shell("df -h | tail -1".into()));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::{Shape, variable};
+use super::Execution;
 
 /// `mitogen script`.
 #[derive(Debug, Args)]
@@ -18,24 +18,9 @@ pub struct Script {
     #[arg(value_name = "FILE [ARG]", required = true, trailing_var_arg = true)]
     #[arg(value_hint = ValueHint::FilePath)]
     pub program: Vec<String>,
-    /// Collect the output of each target and print it whole, equal ones once
-    #[arg(short, long)]
-    pub gather: bool,
-    /// How output is shown.
+    /// How it is run there, and shown here.
     #[command(flatten)]
-    pub shape: Shape,
-    /// Show how the outputs differ from the commonest one
-    #[arg(long, conflicts_with = "json")]
-    pub diff: bool,
-    /// Give the program no input, whatever ours is
-    #[arg(short = 'n', long)]
-    pub no_stdin: bool,
-    /// Run it in this directory
-    #[arg(long, value_name = "DIR")]
-    pub cwd: Option<String>,
-    /// Set an environment variable
-    #[arg(short, long = "env", value_name = "KEY=VALUE", value_parser = variable)]
-    pub env: Vec<(String, String)>,
+    pub execution: Execution,
     /// Where modules are found.
     #[command(flatten)]
     pub modules: Modules,

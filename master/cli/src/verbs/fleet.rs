@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 
+use mitogen::command::Command;
 use mitogen::modules::{Finder, FinderError, FinderOptions, ModuleSource};
 use mitogen::profiles::{Chain, Inventory, Overrides, SecretStore, SystemSecrets};
 use mitogen::transports::Registry;
@@ -12,7 +13,7 @@ use mitogen_core::broker::BrokerHandle;
 use mitogen_core::call::FunctionName;
 
 use super::plan;
-use crate::args::{Call, Global, Modules, Ping, Run, Shape};
+use crate::args::{Call, Execution, Global, Modules, Ping, Run, Shape};
 use crate::arguments;
 use crate::exit;
 use crate::fleet::{Copy, Fleet, InputSource, Own, Running, Setup, Task, Ways, forgive_closed_output};
@@ -101,18 +102,26 @@ pub fn master(loudness: Loudness, modules: Sources) -> anyhow::Result<Master> {
 /// # Errors
 /// What prevents all of it, and errors of our own output.
 pub fn run(global: &Global, loudness: Loudness, registry: &Registry, asked: &Run) -> anyhow::Result<u8> {
-    let input = if asked.no_stdin { None } else { InputSource::standard() };
-    let command = mitogen::command::Command {
-        argv: asked.command().argv(),
-        cwd: asked.cwd.clone(),
-        env: asked.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
-        stdin: input.is_some(),
-        script: None,
-    };
+    let input = if asked.execution.no_stdin { None } else { InputSource::standard() };
+    let command = Command { argv: asked.command().argv(), ..command(&asked.execution, input.is_some()) };
     let targets = asked.targets.join(" ");
-    let wishes = Wishes { diff: asked.diff, gather: asked.gather, ..wishes(asked.shape) };
+    let wishes = execution_wishes(&asked.execution);
     let act = Act { task: Task::Run(command), input, sources: Vec::new() };
     perform(global, loudness, registry, &targets, act, wishes)
+}
+
+/// What is to be run, but for what it is.
+pub(super) fn command(asked: &Execution, stdin: bool) -> Command {
+    Command {
+        cwd: asked.cwd.clone(),
+        env: asked.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
+        stdin,
+        ..Command::default()
+    }
+}
+
+pub(super) fn execution_wishes(asked: &Execution) -> Wishes {
+    Wishes { diff: asked.diff, gather: asked.gather, ..wishes(asked.shape) }
 }
 
 /// `mitogen call`. The exit status.

@@ -7,11 +7,10 @@ use mitogen::command::Command;
 use mitogen::transports::Registry;
 use thiserror::Error;
 
-use super::fleet::{Act, perform, sources, wishes};
+use super::fleet::{Act, command, execution_wishes, perform, sources};
 use crate::args::{Global, Script};
 use crate::fleet::{InputSource, Task};
 use crate::logs::Loudness;
-use crate::output::Wishes;
 
 /// The name of a program that comes from standard input.
 const STANDARD_INPUT: &str = "-";
@@ -38,16 +37,15 @@ pub fn script(
     let name = asked.program.first().map_or(STANDARD_INPUT, String::as_str);
     let source = read(name)?;
     let from_input = name == STANDARD_INPUT;
-    let input = if asked.no_stdin || from_input { None } else { InputSource::standard() };
+    let input = if asked.execution.no_stdin || from_input { None } else { InputSource::standard() };
     let command = Command {
-        cwd: asked.cwd.clone(),
-        env: asked.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
-        stdin: input.is_some(),
-        ..Command::script(source, &asked.program)
+        script: Some(source.into()),
+        argv: asked.program.clone(),
+        ..command(&asked.execution, input.is_some())
     };
     let beside = if from_input { "." } else { name };
     let sources = sources(&asked.modules, Some(Path::new(beside)))?;
-    let wishes = Wishes { diff: asked.diff, gather: asked.gather, ..wishes(asked.shape) };
+    let wishes = execution_wishes(&asked.execution);
     let act = Act { task: Task::Run(command), input, sources };
     perform(global, loudness, registry, &asked.targets, act, wishes)
 }
