@@ -1,0 +1,119 @@
+//! The chains themselves: five hops, each a child of the one before it, no two neighbours of one kind.
+
+use mitogen::dialogue::Secret;
+use mitogen::transports::{doas, su, sudo};
+use mitogen::{CallError, Connecting, Context, Master, Transport, Value};
+use mitogen_tests::users::Rule;
+use mitogen_tests::{Sshd, TestUser, wait};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use crate::common::{PATIENCE, by_key, by_password, local, ssh, up};
+
+/// How long each chain is.
+pub(crate) const DEPTH: usize = 5;
+
+/// The server and the accounts that the chains go through.
+pub(crate) struct Site {
+    pub(crate) server: Sshd,
+    /// Who logs in; may do anything by sudo, by password.
+    pub(crate) user: TestUser,
+    /// Who is reached from there; may do anything by doas, by password.
+    pub(crate) other: TestUser,
+}
+
+/// A way of going five hops.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    /// local, ssh by key, sudo by password, su without one, local.
+    Sudo,
+    /// local, ssh by password, su by password, doas by password, local.
+    Doas,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        Self {
+            server: Sshd::start().unwrap(),
+            user: TestUser::options().sudo(Rule::Password).create().unwrap(),
+            other: TestUser::options().doas(Rule::Password).create().unwrap(),
+        }
+    }
+
+    pub(crate) fn sudo(&self) -> sudo::Sudo {
+        let password = Some(Secret::new(self.user.password()));
+        sudo::Sudo::new(&sudo::Options { password, ..sudo::Options::default() }).unwrap()
+    }
+
+    pub(crate) fn su(&self, password: Option<&str>) -> su::Su {
+        let (username, password) = (self.other.name().to_owned(), password.map(Secret::new));
+        su::Su::new(su::Options { username, password, ..su::Options::default() }).unwrap()
+    }
+
+    fn doas(&self) -> doas::Doas {
+        let password = Some(Secret::new(self.other.password()));
+        doas::Doas::new(doas::Options { password, ..doas::Options::default() }).unwrap()
+    }
+
+    /// The hops of `way`, and the user that each ends as.
+    fn hops(&self, way: Way) -> [(Box<dyn Transport>, u32); DEPTH] {
+        let (user, other) = (&self.user, &self.other);
+        let by_password = ssh(by_password(&self.server, user.name(), user.password()));
+        match way {
+            Way::Sudo => [
+                (Box::new(local()), 0),
+                (Box::new(ssh(by_key(&self.server, user.name()))), user.uid()),
+                (Box::new(self.sudo()), 0),
+                (Box::new(self.su(None)), other.uid()),
+                (Box::new(local()), other.uid()),
+            ],
+            Way::Doas => [
+                (Box::new(local()), 0),
+                (Box::new(by_password), user.uid()),
+                (Box::new(self.su(Some(other.password()))), other.uid()),
+                (Box::new(self.doas()), 0),
+                (Box::new(local()), 0),
+            ],
+        }
+    }
+
+    /// Asks for a whole chain; waits for nothing.
+    pub(crate) fn start(&self, master: &Master, way: Way) -> Vec<Connecting> {
+        let mut chain: Vec<Connecting> = Vec::new();
+        for (transport, _) in self.hops(way) {
+            let next = match chain.last() {
+                None => master.connect(&*transport),
+                Some(last) => master.connect_via(last.context(), &*transport),
+            };
+            chain.push(next.unwrap());
+        }
+        chain
+    }
+
+    /// A chain that is up, and is who it should be at every hop.
+    pub(crate) fn chain(&self, master: &Master, way: Way) -> Vec<Context> {
+        let chain: Vec<Context> = self.start(master, way).iter().map(up).collect();
+        for (context, (_, uid)) in chain.iter().zip(self.hops(way)) {
+            assert_eq!(crate::common::uid(context), uid, "{}", context.name());
+        }
+        chain
+    }
+}
+
+pub(crate) fn pid(context: &Context) -> i32 {
+    context.call("os.getpid", ()).expect("an answer")
+}
+
+/// Waits until a process has ended and somebody has waited for it.
+pub(crate) fn wait_gone(pid: i32) {
+    let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
+    assert!(gone.is_some(), "process {pid} has outlived those above it");
+}
+
+/// Why a call that cannot be answered any more has failed.
+pub(crate) fn loss(call: &mitogen::Receiver<Value>) -> String {
+    match call.get_timeout(PATIENCE).expect_err("the way is gone") {
+        CallError::Dead { reason, .. } => reason,
+        other => panic!("{other:?}"),
+    }
+}

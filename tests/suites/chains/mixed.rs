@@ -1,0 +1,126 @@
+//! What passes along a chain of five: calls, large values, what is printed and logged, the end.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use mitogen::Value;
+use mitogen_tests::{Leaks, isolated, mitogen_bin};
+
+use crate::common::{PATIENCE, master, no_process_left, up};
+use crate::five::{Site, Way, pid, wait_gone};
+
+#[test]
+fn a_chain_of_five_is_sent_in_one_flight_and_carries_calls() {
+    isolated(|| {
+        let site = Site::new();
+        for way in [Way::Sudo, Way::Doas] {
+            let master = master();
+            let chain = site.start(&master, way);
+            // Nothing has been waited for.
+            let data: Vec<u8> =
+                (0..2_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            let data = Value::Bytes(data.into());
+            let echo = chain[4].context().call_async::<Value>("copy.copy", (data.clone(),)).unwrap();
+            assert!(echo.get_timeout(PATIENCE).expect("an answer") == data, "{way:?}");
+            for (at, hop) in chain.iter().enumerate() {
+                let context = up(hop);
+                let joined: String =
+                    context.call("posixpath.join", ("a", at.to_string())).expect("an answer");
+                assert_eq!(joined, format!("a/{at}"));
+                assert_eq!(context.name().split(".").next(), Some("local"), "{}", context.name());
+            }
+            master.shutdown();
+        }
+    });
+}
+
+#[test]
+fn an_ordered_end_takes_every_hop_with_it() {
+    isolated(|| {
+        let site = Site::new();
+        for way in [Way::Sudo, Way::Doas] {
+            // By the master's end, and by that of each hop while master and server live.
+            for asked in [None, Some(0), Some(1), Some(2), Some(3), Some(4)] {
+                let leaks = Leaks::start();
+                let master = master();
+                let chain = site.chain(&master, way);
+                let pids: Vec<i32> = chain.iter().map(pid).collect();
+                match asked {
+                    None => master.shutdown(),
+                    Some(at) => {
+                        chain[at].shutdown().expect("sent");
+                        pids[at..].iter().copied().for_each(wait_gone);
+                        for context in &chain[..at] {
+                            pid(context);
+                        }
+                        master.shutdown();
+                    }
+                }
+                no_process_left(&leaks);
+            }
+        }
+    });
+}
+
+/// A profile file that goes [`Way::Sudo`], a profile a hop: `one` to `five`.
+fn profiles(site: &Site) -> String {
+    format!(
+        "[profile.one]\nmethod = \"local\"\n\n\
+         [profile.two]\nmethod = \"ssh\"\nvia = \"one\"\nhostname = \"127.0.0.1\"\nport = {}\nusername = \"{}\"\n\
+         identity_file = \"{}\"\nssh_args = [\"-F\", \"none\", \"-o\", \"UserKnownHostsFile={}\"]\n\n\
+         [profile.three]\nmethod = \"sudo\"\nvia = \"two\"\npassword = {{ env = \"THE_PASSWORD\" }}\n\n\
+         [profile.four]\nmethod = \"su\"\nvia = \"three\"\nusername = \"{}\"\n\n\
+         [profile.five]\nmethod = \"local\"\nvia = \"four\"\n",
+        site.server.port(),
+        site.user.name(),
+        site.server.key().display(),
+        site.server.known_hosts().display(),
+        site.other.name(),
+    )
+}
+
+#[test]
+fn what_is_printed_and_logged_at_any_hop_arrives_under_its_name() {
+    isolated(|| {
+        let site = Site::new();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("mitogen.toml");
+        std::fs::write(&file, profiles(&site)).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let ssh = format!("local.ssh.127.0.0.1:{}", site.server.port());
+        let su = format!("{ssh}.sudo.root.su.{}", site.other.name());
+        let names =
+            ["local".to_owned(), ssh.clone(), format!("{ssh}.sudo.root"), su.clone(), format!("{su}.local")];
+        let code = "import logging, sys; print(\"from \" + \"stdout\"); sys.stderr.write(\"from \" + \"stderr\\n\"); \
+                    logging.getLogger(\"some.where\").warning(\"from %s\", \"a logger\")";
+        let code = serde_json::to_string(code).unwrap();
+        for (target, name) in ["one", "two", "three", "four", "five"].iter().zip(names) {
+            let output = Command::new(mitogen_bin().unwrap())
+                .args([
+                    "-v",
+                    "--profiles",
+                    file.to_str().unwrap(),
+                    "call",
+                    target,
+                    "builtins.exec",
+                    &code,
+                    "{}",
+                ])
+                .env("THE_PASSWORD", site.user.password())
+                .env("NO_COLOR", "1")
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{said}");
+            for (logger, text) in
+                [("stdout", "from stdout"), ("stderr", "from stderr"), ("some.where", "from a logger")]
+            {
+                let lines: Vec<&str> = said.lines().filter(|line| line.contains(text)).collect();
+                let wanted = format!("context=\"{name}\" logger=\"{logger}\"");
+                assert!(lines.len() == 1 && lines[0].contains(&wanted), "{wanted}: {text}\n{said}");
+            }
+            assert!(!said.contains(site.user.password()), "{said}");
+        }
+    });
+}
