@@ -25,6 +25,7 @@ fn main() {
         "script",
         "files",
         "service",
+        "detach",
     ]
     .map(|name| format!("mitogen.{name}"));
     let modules: serde_json::Map<_, _> = names

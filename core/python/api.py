@@ -106,7 +106,14 @@ def _context_by_id(self, context_id, via_id=None, create=True, name=None):
     return context
 
 
+def _detach(self):
+    """As `mitogen.detach.detach`: for functions that are given the `econtext`."""
+    __import__("mitogen.detach")
+    modules["mitogen.detach"].detach()
+
+
 Router.context_by_id = _context_by_id
+Router.detach = _detach
 Router.myself = lambda self: self.context_by_id(context_id, name=u"self")
 Router.parent = property(lambda self: self.context_by_id(parent_ids[0], name=u"parent"))
 Router.master = property(lambda self: self.context_by_id(0, name=u"master"))

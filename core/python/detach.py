@@ -54,6 +54,8 @@ def leave(msg=None):
     parent = core.parent
     if parent.rfd is None:
         return
+    # Closing it is not enough where sudo, or ssh at the other end, holds it open as long as we live.
+    core.send(core.parent_ids[0], core.DEL_ROUTE, str(core.context_id).encode())
     deadline = core.clock() + 2
     parent.flush()
     while (parent.out or parent.tail) and not parent.gone and core.clock() < deadline:

@@ -45,6 +45,8 @@ class Child(core.Stream):
         self.relayed = 0
         self.msg = msg
         self.plan = request["plan"]
+        # A program that leads to another machine, and not one that waits for the context's end.
+        self.leads = bool(self.plan.get("destination"))
         self.remote_id = request["id"]
         self.name = request["name"]
         self.config = request["config"]
@@ -255,12 +257,14 @@ class Child(core.Stream):
             u"%d:%s" % (self.remote_id, core.as_text(self.name))
         ).encode("utf-8"))
         self.msg.reply({u"ok": True, u"name": core.as_text(self.name)})
-        self.msg = self.config = None
+        keepalive = self.plan.get("keepalive")
+        # The secrets in it have served.
+        self.msg = self.config = self.engine = self.plan = None
         self.unanswered = ()
         core.loop.add(self.rfd, self.on_receive)
         self.flush()
-        if self.plan.get("keepalive"):
-            self.look(self.plan["keepalive"]["interval"], self.plan["keepalive"]["count"])
+        if keepalive:
+            self.look(keepalive["interval"], keepalive["count"])
         self.on_data(rest)
 
     # After
@@ -318,7 +322,7 @@ class Child(core.Stream):
     def end_process(self):
         """It has no link any more: it goes by itself, or it is helped."""
         children.discard(self)
-        if self.detached:
+        if self.detached and not self.leads:
             return
         if self.process and not self.process.ended and not self.program:
             leaving.add(self.process)

@@ -157,7 +157,11 @@ def on_del_route(msg):
         return
     stream = sender_of(msg)
     number = int(msg.data.split(b":")[0])
-    if core.routes.get(number, core.parent) is stream:
+    if number == stream.remote_id and stream is not core.parent:
+        # The last that it says. It cannot end the link by closing it where a tool between us holds
+        # the descriptors, too (mitogen.detach).
+        stream.on_disconnect()
+    elif core.routes.get(number, core.parent) is stream:
         if stream is not core.parent:
             del core.routes[number]
         forget(number, stream is not core.parent)

@@ -63,7 +63,8 @@ def main():
     print("interpreters:")
     for version, path in found:
         print("  %d.%d.%d  %s" % (version + (path,)))
-    env = dict(os.environ, MITOGEN_PARTS=parts(), PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=HERE)
+    made = parts()
+    env = dict(os.environ, MITOGEN_PARTS=made, PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=HERE)
     tests = sys.argv[1:] or sorted(
         os.path.basename(path)[:-3] for path in glob.glob(os.path.join(HERE, "test_*.py"))
     )
@@ -73,6 +74,8 @@ def main():
         sys.stdout.flush()
         if subprocess.call([path, "-m", "unittest"] + tests, cwd=HERE, env=env):
             failed.append("%d.%d.%d" % version)
+    if made != os.environ.get("MITOGEN_PARTS"):
+        os.unlink(made)
     if failed:
         sys.exit("failed under: " + ", ".join(failed))
     print("all passed under %d interpreters" % len(found))

@@ -71,7 +71,7 @@ const SOURCES: &[Source] = &[
         fullname: "mitogen.detach",
         path: "mitogen/detach.py",
         text: include_str!("../../python/detach.py"),
-        related: &[],
+        related: &["mitogen.api"],
     },
     Source {
         fullname: "mitogen.dialogue",

@@ -353,9 +353,12 @@ impl Driver {
         let process = attempt.process.clone();
         let broker = self.shared.router.broker().clone();
         let (shared, id) = (Arc::downgrade(&self.shared), self.job.id);
+        // Not if it only leads there: then it is of no more use, and its end is not the context's.
+        let may_stay = self.job.plan.destination.is_none();
         self.shared.router.on_disconnect(id, move |_| {
-            if let Some(shared) =
-                shared.upgrade().filter(|shared| shared.detached().remove(&id) && !shared.is_stopping())
+            if let Some(shared) = shared
+                .upgrade()
+                .filter(|shared| shared.detached().remove(&id) && may_stay && !shared.is_stopping())
             {
                 shared.processes.let_go(&process);
                 return;

@@ -1,8 +1,11 @@
 //! Contexts that outlive their parents.
 //!
 //! The child becomes independent and tells its parent so (`DETACHING`), who will leave its program
-//! alone; then it cuts its link. To everybody else it is a context that has gone. The child's half
-//! is `core/python/detach.py`.
+//! alone; then it withdraws its own route and cuts its link. The withdrawal is what we go by: where
+//! ssh, sudo or su stand between, they hold the link open for as long as the context lives. To
+//! everybody else it is a context that has gone. A program that waits for the context's end (sudo) is
+//! left alone, one that leads to another machine (ssh) is ended. The child's half is
+//! `core/python/detach.py`.
 
 use std::sync::Arc;
 use std::time::Duration;

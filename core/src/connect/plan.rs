@@ -69,8 +69,9 @@ pub struct Plan {
     /// Whether the started process is itself the context (and not a tool in front of it).
     #[serde(default)]
     pub is_context: bool,
-    /// What the program connects to when handshakes to it must be rationed, such as `host:port` of
-    /// an sshd; `None` when they need not be.
+    /// What the program connects to, such as `host:port` of an sshd: handshakes with it are rationed,
+    /// and a context that is detached does not need the program any more. `None` when the context is
+    /// on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
     /// When a silent link is given up; `None` where the system notices by itself.

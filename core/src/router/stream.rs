@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use crate::io::{FdSide, Left, Reactor, Side, Stream, Token, Transmit, Writer};
-use crate::wire::FrameDecoder;
+use crate::wire::{Frame, FrameDecoder, HEADER_LEN, Standard};
 
 use super::keepalive::{Keepalive, Pulse};
 use super::route::Router;
@@ -88,8 +88,12 @@ impl MitogenStream {
         loop {
             match self.decoder.next_frame() {
                 Ok(Some(frame)) => {
+                    let last = self.is_farewell(&frame);
                     if let Some(slow) = self.router.route_frame(frame, self.link) {
                         self.pause_for(&slow, reactor, token);
+                    }
+                    if last {
+                        return false;
                     }
                 }
                 Ok(None) => return true,
@@ -102,6 +106,17 @@ impl MitogenStream {
                 }
             }
         }
+    }
+
+    /// Whether the other end withdraws itself, which is the last that it says. It cannot end the link
+    /// by closing it where a tool between us holds the descriptors, too (see `connect/detach.rs`).
+    fn is_farewell(&self, frame: &Frame) -> bool {
+        let header = &frame.header;
+        header.handle == Standard::DelRoute.handle()
+            && header.dst_id == self.router.identity().id
+            && Some(header.src_id) != self.router.identity().parent()
+            && self.router.with_table(|table| table.remote_id(self.link)) == Some(header.src_id)
+            && frame.bytes[HEADER_LEN..] == *header.src_id.to_string().as_bytes()
     }
 
     /// Reads no more until `slow`, which we feed, has room: our memory is not the place to queue.

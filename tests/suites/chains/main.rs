@@ -8,6 +8,8 @@
 #[path = "../common.rs"]
 mod common;
 
+mod detached;
 mod five;
 mod losses;
 mod mixed;
+mod siblings;

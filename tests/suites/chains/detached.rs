@@ -1,0 +1,171 @@
+//! Contexts behind hosts and tools that outlive the way by which they were reached.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use mitogen::{CallError, Connecting, Context, Master, Value};
+use mitogen_tests::procs::{self, Process};
+use mitogen_tests::{Leaks, isolated, wait};
+
+use crate::common::{PATIENCE, by_key, by_password, local, master, no_process_left, ssh, up};
+use crate::five::{Site, Way, pid};
+
+/// Work that a detached context does when all else is gone.
+struct Work {
+    process: Process,
+    gate: PathBuf,
+    done: PathBuf,
+}
+
+impl Work {
+    /// Detaches a context, whose last work waits at a gate.
+    fn leave(context: &Context, dir: &Path) -> Self {
+        Self::begin(context, dir, |script| context.detach_running("os.system", (script,)).expect("let go"))
+    }
+
+    /// A function of the context lets itself go, in the middle of what it does.
+    fn leave_by_itself(context: &Context, dir: &Path) -> Self {
+        Self::begin(context, dir, |script| {
+            let code = format!("import mitogen.detach, os\nmitogen.detach.detach()\nos.system({script:?})");
+            let nothing = Value::Dict(Vec::new());
+            let call = context.call_async::<Value>("builtins.exec", (code, nothing)).expect("sent");
+            let error = call.get_timeout(PATIENCE).expect_err("its result goes to nobody");
+            assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
+        })
+    }
+
+    fn begin(context: &Context, dir: &Path, leave: impl FnOnce(String)) -> Self {
+        let name = context.id().to_string();
+        let (gate, done) = (dir.join(format!("gate{name}")), dir.join(format!("done{name}")));
+        nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        open_to_all(&gate);
+        let process = Process::get(pid(context)).unwrap();
+        let script = format!("read line < {}; mkdir {}", gate.display(), done.display());
+        leave(script);
+        let late = context.call::<Value>("os.getpid", ()).expect_err("the link is cut");
+        assert!(matches!(late, CallError::Send(_)), "{late:?}");
+        Self { process, gate, done }
+    }
+
+    fn is_alive(&self) -> bool {
+        Process::get(self.process.id.pid)
+            .is_some_and(|process| process.id == self.process.id && !process.is_zombie())
+    }
+
+    /// It is still there, and ends when its work is done.
+    fn finish(self) {
+        assert!(self.is_alive(), "it has ended with its way: {:?}", self.process);
+        std::fs::write(&self.gate, "go\n").expect("it reads");
+        let gone = wait::until(PATIENCE, || (!self.is_alive()).then_some(()));
+        assert!(gone.is_some(), "it does not end: {:?}", self.process);
+        assert!(self.done.exists(), "it ended before its work was done: {:?}", self.process);
+        std::fs::remove_dir(self.done).unwrap();
+        std::fs::remove_file(self.gate).unwrap();
+    }
+}
+
+fn open_to_all(path: &Path) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+}
+
+/// Detaches the contexts that `make` makes, last first, ends the way to them by `strike`, and lets them finish.
+fn outlive(site: &Site, make: impl Fn(&Site, &Master) -> Vec<Connecting>, strike: impl FnOnce(Master)) {
+    let leaks = Leaks::start();
+    let dir = tempfile::tempdir().unwrap();
+    open_to_all(dir.path());
+    let master = master();
+    let contexts: Vec<Context> = make(site, &master).iter().map(up).collect();
+    let ways = [Work::leave, Work::leave_by_itself];
+    let leave = |(at, context): (usize, &Context)| ways[at % 2](context, dir.path());
+    let work: Vec<Work> = contexts.iter().rev().enumerate().map(leave).collect();
+    strike(master);
+    work.into_iter().for_each(Work::finish);
+    reap();
+    // While the server lives.
+    no_process_left(&leaks);
+}
+
+/// With its master gone, a child of this very process has nobody else who waits for it; what sudo and su start ends
+/// before them.
+fn reap() {
+    let ours = i32::try_from(std::process::id()).unwrap();
+    let reaped = wait::until(PATIENCE, || {
+        let mut children = procs::descendants(ours);
+        children.retain(|child| child.parent == ours && !child.command.contains("sshd"));
+        for child in children.iter().filter(|child| child.is_zombie()) {
+            nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.id.pid), None).unwrap();
+        }
+        children.is_empty().then_some(())
+    });
+    assert!(reaped.is_some(), "{:#?}", procs::descendants(ours));
+}
+
+#[test]
+fn a_context_behind_ssh_outlives_its_link_and_its_master() {
+    isolated(|| {
+        let site = Site::new();
+        let (user, password) = (site.user.name(), site.user.password());
+        for options in [by_key(&site.server, user), by_password(&site.server, user, password)] {
+            let make = |_: &Site, master: &Master| vec![master.connect(&ssh(options.clone())).unwrap()];
+            outlive(&site, make, |master| {
+                // The program that led there has nothing more to do.
+                let ours = i32::try_from(std::process::id()).unwrap();
+                let gone = wait::until(PATIENCE, || {
+                    let mut found = procs::descendants(ours);
+                    found.retain(|process| process.command.starts_with("ssh "));
+                    found.is_empty().then_some(())
+                });
+                assert!(gone.is_some(), "ssh has outlived its link");
+                master.shutdown();
+            });
+        }
+    });
+}
+
+#[test]
+fn a_context_behind_sudo_outlives_its_link_and_its_master() {
+    isolated(|| {
+        let site = Site::new();
+        // From here sudo asks nothing of root; with a password at hand it gets a terminal.
+        let make = |site: &Site, master: &Master| vec![master.connect(&site.sudo()).unwrap()];
+        outlive(&site, make, Master::shutdown);
+        let plain =
+            mitogen::transports::sudo::Sudo::new(&mitogen::transports::sudo::Options::default()).unwrap();
+        outlive(&site, |_, master| vec![master.connect(&plain).unwrap()], Master::shutdown);
+        let make = |site: &Site, master: &Master| vec![master.connect(&site.su(None)).unwrap()];
+        outlive(&site, make, Master::shutdown);
+    });
+}
+
+#[test]
+fn every_context_of_a_mixed_chain_outlives_its_parent() {
+    isolated(|| {
+        let site = Site::new();
+        for way in [Way::Sudo, Way::Doas] {
+            outlive(&site, |site, master| site.start(master, way), Master::shutdown);
+        }
+    });
+}
+
+#[test]
+fn a_context_behind_a_host_that_stays_outlives_its_link() {
+    isolated(|| {
+        let site = Site::new();
+        let dir = tempfile::tempdir().unwrap();
+        open_to_all(dir.path());
+        let leaks = Leaks::start();
+        let master = master();
+        let host = up(&master.connect(&ssh(by_key(&site.server, site.user.name()))).unwrap());
+        let root = up(&master.connect_via(&host, &site.sudo()).unwrap());
+        let beside = up(&master.connect_via(&host, &local()).unwrap());
+        let work = Work::leave_by_itself(&root, dir.path());
+        // Whoever started it goes on, and does not end it when it ends the others.
+        pid(&beside);
+        host.shutdown().unwrap();
+        let gone = wait::until(PATIENCE, || host.call::<Value>("os.getpid", ()).err());
+        assert!(gone.is_some());
+        work.finish();
+        no_process_left(&leaks);
+        master.shutdown();
+    });
+}
