@@ -8,6 +8,7 @@
 #[path = "../common.rs"]
 mod common;
 
+mod cables;
 mod detached;
 mod five;
 mod losses;
