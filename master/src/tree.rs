@@ -288,6 +288,9 @@ impl<R: SecretResolver> Connections<R> {
         if !hop.python.is_empty() {
             settings.python = PythonSpec { argv: hop.python.clone() };
         }
+        if hop.keepalive.is_some() {
+            settings.keepalive = hop.keepalive;
+        }
         if let Some(path) = &hop.stock {
             settings.core = PythonCore::Stock(self.package_at(hop, path)?);
         }

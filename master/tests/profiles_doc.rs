@@ -56,6 +56,7 @@ fn sample(key: &str, kind: &str) -> &'static str {
         ("ssh_args" | "sudo_args", _) => "[]",
         ("python", _) => "[\"python3\"]",
         ("ssh_debug_level", _) => "3",
+        ("keepalive", _) => "{ interval = 15, count = 3 }",
         (_, "text") => "\"x\"",
         (_, "integer") => "7",
         (_, "number") => "2.5",
@@ -79,7 +80,7 @@ fn every_type_is_right() {
         tables[section].iter().map(|[key, kind, ..]| format!("{key} = {}\n", sample(key, kind))).collect()
     };
     for kind in builtin().iter() {
-        check(&format!("[profile.x]\nmethod = \"{}\"\n{}", kind.name, lines(kind.name)));
+        check(&format!("[profile.x]\nmethod = \"{}\"\nvia = \"local\"\n{}", kind.name, lines(kind.name)));
     }
     check(&format!("[defaults]\n{}", lines("[defaults]")));
     let base = "[profile.base]\nmethod = \"local\"\n";

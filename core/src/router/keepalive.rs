@@ -9,6 +9,7 @@
 //! Runs on the broker's thread, by its timers. Known limit: a child whose interpreter is held by one
 //! call into C that never lets go of it (no I/O, no sleep, no bytecode) cannot answer.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,6 +32,13 @@ pub struct Keepalive {
     pub count: u32,
 }
 
+impl Default for Keepalive {
+    /// What ssh links have: every 15 s, 3 questions.
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(15), count: 3 }
+    }
+}
+
 impl Keepalive {
     /// A link is lost when the system says so, and not before.
     pub const OFF: Self = Self { interval: Duration::ZERO, count: 0 };
@@ -44,6 +52,15 @@ impl Keepalive {
     /// whose silence makes us ask, and one for each question.
     pub fn bound(self) -> Duration {
         self.interval.saturating_mul(self.count.saturating_add(2))
+    }
+}
+
+impl fmt::Display for Keepalive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_on() {
+            true => write!(f, "{{ interval = {}, count = {} }}", self.interval.as_secs_f64(), self.count),
+            false => f.write_str("false"),
+        }
     }
 }
 

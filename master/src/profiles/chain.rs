@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mitogen_core::connect::Keepalive;
 use serde_json::{Map, Value as Json};
 
 use super::diagnostic::Origin;
@@ -41,6 +42,8 @@ pub struct Hop {
     pub stock: Option<PathBuf>,
     /// How long the connection may take; `None` leaves it to the transport.
     pub timeout: Option<Duration>,
+    /// When a silent link is given up; `None` leaves it to the transport.
+    pub keepalive: Option<Keepalive>,
     /// The hop of the chain that it starts from; `None` for this machine.
     pub via: Option<usize>,
     pub(super) options: Map<String, Json>,
@@ -77,7 +80,7 @@ impl Hop {
     }
 
     /// Where each value was set: the transport's options by their names, and `method`, `via`,
-    /// `python` and `timeout`.
+    /// `python`, `timeout` and `keepalive`.
     pub fn origins(&self) -> &BTreeMap<String, Origin> {
         &self.origins
     }
@@ -106,6 +109,7 @@ impl Chain {
                     "python" => Json::from(hop.python.clone()).to_string(),
                     "stock" => hop.stock.as_ref().map_or_else(String::new, |path| path.display().to_string()),
                     "timeout" => hop.timeout.map_or_else(String::new, |timeout| format!("{timeout:?}")),
+                    "keepalive" => hop.keepalive.map_or_else(String::new, |keepalive| keepalive.to_string()),
                     "via" => {
                         let before = hop.via.and_then(|via| self.hops.get(via));
                         before.map_or_else(String::new, |via| via.key.to_string())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mitogen_core::connect::{Registry, TransportKind};
+use mitogen_core::connect::{Keepalive, Registry, TransportKind};
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
@@ -19,6 +19,9 @@ use crate::targets::{AdHoc, Catalog, Expression, Target, TargetError, TargetKind
 /// Methods that stay on the machine where they start, so that its interpreter is theirs, too.
 const SAME_MACHINE: &[&str] = &["sudo", "su", "doas"];
 
+/// The options by which a transport watches its own connection.
+const KEEPALIVE: &[&str; 3] = &["keepalive_enabled", "keepalive_interval", "keepalive_count"];
+
 /// What `[defaults]` says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Defaults {
@@ -26,6 +29,8 @@ pub struct Defaults {
     pub python: Option<(Vec<String>, Origin)>,
     /// Seconds that a connection may take.
     pub timeout: Option<(f64, Origin)>,
+    /// When a silent link is given up.
+    pub keepalive: Option<(Keepalive, Origin)>,
     /// How many targets are worked on at once.
     pub forks: Option<usize>,
 }
@@ -51,6 +56,7 @@ pub struct Profile {
     pub(super) python: Option<(Vec<String>, Origin)>,
     pub(super) stock: Option<(PathBuf, Origin)>,
     pub(super) timeout: Option<(f64, Origin)>,
+    pub(super) keepalive: Option<(Keepalive, Origin)>,
     pub(super) method_origin: Origin,
     pub(super) hostname_origin: Option<Origin>,
     positions: HashMap<String, usize>,
@@ -69,6 +75,7 @@ impl Profile {
             python: None,
             stock: None,
             timeout: None,
+            keepalive: None,
             method_origin: origin.clone(),
             hostname_origin: None,
             positions: HashMap::new(),
@@ -301,6 +308,13 @@ impl Inventory {
         if let Some((seconds, origin)) = &profile.timeout {
             self.set_timeout(&mut hop, Duration::from_secs_f64(*seconds), origin.clone());
         }
+        if let Some((keepalive, origin)) = &profile.keepalive {
+            self.set_keepalive(&mut hop, *keepalive, origin);
+        }
+        if profile.settings.keys().any(|key| KEEPALIVE.contains(&key.as_str())) {
+            hop.keepalive = None;
+            hop.origins.remove("keepalive");
+        }
         for (key, Setting { value, origin }) in &profile.settings {
             match value {
                 Given::Plain(value) => {
@@ -332,6 +346,7 @@ impl Inventory {
             python: Vec::new(),
             stock: None,
             timeout: None,
+            keepalive: None,
             via: None,
             options: Map::new(),
             secrets: BTreeMap::new(),
@@ -344,7 +359,34 @@ impl Inventory {
         if let Some((seconds, origin)) = &self.defaults.timeout {
             self.set_timeout(&mut hop, Duration::from_secs_f64(*seconds), origin.clone());
         }
+        if let Some((keepalive, origin)) = &self.defaults.keepalive {
+            self.set_keepalive(&mut hop, *keepalive, origin);
+        }
         hop
+    }
+
+    /// A transport that can watch its own connection is told to do as we do.
+    fn set_keepalive(&self, hop: &mut Hop, keepalive: Keepalive, origin: &Origin) {
+        hop.keepalive = Some(keepalive);
+        hop.origins.insert("keepalive".to_owned(), origin.clone());
+        let kind = self.registry.get(&hop.method);
+        if kind.is_some_and(|kind| KEEPALIVE.iter().all(|key| kind.options.contains(key))) {
+            let seconds = keepalive.interval.as_secs() + u64::from(keepalive.interval.subsec_nanos() > 0);
+            let [enabled, interval, count] = KEEPALIVE;
+            let values = [
+                (enabled, Some(Json::from(keepalive.is_on()))),
+                (interval, keepalive.is_on().then(|| Json::from(seconds))),
+                (count, keepalive.is_on().then(|| Json::from(keepalive.count))),
+            ];
+            for (key, value) in values {
+                hop.options.remove(*key);
+                hop.origins.remove(*key);
+                if let Some(value) = value {
+                    hop.options.insert((*key).to_owned(), value);
+                    hop.origins.insert((*key).to_owned(), origin.clone());
+                }
+            }
+        }
     }
 
     /// Transports take the time as an option, where they have it.

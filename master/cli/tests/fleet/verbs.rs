@@ -161,6 +161,40 @@ web-root/web02.example.org
 }
 
 #[test]
+fn a_plan_says_when_a_silent_link_is_given_up() {
+    let scene = Scene::with(
+        "[profile.a]\nmethod = \"local\"\nkeepalive = { interval = 2, count = 3 }\n\
+         [profile.b]\nmethod = \"sudo\"\nkeepalive = 15\n\
+         [profile.c]\nmethod = \"ssh\"\nhostname = \"c.example.org\"\nkeepalive = false\n\
+         [profile.d]\nmethod = \"su\"\n",
+    );
+    let said = |target: &str| {
+        let done = scene.run(&["plan", "-v", target]);
+        assert_eq!((done.status, done.err.as_str()), (0, ""));
+        let of_interest = |line: &&str| line.contains("keep-alive") || line.contains(" keepalive = ");
+        let words =
+            |line: &str| line.split('#').next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        done.text().lines().filter(of_interest).map(words).collect::<Vec<_>>()
+    };
+    let a = ["keep-alive lost when silent, noticed within 10 s", "keepalive = { interval = 2, count = 3 }"];
+    let mut found = said("a");
+    found.sort();
+    assert_eq!(found, a);
+    assert!(said("b").contains(&"keep-alive lost when silent, noticed within 75 s".to_owned()));
+    assert_eq!(said("c.example.org"), ["keepalive = false"]);
+    assert_eq!(said("d"), Vec::<String>::new());
+}
+
+#[test]
+fn a_stopped_context_is_given_up_when_its_profile_says_so() {
+    let scene = Scene::with("[profile.a]\nmethod = \"local\"\nkeepalive = { interval = 0.2, count = 2 }\n");
+    // The parent of the command is the context.
+    let done = scene.run(&["run", "a", "--", "kill -STOP $PPID"]);
+    assert_eq!(done.status, 4, "{}", done.err);
+    assert!(done.err.contains("silent for 0.6"), "{}", done.err);
+}
+
+#[test]
 fn a_secret_that_cannot_be_had_is_said_before_anything_is_started() {
     let scene = Scene::with("[profile.x]\nmethod = \"sudo\"\npassword = { env = \"NOT_SET\" }\n");
     let done = scene.run(&["run", "n01,x", "--", "touch happened"]);

@@ -1,6 +1,7 @@
 //! Reading a profile file as a whole: all faults at once, or an inventory's content.
 
 mod groups;
+mod keepalive;
 mod profiles;
 
 use std::collections::BTreeMap;
@@ -16,13 +17,14 @@ use super::document::{self, Entry, Node};
 use super::inventory::{Defaults, Profile};
 use super::options::Fault;
 use crate::targets::{Catalog, did_you_mean};
+use keepalive::keepalive;
 
 /// The tables of a profile file.
 const TABLES: &[&str] = &["defaults", "profile", "group"];
 /// The keys of `[defaults]`.
-const DEFAULTS: &[&str] = &["python", "timeout", "forks"];
+const DEFAULTS: &[&str] = &["python", "timeout", "keepalive", "forks"];
 /// The keys of a profile that are ours and not its transport's.
-const COMMON: &[&str] = &["method", "via", "extends", "hostname", "python", "stock", "timeout"];
+const COMMON: &[&str] = &["method", "via", "extends", "hostname", "python", "stock", "timeout", "keepalive"];
 
 /// What a faultless file says.
 pub(super) struct Checked {
@@ -122,11 +124,14 @@ impl<'a> Checker<'a> {
             let fault = match entry.key.as_str() {
                 "python" => python(&entry.node).map(|argv| defaults.python = Some((argv, origin))),
                 "timeout" => timeout(&entry.node).map(|seconds| defaults.timeout = Some((seconds, origin))),
+                "keepalive" => {
+                    keepalive(&entry.node).map(|keepalive| defaults.keepalive = Some((keepalive, origin)))
+                }
                 "forks" => forks(&entry.node).map(|forks| defaults.forks = Some(forks)),
                 other => {
                     let guess = did_you_mean(other, DEFAULTS.iter().copied());
                     let hint = guess.map_or_else(
-                        || "defaults are python, timeout and forks".to_owned(),
+                        || "defaults are python, timeout, keepalive and forks".to_owned(),
                         |name| format!("did you mean `{name}`?"),
                     );
                     self.report(entry.key_span.clone(), key(), Fault::new("unknown key", hint));

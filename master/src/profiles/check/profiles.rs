@@ -9,8 +9,12 @@ use serde_json::{Map, Value as Json};
 use super::super::document::Entry;
 use super::super::inventory::Profile;
 use super::super::options::{self, Fault, Given, SecretContext, Setting};
+use super::keepalive::keepalive;
 use super::{COMMON, Checker, arrows, by_key, follow, name_fault, python, stock, timeout};
 use crate::targets::{MAX_NODES, NodeSet, did_you_mean};
+
+/// Methods that make a copy of the context before them.
+const COPIES: &[&str] = &["fork"];
 
 /// A key that holds for a profile, and the profile that it was written in.
 #[derive(Clone, Copy)]
@@ -291,6 +295,7 @@ fn finish(checker: &mut Checker<'_>, draft: &Draft<'_>, hosts: Option<&Vec<Strin
             "python" => python(node).map(|argv| profile.python = Some((argv, origin))),
             "stock" => stock(node).map(|path| profile.stock = Some((path, origin))),
             "timeout" => timeout(node).map(|seconds| profile.timeout = Some((seconds, origin))),
+            "keepalive" => keepalive(node).map(|keepalive| profile.keepalive = Some((keepalive, origin))),
             key if kind.options.contains(&key) => {
                 let given = if kind.secrets.contains(&key) {
                     let context = SecretContext {
@@ -322,9 +327,22 @@ fn finish(checker: &mut Checker<'_>, draft: &Draft<'_>, hosts: Option<&Vec<Strin
             .settings
             .insert("hostname".to_owned(), Setting { value: Given::Plain(Json::from("{host}")), origin });
     }
+    if let Some(held) = draft.held.get("method").filter(|_| needs_via(kind, draft)) {
+        let fault = Fault::new(
+            format!("`{}` copies the context that `via` names, and there is no `via`", kind.name),
+            "add via = \"NAME\", a profile whose contexts run Python",
+        );
+        checker.report(held.entry.node.span.clone(), held.key(), fault);
+    }
     try_options(checker, draft, kind, &profile, hosts.and_then(|hosts| hosts.first()));
     profile.set_hosts(hosts?.clone());
     (checker.found.len() == before).then_some(profile)
+}
+
+/// Whether the profile can start nothing for want of a `via`; one that others extend may leave it to
+/// them.
+fn needs_via(kind: &TransportKind, draft: &Draft<'_>) -> bool {
+    COPIES.contains(&kind.name) && !draft.extended && !draft.held.contains_key("via")
 }
 
 fn method<'r>(checker: &mut Checker<'r>, draft: &Draft<'_>) -> Option<&'r TransportKind> {

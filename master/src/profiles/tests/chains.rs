@@ -98,6 +98,78 @@ fn chains_are_complete() {
 }
 
 #[test]
+fn a_profile_says_when_a_silent_link_is_given_up() {
+    use mitogen_core::connect::Keepalive;
+    let text = "[defaults]\nkeepalive = 60\n[profile.a]\nmethod = \"sudo\"\n\
+                [profile.b]\nmethod = \"sudo\"\nkeepalive = { interval = 0.5, count = 7 }\n\
+                [profile.c]\nextends = \"b\"\nkeepalive = false\n[profile.d]\nextends = \"c\"\n";
+    let inventory = parse(text).map_err(|faults| faults.to_string()).unwrap();
+    let of = |target: &str| {
+        let target = &inventory.select(target, None).unwrap()[0];
+        inventory.resolve(target, &Overrides::default()).unwrap().hops[0].clone()
+    };
+    let seconds = |seconds, count| Some(Keepalive { interval: Duration::from_secs_f64(seconds), count });
+    for (target, expected) in [
+        ("a", seconds(60.0, 3)),
+        ("local", seconds(60.0, 3)),
+        ("b", seconds(0.5, 7)),
+        ("c", Some(Keepalive::OFF)),
+        ("d", Some(Keepalive::OFF)),
+    ] {
+        let hop = of(target);
+        assert_eq!(hop.keepalive, expected, "{target}");
+        // What has no such option of its own is not bothered with it.
+        assert!(!hop.masked_options().keys().any(|key| key.starts_with("keepalive")), "{target}");
+    }
+    assert_eq!(of("c").origins()["keepalive"].to_string(), "m.toml:10");
+}
+
+#[test]
+fn ssh_watches_its_connection_as_we_watch_its_link() {
+    let text = "[defaults]\nkeepalive = 60\n[profile.a]\nmethod = \"ssh\"\n\
+                [profile.b]\nmethod = \"ssh\"\nkeepalive = { interval = 0.5, count = 7 }\n\
+                [profile.c]\nmethod = \"ssh\"\nkeepalive = false\n\
+                [profile.d]\nmethod = \"ssh\"\nkeepalive_count = 9\n\
+                [profile.e]\nmethod = \"ssh\"\nkeepalive = false\nkeepalive_enabled = true\n";
+    let registry = crate::transports::builtin();
+    let inventory = Inventory::parse(&Source::from_text("m.toml", text), &registry);
+    let inventory = inventory.map_err(|faults| faults.to_string()).unwrap();
+    for (target, own, ours) in [
+        ("a", r#""keepalive_count":3,"keepalive_enabled":true,"keepalive_interval":60"#, Some(300.0)),
+        ("b", r#""keepalive_count":7,"keepalive_enabled":true,"keepalive_interval":1"#, Some(4.5)),
+        ("c", r#""keepalive_enabled":false"#, Some(0.0)),
+        // The more exact words win, and then it is the transport's plan that says how our link is watched.
+        ("d", r#""keepalive_count":9,"keepalive_enabled":true,"keepalive_interval":60"#, None),
+        ("e", r#""keepalive_enabled":true"#, None),
+    ] {
+        let chosen = &inventory.select(target, None).unwrap()[0];
+        let hop = inventory.resolve(chosen, &Overrides::default()).unwrap().hops[0].clone();
+        let expected = format!(r#"{{"hostname":"{target}",{own}}}"#);
+        assert_eq!(Json::Object(hop.masked_options()).to_string(), expected);
+        assert_eq!(hop.keepalive.map(|keepalive| keepalive.bound().as_secs_f64()), ours, "{target}");
+    }
+}
+
+#[test]
+fn a_copy_needs_something_to_copy() {
+    let registry = crate::transports::builtin();
+    let check = |text: &str| {
+        let found = Inventory::parse(&Source::from_text("m.toml", text), &registry);
+        found.map(drop).map_err(|faults| faults.to_string())
+    };
+    let fault = check("[profile.x]\nconnect_timeout = 3\nmethod = \"fork\"\n").unwrap_err();
+    let expected = "m.toml:3:10: profile.x.method: `fork` copies the context that `via` names, and there is no \
+                    `via`\n  3 | method = \"fork\"\n    |          ^^^^^^\n    = add via = \"NAME\", a profile \
+                    whose contexts run Python";
+    assert_eq!(fault.trim_end(), expected);
+    check("[profile.x]\nmethod = \"fork\"\nvia = \"local\"\n").unwrap();
+    // What others extend may leave it to them, but then they must say it.
+    check("[profile.x]\nmethod = \"fork\"\n[profile.y]\nextends = \"x\"\nvia = \"local\"\n").unwrap();
+    let fault = check("[profile.x]\nmethod = \"fork\"\n[profile.y]\nextends = \"x\"\n").unwrap_err();
+    assert!(fault.contains("m.toml:2:10: profile.x.method: `fork` copies"), "{fault}");
+}
+
+#[test]
 fn the_command_line_changes_the_way() {
     let sudo = |user: Option<&str>| Some(Become { method: "sudo".into(), user: user.map(str::to_owned) });
     let overrides = Overrides {

@@ -69,6 +69,39 @@ all = ["web", "dbx"]
 }
 
 #[test]
+fn a_keepalive_is_a_truth_value_seconds_or_both_numbers() {
+    const FORMS: &str = "write keepalive = false, true, a number of seconds, or { interval = 15, count = 3 }";
+    let table = [
+        ("true", None),
+        ("false", None),
+        ("0.5", None),
+        ("86400", None),
+        ("{ interval = 5 }", None),
+        ("{ count = 1000 }", None),
+        ("\"15\"", Some("this must be a truth value, a number of seconds or a table, not a text")),
+        ("[15, 3]", Some("this must be a truth value, a number of seconds or a table, not a list")),
+        ("0", Some("this must be a number of seconds, above 0 and at most 86400, not 0")),
+        ("86401", Some("this must be a number of seconds, above 0 and at most 86400, not 86401")),
+        (
+            "{ interval = \"5\" }",
+            Some("`interval` must be a number of seconds, above 0 and at most 86400, not a text"),
+        ),
+        ("{ count = 0 }", Some("`count` must be a number of questions from 1 to 1000, not 0")),
+        ("{ count = 1.5 }", Some("`count` must be a number of questions from 1 to 1000, not 1.5")),
+        ("{ seconds = 5 }", Some("`seconds` is nothing that a keep-alive has")),
+    ];
+    for (value, fault) in table {
+        let expected = |key: &str| -> Vec<String> {
+            fault.iter().map(|fault| format!("2:13 {key}: {fault} | {FORMS}")).collect()
+        };
+        let found = brief(&format!("[profile.sudo]\nkeepalive = {value}\nmethod = \"sudo\"\n"));
+        assert_eq!(found, expected("profile.sudo.keepalive"), "{value}");
+        let found = brief(&format!("[defaults]\nkeepalive = {value}\n"));
+        assert_eq!(found, expected("defaults.keepalive"), "{value}");
+    }
+}
+
+#[test]
 fn syntax_errors_are_placed() {
     let found = faults("[profile.web]\nmethod = \"ssh\"\npassword = \"hunter2\nx = \n");
     assert!(found[0].starts_with("m.toml:3:"), "{found:?}");
@@ -128,7 +161,7 @@ fn profiles_are_checked() {
         (
             "[profile.a]\nmethod = \"sudo\"\nzzzzzz = 1",
             &[
-                "3:1 profile.a.zzzzzz: `sudo` has no option of this name | known are: extends, hostname, method, password, python, stock, sudo_args, timeout, username, via",
+                "3:1 profile.a.zzzzzz: `sudo` has no option of this name | known are: extends, hostname, keepalive, method, password, python, stock, sudo_args, timeout, username, via",
             ],
         ),
         (
@@ -224,7 +257,7 @@ fn profiles_are_checked() {
         (
             "[profile.t]\nport = 22\n[profile.a]\nmethod = \"sudo\"\nextends = \"t\"",
             &[
-                "2:1 profile.t.port: `sudo`, which profile `a` uses has no option of this name | known are: extends, hostname, method, password, python, stock, sudo_args, timeout, username, via",
+                "2:1 profile.t.port: `sudo`, which profile `a` uses has no option of this name | known are: extends, hostname, keepalive, method, password, python, stock, sudo_args, timeout, username, via",
             ],
         ),
     ];
