@@ -206,7 +206,12 @@ impl Store {
     }
 
     fn main_module(&self) -> Result<Option<Module>, ModuleError> {
-        let Some(path) = &self.main else { return Ok(None) };
+        let Some(path) = &self.main else {
+            // As an interpreter has one that was given no program; parts of the library (`rlcompleter`,
+            // and so `pdb`) import it.
+            let (fullname, path, source) = (MAIN.to_owned(), format!("{MAIN}.py"), Bytes::new());
+            return Ok(Some(Module { fullname, path, source, submodules: None }));
+        };
         let unreadable = |source| ModuleError::Unreadable { path: path.clone(), source };
         let source = std::fs::read(path).map_err(unreadable)?;
         let source = modules::neutralize(&source)

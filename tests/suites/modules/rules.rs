@@ -106,6 +106,30 @@ fn an_extension_module_is_named_with_its_file_and_its_target() {
 }
 
 #[test]
+fn without_a_program_there_is_an_empty_main_module() {
+    isolated(|| {
+        under_every_interpreter(|version, settings| {
+            let dir = tempfile::tempdir().expect("a directory");
+            let text = "import sys\n\ndef main():\n    import __main__\n    __main__.kept = 1\n    import __main__ as \
+                        again\n    return [__main__.__name__, again.kept, sys.modules['__main__'] is __main__]\n\n\
+                        def debug():\n    import io, pdb, rlcompleter\n    said = io.StringIO() if str is not bytes \
+                        else __import__('StringIO').StringIO()\n    pdb.Pdb(stdin=io.StringIO(u'p 6 * 7\\nc\\n'), \
+                        stdout=said).runeval('1')\n    return '42' in said.getvalue()\n";
+            fs::write(dir.path().join("app.py"), text).expect("a file");
+            let (master, contexts) = start(dir.path(), &settings, None);
+            for context in contexts.iter().rev() {
+                let found: (String, u8, bool) = call(context, "app.main", ());
+                assert_eq!(found, ("__main__".to_owned(), 1, true), "under {version}");
+                assert!(call::<bool>(context, "app.debug", ()), "under {version}");
+                let error = failure(context, "__main__.nothing");
+                assert!(error.contains("AttributeError"), "under {version}: {error}");
+            }
+            master.shutdown();
+        });
+    });
+}
+
+#[test]
 fn the_program_is_served_without_the_body_of_its_guard() {
     isolated(|| {
         under_every_interpreter(|version, settings| {
