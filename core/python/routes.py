@@ -165,6 +165,10 @@ def on_del_route(msg):
         if stream is not core.parent:
             del core.routes[number]
         forget(number, stream is not core.parent)
+    elif stream is core.parent and number != core.routes[number].remote_id:
+        # One of our children has claimed an id that is somebody else's, or nobody's yet.
+        claimed = core.routes.pop(number)
+        core.send(claimed.remote_id, core.DEL_ROUTE, msg.data)
 
 
 # Modules and resources

@@ -40,7 +40,9 @@ def plan(argv, stdio=u"socketpair", **more):
 PYTHON = [sys.executable] + ARGV
 
 
-class Parent(TestCase):
+class Below(TestCase):
+    """A context that has children."""
+
     def setUp(self):
         self.c = self.child()
         self.c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.routes", "mitogen.parent")
@@ -60,6 +62,8 @@ class Parent(TestCase):
     def on(self, id, module, func, *args):
         return self.c.call(module, func, *args, dst=id)
 
+
+class Parent(Below):
     def test_every_stdio(self):
         for id, stdio in enumerate((u"socketpair", u"pipes", u"hybrid_tty", u"tty"), 2):
             handle = self.plan(id, plan(PYTHON, stdio))

@@ -61,9 +61,9 @@ impl Router {
         }
     }
 
-    /// Tells the other end of `link`, who has just sent something to `gone`, that it is lost. When it
-    /// was lost, this end had not sent anything to it yet, and was not told: it may be working for
-    /// one who will never know.
+    /// Tells the other end of `link` that `gone` is not to be reached, though it believes so: it has sent
+    /// something to a context that was lost before, and may be working for one who will never know; or
+    /// it has believed one of its children who claimed an id that is not given out yet.
     pub(super) fn remind(&self, link: LinkId, gone: ContextId) {
         let peer = self.with_table(|table| table.remote_id(link).filter(|_| table.parent() != Some(link)));
         if let Some(peer) = peer {
@@ -92,11 +92,11 @@ impl Router {
         }
         if !self.may_be_announced(id) {
             tracing::error!(id = id.0, "a context was announced that cannot be behind that link");
-            return;
+            return self.remind(link, id);
         }
         if !self.with_table(|table| table.add_route(id, link, None)) {
             tracing::error!(id = id.0, "a context was announced that is reached by another link already");
-            return;
+            return self.remind(link, id);
         }
         if let Some(name) = name {
             self.set_name(id, name);

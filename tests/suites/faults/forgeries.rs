@@ -31,25 +31,34 @@ fn mkdir(path: &Path) -> Bytes {
 
 /// Runs `test` with a fake child and an honest one, children of the master.
 fn beside(test: impl Fn(&Master, &Fake, &Context)) {
-    play(false, test);
+    play(0, test);
 }
 
 /// The same with children of another context.
 fn behind(test: impl Fn(&Master, &Fake, &Context)) {
-    play(true, test);
+    play(1, test);
 }
 
-fn play(behind: bool, test: impl Fn(&Master, &Fake, &Context)) {
-    let master = crate::fake::master();
-    let intermediate = behind.then(|| up(&master.connect(&local()).unwrap()));
-    let honest = match &intermediate {
-        None => master.connect(&local()).unwrap(),
-        Some(via) => master.connect_via(via, &local()).unwrap(),
+/// A context of this machine, started here or by another.
+fn start(master: &Master, via: Option<&Context>) -> Context {
+    let started = match via {
+        None => master.connect(&local()),
+        Some(via) => master.connect_via(via, &local()),
     };
-    let honest = up(&honest);
-    let fake = Fake::start(&master, intermediate.as_ref());
+    up(&started.unwrap())
+}
+
+/// Both are children of the last of `depth` contexts, each a child of the one before.
+fn play(depth: usize, test: impl Fn(&Master, &Fake, &Context)) {
+    let master = crate::fake::master();
+    let mut between: Vec<Context> = Vec::new();
+    for _ in 0..depth {
+        between.push(start(&master, between.last()));
+    }
+    let honest = start(&master, between.last());
+    let fake = Fake::start(&master, between.last());
     test(&master, &fake, &honest);
-    for context in intermediate.iter().chain([&honest]) {
+    for context in between.iter().chain([&honest]) {
         let _: u32 = context.call("os.getpid", ()).expect("it lives");
     }
     let late = up(&master.connect(&local()).unwrap());
@@ -57,15 +66,16 @@ fn play(behind: bool, test: impl Fn(&Master, &Fake, &Context)) {
     master.shutdown();
 }
 
-fn in_both(test: &dyn Fn(&Master, &Fake, &Context)) {
-    beside(test);
-    behind(test);
+fn at_every_depth(test: &dyn Fn(&Master, &Fake, &Context)) {
+    for depth in 0..3 {
+        play(depth, test);
+    }
 }
 
 #[test]
 fn no_other_name_is_believed() {
     isolated(|| {
-        in_both(&|master: &Master, fake: &Fake, honest: &Context| {
+        at_every_depth(&|master: &Master, fake: &Fake, honest: &Context| {
             let receiver = listen(master);
             let (me, other) = (fake.id(), honest.id());
             for (src_id, auth_id) in
@@ -84,7 +94,7 @@ fn no_other_name_is_believed() {
 fn nobody_is_called_with_borrowed_authority() {
     isolated(|| {
         let dir = tempfile::tempdir().unwrap();
-        in_both(&|master: &Master, fake: &Fake, honest: &Context| {
+        at_every_depth(&|master: &Master, fake: &Fake, honest: &Context| {
             let path = dir.path().join("made");
             let call = mkdir(&path);
             let names = [
@@ -167,10 +177,75 @@ fn contexts_that_are_still_to_come_cannot_be_claimed() {
 }
 
 #[test]
+fn an_id_that_is_still_to_come_cannot_be_kept_from_its_owner() {
+    isolated(|| {
+        for depth in 1..3 {
+            play(depth, |master, fake, honest| {
+                let parent = honest.id().0 - 1;
+                for id in fake.id().0 + 1..fake.id().0 + 4 {
+                    fake.says(&fake.message(ContextId(parent), Standard::AddRoute, format!("{id}:mine")));
+                }
+                fence(master, fake);
+                // Behind the answers to those claims, which go the same way.
+                let _: u32 = honest.call("os.getpid", ()).unwrap();
+                for via in [None, Some(honest)] {
+                    let late = start(master, via);
+                    assert!(late.id().0 < fake.id().0 + 4, "the claims were for other ids: {late:?}");
+                    let code = format!(
+                        "import builtins, mitogen.core as core\n\
+                         builtins.heard = []\n\
+                         port = core.router.add_handler(lambda msg: heard.append((msg.src_id, msg.data)))\n\
+                         core.router.route(core.Message({}, 4711, b'', port, core.MGC))",
+                        late.id()
+                    );
+                    let _: Value = honest.call("builtins.exec", (code, Value::Dict(Vec::new()))).unwrap();
+                    // The true owner has no such handle; the other would have said nothing.
+                    let expected = format!("[({}, b'invalid handle')]", late.id());
+                    let heard = mitogen_tests::wait::until(PATIENCE, || {
+                        let heard: String = honest.call("builtins.eval", ("repr(heard)",)).unwrap();
+                        (heard == expected).then_some(())
+                    });
+                    assert!(heard.is_some(), "what was for {late:?} went astray");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn nobody_above_or_elsewhere_obeys_a_deep_child() {
+    isolated(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let master = crate::fake::master();
+        let one = start(&master, None);
+        let two = start(&master, Some(&one));
+        let elsewhere = start(&master, None);
+        let behind = start(&master, Some(&elsewhere));
+        let fake = Fake::start(&master, Some(&two));
+        let path = dir.path().join("made");
+        for target in [&one, &two, &elsewhere, &behind] {
+            let names = [fake.id(), MASTER, one.id(), two.id(), elsewhere.id(), target.id()];
+            for src_id in names {
+                for auth_id in names {
+                    let call = fake.message(target.id(), Standard::CallFunction, mkdir(&path));
+                    fake.says(&Message { src_id, auth_id, ..call });
+                }
+            }
+        }
+        fence(&master, &fake);
+        for target in [&one, &two, &elsewhere, &behind] {
+            let _: u32 = target.call("os.getpid", ()).unwrap();
+            assert!(!path.exists(), "{target:?} has obeyed");
+        }
+        master.shutdown();
+    });
+}
+
+#[test]
 fn forged_news_ends_no_call() {
     isolated(|| {
         let dir = tempfile::tempdir().unwrap();
-        in_both(&|master: &Master, fake: &Fake, honest: &Context| {
+        at_every_depth(&|master: &Master, fake: &Fake, honest: &Context| {
             let gate = dir.path().join(format!("gate{}", honest.id()));
             nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
             let wait = format!("read line < {}; exit 5", gate.display());
@@ -194,7 +269,7 @@ fn forged_news_ends_no_call() {
 #[test]
 fn junk_at_every_known_handle_harms_nobody() {
     isolated(|| {
-        in_both(&|master: &Master, fake: &Fake, honest: &Context| {
+        at_every_depth(&|master: &Master, fake: &Fake, honest: &Context| {
             let deep: Vec<u8> = std::iter::repeat_n(b'(', 20_000).collect();
             let payloads: [&[u8]; 8] = [
                 b"",

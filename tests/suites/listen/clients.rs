@@ -40,6 +40,34 @@ fn a_client_calls_and_runs_commands_in_contexts_of_the_tree() {
 }
 
 #[test]
+fn contexts_of_the_tree_may_not_ask_about_it() {
+    isolated(|| {
+        let open = Open::new();
+        let child = open.child();
+        let deep = open.master.connect_via(&child, &crate::common::local()).unwrap().wait().unwrap();
+        // As a client asks, in the own name, and in the listener's.
+        let code = "import builtins, mitogen.core as core\n\
+                    builtins.heard = []\n\
+                    for auth in (core.context_id, 0):\n\
+                    \x20   port = core.router.add_handler(lambda msg: heard.append(msg.data.decode()))\n\
+                    \x20   core.router.route(core.Message(\n\
+                    \x20       0, 121, b''.join(core.dumps({u'ask': u'contexts'})), port, core.PKL, None, auth))";
+        for context in [&child, &deep] {
+            let _: Value = context.call("builtins.exec", (code, Value::Dict(Vec::new()))).expect("it runs");
+            let answer = wait::until(PATIENCE, || {
+                let heard: Vec<String> = context.call("builtins.eval", ("heard",)).expect("a list");
+                (!heard.is_empty()).then_some(heard)
+            });
+            // What claims the listener's authority is not answered at all.
+            assert_eq!(answer.expect("an answer"), ["refused by policy"]);
+            let heard: Vec<String> = context.call("builtins.eval", ("heard",)).expect("a list");
+            assert_eq!(heard.len(), 1, "{heard:?}");
+        }
+        open.master.shutdown();
+    });
+}
+
+#[test]
 fn the_command_of_a_client_that_leaves_is_hung_up() {
     isolated(|| {
         let open = Open::new();
