@@ -128,6 +128,8 @@ def forget(lost, upward):
         core.send(core.parent_ids[0], core.DEL_ROUTE, payload)
     for stream in list(children):
         if stream.up and not stream.gone and lost in stream.egress:
+            # Ids are never used again.
+            stream.egress.discard(lost)
             core.send(stream.remote_id, core.DEL_ROUTE, payload)
     core.router.forget(lost)
 

@@ -148,7 +148,7 @@ impl Command {
                 hook.before_program(context.id(), source);
             }
             options.push((Value::from("source"), Value::Blob(source.clone())));
-            options.push((Value::from("id"), Value::from(router.allocate_ids(1).0)));
+            options.push((Value::from("id"), Value::from(router.allocate_id().0)));
         }
         context
             .request(function)

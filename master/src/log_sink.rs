@@ -40,7 +40,14 @@ fn allocate(router: &Router, message: &Message) {
     if !message.wants_reply() {
         return;
     }
-    let ContextId(first) = router.allocate_ids(ID_BLOCK);
+    let Some(ContextId(first)) = router.allocate_block(ID_BLOCK) else {
+        tracing::error!(src = message.src_id.0, "contexts have taken half of all ids; there are no more");
+        let dead = Message::dead(message.src_id, message.reply_to, "no more ids");
+        if let Err(error) = router.send(dead) {
+            tracing::debug!(%error, "the asker of a block of ids has gone");
+        }
+        return;
+    };
     match pickle::to_bytes(&(first, first + ID_BLOCK)) {
         Ok(data) => {
             let mut reply = Message::new(message.src_id, message.reply_to, Encoding::Pickle, data);

@@ -93,6 +93,7 @@ class Router(object):
         """A context is gone: end the waits for its replies."""
         for func in list(self.on_lost):
             func(lost)
+        self.contexts.pop(lost, None)
         for handle, entry in list(self.handlers.items()):
             if entry[3] is not None and entry[3].context_id == lost:
                 self.del_handler(handle)

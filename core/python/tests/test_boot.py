@@ -10,6 +10,22 @@ class Boot(TestCase):
         got = child.recv()
         self.assertEqual((got.handle, got.src, got.obj()), (1001, 1, child.proc.pid))
 
+    def test_one_interpreter_is_started_and_compiles_what_it_needs(self):
+        child = self.child()
+        # The process that was started is the context, and has not become another program since.
+        self.assertEqual(child.call("posix", "getpid"), child.proc.pid)
+        with open("/proc/%d/cmdline" % child.proc.pid, "rb") as fp:
+            started = fp.read().split(b"\0")
+        self.assertEqual(started[1:-1], [str(arg).encode() for arg in ARGV])
+        # The runtime's second half is there, and is text still.
+        child.push("probe", "import sys\ndef f(): return [len(sys.modules['mitogen.core'].rest), 'site' in sys.modules]")
+        plain = self.child()
+        name = "builtins" if PY3 else "__builtin__"
+        code = u"len(__import__('sys').modules['mitogen.core'].__dict__['rest'])"
+        self.assertEqual(plain.call(name, "eval", code), 1)
+        # The first module that comes from the master needs it.
+        self.assertEqual(child.call("probe", "f")[0], 0)
+
     def test_preamble_byte_by_byte(self):
         child = self.child(wait=False)
         child.up()

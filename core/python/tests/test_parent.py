@@ -178,6 +178,42 @@ def f():
             self.c.until(lambda f: f.handle == LOG)
         self.assertEqual([f for f in self.c.other if f.handle == 4000], [])
 
+    def test_what_is_gone_is_forgotten(self):
+        kept = """
+def f():
+    import mitogen.core as core, mitogen.routes as routes
+    return [sorted(core.routes), sorted(core.router.contexts), sorted(sum([list(s.egress) for s in routes.children], []))]
+"""
+        self.c.push("kept", kept)
+        self.up(2)
+        for id in 3, 4, 5:
+            self.up(id)
+            pid = self.on(id, "posix", "getpid")
+            self.c.send(LOAD, module_data("probe", PROBE), 0, PKL, dst=2)
+            # We and its sibling have had to do with it.
+            self.assertError(self.on(2, "probe", "pid_of", id), u"", u"refused by policy")
+            self.assertEqual(self.c.call("probe", "pid_of", id), pid)
+            self.assertEqual([id in found for found in self.c.call("kept", "f")], [True] * 3)
+            os.kill(pid, signal.SIGKILL)
+            self.assertEqual(self.c.until(lambda f: f.handle == DEL_ROUTE).data, str(id).encode())
+        routes, contexts, egress = self.c.call("kept", "f")
+        self.assertEqual([id for id in routes + contexts + egress if id in (3, 4, 5)], [])
+
+    def test_descriptors_beyond_a_thousand(self):
+        source = """
+def f():
+    import os, resource
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2000, max(2000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    global held
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    return held[-1]
+"""
+        self.c.push("many", source)
+        self.assertGreater(self.c.call("many", "f"), 1023)
+        # Their descriptors are all above, and are polled.
+        self.up(2)
+        self.assertEqual(self.on(2, "posix", "getppid"), self.c.proc.pid)
+
     def test_calls_downwards(self):
         self.up(2)
         self.assertEqual(self.c.call("probe", "pid_of", 2), self.on(2, "posix", "getpid"))

@@ -30,6 +30,15 @@ def pieces(data):
 """
 
 
+class Plain(TestCase):
+    def test_only_the_parent_withdraws_routes(self):
+        c = self.child(conf=config(5, (3, 0)))
+        for handle, auth in (DEL_ROUTE, 9), (DEL_ROUTE, 3), (LOAD, 9), (CALL, 9), (SHUTDOWN, 9), (RUN_PLAN, 9):
+            c.send(handle, b"0", 77, src=9, auth=auth)
+            self.assertEqual(c.reply(77).data, b"refused by policy")
+        self.assertEqual(c.call("posix", "getpid"), c.proc.pid)
+
+
 class Security(Below):
     def setUp(self):
         Below.setUp(self)

@@ -256,7 +256,7 @@ impl Connector {
     pub fn connect(&self, request: &ConnectRequest<'_>) -> Result<Connecting, RequestError> {
         let shared = Arc::clone(&self.0);
         let router = &shared.router;
-        let id = router.allocate_ids(1);
+        let id = router.allocate_id();
         let Prepared { plan, config, preamble } = self.prepare(request, id)?;
         let context = Context::new(router, id, &plan.name);
         let done = Done::default();

@@ -26,6 +26,9 @@ use crate::wire::{DEFAULT_MAX_MESSAGE_SIZE, Encoding, Frame, HEADER_LEN, Message
 /// second entry in a vectored write.
 const JOIN_LIMIT: usize = 4096;
 
+/// Characters of a context's name.
+const LONGEST_NAME: usize = 500;
+
 /// How many lost contexts are remembered at most.
 const EPITAPHS: usize = 4096;
 
@@ -139,12 +142,25 @@ impl Router {
         self.0.mode.unidirectional
     }
 
-    /// The first of `count` ids that no context has: a master's counter.
-    pub fn allocate_ids(&self, count: u32) -> ContextId {
-        ContextId(self.0.next_id.fetch_add(count, Ordering::Relaxed))
+    /// An id that no context has: a master's counter. Ids are never used again; the last one is given
+    /// again and again, which no master lives to see, for others can take no more than half of them.
+    pub fn allocate_id(&self) -> ContextId {
+        self.allocate(1, u32::MAX).unwrap_or(ContextId(u32::MAX))
     }
 
-    /// Whether [`Router::allocate_ids`] has given out `id`.
+    /// The first of `count` ids for others, who ask for them in blocks and may ask without end: `None`
+    /// when they have had half of all there are.
+    pub fn allocate_block(&self, count: u32) -> Option<ContextId> {
+        self.allocate(count, u32::MAX / 2)
+    }
+
+    /// `count` ids from the counter, which goes no further than `end`.
+    fn allocate(&self, count: u32, end: u32) -> Option<ContextId> {
+        let next = |at: u32| at.checked_add(count).filter(|next| *next <= end);
+        self.0.next_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok().map(ContextId)
+    }
+
+    /// Whether [`Router::allocate_id`] or [`Router::allocate_block`] has given out `id`.
     pub(super) fn is_allocated(&self, id: ContextId) -> bool {
         id.0 < self.0.next_id.load(Ordering::Relaxed)
     }
@@ -154,9 +170,10 @@ impl Router {
         lock(&self.0.names).get(&id).cloned()
     }
 
-    /// Notes the name of `id`, for logs.
+    /// Notes the name of `id`, for logs: no more of it than the longest that messages may carry.
     pub fn set_name(&self, id: ContextId, name: &str) {
-        lock(&self.0.names).insert(id, name.to_owned());
+        let name = name.chars().take(LONGEST_NAME).collect();
+        lock(&self.0.names).insert(id, name);
     }
 
     // --- handlers ---
@@ -283,8 +300,8 @@ impl Router {
         let mut table = lock(&self.0.table);
         let verdict = decide(&self.0.identity, &table, self.0.mode, &header, Some(ingress));
         if !matches!(verdict, Verdict::Drop(_)) {
-            let me = self.0.identity.id;
-            if header.dst_id != me
+            // Who writes to nobody need not hear of his end, and may write to any number of nobodies.
+            if matches!(verdict, Verdict::Forward { .. })
                 && let Some(entry) = table.link_mut(ingress)
             {
                 entry.egress.insert(header.dst_id);
@@ -489,7 +506,9 @@ impl Router {
         self.0.ahead.ledger().forget_context(id);
         let mut epitaphs = lock(&self.0.epitaphs);
         if epitaphs.len() >= EPITAPHS {
-            epitaphs.clear();
+            // What a lost context was called is of use for as long as somebody may ask what became of it.
+            let mut names = lock(&self.0.names);
+            epitaphs.drain().for_each(|(id, _)| drop(names.remove(&id)));
         }
         epitaphs.insert(id, reason.to_owned());
         drop(epitaphs);

@@ -1,0 +1,51 @@
+//! What a router remembers, and for how long: ids, names of contexts that are gone.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
+
+mod reactor_support;
+
+use mitogen_core::ids::{ContextId, Identity};
+use mitogen_core::router::{Router, RouterOptions};
+use reactor_support::broker;
+
+#[test]
+fn ids_do_not_come_again_and_others_cannot_use_them_up() {
+    let broker = broker();
+    let router = Router::new(Identity::master(), broker.handle(), RouterOptions::default());
+    assert_eq!(router.allocate_id(), ContextId(1));
+    assert_eq!(router.allocate_block(1000), Some(ContextId(2)));
+    assert_eq!(router.allocate_id(), ContextId(1002));
+    // Somebody asks without end.
+    let mut last = 0;
+    while let Some(ContextId(first)) = router.allocate_block(1 << 20) {
+        assert!(first > last, "{first} after {last}");
+        last = first;
+    }
+    assert!(last < u32::MAX / 2);
+    // Our own contexts have ids all the same, and none is a second time, or the master's.
+    let own: Vec<u32> = (0..1000).map(|_| router.allocate_id().0).collect();
+    assert!(own[0] >= last + (1 << 20) && own.windows(2).all(|pair| pair[1] == pair[0] + 1), "{own:?}");
+    broker.shutdown();
+}
+
+#[test]
+fn contexts_that_are_gone_are_forgotten_in_time() {
+    const GONE: u32 = 10_000;
+    let broker = broker();
+    let router = Router::new(Identity::master(), broker.handle(), RouterOptions::default());
+    let stays = router.allocate_id();
+    router.begin_link(stays, "stays");
+    let mut gone = Vec::new();
+    for _ in 0..GONE {
+        let id = router.allocate_id();
+        let link = router.begin_link(id, "goes");
+        router.link_lost(link, "it has gone");
+        assert_eq!(router.name_of(id).as_deref(), Some("goes"), "whoever asks now may want to know");
+        gone.push(id);
+    }
+    let known = gone.iter().filter(|id| router.name_of(**id).is_some()).count();
+    assert!(known < 5000, "{known} names of {GONE} contexts that are gone");
+    assert_eq!(router.name_of(stays).as_deref(), Some("stays"));
+    router.set_name(stays, &"x".repeat(1 << 20));
+    assert_eq!(router.name_of(stays).unwrap().len(), 500);
+    broker.shutdown();
+}
