@@ -17,6 +17,7 @@ mod client;
 mod listener;
 mod place;
 mod question;
+mod warm;
 
 pub use client::{Client, ClientError, Reached};
 pub use listener::{Ask, Listener};
@@ -24,3 +25,4 @@ pub use mitogen_core::connect::Member;
 pub use mitogen_core::unix::{BindError, JoinError};
 pub use place::{PlaceError, default_path, prepare};
 pub use question::{Place, Places, Told};
+pub use warm::warm;
