@@ -127,7 +127,9 @@ impl Connecting {
     }
 }
 
-/// The other end of a [`Connecting`] that is not ours to carry out.
+/// The other end of a [`Connecting`] that is not ours to carry out. Of several copies the first to be
+/// kept counts.
+#[derive(Clone)]
 pub struct Promise(Done);
 
 impl std::fmt::Debug for Promise {

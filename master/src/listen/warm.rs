@@ -6,7 +6,7 @@ use mitogen_core::importer::push_module;
 /// Imported at once: what a command, a copy of files and `mitogen tree` need.
 const LOADED: [&str; 2] = ["mitogen.files", "platform"];
 /// Only sent. To load it makes a parent of the context, which few need.
-const SENT: [&str; 1] = ["mitogen.script"];
+const SENT: [&str; 2] = ["mitogen.script", "mitogen.guest"];
 
 /// Sends `context` the parts of the runtime that commands, programs and files need, and has those
 /// loaded that most will need: so the first command there costs no more than the second. Waits for
