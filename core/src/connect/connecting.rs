@@ -127,9 +127,7 @@ impl Connecting {
     }
 }
 
-/// The other end of a [`Connecting`] that is not ours to carry out. Of several copies the first to be
-/// kept counts.
-#[derive(Clone)]
+/// The other end of a [`Connecting`] that is not ours to carry out.
 pub struct Promise(Done);
 
 impl std::fmt::Debug for Promise {

@@ -160,43 +160,36 @@ impl Client {
         Ok(())
     }
 
-    /// Starts a copy of the context at the end of `host`, for us: what it imports and is not there
-    /// comes from the modules that we serve. It ends when we leave. It can be called when it is up, and
-    /// not before.
+    /// Starts a copy of `there`, for us: what it imports and is not there comes from the modules that we
+    /// serve. It ends when we leave. It can be called when it is up, and not before.
     ///
     /// # Errors
-    /// [`ClientError::NoId`].
-    pub fn guest(&self, host: &Route) -> Result<Route, ClientError> {
-        let there = host.context().clone();
+    /// No id is left, or `there` cannot be reached.
+    pub fn guest(&self, there: &Context) -> Result<Connecting, ClientError> {
         let id = self.router.take_id().ok_or(ClientError::NoId)?;
         let name = format!("guest.{id}");
         // A lost listener shows when the context is called.
         let _ = self.router.begin_route(id, there.id(), &name);
         self.guests.add(id, None);
         let (connecting, promise) = Connecting::promised(Context::new(&self.router, id, &name));
-        host.on_done(move |outcome| {
-            if outcome.is_err() {
-                return promise.keep(outcome);
-            }
-            let kept = promise.clone();
-            let lost = move |reason: String| {
-                ConnectError::new(&name, Stage::Connect, FailureKind::ViaLost, reason).into()
-            };
-            let failed = lost.clone();
-            let function = FunctionName {
-                module: "mitogen.guest".to_owned(),
-                class: None,
-                function: "start".to_owned(),
-            };
-            let asked = there.request(function).args((id.0,)).call_then(move |reply| {
-                let started = reply.decode::<String>().map(drop);
-                promise.keep(&started.map_err(|error| failed(error.to_string())));
-            });
-            if let Err(error) = asked {
-                kept.keep(&Err(lost(error.to_string())));
-            }
+        let function =
+            FunctionName { module: "mitogen.guest".to_owned(), class: None, function: "start".to_owned() };
+        let asked = there.request(function).args((id.0,)).call_then(move |reply| {
+            promise.keep(&reply.decode::<String>().map(drop).map_err(|error| {
+                ConnectError::new(&name, Stage::Connect, FailureKind::ViaLost, error.to_string()).into()
+            }));
         });
-        Ok(Route::under_way(connecting))
+        asked.map_err(ClientError::Answer)?;
+        Ok(connecting)
+    }
+
+    /// The same for the context at the end of `host`, which need not be up: why it does not come up is
+    /// then why the copy does not.
+    ///
+    /// # Errors
+    /// As [`Client::guest`].
+    pub fn guest_of(&self, host: &Route) -> Result<Route, ClientError> {
+        Ok(host.then(self.guest(host.context())?))
     }
 
     /// Leaves the tree.

@@ -234,7 +234,7 @@ fn perform_in_tree(
     // A program is a copy anyway.
     let guests = modules && !task.is_command();
     if guests {
-        routes = routes.iter().map(|route| client.guest(route)).collect::<Result<_, _>>()?;
+        routes = routes.iter().map(|route| client.guest_of(route)).collect::<Result<_, _>>()?;
     }
     let ways = Running { routes, guests };
     let forks = global.forks.unwrap_or(usize::MAX);
