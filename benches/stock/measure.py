@@ -295,7 +295,10 @@ def minify(router):
         except Exception:
             size += len(source.encode())
             failures += 1
-    report("minify.library_ms", (clock() - start) * 1e3)
+    spent = clock() - start
+    report("minify.library_ms", spent * 1e3)
+    # It knows one way to do it, on one processor.
+    report("minify.all_cores_ms", spent * 1e3)
     report("minify.library_kib", size / 1024)
     report("minify.failures", failures)
 

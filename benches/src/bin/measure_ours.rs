@@ -21,7 +21,7 @@ use mitogen::transports::{builtin, fork::Fork, local::Local};
 use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, PythonSpec, Transport, Value};
 use mitogen_benches::{each, library};
 use mitogen_core::child::{self, ChildConfig};
-use mitogen_minify::minimize_source;
+use mitogen_minify::{minimize_all, minimize_source};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -357,6 +357,8 @@ fn minify() -> Result<()> {
         }
     });
     show("minify.library_ms", seconds * 1e3);
+    let seconds = each(10, || drop(black_box(minimize_all(&sources))));
+    show("minify.all_cores_ms", seconds * 1e3);
     show("minify.library_kib", size as f64 / 1024.0);
     show("minify.failures", f64::from(failed));
     Ok(())
