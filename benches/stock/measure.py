@@ -1,6 +1,6 @@
 """Measures stock Mitogen (PyPI): one line of JSON for each figure, {"name": NAME, "value": NUMBER}.
 
-usage: measure.py GROUP...     groups: local, ssh, files, link100, minify
+usage: measure.py GROUP...     groups: local, hops, tree, ssh, files, link100, minify
 
 `cargo xtask compare` runs this and our own program `measure_ours`, which prints the same names; this text says what
 each name means, for both.
@@ -14,6 +14,16 @@ local: children on this machine, started with the interpreter MEASURE_PYTHON
   local.fanout30_per_s    one call to each of 30 children at once, again and again
   local.fork_call_ms      a copy of a child made by it, and one call into the copy
   local.start_bytes       bytes that make a child: its arguments, and what is written to it before it is up
+
+hops: a chain of five children on this machine, each started by the one before
+  hops.call1_us ... hops.call5_us   as local.call_us, of the first ... the fifth of them
+  hops.further_us         what each hop after the first adds: a fifth less a first call, by four
+
+tree: children of a process that listens at a unix socket, and another process (ours: MEASURE_MITOGEN) that joins
+there, runs the program `true` in each and waits for it, from its start to its end; the first time not counted
+  tree.connect30_ms       connect 30 children, at most 16 at a time, and one call into each
+  tree.run1_ms            a process that does so in one of them
+  tree.run30_ms           and in all 30
 
 ssh: MEASURE_SSH_HOST, _PORT, _USER, _KEY, _KNOWN_HOSTS name a server; no compression
   ssh.connect_ms          connect
@@ -34,7 +44,8 @@ link100: the same server by MEASURE_LINK_PORT, a way with a round trip of 100 ms
   link100.package50_call_ms the first call into a package of 50 modules that comes from the master, likewise
 
 minify: the sources of the standard library of MEASURE_PYTHON, tests left out, read before the clock starts
-  minify.library_ms       minimize all of them
+  minify.library_ms       minimize all of them, on one processor
+  minify.all_cores_ms     the same on all processors, as far as a side knows how
   minify.library_kib      size of the results; a source that fails counts as it is
   minify.failures         sources that fail
 """
@@ -155,6 +166,52 @@ def local(router):
     report("local.fork_call_ms", seconds_each(20, fork) * 1e3)
     for copy in living:
         copy.shutdown(wait=True)
+
+
+def hops(router):
+    contexts, spent = [], []
+    for _ in range(5):
+        via = {"via": contexts[-1]} if contexts else {}
+        contexts.append(router.local(python_path=python(), **via))
+    for at, context in enumerate(contexts, 1):
+        spent.append(seconds_each(1000, lambda: context.call(empty)) * 1e6)
+        report("hops.call%d_us" % at, spent[-1])
+    report("hops.further_us", (spent[4] - spent[0]) / 4)
+
+
+JOIN = """
+import subprocess, sys
+import mitogen.parent, mitogen.unix
+router = mitogen.unix.connect(sys.argv[1])[0]
+try:
+    contexts = [mitogen.parent.Context(router, int(number)) for number in sys.argv[2:]]
+    for receiver in [context.call_async(subprocess.call, ["true", "true"]) for context in contexts]:
+        assert receiver.get().unpickle() == 0
+finally:
+    router.broker.shutdown()
+    router.broker.join()
+"""
+
+
+def tree(router):
+    # Here, because children that import this program must not ask for it.
+    import mitogen.unix
+    start = clock()
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        contexts = list(pool.map(lambda _: router.local(python_path=python()), range(30)))
+    for receiver in [context.call_async(os.getpid) for context in contexts]:
+        receiver.get().unpickle()
+    report("tree.connect30_ms", (clock() - start) * 1e3)
+    directory = tempfile.mkdtemp()
+    try:
+        path = os.path.join(directory, "socket")
+        mitogen.unix.Listener.build_stream(router=router, path=path)
+        for count in 1, 30:
+            numbers = [str(context.context_id) for context in contexts[:count]]
+            command = [sys.executable, "-B", "-c", JOIN, path] + numbers
+            report("tree.run%d_ms" % count, seconds_each(10, lambda: subprocess.check_call(command)) * 1e3)
+    finally:
+        shutil.rmtree(directory)
 
 
 def ssh_options(port):
@@ -295,12 +352,15 @@ def minify(router):
         except Exception:
             size += len(source.encode())
             failures += 1
-    report("minify.library_ms", (clock() - start) * 1e3)
+    spent = clock() - start
+    report("minify.library_ms", spent * 1e3)
+    # It knows one way to do it, on one processor.
+    report("minify.all_cores_ms", spent * 1e3)
     report("minify.library_kib", size / 1024)
     report("minify.failures", failures)
 
 
-GROUPS = {"local": local, "ssh": ssh, "files": files, "link100": link100, "minify": minify}
+GROUPS = {"local": local, "hops": hops, "tree": tree, "ssh": ssh, "files": files, "link100": link100, "minify": minify}
 
 
 @mitogen.main()

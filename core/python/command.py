@@ -22,6 +22,12 @@ def start(argv, handle, options=None):
     return {u"pid": command.pid, u"control": command.control}
 
 
+def warm(names):
+    """Import now, while nobody waits, what commands and the like will need."""
+    for name in names:
+        __import__(name)
+
+
 class Command(object):
     """One program. Its descriptors are read and written on the loop only."""
 

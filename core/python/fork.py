@@ -36,6 +36,9 @@ class Fork(Child):
             self.fork(lambda link: serve(link, self))
         self.process = Process(self.pid, self.on_exit)
 
+    def settle(self):
+        """The copy, when all is new in it and before it is up."""
+
     def fork(self, main):
         """Make the copy, on any thread; there `main(link)` is called, and must not return."""
         self.sent.update(core.importer.cache)
@@ -78,6 +81,7 @@ def serve(link, fork):
     os.dup2(link, 0)
     os.dup2(link, 1)
     renew(fork, [link], ())
+    fork.settle()
     begin(core.take_link())
     core.loop.run()
 

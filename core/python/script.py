@@ -30,6 +30,8 @@ def start(argv, handle, options):
     """Start a program whose argv is `argv`; its source, and a context id for it, are in `options`."""
     command = Script(core.loop.caller, handle, options.get("window") or 1048576)
     command.source = options["source"]
+    if options.get("client"):
+        __import__("mitogen.guest")
     command.start(argv, options)
     return {u"pid": command.pid, u"control": command.control}
 
@@ -91,6 +93,9 @@ class Script(Command):
         core.cloexec(end)
         core.loop.__class__ = Anywhere
         begin(core.Stream(link, end))
+        if options.get("client"):
+            # Its modules come from whoever has sent it.
+            sys.modules["mitogen.guest"].use_modules_of(self.caller)
         core.importer.fetch = Fetch(core.importer.fetch)
         quiet()
         argv = [str(native(arg)) for arg in argv]

@@ -120,7 +120,8 @@ impl Command {
     /// broker's thread, and must not block.
     ///
     /// # Errors
-    /// The request could not be sent; `sink` is not called.
+    /// The request could not be sent; `sink` is not called. For a client of a tree, which starts
+    /// programs after [`crate::Client::serve`], [`CallError::NoId`].
     pub fn start(
         &self,
         context: &Context,
@@ -128,6 +129,10 @@ impl Command {
     ) -> Result<Running, CallError> {
         let router = context.router();
         let module = if self.script.is_some() { "mitogen.script" } else { "mitogen.command" };
+        let copy = match &self.script {
+            Some(_) => Some(router.take_id().ok_or(CallError::NoId)?),
+            None => None,
+        };
         push_module(router, context.id(), module)?;
         let state = Arc::new(Mutex::new(State {
             control: None,
@@ -143,12 +148,14 @@ impl Command {
         let function = FunctionName { module: module.to_owned(), class: None, function: "start".to_owned() };
         let answered = running.clone();
         let mut options = self.options();
-        if let Some(source) = &self.script {
+        if let (Some(source), Some(copy)) = (&self.script, copy) {
             if let Some(hook) = router.call_hook() {
-                hook.before_program(context.id(), source);
+                hook.before_program(context.id(), copy, source);
             }
             options.push((Value::from("source"), Value::Blob(source.clone())));
-            options.push((Value::from("id"), Value::from(router.allocate_id().0)));
+            options.push((Value::from("id"), Value::from(copy.0)));
+            // A client's modules are no business of those between.
+            options.push((Value::from("client"), Value::Bool(router.identity().parent().is_some())));
         }
         context
             .request(function)

@@ -19,7 +19,7 @@ use thiserror::Error;
 use crate::listen::{BindError, Listener};
 use crate::log_sink;
 use crate::modules::ModuleSource;
-use crate::responder::{Feeder, ImportPolicy, ModuleStats, Responder, Store};
+use crate::responder::{Feeder, ImportPolicy, ModuleStats, Responder, Store, Way};
 
 /// How a master behaves.
 #[derive(Clone, Debug)]
@@ -112,10 +112,10 @@ impl Master {
             policy,
             options.main_script,
             options.max_message_size,
-            connector.stock_peers().clone(),
+            Some(connector.stock_peers().clone()),
         ));
-        let responder = Responder::start(&router, &store).map_err(StartError::Responder)?;
-        router.set_call_hook(Feeder::new(Arc::clone(&store), router.downgrade()));
+        let responder = Responder::start(&router, &store, &Way::Hops).map_err(StartError::Responder)?;
+        router.set_call_hook(Feeder::new(Arc::clone(&store), router.downgrade(), Way::Hops));
         Ok(Self { broker: Some(broker), router, connector, settings: options.settings, store, responder })
     }
 

@@ -328,6 +328,12 @@ impl Route {
         Self { hops: vec![connecting], context }
     }
 
+    /// The way to a context behind this one.
+    pub(crate) fn then(&self, behind: Connecting) -> Self {
+        let context = behind.context().clone();
+        Self { hops: self.hops.iter().cloned().chain([behind]).collect(), context }
+    }
+
     /// Whether the context is up, or was; `None` while that is not known.
     pub fn outcome(&self) -> Option<Outcome> {
         let mut outcomes = self.hops.iter().map(Connecting::outcome);

@@ -7,6 +7,7 @@
 mod encoding;
 mod error;
 mod literal;
+mod many;
 mod minimize;
 mod number;
 mod tokens;
@@ -17,5 +18,6 @@ mod tests;
 
 pub use encoding::{decode, to_utf8};
 pub use error::{Error, Fault};
+pub use many::minimize_all;
 pub use minimize::{compact, minimize_source};
 pub use tokens::{Token, TokenKind, Tokens, tokens};

@@ -61,12 +61,16 @@ fn strip(text: &str, lines: Lines) -> Result<String, Error> {
     let mut line: Vec<Token<'_>> = Vec::new();
     // Set after a line that ends with a colon.
     let mut opens = false;
-    for token in tokens(text) {
-        let token = token?;
-        // An indent's text ends where the line's first token begins.
-        let place = token.start + if token.kind == TokenKind::Indent { token.text.len() } else { 0 };
-        let fault = |fault| Err(Error::at(text, place, fault));
-        match token.kind {
+    let mut tokens = tokens(text);
+    loop {
+        let kind = tokens.advance()?;
+        let fault = |fault| {
+            let token = tokens.found(kind);
+            // An indent's text ends where the line's first token begins.
+            let place = token.start + if kind == TokenKind::Indent { token.text.len() } else { 0 };
+            Err(Error::at(text, place, fault))
+        };
+        match kind {
             TokenKind::Comment | TokenKind::BlankNewline => {}
             TokenKind::Indent if !opens => return fault(Fault::UnexpectedIndent),
             TokenKind::Indent => {
@@ -94,8 +98,8 @@ fn strip(text: &str, lines: Lines) -> Result<String, Error> {
                 }
                 line.clear();
             }
-            TokenKind::End => {}
-            _ => line.push(token),
+            TokenKind::End => break,
+            _ => line.push(tokens.found(kind)),
         }
     }
     if text.ends_with(['\n', '\r']) {
@@ -109,7 +113,8 @@ fn write_line<'a>(writer: &mut Writer<'a>, line: &[Token<'a>], depth: usize) -> 
     let mut written = false;
     let mut rest = line;
     while let Some(first) = rest.first() {
-        let length = rest.iter().position(|token| token.text == ";");
+        let is_semicolon = |token: &Token<'_>| token.kind == TokenKind::Operator && token.text == ";";
+        let length = rest.iter().position(is_semicolon);
         let (statement, after) = rest.split_at(length.unwrap_or(rest.len()));
         rest = after.get(1..).unwrap_or_default();
         if let Some(semicolon) = after.first()

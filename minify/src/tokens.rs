@@ -60,6 +60,7 @@ pub fn tokens(text: &str) -> Tokens<'_> {
         dedents: 0,
         brackets: Vec::new(),
         place: Place::LineStart,
+        found: Found { start: 0, line: 1, column: 0 },
     }
 }
 
@@ -78,6 +79,17 @@ pub struct Tokens<'a> {
     /// Open brackets and where they are.
     brackets: Vec<(u8, usize, usize)>,
     place: Place,
+    /// Where the last token begins; it ends at `at`.
+    found: Found,
+}
+
+/// The place of a token. It is kept here, and a token made of it when one is wanted, because tokens
+/// that are passed from function to function take longer than finding them does.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    start: usize,
+    line: usize,
+    column: usize,
 }
 
 /// What the tokenizer is about to read.
@@ -100,16 +112,17 @@ impl<'a> Iterator for Tokens<'a> {
         if self.place == Place::Done {
             return None;
         }
-        let token = self.token();
-        if token.as_ref().map_or(true, |token| token.kind == TokenKind::End) {
+        let kind = self.advance();
+        if kind.as_ref().map_or(true, |kind| *kind == TokenKind::End) {
             self.place = Place::Done;
         }
-        Some(token)
+        Some(kind.map(|kind| self.found(kind)))
     }
 }
 
 impl<'a> Tokens<'a> {
-    fn token(&mut self) -> Result<Token<'a>, Error> {
+    /// Finds the next token; after the end and after an error there is none, which is the caller's to know.
+    pub(crate) fn advance(&mut self) -> Result<TokenKind, Error> {
         if self.dedents > 0 {
             self.dedents -= 1;
             return Ok(self.take(TokenKind::Dedent, 0));
@@ -141,8 +154,15 @@ impl<'a> Tokens<'a> {
         }
     }
 
+    /// The token that was found last.
+    #[inline]
+    pub(crate) fn found(&self, kind: TokenKind) -> Token<'a> {
+        let Found { start, line, column } = self.found;
+        Token { kind, text: &self.text[start..self.at], line, column, start }
+    }
+
     /// Measures the white space of a line outside of brackets; a token if blocks begin or end here.
-    fn line_start(&mut self) -> Result<Option<Token<'a>>, Error> {
+    fn line_start(&mut self) -> Result<Option<TokenKind>, Error> {
         let (start, line) = (self.at, self.line);
         let mut column = 0;
         // The depth of a line that begins with a backslash is that of the backslash, as far as there is one.
@@ -173,8 +193,8 @@ impl<'a> Tokens<'a> {
         }
         if column > self.indents.last().copied().unwrap_or(0) {
             self.indents.push(column);
-            let text = &self.text[start..self.at];
-            return Ok(Some(Token { kind: TokenKind::Indent, text, line, column: 0, start }));
+            self.found = Found { start, line, column: 0 };
+            return Ok(Some(TokenKind::Indent));
         }
         while self.indents.last().is_some_and(|&last| column < last) {
             self.indents.pop();
@@ -207,6 +227,7 @@ impl<'a> Tokens<'a> {
         Ok(())
     }
 
+    #[inline]
     fn skip_blanks(&mut self) -> Result<(), Error> {
         loop {
             match self.bytes.get(self.at) {
@@ -218,36 +239,48 @@ impl<'a> Tokens<'a> {
     }
 
     /// The next `length` bytes as a token that has no newline within.
-    fn take(&mut self, kind: TokenKind, length: usize) -> Token<'a> {
-        let start = self.at;
+    #[inline]
+    fn take(&mut self, kind: TokenKind, length: usize) -> TokenKind {
+        self.found = Found { start: self.at, line: self.line, column: self.at - self.line_start };
         self.at += length;
-        let text = &self.text[start..self.at];
-        Token { kind, text, line: self.line, column: start - self.line_start, start }
+        kind
     }
 
-    fn newline(&mut self) -> Token<'a> {
+    fn newline(&mut self) -> TokenKind {
         let length = if self.bytes[self.at..].starts_with(b"\r\n") { 2 } else { 1 };
         let kind = if self.brackets.is_empty() && self.place == Place::Inside {
             TokenKind::Newline
         } else {
             TokenKind::BlankNewline
         };
-        let token = self.take(kind, length);
+        self.take(kind, length);
         self.line += 1;
         self.line_start = self.at;
         if self.brackets.is_empty() {
             self.place = Place::LineStart;
         }
-        token
+        kind
     }
 
-    fn comment(&mut self) -> Token<'a> {
+    fn comment(&mut self) -> TokenKind {
         let rest = &self.bytes[self.at..];
         let length = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
         self.take(TokenKind::Comment, length)
     }
 
-    fn word(&mut self) -> Result<Token<'a>, Error> {
+    fn word(&mut self) -> Result<TokenKind, Error> {
+        let rest = &self.bytes[self.at..];
+        let length = rest.iter().position(|&byte| !IN_NAME[byte as usize]).unwrap_or(rest.len());
+        match rest.get(length) {
+            Some(0x80..) => self.wide_word(),
+            Some(b'"' | b'\'') if literal::is_prefix(&rest[..length]) => self.string(self.at + length),
+            _ => Ok(self.take(TokenKind::Name, length)),
+        }
+    }
+
+    /// A word with characters beyond ASCII.
+    #[cold]
+    fn wide_word(&mut self) -> Result<TokenKind, Error> {
         let start = self.at;
         let mut end = start;
         while let Some(&byte) = self.bytes.get(end) {
@@ -274,19 +307,20 @@ impl<'a> Tokens<'a> {
     }
 
     /// The literal that begins here and has its quote at `quote`.
-    fn string(&mut self, quote: usize) -> Result<Token<'a>, Error> {
+    fn string(&mut self, quote: usize) -> Result<TokenKind, Error> {
         let end = literal::end(self.bytes, self.at, quote);
         let end = end.map_err(|(at, fault)| self.fault(at, fault))?;
-        let token = self.take(TokenKind::String, end - self.at);
-        let (count, last) = newlines(token.text.as_bytes());
+        let start = self.at;
+        let kind = self.take(TokenKind::String, end - start);
+        let (count, last) = newlines(&self.bytes[start..end]);
         if count > 0 {
             self.line += count;
-            self.line_start = token.start + last;
+            self.line_start = start + last;
         }
-        Ok(token)
+        Ok(kind)
     }
 
-    fn number(&mut self) -> Result<Token<'a>, Error> {
+    fn number(&mut self) -> Result<TokenKind, Error> {
         match number::end(self.bytes, self.at) {
             Ok(end) => Ok(self.take(TokenKind::Number, end - self.at)),
             Err(read) => {
@@ -298,7 +332,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    fn close(&mut self, close: u8) -> Result<Token<'a>, Error> {
+    fn close(&mut self, close: u8) -> Result<TokenKind, Error> {
         let fault = match (self.brackets.pop(), close) {
             (Some((b'(', ..)), b')') | (Some((b'[', ..)), b']') | (Some((b'{', ..)), b'}') => {
                 return Ok(self.take(TokenKind::Operator, 1));
@@ -311,7 +345,7 @@ impl<'a> Tokens<'a> {
         Err(self.fault(self.at, fault))
     }
 
-    fn end(&mut self) -> Result<Token<'a>, Error> {
+    fn end(&mut self) -> Result<TokenKind, Error> {
         if let Some((open, at, _)) = self.brackets.pop() {
             return Err(self.fault(at, Fault::UnclosedBracket(open.into())));
         }
@@ -325,16 +359,29 @@ impl<'a> Tokens<'a> {
         Ok(self.take(TokenKind::End, 0))
     }
 
+    #[cold]
     fn invalid_character(&self) -> Error {
         let character = self.text[self.at..].chars().next().unwrap_or_default();
         let fault = if character == '\0' { Fault::NullByte } else { Fault::InvalidCharacter(character) };
         self.fault(self.at, fault)
     }
 
+    #[cold]
     fn fault(&self, at: usize, fault: Fault) -> Error {
         Error::at(self.text, at, fault)
     }
 }
+
+/// The bytes of names, as far as they are ASCII.
+const IN_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 0x80 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_';
+        byte += 1;
+    }
+    table
+};
 
 /// The longest operator that `rest` begins with; no brackets.
 pub(crate) fn operator_length(rest: &[u8]) -> usize {

@@ -53,9 +53,10 @@ impl<'a> Writer<'a> {
             self.text.push(' ');
         }
         match token.kind {
-            TokenKind::Operator => match token.text {
-                "(" | "[" | "{" => self.brackets += 1,
-                ")" | "]" | "}" => self.brackets = self.brackets.saturating_sub(1),
+            // No longer operator begins with a bracket.
+            TokenKind::Operator => match token.text.as_bytes().first() {
+                Some(b'(' | b'[' | b'{') => self.brackets += 1,
+                Some(b')' | b']' | b'}') => self.brackets = self.brackets.saturating_sub(1),
                 _ => {}
             },
             TokenKind::String => return self.string(token),

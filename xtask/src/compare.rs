@@ -71,6 +71,8 @@ struct Programs {
     python: PathBuf,
     stock_python: Option<PathBuf>,
     ours: Option<PathBuf>,
+    /// The command, where its speed is measured.
+    mitogen: Option<PathBuf>,
 }
 
 impl Programs {
@@ -98,7 +100,13 @@ impl Programs {
         } else {
             None
         };
-        Ok(Self { fixture, python, stock_python, ours })
+        let mitogen = if wanted(Side::Ours) && flags.groups.iter().any(|group| group == "tree") {
+            run_command(&mut cargo("build --release --package mitogen-cli"))?;
+            Some(release.join("mitogen"))
+        } else {
+            None
+        };
+        Ok(Self { fixture, python, stock_python, ours, mitogen })
     }
 
     fn of(&self, side: Side) -> Result<Command> {
@@ -115,6 +123,9 @@ impl Programs {
                 let program = self.ours.as_ref().ok_or("ours was not built")?;
                 let mut command = command(program, [""; 0]);
                 command.env_remove("PYTHONPATH");
+                if let Some(mitogen) = &self.mitogen {
+                    command.env("MEASURE_MITOGEN", mitogen);
+                }
                 Ok(command)
             }
         }

@@ -11,7 +11,7 @@ usage: cargo xtask CHORE
   tidy                    headers, file sizes, forbidden words (rules: xtask/tidy.toml)
   licences                licences of all dependencies (rules: deny.toml)
   compare [GROUP...]      measure stock Mitogen and ours in turn (default: all groups)
-                          groups: bare local ssh files link100 minify
+                          groups: bare local hops tree ssh files link100 minify
       --rounds N          how often each side is measured (default 3)
       --python PATH       interpreter of both sides (default: the newest that every account may start)
       --only stock|ours   measure one side
@@ -42,7 +42,7 @@ pub(crate) enum Chore {
 }
 
 /// The groups of figures, in the order in which they are measured.
-pub(crate) const GROUPS: [&str; 6] = ["bare", "local", "ssh", "files", "link100", "minify"];
+pub(crate) const GROUPS: [&str; 8] = ["bare", "local", "hops", "tree", "ssh", "files", "link100", "minify"];
 
 /// Flags of `compare`.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Our half of `cargo xtask compare`: measures this library and prints one JSON line a figure,
 //! `{"name": ..., "value": ..., "unit": ...}`, under the names that the stock half prints too.
 //!
-//! usage: measure_ours GROUP...     with GROUP one of local, ssh, files, link100, minify
+//! usage: measure_ours GROUP...     with GROUP one of local, hops, tree, ssh, files, link100, minify
 //!
 //! What each name means, and the `MEASURE_*` variables that say what to connect to, stand in
 //! `benches/stock/measure.py`.
@@ -19,9 +19,9 @@ use mitogen::modules::{Finder, FinderOptions};
 use mitogen::pickle::{Binary, Blob};
 use mitogen::transports::{builtin, fork::Fork, local::Local};
 use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, PythonSpec, Transport, Value};
-use mitogen_benches::{each, library};
+use mitogen_benches::{Listening, each, library};
 use mitogen_core::child::{self, ChildConfig};
-use mitogen_minify::minimize_source;
+use mitogen_minify::{minimize_all, minimize_source};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -203,6 +203,63 @@ fn forks(master: &Master, parent: &Context) -> Result<()> {
     Ok(())
 }
 
+/// A chain of five.
+fn hops() -> Result<()> {
+    let master = master()?;
+    let mut chain: Vec<Context> = Vec::new();
+    for _ in 0..5 {
+        let next = match chain.last() {
+            None => master.connect(&local_transport())?,
+            Some(via) => master.connect_via(via, &local_transport())?,
+        };
+        chain.push(next.wait()?);
+    }
+    let mut spent = Vec::new();
+    for (at, context) in chain.iter().enumerate() {
+        ping(context)?;
+        let start = Instant::now();
+        const TIMES: u32 = 2000;
+        for _ in 0..TIMES {
+            ping(context)?;
+        }
+        spent.push(start.elapsed().as_secs_f64() / f64::from(TIMES) * 1e6);
+        show(&format!("hops.call{}_us", at + 1), spent[at]);
+    }
+    show("hops.further_us", (spent[4] - spent[0]) / 4.0);
+    master.shutdown();
+    Ok(())
+}
+
+/// A tree that stays, and commands that use it.
+fn tree() -> Result<()> {
+    let master = master()?;
+    let start = Instant::now();
+    let mut children = Vec::new();
+    for _ in 0..30 {
+        children.push(master.connect(&local_transport())?);
+    }
+    for child in &children {
+        child.wait()?;
+        ping(child.context())?;
+    }
+    show("tree.connect30_ms", start.elapsed().as_secs_f64() * 1e3);
+    master.shutdown();
+    let tree = Listening::start(Path::new(&variable("MEASURE_MITOGEN")?), &variable("MEASURE_PYTHON")?, 30)?;
+    for (name, targets) in [("tree.run1_ms", "n01"), ("tree.run30_ms", "n")] {
+        let mut failed = None;
+        let seconds = each(10, || {
+            if let Err(error) = tree.run_true(targets) {
+                failed = Some(error);
+            }
+        });
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        show(name, seconds * 1e3);
+    }
+    Ok(())
+}
+
 fn transport(name: &str, options: serde_json::Value) -> Result<Box<dyn Transport>> {
     let registry = builtin();
     let kind = registry.get(name).ok_or("no such transport")?;
@@ -357,6 +414,8 @@ fn minify() -> Result<()> {
         }
     });
     show("minify.library_ms", seconds * 1e3);
+    let seconds = each(10, || drop(black_box(minimize_all(&sources))));
+    show("minify.all_cores_ms", seconds * 1e3);
     show("minify.library_kib", size as f64 / 1024.0);
     show("minify.failures", f64::from(failed));
     Ok(())
@@ -365,17 +424,22 @@ fn minify() -> Result<()> {
 fn main() -> Result<()> {
     let groups: Vec<String> = env::args().skip(1).collect();
     if groups.is_empty() {
-        return Err("usage: measure_ours GROUP... (local, ssh, files, link100, minify)".into());
+        return Err("usage: measure_ours GROUP... (local, hops, tree, ssh, files, link100, minify)".into());
     }
     for group in groups {
         match group.as_str() {
             "local" => local()?,
+            "hops" => hops()?,
+            "tree" => tree()?,
             "ssh" => ssh()?,
             "files" => files()?,
             "link100" => link()?,
             "minify" => minify()?,
             other => {
-                return Err(format!("unknown group {other}: use local, ssh, files, link100 or minify").into());
+                return Err(format!(
+                    "unknown group {other}: use local, hops, tree, ssh, files, link100 or minify"
+                )
+                .into());
             }
         }
     }

@@ -58,6 +58,9 @@ pub enum CallError {
     /// The function raised an exception.
     #[error("{0}")]
     Remote(RemoteError),
+    /// The call needs an id for a new context, and none is left.
+    #[error("no id is left for a new context")]
+    NoId,
     /// No answer will come: the far end, or something on the way, said why.
     #[error("{reason}")]
     Dead {

@@ -23,7 +23,7 @@ pub use bundle::{preamble, runtime, runtime_size};
 pub use command::{PythonSpec, STAGE, command, python_argv};
 pub use compact::compact;
 pub use config::ChildConfig;
-pub use modules::{EmbeddedModule, embedded_module};
+pub use modules::{EmbeddedModule, embedded_module, embedded_related};
 pub use stock::{
     BadPackage, PythonCore, STAGE as STOCK_STAGE, StockBoot, StockModule, StockPackage, Version, stock_boot,
 };

@@ -104,6 +104,12 @@ const SOURCES: &[Source] = &[
         related: &["mitogen.parent"],
     },
     Source {
+        fullname: "mitogen.guest",
+        path: "mitogen/guest.py",
+        text: include_str!("../../python/guest.py"),
+        related: &["mitogen.fork"],
+    },
+    Source {
         fullname: "mitogen.script",
         path: "mitogen/script.py",
         text: include_str!("../../python/script.py"),
@@ -113,17 +119,22 @@ const SOURCES: &[Source] = &[
 
 /// The module of ours called `fullname`, such as `mitogen.parent`.
 pub fn embedded_module(fullname: &str) -> Option<EmbeddedModule> {
-    static DEFLATED: OnceLock<Vec<Bytes>> = OnceLock::new();
+    // Each when it is first sent: to deflate all of them takes longer than a command.
+    static DEFLATED: [OnceLock<Bytes>; SOURCES.len()] = [const { OnceLock::new() }; SOURCES.len()];
     let index = SOURCES.iter().position(|source| source.fullname == fullname)?;
-    let deflated = DEFLATED.get_or_init(|| SOURCES.iter().map(|source| deflate(source.text)).collect());
     let source = &SOURCES[index];
     Some(EmbeddedModule {
         fullname: source.fullname,
-        source_deflated: &deflated[index],
+        source_deflated: DEFLATED[index].get_or_init(|| deflate(source.text)),
         path: source.path,
         is_pkg: false,
         related: source.related,
     })
+}
+
+/// What our own module `fullname` imports of ours; nothing, if there is none of this name.
+pub fn embedded_related(fullname: &str) -> &'static [&'static str] {
+    SOURCES.iter().find(|source| source.fullname == fullname).map_or(&[], |source| source.related)
 }
 
 fn deflate(text: &str) -> Bytes {

@@ -41,13 +41,32 @@ pub fn deliver(
     Ok(sent)
 }
 
+/// Sends the module `name`, whose `LOAD_MODULE` payload is `payload`, to `context` itself, past all that
+/// are between, unless it has it from us already.
+///
+/// Never blocks; what the kernel does not take is queued.
+///
+/// # Errors
+/// There is no way to the context.
+pub fn deliver_past(
+    router: &Router,
+    context: ContextId,
+    name: &str,
+    payload: impl FnOnce() -> Bytes,
+) -> Result<(), SendError> {
+    if router.first_time(context, name) {
+        router.send(Message::new(context, Standard::LoadModule, Encoding::Pickle, payload()))?;
+    }
+    Ok(())
+}
+
 /// Sends a module of our own runtime, and those that it imports, to `context`, unasked.
 ///
 /// # Errors
 /// There is no way to the context.
 pub fn push_module(router: &Router, context: ContextId, name: &str) -> Result<(), SendError> {
     // What it imports goes first, so that its import asks for nothing.
-    for related in child::embedded_module(name).map_or(&[][..], |module| module.related) {
+    for related in child::embedded_related(name) {
         push_module(router, context, related)?;
     }
     deliver(router, context, name, || embedded_payload(name))?;

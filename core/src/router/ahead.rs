@@ -15,8 +15,9 @@ pub trait CallHook: Send + Sync {
     /// [`CallHook::after`] has something to do.
     fn before(&self, context: ContextId, module: &str) -> bool;
 
-    /// A program with this Python source is about to be sent to `context`, to be run there.
-    fn before_program(&self, context: ContextId, source: &Bytes);
+    /// A program with this Python source is about to be sent to `context`, to be run there in a copy
+    /// that will be the context `copy`.
+    fn before_program(&self, context: ContextId, copy: ContextId, source: &Bytes);
 
     /// The call was sent.
     fn after(&self, context: ContextId, module: &str);

@@ -5,6 +5,7 @@
 //! the broker's for all that comes from elsewhere: they must not block.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
@@ -61,6 +62,8 @@ struct Shared {
     epitaphs: Mutex<HashMap<ContextId, String>>,
     ahead: Ahead,
     next_id: AtomicU32,
+    /// Ids that a master has given to us.
+    given_ids: Mutex<Range<u32>>,
 }
 
 /// Routes messages between links and handlers. Cloning it is cheap and gives the same router.
@@ -112,6 +115,7 @@ impl Router {
             epitaphs: Mutex::default(),
             ahead: Ahead::default(),
             next_id: AtomicU32::new(1),
+            given_ids: Mutex::new(0..0),
         }));
         router.listen_for_routes();
         router
@@ -158,6 +162,19 @@ impl Router {
     fn allocate(&self, count: u32, end: u32) -> Option<ContextId> {
         let next = |at: u32| at.checked_add(count).filter(|next| *next <= end);
         self.0.next_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok().map(ContextId)
+    }
+
+    /// An id that no context has: a master's next, else one of those that it has given us.
+    pub fn take_id(&self) -> Option<ContextId> {
+        match self.0.identity.parent() {
+            None => Some(self.allocate_id()),
+            Some(_) => lock(&self.0.given_ids).next().map(ContextId),
+        }
+    }
+
+    /// Notes that `count` ids from `first` on are ours to use, in the place of those given before.
+    pub fn give_ids(&self, first: ContextId, count: u32) {
+        *lock(&self.0.given_ids) = first.0..first.0.saturating_add(count);
     }
 
     /// Whether [`Router::allocate_id`] or [`Router::allocate_block`] has given out `id`.

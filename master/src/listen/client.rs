@@ -2,10 +2,11 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mitogen_core::broker::Broker;
-use mitogen_core::call::{CallError, Context, FromMessage, Receiver, Reply};
+use mitogen_core::call::{CallError, Context, FromMessage, FunctionName, Receiver, Reply};
 use mitogen_core::connect::{ConnectError, Connecting};
 use mitogen_core::dialogue::{FailureKind, Stage};
 use mitogen_core::ids::ContextId;
@@ -16,7 +17,9 @@ use mitogen_core::unix::{self, JoinError};
 use mitogen_core::wire::{Encoding, Message, Standard};
 use thiserror::Error;
 
-use super::question::{Place, Places, Question, Told, Waited};
+use super::question::{Ids, Place, Places, Question, Told, Waited};
+use crate::modules::ModuleSource;
+use crate::responder::{Feeder, Guests, ImportPolicy, Responder, Store, Way};
 use crate::tree::Route;
 
 /// How long the listener may take for an answer that it has at hand.
@@ -37,6 +40,12 @@ pub enum ClientError {
     /// The listener does not answer, or says something else.
     #[error("the listener does not answer as it should: {0}")]
     Answer(#[source] CallError),
+    /// The thread that serves modules could not be started.
+    #[error("cannot start the thread that serves modules: {0}")]
+    Responder(#[source] io::Error),
+    /// Ids for guests run out; [`Client::serve`] gets them.
+    #[error("no id is left for a new context")]
+    NoId,
     /// The listener says why it has no such targets.
     #[error("{0}")]
     Refused(String),
@@ -45,12 +54,14 @@ pub enum ClientError {
 /// A member of a tree whose master is another process of this user. Its calls have that master's
 /// authority. Dropping it leaves the tree, which stays; what the client waited for is told.
 ///
-/// It starts no contexts: their ids are the master's to give.
+/// The only contexts that it starts are copies of others, for modules of its own ([`Client::serve`]).
 #[derive(Debug)]
 pub struct Client {
     broker: Option<Broker>,
     router: Router,
     listener: ContextId,
+    guests: Guests,
+    responder: Option<Responder>,
 }
 
 /// Where targets are, and the way to each.
@@ -80,7 +91,7 @@ impl Client {
             }
         });
         unix::attach(&router, joined).map_err(ClientError::Broker)?;
-        Ok(Self { broker: Some(broker), router, listener })
+        Ok(Self { broker: Some(broker), router, listener, guests: Guests::default(), responder: None })
     }
 
     /// The router: for handlers and receivers of one's own.
@@ -122,7 +133,7 @@ impl Client {
             ask: "reach".to_owned(),
             targets: Some(targets.to_owned()),
             limit: limit.map(str::to_owned),
-            label: None,
+            ..Question::default()
         };
         let Places { error, places } = self.ask(&question)?;
         if let Some(error) = error {
@@ -130,6 +141,55 @@ impl Client {
         }
         let routes = places.iter().map(|place| self.route(place)).collect::<Result<_, _>>()?;
         Ok(Reached { labels: places.into_iter().map(|place| place.label).collect(), routes })
+    }
+
+    /// Serves `modules`, asked in order, to contexts that are started for us: [`Client::guest`] and
+    /// [`crate::command::Command::script`] start them, `count` at most.
+    ///
+    /// # Errors
+    /// The listener does not answer, or the system refuses a thread.
+    pub fn serve(&mut self, modules: Vec<Arc<dyn ModuleSource>>, count: u32) -> Result<(), ClientError> {
+        let question = Question { ask: "ids".to_owned(), count: Some(count), ..Question::default() };
+        let ids: Ids = self.ask(&question)?;
+        self.router.give_ids(ContextId(ids.first), count);
+        let limit = self.router.max_message_size();
+        let store = Arc::new(Store::new(modules, ImportPolicy::default(), None, limit, None));
+        let way = Way::Past(self.guests.clone());
+        self.responder = Some(Responder::start(&self.router, &store, &way).map_err(ClientError::Responder)?);
+        self.router.set_call_hook(Feeder::new(store, self.router.downgrade(), way));
+        Ok(())
+    }
+
+    /// Starts a copy of `there`, for us: what it imports and is not there comes from the modules that we
+    /// serve. It ends when we leave. It can be called when it is up, and not before.
+    ///
+    /// # Errors
+    /// No id is left, or `there` cannot be reached.
+    pub fn guest(&self, there: &Context) -> Result<Connecting, ClientError> {
+        let id = self.router.take_id().ok_or(ClientError::NoId)?;
+        let name = format!("guest.{id}");
+        // A lost listener shows when the context is called.
+        let _ = self.router.begin_route(id, there.id(), &name);
+        self.guests.add(id, None);
+        let (connecting, promise) = Connecting::promised(Context::new(&self.router, id, &name));
+        let function =
+            FunctionName { module: "mitogen.guest".to_owned(), class: None, function: "start".to_owned() };
+        let asked = there.request(function).args((id.0,)).call_then(move |reply| {
+            promise.keep(&reply.decode::<String>().map(drop).map_err(|error| {
+                ConnectError::new(&name, Stage::Connect, FailureKind::ViaLost, error.to_string()).into()
+            }));
+        });
+        asked.map_err(ClientError::Answer)?;
+        Ok(connecting)
+    }
+
+    /// The same for the context at the end of `host`, which need not be up: why it does not come up is
+    /// then why the copy does not.
+    ///
+    /// # Errors
+    /// As [`Client::guest`].
+    pub fn guest_of(&self, host: &Route) -> Result<Route, ClientError> {
+        Ok(host.then(self.guest(host.context())?))
     }
 
     /// Leaves the tree.
@@ -140,6 +200,9 @@ impl Client {
     fn stop(&mut self) {
         if let Some(broker) = self.broker.take() {
             broker.shutdown();
+        }
+        if let Some(responder) = &mut self.responder {
+            responder.join();
         }
     }
 

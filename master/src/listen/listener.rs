@@ -13,7 +13,10 @@ use mitogen_core::unix::{self, BindError};
 use mitogen_core::wire::{Encoding, Message, Standard};
 use serde::Serialize;
 
-use super::question::{Places, Question, Told, Waited};
+use super::question::{Ids, Places, Question, Told, Waited};
+
+/// More ids are not given out at once.
+const MOST_IDS: u32 = 1 << 20;
 
 /// A question about targets, which only the one who knows their names can answer. One that is
 /// dropped unanswered leaves its client waiting until the tree ends.
@@ -161,6 +164,17 @@ fn take(
     let nothing = "this tree has no targets by name; ask for its contexts";
     match (question.ask.as_str(), targets) {
         ("contexts", _) => answer.send(&members()),
+        ("ids", _) => {
+            let count = question.count.unwrap_or(1).min(MOST_IDS);
+            let router = router.upgrade().ok_or_else(|| io::Error::other("the router has ended"))?;
+            match router.allocate_block(count) {
+                Some(first) => answer.send(&Ids { first: first.0 }),
+                None => {
+                    let dead = Message::dead(message.src_id, message.reply_to, "no more ids");
+                    router.send(dead).map_err(io::Error::other)?;
+                }
+            }
+        }
         ("reach", Some(targets)) => {
             let limit = question.limit;
             targets(Ask::Reach { targets: question.targets.unwrap_or_default(), limit, answer });

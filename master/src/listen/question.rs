@@ -15,6 +15,14 @@ pub(super) struct Question {
     pub(super) limit: Option<String>,
     #[serde(default)]
     pub(super) label: Option<String>,
+    #[serde(default)]
+    pub(super) count: Option<u32>,
+}
+
+/// Ids that a client may use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Ids {
+    pub(super) first: u32,
 }
 
 /// A context, as told to clients.

@@ -12,17 +12,19 @@ use mitogen_core::router::{CallHook, Router, SendError, WeakRouter};
 
 use super::stats::Counters;
 use super::store::{StockAnswer, Store};
+use super::way::Way;
 
 /// Sends modules to whoever will need them. What has been seen to stands in the router's ledger.
 pub(crate) struct Feeder {
     store: Arc<Store>,
     router: WeakRouter,
+    way: Way,
 }
 
 impl Feeder {
     /// A feeder for the tree of `router`.
-    pub(crate) fn new(store: Arc<Store>, router: WeakRouter) -> Arc<Self> {
-        Arc::new(Self { store, router })
+    pub(crate) fn new(store: Arc<Store>, router: WeakRouter, way: Way) -> Arc<Self> {
+        Arc::new(Self { store, router, way })
     }
 
     /// The router, unless this is its I/O thread, which reads no file: modules of calls from there
@@ -32,10 +34,11 @@ impl Feeder {
     }
 }
 
-/// Sends `module` towards `context`, unless what is between has it.
+/// Sends `module` towards `context`, unless it is there.
 pub(super) fn send(
     store: &Store,
     router: &Router,
+    way: &Way,
     context: ContextId,
     module: &str,
 ) -> Result<(), SendError> {
@@ -44,34 +47,54 @@ pub(super) fn send(
         Some(StockAnswer::Module(packed)) => Some(packed),
         None => None,
     };
-    importer::deliver(router, context, module, || {
+    let payload = || {
         let packed = packed.unwrap_or_else(|| store.packed(module));
         let counters = &store.counters;
         Counters::add(&counters.sent, 1);
         Counters::add(&counters.sent_bytes, packed.payload.len());
         Counters::add(&counters.negative, usize::from(packed.negative));
         packed.payload
-    })
-    .map(drop)
+    };
+    match way {
+        Way::Hops => importer::deliver(router, context, module, payload).map(drop),
+        Way::Past(_) => importer::deliver_past(router, context, module, payload),
+    }
 }
 
 /// Sends what importing `module` needs, and `module` itself last.
 pub(super) fn send_with_needs(
     store: &Store,
     router: &Router,
+    way: &Way,
     context: ContextId,
     module: &str,
 ) -> Result<(), SendError> {
     let related = store.related(module);
     for name in related.needed.iter().chain(&related.missing) {
-        send(store, router, context, name)?;
+        send(store, router, way, context, name)?;
     }
-    send(store, router, context, module)
+    send(store, router, way, context, module)
+}
+
+/// Sends what the program imports when it is run.
+pub(super) fn send_imports(
+    store: &Store,
+    router: &Router,
+    way: &Way,
+    context: ContextId,
+    program: &Bytes,
+) -> Result<(), SendError> {
+    for name in store.imports_of(program) {
+        if router.first_call(context, &name) {
+            send_with_needs(store, router, way, context, &name)?;
+        }
+    }
+    Ok(())
 }
 
 impl CallHook for Feeder {
     fn before(&self, context: ContextId, module: &str) -> bool {
-        if self.store.is_elsewhere(module) {
+        if self.store.is_elsewhere(module) || !self.way.serves(context) {
             return false;
         }
         let Some(router) = self.router() else { return false };
@@ -79,23 +102,25 @@ impl CallHook for Feeder {
             return false;
         }
         // Where there is no way to the context, the call itself will say so.
-        let _ = send_with_needs(&self.store, &router, context, module);
+        let _ = send_with_needs(&self.store, &router, &self.way, context, module);
         !self.store.related(module).deferred.is_empty()
     }
 
-    fn before_program(&self, context: ContextId, source: &Bytes) {
+    fn before_program(&self, context: ContextId, copy: ContextId, source: &Bytes) {
         let Some(router) = self.router() else { return };
-        for name in self.store.imports_of(source) {
-            if router.first_call(context, &name) {
-                let _ = send_with_needs(&self.store, &router, context, &name);
+        match &self.way {
+            Way::Hops => {
+                let _ = send_imports(&self.store, &router, &self.way, context, source);
             }
+            // There is no such context yet: with the answer to its first question.
+            Way::Past(guests) => guests.add(copy, Some(source.clone())),
         }
     }
 
     fn after(&self, context: ContextId, module: &str) {
         let Some(router) = self.router() else { return };
         for name in &self.store.related(module).deferred {
-            let _ = send(&self.store, &router, context, name);
+            let _ = send(&self.store, &router, &self.way, context, name);
         }
     }
 }

@@ -11,6 +11,7 @@ mod policy;
 mod questions;
 mod stats;
 mod store;
+mod way;
 
 pub use policy::ImportPolicy;
 pub use stats::ModuleStats;
@@ -18,3 +19,4 @@ pub use stats::ModuleStats;
 pub(crate) use feeder::Feeder;
 pub(crate) use questions::Responder;
 pub(crate) use store::Store;
+pub(crate) use way::{Guests, Way};

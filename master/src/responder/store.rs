@@ -49,8 +49,8 @@ pub(crate) struct Store {
     main: Option<PathBuf>,
     /// The largest payload that can be sent.
     limit: usize,
-    /// Who runs stock's core.
-    stock: StockPeers,
+    /// Who runs stock's core; of that a client of a tree knows nothing.
+    stock: Option<StockPeers>,
     packed: Slots<Packed>,
     plans: Slots<Arc<Related>>,
     pub(super) counters: Counters,
@@ -73,7 +73,7 @@ impl Store {
         policy: ImportPolicy,
         main: Option<PathBuf>,
         limit: usize,
-        stock: StockPeers,
+        stock: Option<StockPeers>,
     ) -> Self {
         Self {
             sources: Sources { sources, found: Mutex::default() },
@@ -124,7 +124,7 @@ impl Store {
         if module.split('.').next() != Some("mitogen") {
             return None;
         }
-        let package = self.stock.behind(context)?;
+        let package = self.stock.as_ref()?.behind(context)?;
         // These two are in every stock child.
         if module == "mitogen" || module == "mitogen.core" {
             return Some(StockAnswer::ThereAlready);

@@ -9,14 +9,18 @@ mod common;
 
 mod clients;
 mod door;
+mod guests;
 mod stock;
+#[path = "../modules/tap.rs"]
+mod tap;
+mod warmth;
 
 use std::path::Path;
 
 use mitogen::{Context, Listener, Master};
 use tempfile::TempDir;
 
-use common::{local, master};
+use common::{local, master, started_by};
 
 /// A master with a socket in a directory of its own.
 struct Open {
@@ -28,8 +32,11 @@ struct Open {
 
 impl Open {
     fn new() -> Self {
+        Self::with(master())
+    }
+
+    fn with(master: Master) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let master = master();
         let listener = master.listen(Some(&directory.path().join("t.sock"))).expect("a socket");
         Self { listener, master, _directory: directory }
     }

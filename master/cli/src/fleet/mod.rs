@@ -201,6 +201,14 @@ impl<'a> Fleet<'a> {
             let _ = sender.send(Incoming::Reached(host, outcome.clone()));
         });
         let mut active = Active::new(route);
+        if !self.ways.only_when_up() {
+            self.begin(host, &mut active);
+        }
+        self.hosts[host.0] = Host::Active(Box::new(active));
+        Ok(())
+    }
+
+    fn begin(&mut self, host: HostId, active: &mut Active) {
         match self.setup.task.start(active.route.context(), host, &self.sender) {
             Ok(running) => {
                 if let Some(running) = &running {
@@ -208,11 +216,9 @@ impl<'a> Fleet<'a> {
                 }
                 active.running = running;
             }
-            // Whether there was a connection to lose is not known yet.
+            // Whether there was a connection to lose may not be known yet.
             Err(error) => active.lost = Some(error),
         }
-        self.hosts[host.0] = Host::Active(Box::new(active));
-        Ok(())
     }
 
     fn active(&mut self, host: HostId) -> Option<&mut Active> {
@@ -225,6 +231,12 @@ impl<'a> Fleet<'a> {
     fn reached(&mut self, host: HostId) -> io::Result<()> {
         let limit = self.setup.limit;
         let copies = matches!(self.setup.task, Task::Copy(_));
+        if self.ways.only_when_up()
+            && let Host::Active(mut active) = std::mem::replace(&mut self.hosts[host.0], Host::Ended)
+        {
+            self.begin(host, &mut active);
+            self.hosts[host.0] = Host::Active(active);
+        }
         let Some(active) = self.active(host) else { return Ok(()) };
         active.reached = Some(Instant::now());
         if let Some(lost) = active.lost.take() {

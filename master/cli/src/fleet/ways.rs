@@ -12,6 +12,10 @@ pub trait Ways {
     /// # Errors
     /// It cannot be connected at all.
     fn connect(&self, host: usize) -> Result<Route, ChainError>;
+    /// Whether what is sent to a context before it is up would be lost.
+    fn only_when_up(&self) -> bool {
+        false
+    }
     /// The host is not needed any more.
     fn release(&self, host: usize);
 }
@@ -39,15 +43,24 @@ impl<R: SecretResolver> Ways for Own<'_, R> {
 }
 
 /// Contexts of a running tree, which stay.
-pub struct Running(pub Vec<Route>);
+pub struct Running {
+    /// The ways to them.
+    pub routes: Vec<Route>,
+    /// Whether they are copies made for us.
+    pub guests: bool,
+}
 
 impl Ways for Running {
     fn count(&self) -> usize {
-        self.0.len()
+        self.routes.len()
     }
 
     fn connect(&self, host: usize) -> Result<Route, ChainError> {
-        Ok(self.0[host].clone())
+        Ok(self.routes[host].clone())
+    }
+
+    fn only_when_up(&self) -> bool {
+        self.guests
     }
 
     fn release(&self, _host: usize) {}

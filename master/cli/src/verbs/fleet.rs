@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mitogen::command::Command;
+use mitogen::listen::Reached;
 use mitogen::modules::{Finder, FinderError, FinderOptions, ModuleSource};
 use mitogen::profiles::{Chain, Inventory, Overrides, SecretStore, SystemSecrets};
 use mitogen::transports::Registry;
@@ -33,12 +34,6 @@ pub enum TreeError {
          `mitogen listen`; leave them out, or --tree (and MITOGEN_TREE)"
     )]
     Overrides,
-    /// Its modules come from the master that holds it.
-    #[error(
-        "a running tree serves no modules of ours: `script`, --path and --venv need connections of their own; \
-         leave out --tree (and MITOGEN_TREE)"
-    )]
-    Modules,
 }
 
 /// The targets that were asked for, and the ways to them.
@@ -196,10 +191,7 @@ pub(super) fn perform(
         return Ok(exit::OK);
     }
     if let Some(path) = global.tree() {
-        if !sources.is_empty() {
-            return Err(TreeError::Modules.into());
-        }
-        return perform_in_tree(global, &path, wanted, (task, input), wishes);
+        return perform_in_tree(global, &path, wanted, Act { task, input, sources }, wishes);
     }
     let targets = Targets::find(global, registry, wanted)?;
     let chains = targets.chains.as_slice();
@@ -225,16 +217,26 @@ fn perform_in_tree(
     global: &Global,
     path: &Path,
     wanted: &str,
-    (task, input): (Task, Option<InputSource>),
+    act: Act,
     wishes: Wishes,
 ) -> anyhow::Result<u8> {
+    let Act { task, input, sources } = act;
     if global.overrides() != Overrides::default() {
         return Err(TreeError::Overrides.into());
     }
-    let client = Client::connect(path)?;
-    let reached = client.reach(wanted, global.limit.as_deref())?;
-    let hosts: Arc<[String]> = reached.labels.into();
-    let ways = Running(reached.routes);
+    let mut client = Client::connect(path)?;
+    let Reached { labels, mut routes } = client.reach(wanted, global.limit.as_deref())?;
+    let hosts: Arc<[String]> = labels.into();
+    let modules = !sources.is_empty();
+    if modules {
+        client.serve(sources, u32::try_from(hosts.len())?)?;
+    }
+    // A program is a copy anyway.
+    let guests = modules && !task.is_command();
+    if guests {
+        routes = routes.iter().map(|route| client.guest_of(route)).collect::<Result<_, _>>()?;
+    }
+    let ways = Running { routes, guests };
     let forks = global.forks.unwrap_or(usize::MAX);
     let (task, copy) = spread(task, &hosts);
     let status = drive(global, client.router().broker(), &ways, &hosts, (task, input), forks, wishes);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
-use mitogen::listen::{Ask, Place, Places, default_path, prepare};
+use mitogen::listen::{Ask, Place, Places, default_path, prepare, warm};
 use mitogen::profiles::{Chain, Inventory, Overrides, SecretStore, SystemSecrets};
 use mitogen::targets::fold;
 use mitogen::transports::Registry;
@@ -149,10 +149,16 @@ impl Tree<'_> {
         let route = self.connections.connect(&self.chains[at])?;
         self.listener.label(route.context().id(), &self.chains[at].label);
         let (events, context) = (self.events.clone(), route.context().clone());
+        // Stock's core runs no commands of ours.
+        let ours = self.chains[at].hops.last().is_none_or(|hop| hop.stock.is_none());
         route.on_done(move |outcome| {
             let up = outcome.is_ok();
             let _ = events.send(Event::Connected(at, outcome.clone()));
             if up {
+                if ours {
+                    // Before anybody can be told that it is up. Where it fails, the loss is told below.
+                    let _ = warm(&context);
+                }
                 context.on_disconnect(move |reason| drop(events.send(Event::Lost(at, reason.to_owned()))));
             }
         });

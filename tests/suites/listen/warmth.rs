@@ -1,0 +1,64 @@
+//! What is brought to a context before there is a command to run.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+
+use mitogen::Client;
+use mitogen::command::Command;
+use mitogen::files::{Options, Sources, put};
+use mitogen::listen::warm;
+use mitogen::wire::Standard;
+use mitogen_tests::{isolated, pythons};
+
+use crate::Open;
+use crate::common::{connect_with, local, run, up};
+use crate::tap::Tap;
+
+#[test]
+fn a_command_in_a_warm_context_waits_for_no_module() {
+    isolated(|| {
+        for python in pythons().iter().filter(|python| python.is_supported()) {
+            let (tap, open) = (Tap::new(&python.path), Open::new());
+            let child = up(&connect_with(&open.master, None, &local(), tap.settings()));
+            warm(&child).expect("sent");
+            // What was sent before it is done when it is answered.
+            child.call::<i64>("os.getpid", ()).expect("an answer");
+            // Python 2 looks for parts of its library that a host may lack, once.
+            let asked = open.master.module_stats().asked;
+            let to = tempfile::tempdir().unwrap();
+            let from = to.path().join("original");
+            fs::write(&from, "precious").unwrap();
+            let sources = Sources::survey(&[from]).expect("a file");
+            let client = Client::connect(open.path()).expect("a client");
+            let there = client.context(child.id(), "child");
+            for _ in 0..2 {
+                let output = run(&there, &Command::new(["cat"]), b"hello");
+                assert_eq!(output.stdout, b"hello");
+                there.call::<String>("platform.python_version", ()).expect("a version");
+                let place = to.path().join("copy");
+                put(&there, &sources, place.as_os_str().as_bytes(), &Options::default(), |_| ())
+                    .expect("a copy");
+                assert_eq!(fs::read(place).unwrap(), b"precious");
+            }
+            client.shutdown();
+            assert_eq!(open.master.module_stats().asked, asked, "{python:?}");
+            open.master.shutdown();
+            let links = tap.links();
+            let [link] = links.as_slice() else { panic!("{links:?}") };
+            assert_eq!(link.asked().len() as u64, asked, "{python:?}: {:?}", link.asked());
+            assert!(link.loaded().iter().all(|(_, times)| *times == 1), "{:?}", link.loaded());
+            let calls = |handle: Standard| {
+                let of = move |(at, message): (usize, &mitogen::wire::Message)| {
+                    (message.handle == handle.handle()).then_some(at)
+                };
+                link.down.iter().enumerate().filter_map(of).collect::<Vec<_>>()
+            };
+            // The first two calls are those of before.
+            let (loads, calls) = (calls(Standard::LoadModule), calls(Standard::CallFunction));
+            assert!(
+                loads.last() < calls.get(2),
+                "modules were sent when there was a call: {loads:?} {calls:?}"
+            );
+        }
+    });
+}
