@@ -1,8 +1,19 @@
 """Contexts, senders and receivers, for functions that talk to others themselves.
 
-Run inside the namespace of `mitogen.core` when one of these names is first asked for there (the
+Run inside the namespace of `mitogen.core` when a name that it lacks is first asked for there (the
 runtime fetches this text as the module `mitogen.api`); most children never need it.
 """
+
+
+def takes_econtext(func):
+    """Mark a function that is to be given the `econtext`, as the keyword argument of that name."""
+    func.mitogen_takes_econtext = True
+    return func
+
+
+def takes_router(func):
+    func.mitogen_takes_router = True
+    return func
 
 
 def checked(value, low, high, kind=int):

@@ -7,7 +7,7 @@ pub(crate) const USAGE: &str = "\
 usage: cargo xtask CHORE
 
   test                    prepare the machine, then run every test there is (as root)
-  lint                    format, clippy, rustdoc, tidy, licences
+  lint                    format, clippy, rustdoc, tidy, documents, licences
   tidy                    headers, file sizes, forbidden words (rules: xtask/tidy.toml)
   licences                licences of all dependencies (rules: deny.toml)
   compare [GROUP...]      measure stock Mitogen and ours in turn (default: all groups)

@@ -3,6 +3,7 @@
 //! All flags stand in `flags.rs`, each chore in a file of its own. No crate of the product is linked here. What
 //! continuous integration runs is exactly this (`.ci/run`).
 
+mod claims;
 mod compare;
 mod figures;
 mod flags;

@@ -57,9 +57,7 @@ class Module(object):
     def __getattr__(self, name):
         if name[:2] != "__":
             found = more() and globals()
-            if name not in found and name in (
-                "Sender", "Receiver", "Context", "_unpickle_context", "_unpickle_sender"
-            ):
+            if name not in found and "Context" not in found:
                 exec(importer.get_code("mitogen.api"), found)
             if name in found:
                 return found[name]

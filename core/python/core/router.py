@@ -116,17 +116,6 @@ def is_immediate_peer(msg, stream):
     return stream is not None and msg.src_id == stream.remote_id
 
 
-def takes_econtext(func):
-    """Mark a function that is to be given the `econtext`, as the keyword argument of that name."""
-    func.mitogen_takes_econtext = True
-    return func
-
-
-def takes_router(func):
-    func.mitogen_takes_router = True
-    return func
-
-
 def send(dst, handle, data, enc=MGC):
     """One message without a reply."""
     router.route(Message(dst, handle, data, 0, enc))

@@ -153,6 +153,19 @@ class Calls(TestCase):
         self.assertEqual((kw.key[1], kw.args), ("Kwargs", ({u"a": 1},)))
         self.assertEqual((context.key[1], context.args), ("_unpickle_context", (5, u"five")))
 
+    def test_names_that_come_on_demand(self):
+        source = """
+import mitogen.core
+def f():
+    have = [hasattr(mitogen.core, name) for name in ("nothing", "Receiver", "takes_router", "__nothing__", "nothing")]
+    try:
+        from mitogen.core import nothing
+    except ImportError:
+        return have
+"""
+        self.c.push("names", source)
+        self.assertEqual(self.c.call("names", "f"), [False, True, True, False, False])
+
     def test_chains(self):
         first = self.c.post("probe", "fail", u"one", chain=u"c1")
         second = self.c.post("probe", "echo", 1, chain=u"c1")

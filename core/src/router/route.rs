@@ -585,3 +585,7 @@ fn parts(head: [u8; HEADER_LEN], data: Bytes) -> Parts {
         Parts::Two([Bytes::copy_from_slice(&head), data])
     }
 }
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;

@@ -1,8 +1,9 @@
 //! What runs in a new process between `fork` and `exec`.
 //!
 //! The process has one thread, a copy of the memory, and possibly locks held by threads that do not
-//! exist any more. So: no allocation, no locks, no panics, only async-signal-safe calls. All data
-//! was prepared before the fork.
+//! exist any more; or it has no copy but the memory itself, in which those threads go on. So: no
+//! allocation, no locks, no panics, only async-signal-safe calls, and nothing written but locals. All
+//! data was prepared before the fork.
 
 use std::os::fd::RawFd;
 

@@ -215,18 +215,50 @@ fn fork_into(child: &ChildSide<'_>) -> io::Result<i32> {
     // A handler of ours must not run in the child, where it would write to our own pipes.
     let mut before = SigSet::empty();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
-    // SAFETY: the child makes async-signal-safe calls only, see `after_fork`.
-    let forked = unsafe { fork() };
-    if matches!(forked, Ok(ForkResult::Child)) {
-        // SAFETY: this is the fresh child with all signals blocked; `child`'s lists end in null and
-        // point into vectors that outlive this call.
+    // Where the system has or allows no child in borrowed memory, it gets a copy.
+    let started = borrow_into(child).or_else(|_| copy_into(child));
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    started
+}
+
+/// Starts the child in our own memory, on a stack of its own, while this thread stands still until the
+/// program runs: what a copy costs grows with our memory, and it is the I/O thread that pays.
+#[cfg(target_os = "linux")]
+fn borrow_into(child: &ChildSide<'_>) -> io::Result<i32> {
+    use std::ffi::{c_int, c_void};
+    /// Bytes; several times what the few calls need, in a build without optimisation too.
+    const STACK: usize = 1 << 16;
+    extern "C" fn run(child: *mut c_void) -> c_int {
+        // SAFETY: it is the reference that `clone` was given below, and its owner stands still.
+        let child = unsafe { &*child.cast::<ChildSide<'_>>() };
+        // SAFETY: this is the fresh child with all signals blocked; the lists end in null and point into
+        // vectors of the thread that stands still.
         unsafe { after_fork::become_program(child) }
     }
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
-    match forked? {
+    // Of the widest type, for the alignment that stacks need everywhere.
+    let mut stack = vec![0_u128; STACK / size_of::<u128>()];
+    let top = stack.as_mut_ptr_range().end;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: `top` ends a block of ours that nobody else uses and that is freed after the child has left
+    // it (CLONE_VFORK). The child makes async-signal-safe calls only, see `after_fork`: in our memory it
+    // writes to that stack and to this thread's errno, of which nobody reads before the next call. Its
+    // descriptors, signal dispositions and limits are its own.
+    let pid = unsafe { libc::clone(run, top.cast(), flags, ptr::from_ref(child).cast_mut().cast()) };
+    if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn borrow_into(_: &ChildSide<'_>) -> io::Result<i32> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+fn copy_into(child: &ChildSide<'_>) -> io::Result<i32> {
+    // SAFETY: the child makes async-signal-safe calls only, see `after_fork`.
+    match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok(child.as_raw()),
-        // `become_program` never returns.
-        ForkResult::Child => Err(io::ErrorKind::Other.into()),
+        // SAFETY: this is the fresh child with all signals blocked; `child`'s lists end in null and
+        // point into vectors that outlive this call.
+        ForkResult::Child => unsafe { after_fork::become_program(child) },
     }
 }
 

@@ -79,6 +79,37 @@ fn nothing_outlives_a_shutdown_however_it_resists() {
     });
 }
 
+#[test]
+fn an_idle_chain_ends_by_word_alone() {
+    isolated(|| {
+        let dir = tempfile::tempdir().expect("a directory");
+        for asked in [None, Some(0), Some(1)] {
+            let master = master();
+            let mut chain = vec![local(&master)];
+            while chain.len() < 3 {
+                let next = grandchild(&master, &chain[chain.len() - 1]);
+                chain.push(next);
+            }
+            let pids: Vec<i32> = chain.iter().map(pid).collect();
+            for context in &chain {
+                let code = format!(
+                    "import os, signal\nsignal.signal(15, lambda *_: os.mkdir({:?} + str(os.getpid())))",
+                    dir.path().join("signalled.").display().to_string()
+                );
+                exec(context, &code);
+            }
+            if let Some(asked) = asked {
+                chain[asked].shutdown().expect("sent");
+                pids[asked..].iter().copied().for_each(wait_gone);
+            }
+            master.shutdown();
+            pids.iter().copied().for_each(wait_gone);
+            let signalled: Vec<_> = std::fs::read_dir(dir.path()).expect("it is there").flatten().collect();
+            assert!(signalled.is_empty(), "{signalled:?}");
+        }
+    });
+}
+
 /// A child with these levels of its root, `mitogen` and `mitogen.io` loggers.
 fn with_levels(master: &Master, via: Option<&Context>, log_levels: [i64; 3]) -> Context {
     let settings = ChildSettings { log_levels, ..master.settings().clone() };

@@ -29,6 +29,38 @@ fn a_killed_child_fails_whoever_waits_for_it() {
 }
 
 #[test]
+fn whoever_watches_a_context_before_it_is_up_is_told_of_its_end_once() {
+    isolated(|| {
+        let master = master();
+        let parent = local(&master);
+        for via in [None, Some(&parent)] {
+            let connecting = match via {
+                None => master.connect(&transport()),
+                Some(via) => master.connect_via(via, &transport()),
+            };
+            let connecting = connecting.expect("a plan");
+            let (sender, told) = std::sync::mpsc::channel();
+            connecting.context().on_disconnect(move |reason| drop(sender.send(reason.to_owned())));
+            let child = connecting.wait().expect("a child");
+            // Announced by now, under the name that it was asked for by.
+            assert_eq!(child.name(), connecting.context().name());
+            assert_eq!(master.router().name_of(child.id()).as_deref(), Some(child.name()));
+            let pid: i32 = child.call("os.getpid", ()).expect("an answer");
+            assert!(told.try_recv().is_err());
+            kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
+            let reason = told.recv_timeout(PATIENCE).expect("it has gone");
+            assert!(reason.contains("local"), "{reason}");
+            // The sender went with the watcher: there will be no second time.
+            assert!(matches!(
+                told.recv_timeout(PATIENCE),
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
+            ));
+        }
+        master.shutdown();
+    });
+}
+
+#[test]
 fn shutdown_ends_children_that_are_busy_or_stuck() {
     isolated(|| {
         let master = master();

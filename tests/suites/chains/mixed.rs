@@ -1,10 +1,11 @@
 //! What passes along a chain of five: calls, large values, what is printed and logged, the end.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use mitogen::Value;
-use mitogen_tests::{Leaks, isolated, mitogen_bin};
+use mitogen_tests::{Leaks, isolated, mitogen_bin, procs};
 
 use crate::common::{PATIENCE, master, no_process_left, up};
 use crate::five::{Site, Way, pid, wait_gone};
@@ -79,14 +80,91 @@ fn profiles(site: &Site) -> String {
     )
 }
 
+/// The same by [`Way::Doas`]: a password at each of three hops.
+fn profiles_with_passwords(site: &Site) -> String {
+    format!(
+        "[profile.one]\nmethod = \"local\"\n\n\
+         [profile.two]\nmethod = \"ssh\"\nvia = \"one\"\nhostname = \"127.0.0.1\"\nport = {}\nusername = \"{}\"\n\
+         password = {{ env = \"THE_PASSWORD\" }}\nssh_debug_level = 3\n\
+         ssh_args = [\"-F\", \"none\", \"-o\", \"UserKnownHostsFile={}\"]\n\n\
+         [profile.three]\nmethod = \"su\"\nvia = \"two\"\nusername = \"{}\"\n\
+         password = {{ env = \"THE_OTHER_PASSWORD\" }}\n\n\
+         [profile.four]\nmethod = \"doas\"\nvia = \"three\"\npassword = {{ env = \"THE_OTHER_PASSWORD\" }}\n\n\
+         [profile.five]\nmethod = \"local\"\nvia = \"four\"\n",
+        site.server.port(),
+        site.user.name(),
+        site.server.known_hosts().display(),
+        site.other.name(),
+    )
+}
+
+/// The command with a profile file of this text, to be run as these passwords allow.
+fn command(site: &Site, dir: &Path, text: &str) -> Command {
+    let file = dir.join("mitogen.toml");
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = Command::new(mitogen_bin().unwrap());
+    command
+        .arg("--profiles")
+        .arg(file)
+        .env("THE_PASSWORD", site.user.password())
+        .env("THE_OTHER_PASSWORD", site.other.password())
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn no_password_is_in_a_log_or_on_a_command_line() {
+    isolated(|| {
+        let site = Site::new();
+        let secrets = [site.user.password(), site.other.password()];
+        for text in [profiles(&site), profiles_with_passwords(&site)] {
+            let dir = tempfile::tempdir().unwrap();
+            let logs = dir.path().join("logs");
+            // All that can be logged is, here and at every hop; one of the calls fails there.
+            let mut command = command(&site, dir.path(), &text);
+            command.args(["-vvv", "--debug-log"]).arg(&logs).args([
+                "call",
+                "five",
+                "os.listdir",
+                "\"/nowhere\"",
+            ]);
+            let output = command.output().unwrap();
+            let mut said = String::from_utf8_lossy(&output.stderr).into_owned();
+            said += &String::from_utf8_lossy(&output.stdout);
+            assert_eq!(output.status.code(), Some(3), "{said}");
+            let files: Vec<_> = std::fs::read_dir(&logs).unwrap().flatten().collect();
+            assert_eq!(files.len(), 1);
+            assert_eq!(files[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
+            said += &String::from_utf8_lossy(&std::fs::read(files[0].path()).unwrap());
+            assert!(said.contains("DEBUG mitogen::remote") && said.contains(".su."), "{said}");
+            for secret in secrets {
+                assert!(!said.contains(secret), "{said}");
+            }
+        }
+        for way in [Way::Sudo, Way::Doas] {
+            let master = master();
+            let chain = site.start(&master, way);
+            let watch = || {
+                for process in procs::all() {
+                    assert!(!secrets.iter().any(|secret| process.command.contains(secret)), "{process:?}");
+                }
+                chain[4].outcome()
+            };
+            // From the first process on until all are there.
+            assert!(mitogen_tests::wait::until(PATIENCE, watch).expect("an outcome").is_ok());
+            watch();
+            master.shutdown();
+        }
+    });
+}
+
 #[test]
 fn what_is_printed_and_logged_at_any_hop_arrives_under_its_name() {
     isolated(|| {
         let site = Site::new();
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("mitogen.toml");
-        std::fs::write(&file, profiles(&site)).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         let ssh = format!("local.ssh.127.0.0.1:{}", site.server.port());
         let su = format!("{ssh}.sudo.root.su.{}", site.other.name());
         let names =
@@ -95,20 +173,8 @@ fn what_is_printed_and_logged_at_any_hop_arrives_under_its_name() {
                     logging.getLogger(\"some.where\").warning(\"from %s\", \"a logger\")";
         let code = serde_json::to_string(code).unwrap();
         for (target, name) in ["one", "two", "three", "four", "five"].iter().zip(names) {
-            let output = Command::new(mitogen_bin().unwrap())
-                .args([
-                    "-v",
-                    "--profiles",
-                    file.to_str().unwrap(),
-                    "call",
-                    target,
-                    "builtins.exec",
-                    &code,
-                    "{}",
-                ])
-                .env("THE_PASSWORD", site.user.password())
-                .env("NO_COLOR", "1")
-                .stdin(Stdio::null())
+            let output = command(&site, dir.path(), &profiles(&site))
+                .args(["-v", "call", target, "builtins.exec", &code, "{}"])
                 .output()
                 .unwrap();
             let said = String::from_utf8_lossy(&output.stderr).into_owned();

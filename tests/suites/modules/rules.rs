@@ -2,7 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
+use mitogen::modules::{Module, ModuleError, ModuleSource};
 use mitogen::{CallError, ChildSettings, Context, Master, MasterOptions, Value};
 use mitogen_tests::{isolated, pythons};
 
@@ -102,6 +106,52 @@ fn an_extension_module_is_named_with_its_file_and_its_target() {
             }
             master.shutdown();
         });
+    });
+}
+
+/// Has a module that takes its time.
+#[derive(Debug, Default)]
+struct Slow {
+    asked: AtomicBool,
+    gate: Mutex<()>,
+}
+
+impl ModuleSource for Slow {
+    fn find(&self, fullname: &str) -> Result<Option<Module>, ModuleError> {
+        if fullname == "slow" {
+            self.asked.store(true, Ordering::SeqCst);
+            drop(self.gate.lock());
+        }
+        Ok(None)
+    }
+
+    fn resource(&self, _: &str, _: &str) -> Result<Option<Bytes>, ModuleError> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn a_module_that_takes_its_time_holds_nobody_up() {
+    isolated(|| {
+        let slow = Arc::new(Slow::default());
+        let options = MasterOptions { modules: vec![slow.clone()], ..MasterOptions::default() };
+        let master = Master::start(options).expect("a master starts");
+        let contexts = chain(&master, master.settings(), 2);
+        let gate = slow.gate.lock().expect("nobody panics");
+        // The child asks, not the caller ahead of it: the name is no module's until it runs.
+        let asks = contexts[1].call_async::<Value>("builtins.__import__", ("slow",)).expect("sent");
+        let asked = mitogen_tests::wait::until(PATIENCE, || slow.asked.load(Ordering::SeqCst).then_some(()));
+        assert!(asked.is_some());
+        // Meanwhile the others are called, and new ones started.
+        let late = chain(&master, master.settings(), 2);
+        for context in [&contexts[0], &late[0], &late[1]] {
+            let _: u32 = call(context, "posix.getpid", ());
+        }
+        assert!(asks.is_empty());
+        drop(gate);
+        let error = asks.get_timeout(PATIENCE).expect_err("there is no such module").to_string();
+        assert!(error.contains("slow"), "{error}");
+        master.shutdown();
     });
 }
 
