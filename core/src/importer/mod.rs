@@ -7,5 +7,5 @@
 mod deliver;
 mod message;
 
-pub use deliver::{deliver, push_module};
+pub use deliver::{deliver, deliver_past, push_module};
 pub use message::{embedded_payload, negative_payload, payload, resource_payload};

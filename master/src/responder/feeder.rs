@@ -11,7 +11,7 @@ use mitogen_core::importer;
 use mitogen_core::router::{CallHook, Router, SendError, WeakRouter};
 
 use super::stats::Counters;
-use super::store::{StockAnswer, Store};
+use super::store::{Packed, StockAnswer, Store};
 
 /// Sends modules to whoever will need them. What has been seen to stands in the router's ledger.
 pub(crate) struct Feeder {
@@ -39,20 +39,20 @@ pub(super) fn send(
     context: ContextId,
     module: &str,
 ) -> Result<(), SendError> {
-    let packed = match store.stock_module(context, module) {
-        Some(StockAnswer::ThereAlready) => return Ok(()),
-        Some(StockAnswer::Module(packed)) => Some(packed),
-        None => None,
-    };
-    importer::deliver(router, context, module, || {
-        let packed = packed.unwrap_or_else(|| store.packed(module));
+    let counted = |packed: Packed| {
         let counters = &store.counters;
         Counters::add(&counters.sent, 1);
         Counters::add(&counters.sent_bytes, packed.payload.len());
         Counters::add(&counters.negative, usize::from(packed.negative));
         packed.payload
-    })
-    .map(drop)
+    };
+    match store.stock_module(context, module) {
+        Some(StockAnswer::ThereAlready) => Ok(()),
+        Some(StockAnswer::Module(root, packed)) => {
+            importer::deliver_past(router, root, context, module, || counted(packed)).map(drop)
+        }
+        None => importer::deliver(router, context, module, || counted(store.packed(module))).map(drop),
+    }
 }
 
 /// Sends what importing `module` needs, and `module` itself last.

@@ -1,10 +1,11 @@
-//! Stock Mitogen from PyPI as a peer: children that run its core, release by release.
+//! Stock Mitogen from PyPI as a peer: children that run its core, ours and our contexts', release by release.
 //!
 //! A test that needs a release fails if it cannot be installed.
 
 #[path = "../common.rs"]
 mod common;
 
+mod below;
 mod children;
 mod mixed;
 mod releases;

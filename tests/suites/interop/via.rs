@@ -41,7 +41,7 @@ fn every_release_starts_contexts_below_itself() {
 }
 
 /// A program that uses both a package of its own and stock's.
-fn program() -> tempfile::TempDir {
+pub(crate) fn program() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(dir.path().join("app")).expect("made");
     for (name, text) in [
@@ -58,7 +58,7 @@ fn program() -> tempfile::TempDir {
     dir
 }
 
-fn master_serving(path: &Path) -> Master {
+pub(crate) fn master_serving(path: &Path) -> Master {
     let finder = Finder::new(&FinderOptions::default().path(path)).expect("a finder");
     let options = MasterOptions { modules: vec![Arc::new(finder)], ..MasterOptions::default() };
     Master::start(options).expect("a master starts")
