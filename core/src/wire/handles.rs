@@ -42,6 +42,9 @@ pub enum Standard {
     Tree = 121,
     /// Ours: nobody ever listens here, and that nobody does is the answer (`router/keepalive.rs`).
     Probe = 122,
+    /// Ours: the first word of a listener of ours to a client, which may send it every encoding from now
+    /// on. No payload. Stock drops it.
+    Encodings = 123,
 }
 
 impl Standard {

@@ -7,6 +7,8 @@ mod common;
 
 mod below;
 mod children;
+mod clients;
+mod listener;
 mod mixed;
 mod releases;
 mod via;
