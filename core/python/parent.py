@@ -393,6 +393,14 @@ def on_run_plan(msg):
             core.routes.setdefault(request["id"], stream)
 
 
+def _proxy_connect(name, method_name, kwargs):
+    """Stock's programs call this to start a context from here (protocol 4.8). The master knows the
+    transports: it sends the plan, and stock's answer."""
+    return core.router.context_by_id(core.parent_ids[-1]).send_await(
+        core.Message.pickled((name, method_name, kwargs), handle=124)
+    )
+
+
 def on_detaching(msg):
     """A child will outlive its link (mitogen.detach): when that ends, its program is left alone."""
     stream = core.routes.get(msg.src_id)

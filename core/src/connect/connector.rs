@@ -232,6 +232,17 @@ impl Connector {
         self.0.members.all()
     }
 
+    /// The context `id`, if it was started from here and is up.
+    pub fn member(&self, id: ContextId) -> Option<Context> {
+        let member = self.0.members.all().into_iter().find(|member| member.id == id)?;
+        Some(Context::new(&self.0.router, id, &member.name))
+    }
+
+    /// Whether siblings are kept apart.
+    pub fn unidirectional(&self) -> bool {
+        self.0.router.unidirectional()
+    }
+
     /// The plan that [`Connector::connect`] would carry out.
     ///
     /// # Errors

@@ -45,6 +45,9 @@ pub enum Standard {
     /// Ours: the first word of a listener of ours to a client, which may send it every encoding from now
     /// on. No payload. Stock drops it.
     Encodings = 123,
+    /// Ours: a context asks its master to start a child of its own by a transport of the master's; pickled
+    /// tuple. See `master/src/stock/proxy.rs`.
+    ProxyConnect = 124,
 }
 
 impl Standard {

@@ -10,5 +10,6 @@ mod children;
 mod clients;
 mod listener;
 mod mixed;
+mod proxy;
 mod releases;
 mod via;

@@ -119,13 +119,17 @@ fn grandchildren_go_with_a_lost_child() {
 }
 
 #[test]
-fn a_context_of_ours_has_no_method_of_stock_s() {
+fn a_context_of_ours_has_our_methods_where_stock_has_its_own() {
     isolated(|| {
         let master = master();
         let one = master.connect(&local()).expect("a plan").wait().expect("a child");
-        let error = stock::connect(&one, "local", &[]).expect_err("it is ours");
-        assert!(error.to_string().contains("_proxy_connect"), "{error}");
-        let _: u32 = one.call("os.getpid", ()).expect("it lives");
+        let two = stock::connect(&one, "local", &[]).expect("a grandchild");
+        assert!(two.name().starts_with(one.name()), "{}", two.name());
+        let pid: i32 = one.call("os.getpid", ()).expect("an answer");
+        assert_eq!(two.call::<i32>("os.getppid", ()).expect("an answer"), pid);
+        let error = stock::connect(&one, "docker", &[]).expect_err("there is no such transport");
+        assert!(matches!(error, StockConnectError::Failed { .. }), "{error:?}");
+        assert!(error.to_string().contains("there is no method `docker` here"), "{error}");
         master.shutdown();
     });
 }
