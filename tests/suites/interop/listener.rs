@@ -3,16 +3,19 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use bytes::Bytes;
 use mitogen::pickle::{Binary, Blob};
-use mitogen::{CallError, Client, Context, Value};
+use mitogen::wire::{Encoding, Message, Standard};
+use mitogen::{CallError, Client, Context, Receiver, Value};
 use mitogen_core::ids::ContextId;
+use mitogen_core::router::{HandlerOptions, Policy};
 use mitogen_tests::{isolated, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::common::PATIENCE;
-use crate::releases::{Release, each, newest};
+use crate::releases::{Release, each, newest, oldest};
 
 /// Listens at a path, with a child, a grandchild and a service; says their numbers; ends with its input.
 const PROGRAM: &str = r#"
@@ -25,6 +28,11 @@ class Adder(mitogen.service.Service):
     @mitogen.service.arg_spec({'a': int, 'b': int})
     def add(self, a, b):
         return a + b
+
+    @mitogen.service.expose(policy=mitogen.service.AllowParents())
+    @mitogen.service.arg_spec({'number': int})
+    def knows(self, number):
+        return self.router.stream_by_id(number) is not None
 
 broker = mitogen.master.Broker()
 router = mitogen.master.Router(broker)
@@ -154,5 +162,33 @@ fn what_we_wait_for_ends_with_stock_s_listener() {
         client.shutdown();
         let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
         assert!(gone.is_some(), "its child has outlived it");
+    });
+}
+
+/// Why our client starts no contexts for stock's master. If this ever fails, it could.
+#[test]
+fn stock_s_listener_takes_no_announcements_from_clients() {
+    isolated(|| {
+        for release in [oldest(), newest()] {
+            let there = StockListener::new(&release);
+            let client = there.client();
+            let listener = client.listener();
+            let options = HandlerOptions { policy: Policy::Any, respondent: Some(listener.id()) };
+            let answer = Receiver::<(u32, u32)>::new(client.router(), options);
+            let ask = Message::new(listener.id(), Standard::AllocateId, Encoding::Legacy, Bytes::new());
+            client.router().send(Message { reply_to: answer.handle(), ..ask }).expect("sent");
+            let (id, _) = answer.get_timeout(PATIENCE).expect("it gives ids to anybody");
+            let route =
+                Message::new(listener.id(), Standard::AddRoute, Encoding::Legacy, format!("{id}:mine"));
+            client.router().send(route).expect("sent");
+            let knows = |id: u32| {
+                let kwargs = [("number", Value::Int(id.into()))];
+                listener.call_service::<bool>("__main__.Adder", "knows", &kwargs).expect("an answer")
+            };
+            assert!(!knows(id), "it would find the way to a context of ours");
+            assert!(knows(client.id().0) && knows(there.contexts[0].0));
+            client.shutdown();
+            there.end();
+        }
     });
 }

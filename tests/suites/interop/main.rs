@@ -12,4 +12,5 @@ mod listener;
 mod mixed;
 mod proxy;
 mod releases;
+mod services;
 mod via;
