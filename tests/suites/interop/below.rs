@@ -31,7 +31,10 @@ fn every_release_can_be_a_child_of_a_context_of_ours() {
         each(|release| {
             let master = master_serving(program.path());
             let records = forwarded_records(&master);
-            let between = ours(&master, None);
+            // Under the same interpreter, so that ours is between under old ones, too.
+            let python = release.settings().python;
+            let settings = ChildSettings { python, ..master.settings().clone() };
+            let between = up(&connect_with(&master, None, &local(), &settings));
             let settings = ChildSettings { log_levels: [20, 20, 20], ..release.settings() };
             // Nothing is waited for: the call goes right behind the plan.
             let connecting = connect_with(&master, Some(&between), &local(), &settings);
