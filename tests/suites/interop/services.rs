@@ -1,6 +1,7 @@
 //! Services of our master, files and data files, used by stock children: ours and our contexts'.
 
-use mitogen::files::FileService;
+use mitogen::files::{FILE_SERVICE, FileService};
+use mitogen::ids::ContextId;
 use mitogen::service::{Kind, Service, ServiceError, ServicePolicy, Services};
 use mitogen::{Context, Master, Value};
 use mitogen_tests::isolated;
@@ -24,9 +25,9 @@ def secret(econtext):
     return master.call_service(service_name=u'probe.Probe', method_name=u'secret')
 
 @mitogen.core.takes_econtext
-def fetch(path, out, econtext):
+def fetch(owner, path, out, econtext):
     with open(out, 'wb') as fp:
-        ok, metadata = mitogen.service.FileService.get(econtext.router.context_by_id(0), path, fp)
+        ok, metadata = mitogen.service.FileService.get(econtext.router.context_by_id(owner), path, fp)
     return [ok, metadata['size']]
 
 def resource(name):
@@ -45,10 +46,11 @@ fn program() -> tempfile::TempDir {
     dir
 }
 
-/// A stock child of the master, and one of a context of ours.
-fn children(master: &Master, release: &Release) -> [Context; 2] {
+/// A stock child of the master, one of a context of ours, and that one.
+fn children(master: &Master, release: &Release) -> ([Context; 2], Context) {
     let between = up(&connect_with(master, None, &local(), master.settings()));
-    [None, Some(&between)].map(|via| up(&connect_with(master, via, &local(), &release.settings())))
+    let both = [None, Some(&between)];
+    (both.map(|via| up(&connect_with(master, via, &local(), &release.settings()))), between)
 }
 
 #[test]
@@ -72,20 +74,30 @@ fn every_release_calls_services_of_ours_and_fetches_files() {
                     .method("secret", ServicePolicy::AllowParents, &[], |_| Ok(Value::None)),
             );
             let files = FileService::start(&services);
-            for child in children(&master, release) {
+            let (children, between) = children(&master, release);
+            for child in children {
                 assert_eq!(child.call::<i64>("served.uses.add", (40, 2)).expect("an answer"), 42);
                 let error = child.call::<Value>("served.uses.secret", ()).expect_err("not for children");
                 assert!(error.to_string().contains("not authorized to invoke 'secret'"), "{error}");
                 let scratch = tempfile::tempdir().expect("a directory");
                 let [source, out] = ["source", "out"].map(|name| scratch.path().join(name));
                 std::fs::write(&source, &data).expect("written");
-                let paths = [&source, &out].map(|path| path.to_str().expect("it is text").to_owned());
-                let fetch = || child.call::<(bool, u64)>("served.uses.fetch", &paths);
-                let error = fetch().expect_err("nobody has shared it");
+                let [from, to] = [&source, &out].map(|path| path.to_str().expect("it is text").to_owned());
+                let fetch = |owner: ContextId| {
+                    let _ = std::fs::remove_file(&out);
+                    child.call::<(bool, u64)>("served.uses.fetch", (owner.0, &from, &to))
+                };
+                let master = ContextId::MASTER;
+                let error = fetch(master).expect_err("nobody has shared it");
                 assert!(error.to_string().contains("is not registered with FileService"), "{error}");
                 files.share(&source);
-                assert_eq!(fetch().expect("it is shared"), (true, 5_000_000));
-                assert!(std::fs::read(&out).expect("it is there") == data, "the bytes differ");
+                let path = [("path", Value::from(from.as_str()))];
+                between.call_service::<Value>(FILE_SERVICE, "register", &path).expect("it is shared");
+                // From us, and from a context of ours.
+                for owner in [master, between.id()] {
+                    assert_eq!(fetch(owner).expect("it is shared"), (true, 5_000_000));
+                    assert!(std::fs::read(&out).expect("it is there") == data, "the bytes differ");
+                }
             }
             drop(services);
             master.shutdown();
@@ -100,7 +112,7 @@ fn data_files_of_packages_are_read() {
         let program = program();
         for release in [of("0.3.41"), newest()] {
             let master = master_serving(program.path());
-            for child in children(&master, &release) {
+            for child in children(&master, &release).0 {
                 let text: Value = child.call("served.uses.resource", ("data.txt",)).expect("it is served");
                 assert_eq!(text.as_str(), Some("from the master"));
                 let error =
