@@ -19,6 +19,9 @@ from mitogen.routes import PROBE, children, forget, queued, relieve, waits
 # Programs that have lost their link and not ended yet.
 leaving = set()
 
+# The cores of stock that contexts below may be told to run, by their numbers.
+cores = {}
+
 
 class Child(core.Stream):
     """A program on its way to being a context, and then the link to it."""
@@ -50,6 +53,8 @@ class Child(core.Stream):
         self.remote_id = request["id"]
         self.name = request["name"]
         self.config = request["config"]
+        # Where it runs stock's core: which one, and what it is told.
+        self.stock = request.get("stock")
         self.engine = Engine(self.plan["dialogue"], self.plan["secrets"])
         # Who must be told if there never is a context: header fields of what was queued for it.
         self.unanswered = []
@@ -57,6 +62,9 @@ class Child(core.Stream):
     def send(self, pieces, flush=True):
         if not self.up:
             self.unanswered.append(core.unpack(pieces[0])[:6])
+        if self.stock and self.stock["one_encoding"]:
+            # It would take any word of how a payload is encoded for a corrupt stream.
+            pieces = [b"MI" + bytes(pieces[0][2:])] + pieces[1:]
         core.Stream.send(self, pieces, flush)
 
     def flush(self):
@@ -120,8 +128,12 @@ class Child(core.Stream):
 
     def uncork(self):
         if self.corked:
-            config = b"".join(core.dumps(self.config))
-            self.out.insert(0, core.blob + struct.pack(">L", len(config)) + config)
+            if self.stock:
+                text = cores[self.stock["core"]] + self.stock["tail"]
+            else:
+                config = b"".join(core.dumps(self.config))
+                text = core.blob + struct.pack(">L", len(config)) + config
+            self.out.insert(0, text)
             self.large = True
             self.corked = False
             self.flush()
@@ -366,8 +378,9 @@ def open_tty():
 
 
 def on_run_plan(msg):
-    """Start a context (handle 120); or learn that one below us is about to start another, so that
-    what is sent right behind that plan finds its way before the new context is announced."""
+    """Start a context (handle 120). Or learn a core that some are to run; or that one below us is
+    about to start another, so that what is sent right behind that plan finds its way before the new
+    context is announced."""
     if msg.is_dead:
         return
     request = msg.unpickle()
@@ -376,10 +389,20 @@ def on_run_plan(msg):
         if request["plan"]["stdio"] == "fork":
             from mitogen.fork import Fork as kind
         kind(msg, request).start()
+    elif "head" in request:
+        cores[request["core"]] = request["head"]
     else:
         stream = core.routes.get(request["via"])
         if stream:
             core.routes.setdefault(request["id"], stream)
+
+
+def _proxy_connect(name, method_name, kwargs):
+    """Stock's programs call this to start a context from here (protocol 4.8). The master knows the
+    transports: it sends the plan, and stock's answer."""
+    return core.router.context_by_id(core.parent_ids[-1]).send_await(
+        core.Message.pickled((name, method_name, kwargs), handle=124)
+    )
 
 
 def on_detaching(msg):

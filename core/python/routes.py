@@ -208,7 +208,14 @@ def want(stream, name):
 
 def on_get_module(msg):
     if not msg.is_dead:
-        want(sender_of(msg), core.as_text(msg.data) if core.PY3 else str(msg.data))
+        stream = sender_of(msg)
+        name = core.as_text(msg.data) if core.PY3 else str(msg.data)
+        if stream.stock and name.split(".")[0] == "mitogen":
+            # What it means by that name is not what we mean: the master knows.
+            msg.dst_id = core.parent_ids[-1]
+            core.router.route(msg)
+        else:
+            want(stream, name)
 
 
 def on_forward_module(msg):
@@ -254,6 +261,7 @@ def on_load(name):
 
 core.parent.relayed = 0
 core.parent.up = True
+core.parent.stock = None
 core.router.on_frame = on_frame
 core.loop.blocked = blocked
 for _handle, _func, _policy in (

@@ -19,7 +19,8 @@ class FileService(Service):
         self.lock = threading.Lock()
         self.paths = set()
         self.prefixes = set()
-        # By link: [bytes that are not acknowledged, the transfers in their order].
+        # By link: [bytes that are not acknowledged, the transfers in their order]. A transfer is its
+        # sender, its file, and what sends a chunk.
         self.links = {}
         core.router.on_lost.append(self.on_lost)
 
@@ -53,7 +54,9 @@ class FileService(Service):
             # The answer first: what the data mean.
             msg.reply(metadata)
             link = self.links.setdefault(core.router.stream_for(msg.src_id), [0, collections.deque()])
-            link[1].append((sender, file))
+            # Releases of stock before 0.3.39 want chunks in pickles, and say of nothing that it is one.
+            send = sender.send_bytes if msg.enc != core.MGC else lambda data: sender.send(core.Blob(data))
+            link[1].append((sender, file, send))
             self.go_on(link)
 
     def open(self, path, sender, msg):
@@ -95,14 +98,14 @@ class FileService(Service):
 
     def go_on(self, link):
         while link[1] and link[0] < self.window_size_bytes:
-            sender, file = link[1][0]
+            sender, file, send = link[1][0]
             try:
                 data = file.read(self.IO_SIZE)
             except EnvironmentError:
                 data = b""
             if data:
                 link[0] += len(data)
-                sender.send_bytes(data)
+                send(data)
             else:
                 link[1].popleft()
                 file.close()
@@ -124,7 +127,7 @@ class FileService(Service):
     def on_shutdown(self):
         with self.lock:
             for link in self.links.values():
-                for sender, file in link[1]:
+                for sender, file, _ in link[1]:
                     file.close()
                     sender.close()
             self.links.clear()

@@ -20,6 +20,7 @@ use crate::listen::{BindError, Listener};
 use crate::log_sink;
 use crate::modules::ModuleSource;
 use crate::responder::{Feeder, ImportPolicy, ModuleStats, Responder, Store, Way};
+use crate::{stock, transports};
 
 /// How a master behaves.
 #[derive(Clone, Debug)]
@@ -107,6 +108,7 @@ impl Master {
             overrides: options.settings.import_overrides.clone(),
             blocks: options.settings.import_blocks.clone(),
         };
+        stock::listen(&router, &connector, &options.settings, transports::builtin());
         let store = Arc::new(Store::new(
             options.modules,
             policy,

@@ -5,7 +5,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use bytes::Bytes;
 use thiserror::Error;
 
 use super::connecting::{Connecting, Done};
@@ -21,7 +20,7 @@ use super::stock::StockPeers;
 use super::transport::{ChildCommand, OptionsError, Transport};
 use crate::broker::ProcessMonitor;
 use crate::call::Context;
-use crate::child::{self, ChildConfig, PythonCore, PythonSpec};
+use crate::child::{self, ChildConfig, PythonCore, PythonSpec, StockBoot, StockPackage};
 use crate::dialogue::{FailureKind, Stage};
 use crate::ids::ContextId;
 use crate::router::{Keepalive, LinkId, Router};
@@ -92,12 +91,12 @@ pub enum RequestError {
         /// The context that was to start it.
         via: String,
     },
-    /// A context that runs our runtime cannot start one that runs stock's core.
+    /// A copy of a context that runs our runtime does not run stock's core.
     #[error(
-        "a context that is to run stock's core cannot be started through {via}, which runs our runtime: start it from here, or by stock's own method from a stock context"
+        "a copy of {via} runs our runtime, as {via} does: a context that is to run stock's core needs a transport that starts a program"
     )]
-    StockVia {
-        /// The context that was to start it.
+    StockCopy {
+        /// The context that was to be copied.
         via: String,
     },
 }
@@ -115,7 +114,7 @@ pub(super) struct Shared {
     /// their streams; those that wait for their turn or their next try have none.
     open: Mutex<HashMap<LinkId, (String, Done)>>,
     stopping: AtomicBool,
-    stock: StockPeers,
+    pub(super) stock: StockPeers,
     members: Members,
     /// Children that will outlive their links.
     detached: Mutex<HashSet<ContextId>>,
@@ -233,6 +232,17 @@ impl Connector {
         self.0.members.all()
     }
 
+    /// The context `id`, if it was started from here and is up.
+    pub fn member(&self, id: ContextId) -> Option<Context> {
+        let member = self.0.members.all().into_iter().find(|member| member.id == id)?;
+        Some(Context::new(&self.0.router, id, &member.name))
+    }
+
+    /// Whether siblings are kept apart.
+    pub fn unidirectional(&self) -> bool {
+        self.0.router.unidirectional()
+    }
+
     /// The plan that [`Connector::connect`] would carry out.
     ///
     /// # Errors
@@ -257,18 +267,22 @@ impl Connector {
         let shared = Arc::clone(&self.0);
         let router = &shared.router;
         let id = router.allocate_id();
-        let Prepared { plan, config, preamble } = self.prepare(request, id)?;
-        let context = Context::new(router, id, &plan.name);
+        let prepared = self.prepare(request, id)?;
+        let context = Context::new(router, id, &prepared.plan.name);
         let done = Done::default();
         let connecting = Connecting::new(context, done.clone());
         let parent = request.via.map_or(router.identity().id, Context::id);
-        shared.members.follow(&connecting, parent, &plan.method);
+        shared.members.follow(&connecting, parent, &prepared.plan.method);
         match request.via {
-            Some(via) => remote::start(&shared, via, id, &plan, &config, &done),
+            Some(via) => remote::start(&shared, via, id, &prepared, &done),
             None => {
-                let preamble = preamble.unwrap_or_else(|| child::preamble(&config));
+                let Prepared { plan, config, stock } = prepared;
+                let preamble = match &stock {
+                    Some((_, boot)) => boot.preamble(),
+                    None => child::preamble(&config),
+                };
                 let link = router.begin_link(id, &plan.name);
-                if let PythonCore::Stock(package) = &request.settings.core {
+                if let Some((package, _)) = &stock {
                     shared.stock.add(id, link, package);
                 }
                 let hop = plan.name.clone();
@@ -288,14 +302,10 @@ impl Connector {
     fn prepare(&self, request: &ConnectRequest<'_>, id: ContextId) -> Result<Prepared, RequestError> {
         let router = &self.0.router;
         let settings = request.settings;
-        if let Some(via) = request.via {
-            let via_name = || via.name().to_owned();
-            if self.0.stock.behind(via.id()).is_some() {
-                return Err(RequestError::ViaStock { via: via_name() });
-            }
-            if settings.core != PythonCore::Ours {
-                return Err(RequestError::StockVia { via: via_name() });
-            }
+        if let Some(via) = request.via
+            && self.0.stock.behind(via.id()).is_some()
+        {
+            return Err(RequestError::ViaStock { via: via.name().to_owned() });
         }
         let lineage = match request.via {
             // The parents of a grandchild are its parent's, seen from here: each hop is known,
@@ -318,17 +328,22 @@ impl Connector {
             Some(name) => name.replace(['/', '\\'], "_"),
             None => default_remote_name(),
         };
-        let (argv, preamble) = match &settings.core {
+        let (argv, stock) = match &settings.core {
             PythonCore::Ours => (child::command(&settings.python, &remote_name), None),
             PythonCore::Stock(package) => {
                 let boot = child::stock_boot(package, &settings.python, &remote_name, &config);
-                (boot.argv, Some(boot.preamble))
+                (boot.argv.clone(), Some((Arc::clone(package), boot)))
             }
         };
         let mut plan = request.transport.plan(&ChildCommand { argv })?;
-        if plan.stdio == Stdio::Fork && request.via.is_none() {
-            let message = FORK_NEEDS_VIA.to_owned();
-            return Err(OptionsError { method: plan.method, key: Some("via".to_owned()), message }.into());
+        if plan.stdio == Stdio::Fork {
+            let Some(via) = request.via else {
+                let message = FORK_NEEDS_VIA.to_owned();
+                return Err(OptionsError { method: plan.method, key: Some("via".to_owned()), message }.into());
+            };
+            if stock.is_some() {
+                return Err(RequestError::StockCopy { via: via.name().to_owned() });
+            }
         }
         if let Some(keepalive) = settings.keepalive {
             plan.keepalive = keepalive.is_on().then_some(keepalive);
@@ -340,16 +355,16 @@ impl Connector {
             plan.name = format!("{}.{}", via.name(), plan.name);
         }
         config.name.clone_from(&plan.name);
-        Ok(Prepared { plan, config, preamble })
+        Ok(Prepared { plan, config, stock })
     }
 }
 
 /// All that is sent to start one context.
-struct Prepared {
-    plan: Plan,
-    config: ChildConfig,
-    /// Where it is not our runtime's.
-    preamble: Option<Bytes>,
+pub(super) struct Prepared {
+    pub(super) plan: Plan,
+    pub(super) config: ChildConfig,
+    /// Where it does not run our runtime: whose core, and what starts it.
+    pub(super) stock: Option<(Arc<StockPackage>, StockBoot)>,
 }
 
 /// What our own shutdown does to a connection that has no process.

@@ -30,5 +30,5 @@ pub use gate::HANDSHAKES_PER_DESTINATION;
 pub use members::Member;
 pub use options::{check_word, parse_options};
 pub use plan::{Plan, Preamble, Stdio};
-pub use stock::StockPeers;
+pub use stock::{StockPeers, StockRoot};
 pub use transport::{ChildCommand, OptionsError, Registry, Transport, TransportKind};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::connecting::Done;
-use super::connector::Shared;
+use super::connector::{Prepared, Shared};
 use super::error::ConnectError;
 use super::plan::{Plan, Stdio};
 use crate::call::{CallError, Context, Reply};
@@ -17,7 +17,7 @@ use crate::child::ChildConfig;
 use crate::dialogue::{FailureKind, Stage};
 use crate::ids::ContextId;
 use crate::importer::push_module;
-use crate::pickle;
+use crate::pickle::{self, Binary};
 use crate::router::{HandlerOptions, Policy};
 use crate::wire::{Encoding, Message, Standard};
 
@@ -34,9 +34,27 @@ struct RunPlan<'a> {
     name: &'a str,
     plan: &'a Plan,
     config: &'a ChildConfig,
+    /// Where the new context is to run stock's core.
+    stock: Option<StockPart>,
 }
 
-/// The other payload of `RUN_PLAN`, for those between us and `via`: what comes for `id` goes where
+/// What is written to the new program ahead of frames, where it is not our runtime and its
+/// configuration: a core that `via` was sent before, and `tail`.
+#[derive(Serialize)]
+struct StockPart {
+    core: usize,
+    tail: Binary,
+    one_encoding: bool,
+}
+
+/// Another payload of `RUN_PLAN`, ahead of the first plan that names it: a stock core, deflated.
+#[derive(Serialize)]
+struct StockCore {
+    core: usize,
+    head: Binary,
+}
+
+/// The third payload of `RUN_PLAN`, for those between us and `via`: what comes for `id` goes where
 /// `via` is, from now on. They would learn it from the announcement, but calls to the new context
 /// follow its plan at once.
 #[derive(Serialize)]
@@ -53,16 +71,10 @@ struct Ran {
     error: Option<ConnectError>,
 }
 
-/// Asks `via` to start context `id` by `plan`.
-pub(super) fn start(
-    shared: &Arc<Shared>,
-    via: &Context,
-    id: ContextId,
-    plan: &Plan,
-    config: &ChildConfig,
-    done: &Done,
-) {
+/// Asks `via` to start context `id` as `prepared` says.
+pub(super) fn start(shared: &Arc<Shared>, via: &Context, id: ContextId, prepared: &Prepared, done: &Done) {
     let router = &shared.router;
+    let plan = &prepared.plan;
     let hop = plan.name.clone();
     let lost = {
         let hop = hop.clone();
@@ -71,6 +83,9 @@ pub(super) fn start(
     if let Err(error) = router.begin_route(id, via.id(), &hop) {
         done.set(&Err(Arc::new(lost(error.to_string()))));
         return;
+    }
+    if let Some((package, _)) = &prepared.stock {
+        shared.stock.add_below(id, package);
     }
     let argv = plan.printed_argv();
     let answered = {
@@ -95,7 +110,7 @@ pub(super) fn start(
             done.set(&Err(Arc::new(error)));
         }
     };
-    if let Err(error) = send(shared, via, id, plan, config, answered) {
+    if let Err(error) = send(shared, via, id, prepared, answered) {
         router.lose_route(id, &error.to_string());
         done.set(&Err(Arc::new(lost(error.to_string()))));
     }
@@ -105,18 +120,31 @@ fn send(
     shared: &Shared,
     via: &Context,
     id: ContextId,
-    plan: &Plan,
-    config: &ChildConfig,
+    prepared: &Prepared,
     answered: impl FnOnce(Reply) + Send + 'static,
 ) -> Result<(), CallError> {
     let router = &shared.router;
+    let Prepared { plan, config, stock } = prepared;
     let module = if plan.stdio == Stdio::Fork { FORK_MODULE } else { PARENT_MODULE };
     push_module(router, via.id(), module)?;
     let expect = pickle::to_bytes(&Expect { id: id.0, via: via.id().0 }).map_err(CallError::Encode)?;
     for between in router.between(via.id()) {
         router.send(Message::new(between, Standard::RunPlan, Encoding::Pickle, expect.clone()))?;
     }
-    let request = RunPlan { id: id.0, name: &plan.name, plan, config };
+    let stock = match stock {
+        Some((package, boot)) => {
+            let core = shared.stock.number_of(package);
+            if router.first_time(via.id(), &format!("stock core {core}")) {
+                let head = Binary(boot.head.clone());
+                let data = pickle::to_bytes(&StockCore { core, head }).map_err(CallError::Encode)?;
+                router.send(Message::new(via.id(), Standard::RunPlan, Encoding::Pickle, data))?;
+            }
+            let one_encoding = package.version().has_one_encoding();
+            Some(StockPart { core, tail: Binary(boot.tail.clone()), one_encoding })
+        }
+        None => None,
+    };
+    let request = RunPlan { id: id.0, name: &plan.name, plan, config, stock };
     let data = pickle::to_bytes(&request).map_err(CallError::Encode)?;
     let options = HandlerOptions { policy: Policy::Any, respondent: Some(via.id()) };
     let me = router.identity().id;

@@ -1,5 +1,5 @@
-//! Which direct children run stock's core, and whose copy of it: what is served over a link depends
-//! on what runs behind it.
+//! Which contexts run stock's core, and whose copy of it: what is served to a context, and how it is
+//! written, depends on what runs there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,27 +8,49 @@ use crate::child::StockPackage;
 use crate::ids::ContextId;
 use crate::router::{LinkId, Router, WeakRouter};
 
-/// The direct children that run stock's core. Cloning it gives the same list.
+/// The contexts that were started with stock's core, here or by a context of ours. Cloning it gives
+/// the same list.
 #[derive(Clone, Debug)]
 pub struct StockPeers {
     router: WeakRouter,
-    packages: Arc<Mutex<HashMap<ContextId, Arc<StockPackage>>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// Plain data.
+#[derive(Debug, Default)]
+struct Known {
+    contexts: HashMap<ContextId, Arc<StockPackage>>,
+    /// Packages that contexts of ours have been sent, by their numbers there.
+    sent: Vec<Arc<StockPackage>>,
+}
+
+/// Where stock's part of a tree begins: a context of its own kind, started by one of ours.
+#[derive(Clone, Debug)]
+pub struct StockRoot {
+    /// That context.
+    pub id: ContextId,
+    /// Whose core it runs, and all those below it.
+    pub package: Arc<StockPackage>,
 }
 
 impl StockPeers {
     pub(super) fn new(router: &Router) -> Self {
-        Self { router: router.downgrade(), packages: Arc::default() }
+        Self { router: router.downgrade(), known: Arc::default() }
     }
 
-    fn packages(&self) -> MutexGuard<'_, HashMap<ContextId, Arc<StockPackage>>> {
-        self.packages.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The package whose core runs in the direct child through which `id` is reached, or which is
-    /// `id`: what is asked for from there as `mitogen.*` is that package's.
-    pub fn behind(&self, id: ContextId) -> Option<Arc<StockPackage>> {
-        let (_, peer) = self.router.upgrade()?.way_to(id)?;
-        self.packages().get(&peer).cloned()
+    /// The stock context that `id` is, or that it is reached through: what is asked for from there as
+    /// `mitogen.*` is of that one's package.
+    pub fn behind(&self, id: ContextId) -> Option<StockRoot> {
+        let router = self.router.upgrade()?;
+        let above = router.between(id);
+        let (_, peer) = router.way_to(id)?;
+        let known = self.known();
+        let mut way = [id].into_iter().chain(above).chain([peer]);
+        way.find_map(|id| Some(StockRoot { id, package: Arc::clone(known.contexts.get(&id)?) }))
     }
 
     /// Remembers, for as long as `id` is there, that `package`'s core runs behind `link` to it.
@@ -37,10 +59,26 @@ impl StockPeers {
         if package.version().has_one_encoding() {
             router.use_one_encoding(link);
         }
-        self.packages().insert(id, Arc::clone(package));
-        let packages = Arc::clone(&self.packages);
+        self.add_below(id, package);
+    }
+
+    /// The same for a context that is started by one of ours, which has the link and sees to it.
+    pub(super) fn add_below(&self, id: ContextId, package: &Arc<StockPackage>) {
+        let Some(router) = self.router.upgrade() else { return };
+        self.known().contexts.insert(id, Arc::clone(package));
+        let known = Arc::clone(&self.known);
         router.on_disconnect(id, move |_| {
-            packages.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            known.lock().unwrap_or_else(PoisonError::into_inner).contexts.remove(&id);
         });
+    }
+
+    /// The number by which contexts of ours are told of `package`; the same for equal ones.
+    pub(super) fn number_of(&self, package: &Arc<StockPackage>) -> usize {
+        let sent = &mut self.known().sent;
+        let same = |other: &Arc<StockPackage>| Arc::ptr_eq(other, package) || other == package;
+        sent.iter().position(same).unwrap_or_else(|| {
+            sent.push(Arc::clone(package));
+            sent.len() - 1
+        })
     }
 }

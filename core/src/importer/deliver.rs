@@ -28,36 +28,50 @@ pub fn deliver(
         // Those above serve whoever is below them better than we, who would send through them.
         return Ok(false);
     }
-    let mut sent = false;
-    if router.first_on_link(link, name) {
-        router.send(Message::new(peer, Standard::LoadModule, Encoding::Pickle, payload()))?;
-        sent = true;
-    }
-    if peer != context && router.first_time(context, name) {
-        let data = Bytes::from(format!("{context}\0{name}"));
-        router.send(Message::new(peer, Standard::ForwardModule, Encoding::Legacy, data))?;
-        sent = true;
-    }
-    Ok(sent)
+    hand(router, peer, router.first_on_link(link, name), context, name, payload)
 }
 
-/// Sends the module `name`, whose `LOAD_MODULE` payload is `payload`, to `context` itself, past all that
-/// are between, unless it has it from us already.
-///
-/// Never blocks; what the kernel does not take is queued.
+/// The same for a module that those between us and `root` must not mistake for one of theirs: it goes
+/// to `root` as an ordinary message, and from there on to `context`, which is `root` or below it.
 ///
 /// # Errors
-/// There is no way to the context.
+/// There is no way to `root`.
 pub fn deliver_past(
     router: &Router,
+    root: ContextId,
     context: ContextId,
     name: &str,
     payload: impl FnOnce() -> Bytes,
-) -> Result<(), SendError> {
-    if router.first_time(context, name) {
-        router.send(Message::new(context, Standard::LoadModule, Encoding::Pickle, payload()))?;
+) -> Result<bool, SendError> {
+    match router.way_to(root) {
+        Some((_, peer)) if peer != root => {
+            let first = router.first_time(root, name);
+            hand(router, root, first, context, name, payload)
+        }
+        _ => deliver(router, context, name, payload),
     }
-    Ok(())
+}
+
+/// Gives the module to `to`, if it is the `first` time, and tells `to` to see it through to `context`.
+fn hand(
+    router: &Router,
+    to: ContextId,
+    first: bool,
+    context: ContextId,
+    name: &str,
+    payload: impl FnOnce() -> Bytes,
+) -> Result<bool, SendError> {
+    let mut sent = false;
+    if first {
+        router.send(Message::new(to, Standard::LoadModule, Encoding::Pickle, payload()))?;
+        sent = true;
+    }
+    if to != context && router.first_time(context, name) {
+        let data = Bytes::from(format!("{context}\0{name}"));
+        router.send(Message::new(to, Standard::ForwardModule, Encoding::Legacy, data))?;
+        sent = true;
+    }
+    Ok(sent)
 }
 
 /// Sends a module of our own runtime, and those that it imports, to `context`, unasked.

@@ -317,6 +317,7 @@ impl Router {
         let mut table = lock(&self.0.table);
         let verdict = decide(&self.0.identity, &table, self.0.mode, &header, Some(ingress));
         if !matches!(verdict, Verdict::Drop(_)) {
+            table.heard(ingress, header.encoding);
             // Who writes to nobody need not hear of his end, and may write to any number of nobodies.
             if matches!(verdict, Verdict::Forward { .. })
                 && let Some(entry) = table.link_mut(ingress)
@@ -403,16 +404,26 @@ impl Router {
         lock(&self.0.table).add_link(&self.0.identity, remote_id, None, Outlet::connecting())
     }
 
-    /// What goes out by `link` from now on says nothing of how it is encoded: its other end would take
-    /// any word of that for a corrupt stream.
+    /// What goes out by `link` from now on says nothing of how it is encoded, until its other end does:
+    /// an old one would take any word of that for a corrupt stream.
     pub fn use_one_encoding(&self, link: LinkId) {
+        self.set_one_encoding(link, true);
+    }
+
+    /// The other end of `link` reads every encoding.
+    pub fn use_all_encodings(&self, link: LinkId) {
+        self.set_one_encoding(link, false);
+    }
+
+    fn set_one_encoding(&self, link: LinkId, is_old: bool) {
         if let Some(entry) = lock(&self.0.table).link_mut(link) {
-            entry.one_encoding = true;
+            entry.one_encoding = is_old;
         }
     }
 
     /// A link that is up from the start, to a context that is not ours to start: a unix client, whose
-    /// authority becomes `stamp`, or, for a client, its listener. Nobody is told of it.
+    /// authority becomes `stamp`, or, for a client, its listener. Nobody is told of it. Which release
+    /// of what is there is not known, so it is taken for an old one until it shows otherwise.
     pub fn adopt_link(
         &self,
         remote_id: ContextId,
@@ -421,7 +432,12 @@ impl Router {
         writer: Writer,
     ) -> LinkId {
         self.set_name(remote_id, name);
-        lock(&self.0.table).add_link(&self.0.identity, remote_id, stamp, Outlet::Live(writer))
+        let mut table = lock(&self.0.table);
+        let link = table.add_link(&self.0.identity, remote_id, stamp, Outlet::Live(writer));
+        if let Some(entry) = table.link_mut(link) {
+            entry.one_encoding = true;
+        }
+        link
     }
 
     /// The process behind `link` can be written to: it gets `preamble`, then what was sent so far.

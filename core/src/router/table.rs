@@ -21,7 +21,7 @@ pub(crate) struct LinkEntry<O> {
     pub(crate) auth_stamp: Option<ContextId>,
     /// Whether it leads towards authority over us; computed once.
     pub(crate) privileged: bool,
-    /// Whether its other end knows one payload encoding only (stock before 0.3.39).
+    /// Whether its other end knows, or may know, one payload encoding only (stock before 0.3.39).
     pub(crate) one_encoding: bool,
     /// Contexts that the other end has ever sent to: who must hear of their loss.
     pub(crate) egress: HashSet<ContextId>,
@@ -152,6 +152,15 @@ impl<O> Table<O> {
         above
     }
 
+    /// A message has come in by `link` with `encoding`: what its other end writes it can read.
+    pub(crate) fn heard(&mut self, link: LinkId, encoding: Encoding) {
+        if encoding != Encoding::Legacy
+            && let Some(entry) = self.links.get_mut(&link)
+        {
+            entry.one_encoding = false;
+        }
+    }
+
     /// `header` as it goes out by `link`.
     pub(crate) fn header_for(&self, link: LinkId, header: Header) -> Header {
         let one_encoding = self.links.get(&link).is_some_and(|entry| entry.one_encoding);
@@ -199,5 +208,18 @@ mod tests {
             assert_eq!(table.header_for(old, header), Header { encoding: Encoding::Legacy, ..header });
             assert_eq!(table.header_for(new, header), header);
         }
+    }
+
+    #[test]
+    fn a_peer_that_writes_other_encodings_is_shown_them() {
+        let mut table = Table::default();
+        let link = table.add_link(&Identity::master(), ContextId(7), None, ());
+        let is_old = |table: &Table<()>| table.link(link).expect("it was added").one_encoding;
+        table.link_mut(link).expect("it was added").one_encoding = true;
+        table.heard(link, Encoding::Legacy);
+        assert!(is_old(&table), "everybody writes that one");
+        table.heard(link, Encoding::Pickle);
+        assert!(!is_old(&table));
+        table.heard(LinkId(99), Encoding::Raw);
     }
 }

@@ -65,6 +65,10 @@ pub struct Joined {
     identity: Identity,
     listener_pid: u32,
     stream: UnixStream,
+    /// Whether the listener has said that it reads every encoding.
+    all_encodings: bool,
+    /// What else came behind its answer: the beginning of a frame.
+    rest: Vec<u8>,
 }
 
 impl Joined {
@@ -99,11 +103,12 @@ pub fn join(path: &Path) -> Result<Joined, JoinError> {
     }
     stream.set_read_timeout(Some(PATIENCE)).map_err(system)?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(system)?;
-    // No more than the answer is read: what follows it are frames, for the router to read.
-    let mut said = [0; Welcome::LEN];
+    // No more than the answer and the first word behind it is read, which a listener of ours sends in
+    // one write: what follows are frames, for the router to read.
+    let mut said = [0; Welcome::LEN + Welcome::FIRST_WORD_LEN];
     let mut got = 0;
     let outcome = stream.write_all(&Hello { pid: std::process::id() }.encode()).and_then(|()| {
-        while got < said.len() {
+        while got < Welcome::LEN {
             match stream.read(&mut said[got..]) {
                 Ok(0) => break,
                 Ok(count) => got += count,
@@ -122,10 +127,12 @@ pub fn join(path: &Path) -> Result<Joined, JoinError> {
         }
         Err(error) => return Err(system(error)),
     }
-    let (welcome, _) =
+    let (welcome, rest) =
         Welcome::decode(&said[..got]).map_err(|torn| JoinError::Refused { path: path.to_owned(), torn })?;
     let identity = Identity { id: welcome.client, parents: vec![welcome.listener] };
-    Ok(Joined { identity, listener_pid: welcome.pid, stream })
+    let all_encodings = *rest == welcome.first_word();
+    let rest = if all_encodings { Vec::new() } else { rest.to_vec() };
+    Ok(Joined { identity, listener_pid: welcome.pid, stream, all_encodings, rest })
 }
 
 /// Makes the place that `joined` is `router`'s: its link to all other contexts. The router must have
@@ -145,7 +152,11 @@ pub fn attach(router: &Router, joined: Joined) -> io::Result<()> {
         let (side, transmit) = FdSide::pair(joined.stream)?;
         let writer = Writer::new(transmit.another(), HIGH_WATER);
         let link = router.adopt_link(listener, &name, None, writer.clone());
-        let stream = MitogenStream::new(router, link, name, (side, transmit), writer.clone(), &[]).leaving();
+        if joined.all_encodings {
+            router.use_all_encodings(link);
+        }
+        let ends = (side, transmit);
+        let stream = MitogenStream::new(router, link, name, ends, writer.clone(), &joined.rest).leaving();
         let token = reactor.register(Box::new(stream))?;
         writer.bind_to(reactor.handle(), token);
         Ok(())

@@ -3,9 +3,11 @@
 //! Sans-I/O: bytes in, numbers out. Each side says its part in one write, because stock reads each
 //! with one call.
 
+use bytes::Bytes;
 use thiserror::Error;
 
 use crate::ids::ContextId;
+use crate::wire::{Encoding, HEADER_LEN, Message, Standard};
 
 /// What a client says first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,17 @@ impl Welcome {
         bytes
     }
 
+    /// The length of [`Welcome::first_word`] in bytes.
+    pub const FIRST_WORD_LEN: usize = HEADER_LEN;
+
+    /// What a listener of ours sends right behind it: a frame that says that it reads every encoding. Old
+    /// clients of stock know one only, and whoever is heard to write others is known to read them; but
+    /// if both ends waited for that, they would wait for ever. Stock's clients drop it.
+    pub fn first_word(self) -> [u8; Self::FIRST_WORD_LEN] {
+        let message = Message::new(self.client, Standard::Encodings, Encoding::Legacy, Bytes::new());
+        Message { src_id: self.listener, auth_id: self.listener, ..message }.header().encode()
+    }
+
     /// Reads it from the beginning of `bytes`; the rest are frames already.
     ///
     /// # Errors
@@ -94,6 +107,9 @@ mod tests {
         let welcome = Welcome { client: ContextId(2), listener: ContextId(0), pid: 0x4b06 };
         assert_eq!(welcome.encode(), captured);
         assert_eq!(Welcome::decode(&captured), Ok((welcome, &[][..])));
+        // The first word is a frame of the old kind, with nothing in it.
+        let word = welcome.first_word();
+        assert_eq!((&word[..2], &word[22..]), (&b"MI"[..], &[0; 4][..]));
     }
 
     #[test]

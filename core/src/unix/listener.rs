@@ -165,9 +165,9 @@ impl Greeting {
         let writer = Writer::new(transmit.another(), HIGH_WATER);
         writer.bind_to(reactor.handle(), token);
         let welcome = Welcome { client, listener: me, pid: std::process::id() };
-        // Before there is a link that others could send by. A client that is gone already shows when
-        // it is read from.
-        let _ = writer.send(&[Bytes::copy_from_slice(&welcome.encode())]);
+        // In one write, and before there is a link that others could send by. A client that is gone
+        // already shows when it is read from.
+        let _ = writer.send(&[Bytes::from([&welcome.encode()[..], &welcome.first_word()].concat())]);
         let link = router.adopt_link(client, &name, Some(me), writer.clone());
         tracing::debug!(id = client.0, name, "a client has joined");
         let ends = (side, transmit);

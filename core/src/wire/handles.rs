@@ -42,6 +42,12 @@ pub enum Standard {
     Tree = 121,
     /// Ours: nobody ever listens here, and that nobody does is the answer (`router/keepalive.rs`).
     Probe = 122,
+    /// Ours: the first word of a listener of ours to a client, which may send it every encoding from now
+    /// on. No payload. Stock drops it.
+    Encodings = 123,
+    /// Ours: a context asks its master to start a child of its own by a transport of the master's; pickled
+    /// tuple. See `master/src/stock/proxy.rs`.
+    ProxyConnect = 124,
 }
 
 impl Standard {

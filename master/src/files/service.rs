@@ -13,9 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use mitogen_core::call::Sender;
 use mitogen_core::ids::ContextId;
-use mitogen_core::pickle::Value;
+use mitogen_core::pickle::{Blob, Value};
 use mitogen_core::router::LinkId;
 use mitogen_core::service::{Call, Deferrer, Kind, Service, ServiceError, ServicePolicy, Services};
+use mitogen_core::wire::Encoding;
 use nix::libc::O_NONBLOCK;
 use nix::unistd::{Gid, Group, Uid, User};
 
@@ -48,6 +49,8 @@ struct Link {
 struct Transfer {
     sender: Sender,
     file: File,
+    /// Whether chunks go as they are. Releases of stock before 0.3.39 want them in pickles.
+    raw: bool,
 }
 
 impl FileService {
@@ -114,7 +117,9 @@ impl FileService {
         // The answer first: what the data mean.
         call.reply(&metadata);
         let link = state.links.entry(call.ingress).or_default();
-        link.queue.push_back(Transfer { sender, file });
+        // Who knows other encodings says of a request that it is a pickle.
+        let raw = call.message.encoding != Encoding::Legacy;
+        link.queue.push_back(Transfer { sender, file, raw });
         link.go_on();
         Ok(())
     }
@@ -190,13 +195,15 @@ impl FileService {
 impl Link {
     fn go_on(&mut self) {
         while self.unacked < WINDOW {
-            let Some(Transfer { sender, file }) = self.queue.front_mut() else { return };
+            let Some(Transfer { sender, file, raw }) = self.queue.front_mut() else { return };
             let mut data = Vec::with_capacity(CHUNK);
             // A source that cannot be read on ends early, which its receiver sees by the size.
             let read = Read::by_ref(file).take(CHUNK as u64).read_to_end(&mut data);
             if read.is_ok() && !data.is_empty() {
                 self.unacked += data.len() as u64;
-                if sender.send_raw(Bytes::from(data)).is_ok() {
+                let data = Bytes::from(data);
+                let sent = if *raw { sender.send_raw(data) } else { sender.send(&Blob(data)) };
+                if sent.is_ok() {
                     continue;
                 }
             }

@@ -11,7 +11,7 @@ use mitogen_core::importer;
 use mitogen_core::router::{CallHook, Router, SendError, WeakRouter};
 
 use super::stats::Counters;
-use super::store::{StockAnswer, Store};
+use super::store::{Packed, StockAnswer, Store};
 use super::way::Way;
 
 /// Sends modules to whoever will need them. What has been seen to stands in the router's ledger.
@@ -42,22 +42,25 @@ pub(super) fn send(
     context: ContextId,
     module: &str,
 ) -> Result<(), SendError> {
-    let packed = match store.stock_module(context, module) {
-        Some(StockAnswer::ThereAlready) => return Ok(()),
-        Some(StockAnswer::Module(packed)) => Some(packed),
-        None => None,
-    };
-    let payload = || {
-        let packed = packed.unwrap_or_else(|| store.packed(module));
+    let counted = |packed: Packed| {
         let counters = &store.counters;
         Counters::add(&counters.sent, 1);
         Counters::add(&counters.sent_bytes, packed.payload.len());
         Counters::add(&counters.negative, usize::from(packed.negative));
         packed.payload
     };
-    match way {
-        Way::Hops => importer::deliver(router, context, module, payload).map(drop),
-        Way::Past(_) => importer::deliver_past(router, context, module, payload),
+    match (store.stock_module(context, module), way) {
+        (Some(StockAnswer::ThereAlready), _) => Ok(()),
+        (Some(StockAnswer::Module(root, packed)), _) => {
+            importer::deliver_past(router, root, context, module, || counted(packed)).map(drop)
+        }
+        (None, Way::Hops) => {
+            importer::deliver(router, context, module, || counted(store.packed(module))).map(drop)
+        }
+        (None, Way::Past(_)) => {
+            let payload = || counted(store.packed(module));
+            importer::deliver_past(router, context, context, module, payload).map(drop)
+        }
     }
 }
 

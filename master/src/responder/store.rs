@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use mitogen_core::child::embedded_module;
-use mitogen_core::connect::StockPeers;
+use mitogen_core::connect::{StockPeers, StockRoot};
 use mitogen_core::ids::ContextId;
 use mitogen_core::importer;
 
@@ -36,8 +36,8 @@ pub(crate) struct Packed {
 pub(super) enum StockAnswer {
     /// Nothing: it has it.
     ThereAlready,
-    /// This.
-    Module(Packed),
+    /// This, which goes to that context: those between are of another kind.
+    Module(ContextId, Packed),
 }
 
 type Slots<T> = Mutex<HashMap<String, Arc<OnceLock<T>>>>;
@@ -124,13 +124,14 @@ impl Store {
         if module.split('.').next() != Some("mitogen") {
             return None;
         }
-        let package = self.stock.as_ref()?.behind(context)?;
+        let StockRoot { id, package } = self.stock.as_ref()?.behind(context)?;
         // These two are in every stock child.
         if module == "mitogen" || module == "mitogen.core" {
             return Some(StockAnswer::ThereAlready);
         }
         let negative = package.module(module).is_none();
-        Some(StockAnswer::Module(Packed { payload: stock::module_payload(&package, module), negative }))
+        let payload = stock::module_payload(&package, module);
+        Some(StockAnswer::Module(id, Packed { payload, negative }))
     }
 
     /// `module` as it is sent, or the negative answer.

@@ -7,6 +7,7 @@
 
 mod connect;
 mod find;
+mod proxy;
 
 use bytes::Bytes;
 use mitogen_core::child::StockPackage;
@@ -15,6 +16,7 @@ use mitogen_core::importer;
 pub use connect::{StockConnectError, connect};
 pub use find::{FindError, find, find_at, find_in};
 pub use mitogen_core::child::{BadPackage, Version};
+pub(crate) use proxy::listen;
 
 /// The payload of `LOAD_MODULE` for a module of `package`; the negative answer for any other name.
 pub(crate) fn module_payload(package: &StockPackage, fullname: &str) -> Bytes {

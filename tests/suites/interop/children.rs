@@ -37,7 +37,7 @@ fn every_release_can_be_a_child() {
     });
 }
 
-fn values_come_back(child: &Context) {
+pub(crate) fn values_come_back(child: &Context) {
     let rows = [
         Value::None,
         Value::Bool(true),
@@ -59,7 +59,7 @@ fn values_come_back(child: &Context) {
     assert_eq!(text, "[1, 2]");
 }
 
-fn errors_are_told_and_chains_stop(child: &Context) {
+pub(crate) fn errors_are_told_and_chains_stop(child: &Context) {
     let error = child.call::<Value>("json.loads", ("{",)).expect_err("not JSON");
     let CallError::Remote(remote) = error else { panic!("{error:?}") };
     assert!(remote.type_name.ends_with("Error"), "{remote:?}");
@@ -75,14 +75,14 @@ fn errors_are_told_and_chains_stop(child: &Context) {
     let _: u32 = chain.call("os.getpid", ()).expect("forgotten");
 }
 
-fn megabytes_go_both_ways(child: &Context) {
+pub(crate) fn megabytes_go_both_ways(child: &Context) {
     let data: Vec<u8> = (0..4_000_000u32).map(|at| (at % 251) as u8).collect();
     let back: Binary = child.call("copy.copy", (Blob(data.clone().into()),)).expect("an echo");
     assert!(back.0 == data, "the bytes differ");
 }
 
 /// `mitogen.utils` is stock's alone; `mitogen.parent` there is one of in our runtime, too.
-fn modules_are_its_own(child: &Context) {
+pub(crate) fn modules_are_its_own(child: &Context) {
     let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("it is served");
     assert_eq!(cast, "word");
     let program: String = child.call("mitogen.parent.get_sys_executable", ()).expect("it is served");
@@ -91,7 +91,7 @@ fn modules_are_its_own(child: &Context) {
     assert!(missing.to_string().contains("nothing"), "{missing}");
 }
 
-fn forwarded_records(master: &Master) -> mpsc::Receiver<String> {
+pub(crate) fn forwarded_records(master: &Master) -> mpsc::Receiver<String> {
     let (sender, records) = mpsc::channel();
     let handle = Some(Standard::ForwardLog.handle());
     master.router().add_handler(handle, HandlerOptions::default(), move |delivery| {
@@ -102,7 +102,7 @@ fn forwarded_records(master: &Master) -> mpsc::Receiver<String> {
     records
 }
 
-fn logs_and_prints_are_forwarded(child: &Context, records: &mpsc::Receiver<String>) {
+pub(crate) fn logs_and_prints_are_forwarded(child: &Context, records: &mpsc::Receiver<String>) {
     child.call::<Value>("logging.warning", ("a word of %s", "warning")).expect("done");
     child.call::<Value>("os.system", ("echo printed",)).expect("done");
     let mut wanted = vec!["30 a word of warning", "20 printed"];
@@ -112,7 +112,7 @@ fn logs_and_prints_are_forwarded(child: &Context, records: &mpsc::Receiver<Strin
     }
 }
 
-fn it_ends_when_asked_to(child: &Context, pid: i32) {
+pub(crate) fn it_ends_when_asked_to(child: &Context, pid: i32) {
     let (sender, gone) = mpsc::channel();
     child.on_disconnect(move |reason| drop(sender.send(reason.to_owned())));
     child.shutdown().expect("sent");

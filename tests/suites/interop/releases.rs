@@ -91,7 +91,8 @@ pub(crate) fn oldest() -> Release {
     of(OLDEST)
 }
 
-fn of(version: &'static str) -> Release {
+/// A release that is listed, under the newest interpreter that it knows.
+pub(crate) fn of(version: &'static str) -> Release {
     let (_, limit) = RELEASES.into_iter().find(|(name, _)| *name == version).expect("it is listed");
     Release::new(version, newest_python(limit))
 }

@@ -41,7 +41,7 @@ fn every_release_starts_contexts_below_itself() {
 }
 
 /// A program that uses both a package of its own and stock's.
-fn program() -> tempfile::TempDir {
+pub(crate) fn program() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(dir.path().join("app")).expect("made");
     for (name, text) in [
@@ -58,7 +58,7 @@ fn program() -> tempfile::TempDir {
     dir
 }
 
-fn master_serving(path: &Path) -> Master {
+pub(crate) fn master_serving(path: &Path) -> Master {
     let finder = Finder::new(&FinderOptions::default().path(path)).expect("a finder");
     let options = MasterOptions { modules: vec![Arc::new(finder)], ..MasterOptions::default() };
     Master::start(options).expect("a master starts")
@@ -119,13 +119,17 @@ fn grandchildren_go_with_a_lost_child() {
 }
 
 #[test]
-fn a_context_of_ours_has_no_method_of_stock_s() {
+fn a_context_of_ours_has_our_methods_where_stock_has_its_own() {
     isolated(|| {
         let master = master();
         let one = master.connect(&local()).expect("a plan").wait().expect("a child");
-        let error = stock::connect(&one, "local", &[]).expect_err("it is ours");
-        assert!(error.to_string().contains("_proxy_connect"), "{error}");
-        let _: u32 = one.call("os.getpid", ()).expect("it lives");
+        let two = stock::connect(&one, "local", &[]).expect("a grandchild");
+        assert!(two.name().starts_with(one.name()), "{}", two.name());
+        let pid: i32 = one.call("os.getpid", ()).expect("an answer");
+        assert_eq!(two.call::<i32>("os.getppid", ()).expect("an answer"), pid);
+        let error = stock::connect(&one, "docker", &[]).expect_err("there is no such transport");
+        assert!(matches!(error, StockConnectError::Failed { .. }), "{error:?}");
+        assert!(error.to_string().contains("there is no method `docker` here"), "{error}");
         master.shutdown();
     });
 }

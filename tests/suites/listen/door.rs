@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use mitogen::Client;
 use mitogen::listen::JoinError;
+use mitogen_core::unix::Welcome;
 use mitogen_tests::{TestUser, isolated, run};
 
 use crate::Open;
@@ -88,7 +89,8 @@ fn a_torn_handshake_does_no_harm() {
         let mut loud = UnixStream::connect(open.path()).unwrap();
         loud.write_all(&[0, 0, 0, 9, b'x', b'y', b'z']).unwrap();
         loud.write_all(&[b'x'; 64]).unwrap();
-        assert_eq!(closed(&mut loud).len(), 12, "the answer to its hello");
+        let answer = Welcome::LEN + Welcome::FIRST_WORD_LEN;
+        assert_eq!(closed(&mut loud).len(), answer, "the answer to its hello");
         let client = Client::connect(open.path()).expect("a client");
         client.shutdown();
         open.master.shutdown();

@@ -1,5 +1,5 @@
-//! Other processes in our tree: stock Mitogen's clients and our own, those who may not join, and what
-//! is left when somebody goes.
+//! Other processes in our tree: our own clients, those who may not join, and what is left when somebody
+//! goes. (Stock's clients are in the suite `interop`.)
 
 // Helpers of tests are tests, which clippy does not see in a file of its own.
 #![allow(clippy::unwrap_used)]
@@ -10,7 +10,6 @@ mod common;
 mod clients;
 mod door;
 mod guests;
-mod stock;
 #[path = "../modules/tap.rs"]
 mod tap;
 mod warmth;

@@ -50,8 +50,17 @@ pub enum PythonCore {
 pub struct StockBoot {
     /// The command line.
     pub argv: Vec<String>,
-    /// The core and the configuration, deflated; the command line names its size.
-    pub preamble: Bytes,
+    /// The core, deflated: the same for every child of the package.
+    pub head: Bytes,
+    /// What goes behind it: the configuration, deflated. The command line names the size of both.
+    pub tail: Bytes,
+}
+
+impl StockBoot {
+    /// Both parts.
+    pub fn preamble(&self) -> Bytes {
+        [&self.head[..], &self.tail].concat().into()
+    }
 }
 
 /// Starts `package`'s core under `python` with `config`, named `remote_name` in process lists.
@@ -61,7 +70,7 @@ pub fn stock_boot(
     remote_name: &str,
     config: &ChildConfig,
 ) -> StockBoot {
-    let preamble = package.preamble(config);
-    let stage = stage_arguments(&[], STAGE, preamble.len(), remote_name);
-    StockBoot { argv: super::command::with_interpreter(python, stage), preamble }
+    let (head, tail) = (package.preamble_head(), package.preamble_tail(config));
+    let stage = stage_arguments(&[], STAGE, head.len() + tail.len(), remote_name);
+    StockBoot { argv: super::command::with_interpreter(python, stage), head, tail }
 }

@@ -103,7 +103,8 @@ pub struct StockPackage {
 
 /// The core's text deflated, to be gone on with, and its checksum so far.
 struct DeflatedCore {
-    stream: Bytes,
+    /// With the header of a zlib stream before it.
+    head: Bytes,
     checksum: Adler,
 }
 
@@ -171,17 +172,20 @@ impl StockPackage {
         self.modules.get(fullname)
     }
 
-    /// What is written to a child's standard input ahead of its first frame.
-    pub(super) fn preamble(&self, config: &ChildConfig) -> Bytes {
+    /// What is written to a child's standard input first: a zlib stream that has not ended.
+    pub(super) fn preamble_head(&self) -> Bytes {
+        self.core.head.clone()
+    }
+
+    /// What is written behind that, ahead of the first frame.
+    pub(super) fn preamble_tail(&self, config: &ChildConfig) -> Bytes {
         let line = last_line(config, self.version);
         let mut last = DeflateEncoder::new(Vec::new(), Compression::best());
         last.write_all(line.as_bytes()).expect("a Vec takes every byte");
         let last = last.finish().expect("a Vec takes every byte");
         let mut checksum = self.core.checksum;
         checksum.update(line.as_bytes());
-        let mut out = BytesMut::with_capacity(2 + self.core.stream.len() + last.len() + 4);
-        out.put_slice(&[0x78, 0xda]);
-        out.put_slice(&self.core.stream);
+        let mut out = BytesMut::with_capacity(last.len() + 4);
         out.put_slice(&last);
         out.put_u32(checksum.value());
         out.freeze()
@@ -196,7 +200,8 @@ impl DeflatedCore {
         encoder.flush().expect("a Vec takes every byte");
         let mut checksum = Adler::default();
         checksum.update(text);
-        Self { stream: Bytes::copy_from_slice(encoder.get_ref()), checksum }
+        let head = [&[0x78, 0xda][..], encoder.get_ref()].concat().into();
+        Self { head, checksum }
     }
 }
 

@@ -36,13 +36,13 @@ fn the_preamble_is_one_stream_and_the_command_line_names_its_size() {
         let config = ChildConfig { import_overrides: overrides, ..ChildConfig::new(id, vec![3, 0], "x") };
         let boot = stock_boot(&package, &python, "me@here/there", &config);
         let mut text = String::new();
-        ZlibDecoder::new(&boot.preamble[..]).read_to_string(&mut text).expect("a sound stream");
+        ZlibDecoder::new(&boot.preamble()[..]).read_to_string(&mut text).expect("a sound stream");
         let (start, last) = text.trim_end().rsplit_once('\n').expect("two lines at least");
         assert_eq!(start, core, "the core is whole");
         assert!(last.starts_with("ExternalContext({") && last.ends_with("}).main()"), "{last}");
         assert!(last.contains(&format!("'context_id':{id},'parent_ids':[3, 0],")), "{last}");
         assert_eq!(boot.argv[1], "-c");
-        assert_eq!(boot.argv[3], boot.preamble.len().to_string());
+        assert_eq!(boot.argv[3], boot.preamble().len().to_string());
         assert_eq!(boot.argv[4], "mitogen:me@here_there");
     }
 }

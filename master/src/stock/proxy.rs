@@ -1,0 +1,238 @@
+//! Stock's way of starting a context through another, where that one is ours: our transports do it.
+//!
+//! A stock program (a client at our socket) calls `mitogen.parent._proxy_connect` in a context of ours,
+//! which knows no transports. It asks here, from handle 124, with a pickled tuple: name or None, method,
+//! and stock's options. The new context is always a child of the one that asks.
+
+use std::io;
+
+use mitogen_core::child::PythonSpec;
+use mitogen_core::connect::{
+    ChildSettings, ConnectRequest, Connector, Registry, RequestError, Transport, WeakConnector,
+};
+use mitogen_core::ids::{ContextId, Handle};
+use mitogen_core::pickle::{self, Value};
+use mitogen_core::router::{Delivery, HandlerOptions, Router, WeakRouter};
+use mitogen_core::wire::{Encoding, Message, Standard};
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+use thiserror::Error;
+
+/// Why nothing was started. What is said goes to stock's user, in a `StreamError`.
+#[derive(Debug, Error)]
+enum ProxyError {
+    #[error("context {0} is not one that can start others: it is not up, or not of this tree")]
+    NoMember(ContextId),
+    #[error("there is no method `{0}` here; known are: {1}")]
+    NoMethod(String, String),
+    #[error("{method}: option `{key}`: {message}")]
+    Option { method: String, key: String, message: String },
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+/// Stock's answer (protocol 4.8).
+#[derive(Serialize)]
+struct Answer {
+    id: Option<u32>,
+    name: Option<String>,
+    msg: Option<String>,
+}
+
+/// Takes such questions to `router`, for contexts that `connector` has started; the new ones get
+/// `settings` as far as the question says nothing else.
+pub(crate) fn listen(router: &Router, connector: &Connector, settings: &ChildSettings, registry: Registry) {
+    let (weak, connector, settings) = (router.downgrade(), connector.downgrade(), settings.clone());
+    let handle = Some(Standard::ProxyConnect.handle());
+    router.add_handler(handle, HandlerOptions::default(), move |delivery| {
+        let src = delivery.message.src_id.0;
+        if let Err(error) = take(&weak, &connector, &settings, &registry, &delivery) {
+            tracing::warn!(src, %error, "a question for a context that makes no sense");
+        }
+    });
+}
+
+fn take(
+    router: &WeakRouter,
+    connector: &WeakConnector,
+    settings: &ChildSettings,
+    registry: &Registry,
+    delivery: &Delivery,
+) -> io::Result<()> {
+    let message = &delivery.message;
+    let Some(connector) = connector.upgrade().filter(|_| message.wants_reply()) else { return Ok(()) };
+    let (name, method, options): (Option<String>, String, Value) =
+        pickle::from_bytes(&message.data).map_err(io::Error::other)?;
+    let options = options.as_dict().ok_or_else(|| io::Error::other("the options are no dict"))?;
+    let (to, handle) = (message.src_id, message.reply_to);
+    let router = router.clone();
+    let wanted = read(settings, registry, &method, options, connector.unidirectional());
+    let started =
+        wanted.and_then(|(transport, settings)| start(&connector, to, name, &*transport, &settings));
+    match started {
+        Ok((via, connecting)) => {
+            let context = connecting.context().clone();
+            connecting.on_done(move |outcome| {
+                let answer = match outcome {
+                    Ok(()) => {
+                        // Stock puts the parent's name before it.
+                        let name = context.name().strip_prefix(&format!("{via}.")).unwrap_or(context.name());
+                        Answer { id: Some(context.id().0), name: Some(name.to_owned()), msg: None }
+                    }
+                    Err(error) => refusal(&error.to_string()),
+                };
+                reply(&router, to, handle, &answer);
+            });
+        }
+        Err(error) => reply(&router, to, handle, &refusal(&error.to_string())),
+    }
+    Ok(())
+}
+
+fn refusal(why: &str) -> Answer {
+    Answer { id: None, name: None, msg: Some(why.to_owned()) }
+}
+
+fn reply(router: &WeakRouter, to: ContextId, handle: Handle, answer: &Answer) {
+    let Some(router) = router.upgrade() else { return };
+    match pickle::to_bytes(answer) {
+        Ok(data) => {
+            if let Err(error) = router.send(Message::new(to, handle, Encoding::Pickle, data)) {
+                tracing::debug!(%error, "who asked for a context has gone");
+            }
+        }
+        Err(error) => tracing::error!(%error, "an answer could not be encoded"),
+    }
+}
+
+/// Begins to start the context; gives its parent's name, too.
+fn start(
+    connector: &Connector,
+    via: ContextId,
+    name: Option<String>,
+    transport: &dyn Transport,
+    settings: &ChildSettings,
+) -> Result<(String, mitogen_core::connect::Connecting), ProxyError> {
+    let via = connector.member(via).ok_or(ProxyError::NoMember(via))?;
+    let request = ConnectRequest { transport, name, via: Some(&via), settings };
+    Ok((via.name().to_owned(), connector.connect(&request)?))
+}
+
+/// Reads stock's options: those of every method are settings here, the others go by the same names.
+fn read(
+    settings: &ChildSettings,
+    registry: &Registry,
+    method: &str,
+    options: &[(Value, Value)],
+    unidirectional: bool,
+) -> Result<(Box<dyn Transport>, ChildSettings), ProxyError> {
+    let Some(kind) = registry.get(method) else {
+        let known: Vec<_> = registry.iter().map(|kind| kind.name).collect();
+        return Err(ProxyError::NoMethod(method.to_owned(), known.join(", ")));
+    };
+    let mut settings = settings.clone();
+    let mut own = Map::new();
+    for (key, value) in options {
+        let key = text(key).unwrap_or_default();
+        let wrong = |message: &str| ProxyError::Option {
+            method: method.to_owned(),
+            key: key.clone(),
+            message: message.to_owned(),
+        };
+        // Stock's word for an option that is not given.
+        if value.is_none() {
+            continue;
+        }
+        let value =
+            json(value).ok_or_else(|| wrong("neither text, number, truth value, nor a list of them"))?;
+        match (key.as_str(), value) {
+            ("python_path", Json::String(path)) => settings.python = PythonSpec { argv: vec![path] },
+            ("python_path", Json::Array(words)) => {
+                let argv = words.iter().map(|word| word.as_str().map(str::to_owned)).collect::<Option<_>>();
+                settings.python = PythonSpec { argv: argv.ok_or_else(|| wrong("not a list of texts"))? };
+            }
+            ("remote_name", Json::String(name)) => settings.remote_name = Some(name),
+            ("debug", Json::Bool(debug)) => settings.debug = debug,
+            // It says how the caller's router is, and cannot make this tree another.
+            ("unidirectional", Json::Bool(wanted)) if wanted == unidirectional => {}
+            ("unidirectional", Json::Bool(true)) => return Err(wrong("this tree lets siblings talk")),
+            // The stricter way is kept.
+            ("unidirectional", Json::Bool(false)) => {}
+            ("profiling", Json::Bool(false)) => {}
+            ("profiling", _) => return Err(wrong("our contexts are not profiled")),
+            ("python_path" | "remote_name" | "debug" | "unidirectional", _) => {
+                return Err(wrong("of the wrong type"));
+            }
+            (name, _) if !kind.options.contains(&name) => {
+                let known = kind.options.join(", ");
+                return Err(wrong(&format!("not known here; known are: {known}")));
+            }
+            (name, value) => drop(own.insert(name.to_owned(), value)),
+        }
+    }
+    let transport = (kind.from_options)(Json::Object(own)).map_err(|error| match &error.key {
+        Some(key) => {
+            ProxyError::Option { method: method.to_owned(), key: key.clone(), message: error.message }
+        }
+        None => RequestError::from(error).into(),
+    })?;
+    Ok((transport, settings))
+}
+
+/// Text, which Python 2 sends as bytes.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Secret(secret) => Some(secret.expose().to_owned()),
+        other => other.as_str().map(str::to_owned),
+    }
+}
+
+fn json(value: &Value) -> Option<Json> {
+    Some(match value {
+        Value::Bool(truth) => Json::Bool(*truth),
+        Value::Int(number) => Json::from(*number),
+        Value::Float(number) => Json::from(*number),
+        Value::List(items) | Value::Tuple(items) => {
+            Json::Array(items.iter().map(json).collect::<Option<_>>()?)
+        }
+        other => Json::String(text(other)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(method: &str, options: &[(&str, Value)]) -> Result<ChildSettings, String> {
+        let options: Vec<_> = options.iter().map(|(key, value)| (Value::from(*key), value.clone())).collect();
+        let registry = crate::transports::builtin();
+        read(&ChildSettings::default(), &registry, method, &options, false)
+            .map(|(_, settings)| settings)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn stocks_options_are_read_or_refused_by_name() {
+        let list = Value::List(vec![Value::from("/usr/bin/env"), Value::Bytes("python3".into())]);
+        let usual = [("debug", Value::Bool(false)), ("profiling", Value::Bool(false))];
+        let settings = of("local", &[&usual[..], &[("python_path", list)]].concat()).expect("all are known");
+        assert_eq!(settings.python.argv, ["/usr/bin/env", "python3"]);
+        let ssh =
+            [("hostname", Value::Bytes("web".into())), ("port", Value::Int(22)), ("username", Value::None)];
+        of("ssh", &ssh).expect("Python 2 sends bytes, and None is nothing");
+        for (method, key, value, words) in [
+            ("ssh", "port", Value::from("x"), "option `port`: invalid type"),
+            ("sudo", "prot", Value::Int(1), "option `prot`: not known here"),
+            ("sudo", "profiling", Value::Bool(true), "option `profiling`"),
+            ("sudo", "unidirectional", Value::Bool(true), "option `unidirectional`"),
+            ("sudo", "python_path", Value::Int(1), "option `python_path`: of the wrong type"),
+            ("sudo", "username", Value::Dict(vec![]), "option `username`: neither"),
+            ("docker", "container", Value::from("x"), "no method `docker` here; known are: doas, fork"),
+        ] {
+            let hostname = ("hostname", Value::from("web"));
+            let options = if method == "ssh" { vec![hostname, (key, value)] } else { vec![(key, value)] };
+            let error = of(method, &options).expect_err(words);
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Stock children of contexts of ours: what they are between, and what they must not be given.
+
+use mitogen::stock::{self, StockConnectError};
+use mitogen::{CallError, ChildSettings, Context, Master, MasterOptions, Value};
+use mitogen_core::ids::Handle;
+use mitogen_core::importer::push_module;
+use mitogen_tests::{isolated, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::children::{
+    errors_are_told_and_chains_stop, forwarded_records, it_ends_when_asked_to, logs_and_prints_are_forwarded,
+    megabytes_go_both_ways, modules_are_its_own, values_come_back,
+};
+use crate::common::{PATIENCE, connect_with, local, up};
+use crate::releases::{Release, each, master, newest, oldest};
+use crate::via::{master_serving, program};
+
+fn ours(master: &Master, via: Option<&Context>) -> Context {
+    up(&connect_with(master, via, &local(), master.settings()))
+}
+
+fn below(master: &Master, via: &Context, release: &Release) -> Context {
+    up(&connect_with(master, Some(via), &local(), &release.settings()))
+}
+
+#[test]
+fn every_release_can_be_a_child_of_a_context_of_ours() {
+    isolated(|| {
+        let program = program();
+        each(|release| {
+            let master = master_serving(program.path());
+            let records = forwarded_records(&master);
+            // Under the same interpreter, so that ours is between under old ones, too.
+            let python = release.settings().python;
+            let settings = ChildSettings { python, ..master.settings().clone() };
+            let between = up(&connect_with(&master, None, &local(), &settings));
+            let settings = ChildSettings { log_levels: [20, 20, 20], ..release.settings() };
+            // Nothing is waited for: the call goes right behind the plan.
+            let connecting = connect_with(&master, Some(&between), &local(), &settings);
+            let child = connecting.context();
+            let pid: i32 = child.call("os.getpid", ()).expect("an answer");
+            let parent: i32 = child.call("os.getppid", ()).expect("an answer");
+            assert_eq!(parent, between.call::<i32>("os.getpid", ()).expect("an answer"));
+            values_come_back(child);
+            errors_are_told_and_chains_stop(child);
+            megabytes_go_both_ways(child);
+            modules_are_its_own(child);
+            let words: Vec<String> = child.call("app.main.words", ()).expect("the program is served");
+            assert_eq!(words, ["cast", "from app.other"]);
+            logs_and_prints_are_forwarded(child, &records);
+            it_ends_when_asked_to(child, pid);
+            let _: u32 = between.call("os.getpid", ()).expect("it lives");
+            master.shutdown();
+        });
+    });
+}
+
+#[test]
+fn every_release_starts_contexts_below_itself_there() {
+    isolated(|| {
+        let program = program();
+        each(|release| {
+            let master = master_serving(program.path());
+            // Two of ours between: neither has what the one below asks for.
+            let first = ours(&master, None);
+            let between = ours(&master, Some(&first));
+            let one = below(&master, &between, release);
+            let two = stock::connect(&one, "local", &[]).expect("a grandchild");
+            let three = stock::connect(&two, "local", &[]).expect("its child");
+            for context in [&three, &two, &one] {
+                let cast: String = context.call("mitogen.utils.cast", ("word",)).expect("it is served");
+                assert_eq!(cast, "word");
+                let words: Vec<String> = context.call("app.main.words", ()).expect("the program is served");
+                assert_eq!(words, ["cast", "from app.other"]);
+            }
+            let options = [("python_path", Value::from("/nonexistent/python"))];
+            let error = stock::connect(&one, "local", &options).expect_err("no such interpreter");
+            assert!(matches!(error, StockConnectError::Failed { .. }), "{error:?}");
+            let pid: i32 = two.call("os.getpid", ()).expect("an answer");
+            let waiting = three.call_async::<Value>("time.sleep", (3600,)).expect("sent");
+            kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
+            let error = waiting.get_timeout(PATIENCE).expect_err("the way is gone");
+            assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
+            let _: u32 = one.call("os.getpid", ()).expect("its parent lives");
+            master.shutdown();
+        });
+    });
+}
+
+#[test]
+fn both_kinds_and_two_releases_stand_below_one_context_of_ours() {
+    isolated(|| {
+        let master = master();
+        let between = ours(&master, None);
+        let (old, new) = (below(&master, &between, &oldest()), below(&master, &between, &newest()));
+        let same = below(&master, &between, &newest());
+        let mine = ours(&master, Some(&between));
+        for child in [&old, &new, &same] {
+            modules_are_its_own(child);
+        }
+        // Ours has become a parent by our `mitogen.parent`; its child needs it from there, too.
+        push_module(master.router(), mine.id(), "mitogen.parent").expect("sent");
+        let deep = ours(&master, Some(&mine));
+        let _: u32 = deep.call("os.getpid", ()).expect("an answer");
+        // What one writes to another goes through the context between, and is what that one can read.
+        for (from, to) in [(&new, &old), (&old, &new), (&deep, &old)] {
+            let sender = Value::Sender { context: to.id(), handle: Handle(4_000) };
+            let text = "a text in a pickle".to_owned();
+            from.call::<Value>("mitogen.core:Sender.send", (sender, text)).expect("sent");
+            let _: u32 = from.call("os.getpid", ()).expect("an answer");
+            let _: u32 = to.call("os.getpid", ()).expect("its link is whole");
+        }
+        master.shutdown();
+    });
+}
+
+#[test]
+fn they_go_with_the_context_between() {
+    isolated(|| {
+        let master = Master::start(MasterOptions::default()).expect("a master starts");
+        let between = ours(&master, None);
+        let one = below(&master, &between, &newest());
+        let two = stock::connect(&one, "local", &[]).expect("a grandchild");
+        let pids: Vec<i32> = [&between, &one, &two]
+            .map(|context| context.call("os.getpid", ()).expect("an answer"))
+            .into_iter()
+            .collect();
+        let waiting =
+            [&one, &two].map(|context| context.call_async::<Value>("time.sleep", (3600,)).expect("sent"));
+        kill(Pid::from_raw(pids[0]), Signal::SIGKILL).expect("it lives");
+        for receiver in waiting {
+            let error = receiver.get_timeout(PATIENCE).expect_err("the way is gone");
+            assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
+        }
+        for pid in &pids[1..] {
+            let gone = wait::until(PATIENCE, || kill(Pid::from_raw(*pid), None).is_err().then_some(()));
+            assert!(gone.is_some(), "{pid} has outlived its parent");
+        }
+        master.shutdown();
+    });
+}
+
+#[test]
+fn one_that_does_not_come_up_says_why() {
+    isolated(|| {
+        let package = tempfile::tempdir().expect("a directory");
+        for (name, text) in
+            [("__init__.py", "__version__ = (0, 3, 54)\n"), ("core.py", "raise SystemExit('no luck')\n")]
+        {
+            std::fs::write(package.path().join(name), text).expect("written");
+        }
+        let core = mitogen::PythonCore::Stock(stock::find_in(package.path()).expect("it looks like one"));
+        let master = master();
+        let between = ours(&master, None);
+        let settings = ChildSettings { core, ..ChildSettings::default() };
+        let error = crate::common::down(&connect_with(&master, Some(&between), &local(), &settings));
+        assert!(error.report().contains("no luck"), "{}", error.report());
+        // Nothing of it is left: the next one runs another package.
+        let child = below(&master, &between, &newest());
+        modules_are_its_own(&child);
+        master.shutdown();
+    });
+}

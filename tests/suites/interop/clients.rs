@@ -1,0 +1,165 @@
+//! Stock's clients at a listener of ours, release by release: the handshake does not tell which one it is.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use mitogen::{Context, Listener, Master, Value};
+use mitogen_core::ids::{ContextId, Handle};
+use mitogen_tests::{isolated, run};
+use tempfile::TempDir;
+
+use crate::common::{connect_with, local, up};
+use crate::releases::{Release, each, master, newest, of, oldest};
+
+/// A master with a child, another one below that, and a socket.
+pub(crate) struct Open {
+    // Dropped in this order: the socket before the directory that it is in.
+    listener: Listener,
+    pub(crate) master: Master,
+    pub(crate) child: Context,
+    pub(crate) deep: Context,
+    _directory: TempDir,
+}
+
+impl Open {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let master = master();
+        let listener = master.listen(Some(&directory.path().join("t.sock"))).expect("a socket");
+        let child = up(&connect_with(&master, None, &local(), master.settings()));
+        let deep = up(&connect_with(&master, Some(&child), &local(), master.settings()));
+        Self { listener, master, child, deep, _directory: directory }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.listener.path()
+    }
+
+    /// `release` running `program` with the socket, the two contexts' numbers, and more, as arguments.
+    pub(crate) fn client(&self, release: &Release, program: &str) -> Command {
+        let mut command = Command::new(&release.interpreter()[0]);
+        command.args(["-c", program]).arg(self.path()).stdin(Stdio::null());
+        command.args([&self.child, &self.deep].map(|context| context.id().to_string()));
+        command
+    }
+}
+
+/// Joins, calls in the contexts that it is told of, and leaves.
+const CALLS: &str = r#"
+from __future__ import print_function
+import os, sys
+import mitogen.core, mitogen.master, mitogen.parent, mitogen.unix
+import mitogen.utils
+
+router = None
+try:
+    result = mitogen.unix.connect(sys.argv[1])
+    router, listener = result[0], result[1]
+    assert mitogen.context_id not in (0, None), mitogen.context_id
+    assert listener.context_id == 0, listener
+    for text in sys.argv[2:]:
+        context = mitogen.parent.Context(router, int(text))
+        print(context.call(os.getpid), context.call(os.path.join, 'a', 'b'))
+        try:
+            context.call(os.listdir, '/nowhere')
+            print('no error')
+        except mitogen.core.CallError as e:
+            print('OSError' in str(e) or 'FileNotFoundError' in str(e))
+finally:
+    if router:
+        router.broker.shutdown()
+        router.broker.join()
+"#;
+
+/// Joins, says who it is and where it listens, and prints what comes there, until the word to leave.
+const LISTENS: &str = r#"
+from __future__ import print_function
+import os, sys
+import mitogen.core, mitogen.unix
+
+router = mitogen.unix.connect(sys.argv[1])[0]
+try:
+    ear = mitogen.core.Receiver(router)
+    print(mitogen.context_id, ear.handle)
+    sys.stdout.flush()
+    for message in ear:
+        text = message.unpickle()
+        print(text)
+        sys.stdout.flush()
+        if text == u'leave':
+            break
+finally:
+    router.broker.shutdown()
+    router.broker.join()
+"#;
+
+#[test]
+fn every_release_calls_functions_in_our_contexts() {
+    isolated(|| {
+        each(|release| {
+            let open = Open::new();
+            let mut expected = String::new();
+            for context in [&open.child, &open.deep] {
+                let pid: i32 = context.call("os.getpid", ()).expect("an answer");
+                expected += &format!("{pid} a/b\nTrue\n");
+            }
+            let output = open.client(release, CALLS).output().expect("it starts");
+            assert_eq!(run::succeeded("the stock client", &output).expect("it is content"), expected);
+            // It has left, and all is well.
+            assert_eq!(open.child.call::<i64>("operator.add", (1, 1)).expect("it lives"), 2);
+            open.master.shutdown();
+        });
+    });
+}
+
+/// A client that prints what it is sent.
+struct Ear {
+    process: Child,
+    said: BufReader<ChildStdout>,
+    id: ContextId,
+    handle: Handle,
+}
+
+impl Ear {
+    fn new(open: &Open, release: &Release) -> Self {
+        let mut process = open.client(release, LISTENS).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut said = BufReader::new(process.stdout.take().expect("it is a pipe"));
+        let words = line(&mut said);
+        let mut numbers = words.split(' ').map(|word| word.parse::<u32>().expect("a number"));
+        let mut next = || numbers.next().expect("two of them");
+        Self { process, said, id: ContextId(next()), handle: Handle(next()) }
+    }
+
+    /// Lets `from` send it a text, as a pickle.
+    fn send(&self, from: &Context, text: &str) {
+        let sender = Value::Sender { context: self.id, handle: self.handle };
+        from.call::<Value>("mitogen.core:Sender.send", (sender, text.to_owned())).expect("sent");
+    }
+}
+
+fn line(from: &mut BufReader<ChildStdout>) -> String {
+    let mut line = String::new();
+    from.read_line(&mut line).expect("it can be read");
+    line.trim_end().to_owned()
+}
+
+/// The releases before 0.3.39 take every encoding but one for a corrupt stream, and leave.
+#[test]
+fn old_and_new_releases_are_clients_of_one_tree_and_read_what_they_are_sent() {
+    isolated(|| {
+        let open = Open::new();
+        let mut ears = [oldest(), of("0.3.35"), newest()].map(|release| Ear::new(&open, &release));
+        for ear in &mut ears {
+            // None of them has written anything yet.
+            for (from, text) in [(&open.child, "one"), (&open.deep, "two"), (&open.child, "leave")] {
+                ear.send(from, text);
+                assert_eq!(line(&mut ear.said), text);
+            }
+        }
+        for ear in &mut ears {
+            assert!(ear.process.wait().expect("it is ours").success());
+        }
+        open.master.shutdown();
+    });
+}

@@ -1,0 +1,194 @@
+//! Our client at a listener of stock's, release by release.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use bytes::Bytes;
+use mitogen::pickle::{Binary, Blob};
+use mitogen::wire::{Encoding, Message, Standard};
+use mitogen::{CallError, Client, Context, Receiver, Value};
+use mitogen_core::ids::ContextId;
+use mitogen_core::router::{HandlerOptions, Policy};
+use mitogen_tests::{isolated, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::common::PATIENCE;
+use crate::releases::{Release, each, newest, oldest};
+
+/// Listens at a path, with a child, a grandchild and a service; says their numbers; ends with its input.
+const PROGRAM: &str = r#"
+from __future__ import print_function
+import sys
+import mitogen.core, mitogen.master, mitogen.service, mitogen.unix
+
+class Adder(mitogen.service.Service):
+    @mitogen.service.expose(policy=mitogen.service.AllowParents())
+    @mitogen.service.arg_spec({'a': int, 'b': int})
+    def add(self, a, b):
+        return a + b
+
+    @mitogen.service.expose(policy=mitogen.service.AllowParents())
+    @mitogen.service.arg_spec({'number': int})
+    def knows(self, number):
+        return self.router.stream_by_id(number) is not None
+
+broker = mitogen.master.Broker()
+router = mitogen.master.Router(broker)
+try:
+    pool = mitogen.service.Pool(router, [Adder(router)], size=1)
+    mitogen.unix.Listener.build_stream(router, path=sys.argv[1])
+    child = router.local(python_path=sys.argv[2])
+    deep = router.local(python_path=sys.argv[2], via=child)
+    print(child.context_id, deep.context_id)
+    sys.stdout.flush()
+    sys.stdin.read()
+finally:
+    broker.shutdown()
+    broker.join()
+"#;
+
+/// A program that uses stock, and its socket.
+struct StockListener {
+    process: Child,
+    said: BufReader<ChildStdout>,
+    directory: TempDir,
+    /// Its child, and that one's.
+    contexts: [ContextId; 2],
+}
+
+impl StockListener {
+    fn new(release: &Release) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("listener.py");
+        std::fs::write(&file, PROGRAM).expect("written");
+        let interpreter = release.interpreter().remove(0);
+        let mut process = Command::new(&interpreter)
+            .args([file.as_path(), &directory.path().join("s.sock"), interpreter.as_ref()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut said = BufReader::new(process.stdout.take().expect("it is a pipe"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("it can be read");
+        let mut numbers = line.split_whitespace().map(|word| ContextId(word.parse().expect("a number")));
+        let mut next = || numbers.next().expect("two of them");
+        Self { process, said, directory, contexts: [next(), next()] }
+    }
+
+    fn client(&self) -> Client {
+        Client::connect(&self.directory.path().join("s.sock")).expect("it lets us in")
+    }
+
+    fn end(mut self) {
+        drop(self.process.stdin.take());
+        let mut rest = String::new();
+        while self.said.read_line(&mut rest).expect("it can be read") > 0 {}
+        assert!(self.process.wait().expect("it is ours").success(), "{rest}");
+    }
+}
+
+#[test]
+fn we_call_functions_in_the_contexts_of_every_release() {
+    isolated(|| {
+        each(|release| {
+            let there = StockListener::new(release);
+            let client = there.client();
+            let [child, deep] = there.contexts.map(|id| client.context(id, &format!("context {id}")));
+            for context in [&child, &deep] {
+                calls_are_answered(context);
+            }
+            // What runs there is stock's: its modules come from its own master.
+            let cast: String = deep.call("mitogen.utils.cast", ("word",)).expect("it is served");
+            assert_eq!(cast, "word");
+            the_listener_has_services_and_no_functions(&client);
+            losses_are_announced(&child, &deep);
+            client.shutdown();
+            // Another one, now that the first has left.
+            let client = there.client();
+            let again = client.context(there.contexts[0], "child");
+            let _: u32 = again.call("os.getpid", ()).expect("an answer");
+            client.shutdown();
+            there.end();
+        });
+    });
+}
+
+fn calls_are_answered(context: &Context) {
+    assert_eq!(context.call::<i64>("operator.add", (40, 2)).expect("an answer"), 42);
+    let error = context.call::<Value>("os.listdir", ("/nowhere",)).expect_err("no such directory");
+    assert!(matches!(error, CallError::Remote(_)), "{error:?}");
+    let error = context.call::<Value>("no_such_module.f", ()).expect_err("nobody has it");
+    assert!(error.to_string().contains("no_such_module"), "{error}");
+    let data: Vec<u8> = (0..1_000_000u32).map(|at| (at % 251) as u8).collect();
+    let back: Binary = context.call("copy.copy", (Blob(data.clone().into()),)).expect("an echo");
+    assert!(back.0 == data, "the bytes differ");
+}
+
+fn the_listener_has_services_and_no_functions(client: &Client) {
+    let listener = client.listener();
+    let kwargs = [("a", Value::Int(40)), ("b", Value::Int(2))];
+    let sum: i64 = listener.call_service("__main__.Adder", "add", &kwargs).expect("an answer");
+    assert_eq!(sum, 42);
+    let error = listener.call::<Value>("os.getpid", ()).expect_err("a master runs no calls");
+    assert!(error.to_string().contains("invalid handle"), "{error}");
+    let error = client.contexts().expect_err("stock knows no such question");
+    assert!(error.to_string().contains("invalid handle"), "{error}");
+}
+
+fn losses_are_announced(child: &Context, deep: &Context) {
+    let pid: i32 = deep.call("os.getpid", ()).expect("an answer");
+    let waiting = deep.call_async::<Value>("time.sleep", (3600,)).expect("sent");
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
+    let error = waiting.get_timeout(PATIENCE).expect_err("it is gone");
+    assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
+    let _: u32 = child.call("os.getpid", ()).expect("its parent lives");
+}
+
+#[test]
+fn what_we_wait_for_ends_with_stock_s_listener() {
+    isolated(|| {
+        let mut there = StockListener::new(&newest());
+        let client = there.client();
+        let child = client.context(there.contexts[0], "child");
+        let pid: i32 = child.call("os.getpid", ()).expect("an answer");
+        let waiting = child.call_async::<Value>("time.sleep", (3600,)).expect("sent");
+        there.process.kill().expect("it lives");
+        let error = waiting.get_timeout(PATIENCE).expect_err("it is gone");
+        assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
+        there.process.wait().expect("it is ours");
+        client.shutdown();
+        let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
+        assert!(gone.is_some(), "its child has outlived it");
+    });
+}
+
+/// Why our client starts no contexts for stock's master. If this ever fails, it could.
+#[test]
+fn stock_s_listener_takes_no_announcements_from_clients() {
+    isolated(|| {
+        for release in [oldest(), newest()] {
+            let there = StockListener::new(&release);
+            let client = there.client();
+            let listener = client.listener();
+            let options = HandlerOptions { policy: Policy::Any, respondent: Some(listener.id()) };
+            let answer = Receiver::<(u32, u32)>::new(client.router(), options);
+            let ask = Message::new(listener.id(), Standard::AllocateId, Encoding::Legacy, Bytes::new());
+            client.router().send(Message { reply_to: answer.handle(), ..ask }).expect("sent");
+            let (id, _) = answer.get_timeout(PATIENCE).expect("it gives ids to anybody");
+            let route =
+                Message::new(listener.id(), Standard::AddRoute, Encoding::Legacy, format!("{id}:mine"));
+            client.router().send(route).expect("sent");
+            let knows = |id: u32| {
+                let kwargs = [("number", Value::Int(id.into()))];
+                listener.call_service::<bool>("__main__.Adder", "knows", &kwargs).expect("an answer")
+            };
+            assert!(!knows(id), "it would find the way to a context of ours");
+            assert!(knows(client.id().0) && knows(there.contexts[0].0));
+            client.shutdown();
+            there.end();
+        }
+    });
+}
