@@ -3,6 +3,8 @@
 Part of `mitogen.parent`, which starts those contexts; a plain child knows only its parent. Runs on
 the loop.
 """
+import struct
+
 import mitogen.core as core
 from mitogen.process import at
 
@@ -10,6 +12,9 @@ children = set()
 
 # A handle at which nobody listens: who asks there learns that somebody is at home.
 PROBE = 122
+
+# One payload for several destinations: how many, each one's context and handle, and the bytes.
+MULTICAST = 125
 
 # Bytes that may wait for one neighbour before we stop reading from those who send them.
 LIMIT = 4 << 20
@@ -45,7 +50,7 @@ def on_frame(stream, enc, dst, src, auth, handle, reply_to, frame):
     if out is not None and not (
         core.config.get("unidirectional") and stream is not core.parent and out is not core.parent
     ):
-        return relay(stream, out, frame)
+        return relay(stream, out, [frame])
     msg = core.router.message(enc, dst, src, auth, handle, reply_to, frame)
     if out is None:
         return core.router.no_route(msg)
@@ -58,14 +63,14 @@ def on_frame(stream, enc, dst, src, auth, handle, reply_to, frame):
 # Back-pressure
 
 
-def relay(source, out, frame):
+def relay(source, out, pieces):
     """Pass a frame on; who sends faster than its destination takes has to wait."""
-    out.send([frame])
+    out.send(pieces)
     if not out.out and not out.tail:
         out.relayed = 0
         return
     # An upper bound, so that the queue is added up now and then only.
-    out.relayed += len(frame)
+    out.relayed += sum(map(len, pieces))
     if out.relayed > LIMIT and out.up and not source.gone:
         size = queued(out)
         out.relayed = min(size, LIMIT // 2)
@@ -76,6 +81,41 @@ def relay(source, out, frame):
             if source is core.parent and not beating:
                 beat()
             core.loop.blocked(out)
+
+
+def on_multicast(msg):
+    """Pass one payload on, once for each link behind which there is somebody who is to get it.
+
+    Whom it is for gets a plain message of the same source and authority, and judges that as any
+    other. Only those above us may ask for it, and it goes down only.
+    """
+    if msg.is_dead:
+        return
+    count = struct.unpack_from(">L", msg.data)[0]
+    start = 4 + 8 * count
+    if len(msg.data) < start:
+        return core.log(40, "mitogen", u"a multicast of %d bytes for %d" % (len(msg.data), count))
+    data = memoryview(msg.data)[start:] if core.PY3 else msg.data[start:]
+    ways = {}
+    for at in range(4, start, 8):
+        dst, handle = struct.unpack_from(">LL", msg.data, at)
+        if dst == core.context_id:
+            core.router.deliver(core.Message(
+                dst, handle, bytes(data), 0, msg.enc, msg.src_id, msg.auth_id
+            ), core.parent)
+        elif dst in core.routes:
+            ways.setdefault(core.routes[dst], []).append((dst, handle))
+    for out, targets in ways.items():
+        dst, handle = targets[0]
+        head = b""
+        if len(targets) > 1:
+            head = b"".join(
+                [struct.pack(">L", len(targets))] + [struct.pack(">LL", *each) for each in targets]
+            )
+            dst, handle = out.remote_id, MULTICAST
+        relay(sender_of(msg), out, [core.pack(
+            msg.enc, dst, msg.src_id, msg.auth_id, handle, 0, len(head) + len(data)
+        ) + head, data])
 
 
 beating = []
@@ -270,6 +310,7 @@ for _handle, _func, _policy in (
     (core.ADD_ROUTE, on_add_route, core.is_immediate_peer),
     (core.DEL_ROUTE, on_del_route, core.is_immediate_peer),
     (core.FORWARD_MODULE, on_forward_module, core.has_parent_authority),
+    (MULTICAST, on_multicast, core.has_parent_authority),
 ):
     core.router.add_handler(_func, _handle, True, _policy, overwrite=True)
 core.importer.on_load.append(on_load)

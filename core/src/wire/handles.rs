@@ -48,6 +48,10 @@ pub enum Standard {
     /// Ours: a context asks its master to start a child of its own by a transport of the master's; pickled
     /// tuple. See `master/src/stock/proxy.rs`.
     ProxyConnect = 124,
+    /// Ours: one payload for several contexts, all of them the receiver or behind it. How many (four
+    /// bytes), for each the context and the handle (four each), then what they get; parent authority.
+    /// Who has children passes it on, once by each link (`routes.py`).
+    Multicast = 125,
 }
 
 impl Standard {

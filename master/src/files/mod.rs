@@ -8,17 +8,22 @@
 //! SHA-256 is right, so nobody ever sees half a file under its own name. A part that a broken
 //! transfer has left is gone on with if the source's beginning still has the same SHA-256.
 
+mod broadcast;
 mod error;
+mod group;
 mod part;
 mod service;
 mod session;
 mod source;
 mod target;
 
+use std::time::Duration;
+
 use mitogen_core::call::Context;
 use mitogen_core::pickle::Value;
 
 pub use error::{FileError, FileErrorKind};
+pub use group::{Distribution, Member};
 pub use service::{FILE_SERVICE, FileService};
 use session::Session;
 pub use source::Sources;
@@ -31,6 +36,10 @@ const WINDOW: u64 = 4 << 20;
 const CREDIT: u64 = 512 << 10;
 /// Files smaller than this are sent again rather than asked about.
 const WORTH_RESUMING: u64 = 1 << 20;
+/// Files smaller than this are sent to each target by itself.
+const WORTH_SHARING: u64 = 64 << 10;
+/// How long others are held up by a target that takes nothing, or does not come.
+const STALL: Duration = Duration::from_secs(3);
 
 /// How files are put in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,10 +108,42 @@ pub fn put(
     options: &Options,
     mut progress: impl FnMut(&Progress),
 ) -> Result<Report, FileError> {
+    let mut session = open_put(context, sources, dest, options)?;
+    source::send(&mut session, sources, options, None, &mut progress)
+}
+
+/// [`put`] to several contexts at once. What lies behind the same neighbour gets its contents together,
+/// so that each file crosses each shared link once ([`Distribution`]). `progress` is told the place of
+/// the context in `contexts`. The outcomes are in the order of `contexts`.
+pub fn put_all(
+    contexts: &[Context],
+    sources: &Sources,
+    dest: &[u8],
+    options: &Options,
+    progress: impl Fn(usize, &Progress) + Sync,
+) -> Vec<Result<Report, FileError>> {
+    let all = Distribution::new(sources, options);
+    let members: Vec<Member> = contexts.iter().map(|context| all.join(context)).collect();
+    let progress = &progress;
+    std::thread::scope(|scope| {
+        let work = |(place, member): (usize, Member)| {
+            scope.spawn(move || member.put(dest, |moved| progress(place, moved)))
+        };
+        let threads: Vec<_> = members.into_iter().enumerate().map(work).collect();
+        let panicked = |_| Err(FileError::Protocol("the thread of a transfer has panicked".to_owned()));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
+    })
+}
+
+fn open_put(
+    context: &Context,
+    sources: &Sources,
+    dest: &[u8],
+    options: &Options,
+) -> Result<Session, FileError> {
     let into = sources.paths().count() > 1 || dest.ends_with(b"/");
     let args = vec![Value::from(dest), Value::Bool(into)];
-    let mut session = Session::open(context, "put", args, far_options(options))?;
-    source::send(&mut session, sources, options, &mut progress)
+    Session::open(context, "put", args, far_options(options))
 }
 
 /// Copies `sources`, paths in `context`, to `dest` here; the rules are those of [`put`].

@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::libc::{EACCES, ELOOP, ENXIO, O_NOFOLLOW, O_NONBLOCK};
@@ -53,13 +53,12 @@ pub(super) fn open_part(part: &Path, fresh: bool) -> io::Result<File> {
 }
 
 /// Digests the first `size` bytes; how many there were.
-pub(super) fn digest_upto(file: &mut File, size: u64, digest: &mut Sha256) -> io::Result<u64> {
-    file.seek(SeekFrom::Start(0))?;
+pub(super) fn digest_upto(file: &File, size: u64, digest: &mut Sha256) -> io::Result<u64> {
     let mut buffer = vec![0; CHUNK];
     let mut done = 0;
     while done < size {
         let wanted = usize::try_from(size - done).unwrap_or(CHUNK).min(CHUNK);
-        match file.read(&mut buffer[..wanted]) {
+        match file.read_at(&mut buffer[..wanted], done) {
             Ok(0) => break,
             Ok(count) => {
                 digest.update(&buffer[..count]);

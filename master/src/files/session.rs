@@ -1,10 +1,11 @@
 //! The conversation of a transfer: messages out, messages in, credit.
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mitogen_core::call::{CallError, Context, FunctionName};
-use mitogen_core::ids::Handle;
+use mitogen_core::ids::{ContextId, Handle};
 use mitogen_core::importer::push_module;
 use mitogen_core::pickle::{self, Value};
 use mitogen_core::router::{HandlerOptions, Policy};
@@ -36,9 +37,22 @@ pub(super) struct Session {
     context: Context,
     handle: Handle,
     control: Handle,
-    inbox: mpsc::Receiver<Message>,
+    /// Messages; nothing at all is a nudge.
+    inbox: mpsc::Receiver<Option<Message>>,
+    nudge: Nudge,
     /// The far half has said its last word.
     over: bool,
+}
+
+/// Ends a [`Session::wait`], from any thread.
+#[derive(Clone, Debug)]
+pub(super) struct Nudge(mpsc::Sender<Option<Message>>);
+
+impl Nudge {
+    pub(super) fn wake(&self) {
+        // Nobody waits any more when the session is over.
+        let _ = self.0.send(None);
+    }
 }
 
 impl Session {
@@ -52,13 +66,15 @@ impl Session {
         let router = context.router();
         push_module(router, context.id(), "mitogen.files").map_err(CallError::from)?;
         let (sender, inbox) = mpsc::channel();
+        let nudge = Nudge(sender.clone());
         let respondent = HandlerOptions { policy: Policy::Any, respondent: Some(context.id()) };
         let handle = router.add_handler(None, respondent, move |delivery| {
             // Nobody listens any more when the session is over.
-            let _ = sender.send(delivery.message);
+            let _ = sender.send(Some(delivery.message));
         });
         // From here on dropping the session removes the handler.
-        let mut session = Self { context: context.clone(), handle, control: Handle::NONE, inbox, over: true };
+        let mut session =
+            Self { context: context.clone(), handle, control: Handle::NONE, inbox, nudge, over: true };
         let mut all = vec![Value::from(u64::from(handle.0))];
         all.extend(args);
         all.push(options);
@@ -90,15 +106,45 @@ impl Session {
 
     /// What came; waits for it. The other end's complaint is an error.
     pub(super) fn next(&mut self) -> Result<Said, FileError> {
-        match self.inbox.recv() {
-            Ok(message) => self.read(message),
-            Err(mpsc::RecvError) => Err(FileError::Call(CallError::Closed)),
+        loop {
+            if let Some(said) = self.wait(None)? {
+                return Ok(said);
+            }
         }
     }
 
     /// What has come, if anything.
     pub(super) fn try_next(&mut self) -> Result<Option<Said>, FileError> {
-        self.inbox.try_recv().ok().map(|message| self.read(message)).transpose()
+        loop {
+            match self.inbox.try_recv() {
+                Ok(Some(message)) => return self.read(message).map(Some),
+                Ok(None) => {}
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// What comes before a nudge does or `limit` has passed.
+    pub(super) fn wait(&mut self, limit: Option<Duration>) -> Result<Option<Said>, FileError> {
+        let item = match limit {
+            None => self.inbox.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+            Some(limit) => self.inbox.recv_timeout(limit),
+        };
+        match item {
+            Ok(Some(message)) => self.read(message).map(Some),
+            Ok(None) | Err(mpsc::RecvTimeoutError::Timeout) => Ok(None),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(FileError::Call(CallError::Closed)),
+        }
+    }
+
+    /// Where the far half listens.
+    pub(super) fn address(&self) -> (ContextId, Handle) {
+        (self.context.id(), self.control)
+    }
+
+    /// What wakes us.
+    pub(super) fn nudge(&self) -> Nudge {
+        self.nudge.clone()
     }
 
     fn read(&mut self, message: Message) -> Result<Said, FileError> {

@@ -1,20 +1,24 @@
 //! The end that reads, here.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mitogen_core::pickle::Value;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use sha2::{Digest, Sha256};
 
+use super::broadcast::{Step, Subscription};
 use super::error::FileError;
+use super::group::{Looks, Member, Opening};
 use super::part::{digest_upto, hex};
 use super::session::{Said, Session, bytes, number};
-use super::{CHUNK, Options, Progress, Report, Skipped, WINDOW, WORTH_RESUMING};
+use super::{CHUNK, Options, Progress, Report, Skipped, WINDOW, WORTH_RESUMING, WORTH_SHARING};
 
 /// Files and directories to send, looked at once for however many contexts get them.
 #[derive(Clone, Debug)]
@@ -73,17 +77,19 @@ fn measure(path: &Path, status: &Metadata, total: &mut Progress) {
     }
 }
 
-/// Sends all of it.
+/// Sends all of it; where `member` says so, together with others.
 pub(super) fn send(
     session: &mut Session,
     sources: &Sources,
     options: &Options,
+    member: Option<&mut Member>,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Report, FileError> {
     let report = Report { progress: sources.total, skipped: Vec::new() };
     progress(&report.progress);
+    let buffer = BytesMut::new();
     let mut source =
-        Source { session, resume: options.resume, room: WINDOW, report, progress, buffer: BytesMut::new() };
+        Source { session, member, resume: options.resume, room: WINDOW, report, progress, buffer };
     for (path, name, status) in &sources.sources {
         source.entry(path, name.clone(), status, true)?;
     }
@@ -99,6 +105,7 @@ pub(super) fn send(
 
 struct Source<'a> {
     session: &'a mut Session,
+    member: Option<&'a mut Member>,
     resume: bool,
     room: u64,
     report: Report,
@@ -159,8 +166,8 @@ impl Source<'_> {
         // Should a pipe or a link have taken its place meanwhile, neither is followed.
         let flags = if top { O_NONBLOCK } else { O_NONBLOCK | O_NOFOLLOW };
         let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-        let (mut file, before) = match opened.and_then(|file| file.metadata().map(|status| (file, status))) {
-            Ok((file, status)) if status.is_file() => (file, status),
+        let (file, before) = match opened.and_then(|file| file.metadata().map(|status| (file, status))) {
+            Ok((file, status)) if status.is_file() => (Arc::new(file), status),
             Ok(_) => return self.skip(path, &io::Error::other("not a regular file any more")),
             Err(error) => return self.skip(path, &error),
         };
@@ -178,14 +185,18 @@ impl Source<'_> {
         let mut digest = Sha256::new();
         let mut offset = 0;
         if ask {
-            offset = self.begin(&mut file, size, &mut digest).map_err(|error| error.at(path))?;
+            offset = self.begin(&file, size, &mut digest).map_err(|error| error.at(path))?;
         }
-        self.report.progress.bytes += offset;
         self.report.progress.resumed += offset;
-        while offset < size {
+        self.moved(offset);
+        let mut sum = None;
+        if size >= WORTH_SHARING {
+            sum = self.share(path, &file, &before, &mut offset, &mut digest)?;
+        }
+        while offset < size && sum.is_none() {
             let wanted = usize::try_from(size - offset).unwrap_or(CHUNK).min(CHUNK);
             self.buffer.resize(wanted, 0);
-            let count = match file.read(&mut self.buffer) {
+            let count = match file.read_at(&mut self.buffer, offset) {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -197,8 +208,7 @@ impl Source<'_> {
             digest.update(&data);
             self.session.data(data)?;
             offset += count as u64;
-            self.report.progress.bytes += count as u64;
-            (self.progress)(&self.report.progress);
+            self.moved(count as u64);
         }
         let after = file.metadata().map_err(at)?;
         let same = (after.len(), after.mtime(), after.mtime_nsec())
@@ -207,14 +217,71 @@ impl Source<'_> {
             self.session.tell("changed", Vec::new())?;
             return Err(FileError::changed(path));
         }
-        self.session.tell("end", vec![Value::from(hex(digest).as_bytes())])?;
+        let sum = sum.unwrap_or_else(|| hex(digest));
+        self.session.tell("end", vec![Value::from(sum.as_bytes())])?;
         self.report.progress.files += 1;
         (self.progress)(&self.report.progress);
         Ok(())
     }
 
+    fn moved(&mut self, count: u64) {
+        self.report.progress.bytes += count;
+        (self.progress)(&self.report.progress);
+    }
+
+    /// Sends together with others who are there. Gives the checksum if that was all of the file; else
+    /// it goes on alone, from where `offset` and `digest` are then.
+    fn share(
+        &mut self,
+        path: &Path,
+        file: &Arc<File>,
+        status: &Metadata,
+        offset: &mut u64,
+        digest: &mut Sha256,
+    ) -> Result<Option<String>, FileError> {
+        let Some(member) = self.member.as_mut() else { return Ok(None) };
+        let looks = Looks {
+            device: status.dev(),
+            inode: status.ino(),
+            size: status.len(),
+            mtime: (status.mtime(), status.mtime_nsec()),
+        };
+        let opening = Opening { path, file, looks, offset: *offset, digest, room: self.room };
+        let Some(mut shared) = member.meet(self.session, &opening) else { return Ok(None) };
+        loop {
+            let step = shared.advance()?;
+            let reached = shared.offset();
+            self.moved(reached - *offset);
+            *offset = reached;
+            match step {
+                Step::Whole(sum) => {
+                    self.room = shared.room();
+                    return Ok(Some(sum));
+                }
+                Step::Alone(so_far) => {
+                    self.room = shared.room();
+                    *digest = so_far;
+                    return Ok(None);
+                }
+                Step::Wait(limit) => self.hear(&shared, limit)?,
+            }
+        }
+    }
+
+    /// Waits for news of the target, and takes in all that has come.
+    fn hear(&mut self, shared: &Subscription, limit: Option<Duration>) -> Result<(), FileError> {
+        let mut said = self.session.wait(limit)?;
+        while let Some(Said::Op(word, fields)) = said {
+            if let ("credit", [count]) = (word.as_str(), fields.as_slice()) {
+                shared.credit(number(count)?);
+            }
+            said = self.session.try_next()?;
+        }
+        Ok(())
+    }
+
     /// Agrees with the target on where to begin: after what it has, if that is what we have.
-    fn begin(&mut self, file: &mut File, size: u64, digest: &mut Sha256) -> Result<u64, Trouble> {
+    fn begin(&mut self, file: &File, size: u64, digest: &mut Sha256) -> Result<u64, Trouble> {
         let (have, theirs) = loop {
             match self.session.next()? {
                 Said::Op(word, fields) if word == "have" && fields.len() == 2 => {
@@ -230,7 +297,6 @@ impl Source<'_> {
             *digest = Sha256::new();
             offset = 0;
         }
-        file.seek(SeekFrom::Start(offset))?;
         self.session.tell("from", vec![Value::from(offset)])?;
         Ok(offset)
     }
