@@ -122,6 +122,9 @@ fn status_of(error: &anyhow::Error) -> u8 {
     {
         return exit::INTERRUPTED;
     }
+    if let Some(TreeError::Missing(_)) = error.downcast_ref() {
+        return exit::UNREACHABLE;
+    }
     if let Some(error) = error.downcast_ref::<ClientError>() {
         return match error {
             ClientError::Refused(_) => exit::USAGE,
