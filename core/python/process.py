@@ -14,6 +14,9 @@ import termios
 import mitogen.core as core
 
 
+# To list them as the signal module does takes as long as to start a program.
+SIGNALS = getattr(core._signal, "valid_signals", tuple)()
+
 # Called in a copy of this process, to forget what is the first one's.
 on_fork = []
 
@@ -84,7 +87,7 @@ def spawn_quickly(argv, files, env):
         try:
             return os.posix_spawn(
                 path, argv, env, file_actions=actions, setsid=True, setsigmask=(),
-                setsigdef=signal.valid_signals()
+                setsigdef=SIGNALS
             )
         except (OSError, ValueError):
             # As in the interpreter's own search: the first that is there and does not start says most.

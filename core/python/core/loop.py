@@ -182,7 +182,7 @@ class Loop(object):
                 seen = self.seq
             else:
                 idle += 1
-                if idle > 20:
+                if idle > 3:
                     idle = 0
                     self.asleep = True
                     # The main thread sets `busy` and then looks at `asleep`; we the other way

@@ -150,13 +150,12 @@ class Message(object):
         return cls(data=reason.encode("utf-8"), reply_to=IS_DEAD, enc=MGC, **kwargs)
 
     def pieces(self):
-        return [
-            pack(
-                self.enc, self.dst_id, self.src_id, self.auth_id, self.handle, self.reply_to,
-                len(self.data),
-            ),
-            self.data,
-        ]
+        size = len(self.data)
+        head = pack(
+            self.enc, self.dst_id, self.src_id, self.auth_id, self.handle, self.reply_to, size
+        )
+        # A second write costs more than to copy what is small.
+        return [head, self.data] if size > 8192 else [head + self.data]
 
     def reply(self, obj):
         """Answer with `obj` (a Message, or anything that can be pickled), if an answer is wanted."""

@@ -48,6 +48,23 @@ class Command(TestCase):
         self.assertError(self.start([u"/nowhere/x"]), u"", u"No such file")
         self.assertError(self.start([u"true"], cwd=u"/nowhere"), u"", u"No such file")
 
+    def test_the_path_is_searched_as_the_interpreter_does(self):
+        first, second = self.tempdir(), self.tempdir()
+        path = as_text("/nowhere:%s:%s" % (first, second))
+        for place, mode in (first, 0o644), (second, 0o755):
+            name = os.path.join(place, "tool")
+            with open(name, "w") as file:
+                file.write("#!/bin/sh\necho %s $A\n" % place)
+            os.chmod(name, mode)
+        # The same, whether the quick way is open or not: a directory is chosen by the other one.
+        for options in {}, {"cwd": u"/"}:
+            self.start([u"tool"], env={u"PATH": path, u"A": u"x"}, **options)
+            self.assertEqual(self.gather()[0].decode(), "%s x\n" % second)
+            only = as_text("%s:/nowhere" % first)
+            self.assertError(self.start([u"tool"], env={u"PATH": only}, **options), u"", u"Permission denied")
+            self.assertError(self.start([u"none"], env={u"PATH": only}, **options), u"", u"No such file")
+            self.assertError(self.start([u"true", u"a\0b"], **options), u"", u"Invalid argument")
+
     def test_stdin(self):
         pid, control = self.start([u"cat"], stdin=True)
         data = os.urandom(1000) * 1500

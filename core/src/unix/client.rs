@@ -27,6 +27,12 @@ pub enum JoinError {
         /// Where.
         path: PathBuf,
     },
+    /// Somebody listened there, and ended without removing the socket.
+    #[error("{}: whoever listened there is gone, and has left the socket behind", path.display())]
+    Gone {
+        /// Where.
+        path: PathBuf,
+    },
     /// Whoever listens there is neither us nor root.
     #[error("{}: another user ({uid}) listens there; it is not trusted", path.display())]
     Stranger {
@@ -92,8 +98,11 @@ pub fn join(path: &Path) -> Result<Joined, JoinError> {
     let system = |source| JoinError::System { path: path.to_owned(), source };
     let mut stream = match UnixStream::connect(path) {
         Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(JoinError::Nobody { path: path.to_owned() });
+        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            return Err(JoinError::Gone { path: path.to_owned() });
         }
         Err(error) => return Err(system(error)),
     };

@@ -426,9 +426,12 @@ pub enum ProfilesVerb {
 /// `mitogen minify`.
 #[derive(Debug, Args)]
 pub struct Minify {
-    /// The source; - is standard input
-    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    /// The source; - is standard input. A directory with --into
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     pub file: PathBuf,
+    /// Minify every .py below the directory FILE, into the same places below this one
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub into: Option<PathBuf>,
 }
 
 /// `mitogen completions`.

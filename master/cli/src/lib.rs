@@ -94,7 +94,10 @@ fn perform(cli: &Cli) -> anyhow::Result<u8> {
             out.write_all(completions::script(completions.shell).as_bytes())?;
         }
         Verb::Complete(asked) => verbs::complete::answer(asked, &registry, &mut out)?,
-        Verb::Minify(asked) => verbs::minify::minify(&asked.file, &mut io::stdin().lock(), &mut out)?,
+        Verb::Minify(asked) => match &asked.into {
+            Some(into) => verbs::minify::minify_below(&asked.file, into)?,
+            None => verbs::minify::minify(&asked.file, &mut io::stdin().lock(), &mut out)?,
+        },
         Verb::Plan(asked) => verbs::plan::plan(global, &registry, asked, &mut out)?,
         Verb::Tree(asked) => verbs::tree::tree(global, asked, &mut out)?,
         Verb::Run(_)
@@ -121,6 +124,9 @@ fn status_of(error: &anyhow::Error) -> u8 {
         && source.reason == "interrupted"
     {
         return exit::INTERRUPTED;
+    }
+    if let Some(TreeError::Missing(_)) = error.downcast_ref() {
+        return exit::UNREACHABLE;
     }
     if let Some(error) = error.downcast_ref::<ClientError>() {
         return match error {

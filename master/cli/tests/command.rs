@@ -156,11 +156,43 @@ fn minify_prints_what_is_sent() {
     assert_eq!((status, out.as_str()), (2, ""));
     assert!(err.starts_with("mitogen: none.py: No such file"), "{err}");
     let (status, _, err) = mitogen(here.path(), &["minify", "."]);
-    assert_eq!((status, err.starts_with("mitogen: .: ")), (2, true), "{err}");
+    assert_eq!(
+        (status, err.as_str()),
+        (2, "mitogen: . is a directory: say with --into where its minified sources go\n")
+    );
     assert_eq!(mitogen(here.path(), &["minify"]).0, 2);
 
     // Files are the shell's to complete.
     let complete = |words: &[&str]| mitogen(here.path(), &[&["__complete", "bash", "--"], words].concat()).1;
     assert_eq!(complete(&["mitogen mini"]), "minify\n");
     assert_eq!(complete(&["mitogen minify g"]), "");
+}
+
+#[test]
+fn minify_makes_another_tree_of_a_directory() {
+    let here = tempfile::tempdir().unwrap();
+    let at = |name: &str| here.path().join(name);
+    fs::create_dir_all(at("lib/pkg/deep")).unwrap();
+    for (name, text) in [
+        ("lib/one.py", "x = 1  # one\n"),
+        ("lib/pkg/deep/two.py", "def f( ):\n    'Doc.'\n"),
+        ("lib/pkg/notes.txt", "not ours"),
+    ] {
+        fs::write(at(name), text).unwrap();
+    }
+    let done = (0, String::new(), String::new());
+    // The second time there are results of the first in it.
+    for _ in 0..2 {
+        assert_eq!(mitogen(here.path(), &["minify", "lib", "--into", "lib/small"]), done);
+        assert_eq!(fs::read_to_string(at("lib/small/one.py")).unwrap(), "x=1\n");
+        assert_eq!(fs::read_to_string(at("lib/small/pkg/deep/two.py")).unwrap(), "def f():\n pass\n");
+        assert!(!at("lib/small/pkg/notes.txt").exists() && !at("lib/small/small").exists());
+    }
+    let (status, _, err) = mitogen(here.path(), &["minify", "lib", "--into", "./lib/"]);
+    assert_eq!((status, err.contains("the sources are there")), (2, true), "{err}");
+    fs::write(at("lib/bad.py"), "x = ?\n").unwrap();
+    let (status, _, err) = mitogen(here.path(), &["minify", "lib", "--into", "other"]);
+    let refused = "mitogen: lib/bad.py:1:5: invalid character '?' (U+003F); all others are done\n";
+    assert_eq!((status, err.as_str()), (2, refused));
+    assert!(at("other/one.py").exists() && !at("other/bad.py").exists());
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mitogen::command::Command;
-use mitogen::listen::Reached;
+use mitogen::listen::{JoinError, Reached};
 use mitogen::modules::{Finder, FinderError, FinderOptions, ModuleSource};
 use mitogen::profiles::{Chain, Inventory, Overrides, SecretStore, SystemSecrets};
 use mitogen::transports::Registry;
-use mitogen::{ChildSettings, Client, Connections, Master, MasterOptions};
+use mitogen::{ChildSettings, Client, ClientError, Connections, Master, MasterOptions};
 use mitogen_core::broker::BrokerHandle;
 use mitogen_core::call::FunctionName;
 
@@ -34,6 +34,34 @@ pub enum TreeError {
          `mitogen listen`; leave them out, or --tree (and MITOGEN_TREE)"
     )]
     Overrides,
+    /// The listener has read its own.
+    #[error(
+        "a running tree has the names that its listener found in its profile file: --profiles goes to \
+         `mitogen listen`; leave it out, or --tree"
+    )]
+    Profiles,
+    /// What would be run is a question about connections.
+    #[error(
+        "in a running tree all is connected, so there is no plan to show: leave out --tree to see how a \
+         command would connect for itself, or -C"
+    )]
+    Check,
+    /// There is none.
+    #[error("{0}; start one with `mitogen listen`, or leave out --tree (and MITOGEN_TREE)")]
+    Missing(ClientError),
+}
+
+/// Joins the tree at `path`.
+///
+/// # Errors
+/// See [`ClientError`]; where nobody listens, [`TreeError::Missing`].
+pub fn join(path: &Path) -> anyhow::Result<Client> {
+    Client::connect(path).map_err(|error| match error {
+        ClientError::Join(JoinError::Nobody { .. } | JoinError::Gone { .. }) => {
+            anyhow::Error::new(TreeError::Missing(error))
+        }
+        error => error.into(),
+    })
 }
 
 /// The targets that were asked for, and the ways to them.
@@ -184,6 +212,9 @@ pub(super) fn perform(
     wishes: Wishes,
 ) -> anyhow::Result<u8> {
     let Act { task, input, sources } = act;
+    if global.check && global.tree.is_some() {
+        return Err(TreeError::Check.into());
+    }
     if global.check {
         let style = plan::Style { json: wishes.json, origins: global.verbose > 0 };
         let targets = Targets::find(global, registry, wanted)?;
@@ -224,7 +255,10 @@ fn perform_in_tree(
     if global.overrides() != Overrides::default() {
         return Err(TreeError::Overrides.into());
     }
-    let mut client = Client::connect(path)?;
+    if global.profiles.is_some() {
+        return Err(TreeError::Profiles.into());
+    }
+    let mut client = join(path)?;
     let Reached { labels, mut routes } = client.reach(wanted, global.limit.as_deref())?;
     let hosts: Arc<[String]> = labels.into();
     let modules = !sources.is_empty();

@@ -9,6 +9,7 @@ use mitogen::ids::ContextId;
 use mitogen::listen::{Told, default_path};
 use serde_json::json;
 
+use super::fleet::join;
 use crate::args::{Global, Tree};
 use crate::output::SCHEMA;
 
@@ -21,26 +22,28 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// There is no such tree, and errors of the stream.
 pub fn tree(global: &Global, asked: &Tree, out: &mut dyn Write) -> anyhow::Result<()> {
     let path = global.tree().unwrap_or_else(default_path);
-    let client = Client::connect(&path)?;
+    let client = join(&path)?;
     let contexts = client.contexts()?;
-    let kinds = kinds(&client, &contexts);
+    let answers = ask(&client, &contexts);
+    let depths = depths(&contexts);
     if asked.json {
         let contexts: Vec<_> = contexts
             .iter()
-            .zip(&kinds)
-            .map(|(told, kind)| {
+            .zip(&answers)
+            .map(|(told, answers)| {
                 json!({
-                    "id": told.id, "name": told.name, "via": told.via, "method": told.method,
-                    "python": kind, "since": told.since, "target": told.target,
+                    "id": told.id, "name": told.name, "via": told.via, "depth": depths.get(&told.id),
+                    "method": told.method, "python": answers.python, "pid": answers.pid,
+                    "since": told.since, "target": told.target,
                 })
             })
             .collect();
         writeln!(out, "{}", json!({"schema": SCHEMA, "socket": path, "contexts": contexts}))?;
     } else {
         writeln!(out, "{}", path.display())?;
-        let mut below: BTreeMap<u32, Vec<(&Told, Option<&str>)>> = BTreeMap::new();
-        for (told, kind) in contexts.iter().zip(&kinds) {
-            below.entry(told.via).or_default().push((told, kind.as_deref()));
+        let mut below: BTreeMap<u32, Vec<(&Told, &Answers)>> = BTreeMap::new();
+        for pair in contexts.iter().zip(&answers) {
+            below.entry(pair.0.via).or_default().push(pair);
         }
         draw(&below, client.listener().id().0, "", out)?;
     }
@@ -48,33 +51,57 @@ pub fn tree(global: &Global, asked: &Tree, out: &mut dyn Write) -> anyhow::Resul
     Ok(())
 }
 
-/// Which Python each one is; `None` for those that are too busy to say.
-fn kinds(client: &Client, contexts: &[Told]) -> Vec<Option<String>> {
+/// What contexts say of themselves; nothing, if they are too busy.
+#[derive(Debug, Default)]
+struct Answers {
+    python: Option<String>,
+    pid: Option<u32>,
+}
+
+fn ask(client: &Client, contexts: &[Told]) -> Vec<Answers> {
     let deadline = Instant::now() + PATIENCE;
     let asked: Vec<_> = contexts
         .iter()
         .map(|told| {
             let context = client.context(ContextId(told.id), &told.name);
-            context.call_async::<String>("platform.python_version", ())
+            let pid = context.call_async::<u32>("os.getpid", ());
+            (context.call_async::<String>("platform.python_version", ()), pid)
         })
         .collect();
-    asked.into_iter().map(|asked| asked.ok()?.get_deadline(deadline).ok()).collect()
+    asked
+        .into_iter()
+        .map(|(python, pid)| Answers {
+            python: python.ok().and_then(|python| python.get_deadline(deadline).ok()),
+            pid: pid.ok().and_then(|pid| pid.get_deadline(deadline).ok()),
+        })
+        .collect()
+}
+
+/// How many contexts there are from the listener to each, itself counted. Those above come first.
+fn depths(contexts: &[Told]) -> BTreeMap<u32, u32> {
+    let mut depths = BTreeMap::new();
+    for told in contexts {
+        let above: u32 = depths.get(&told.via).copied().unwrap_or(0);
+        depths.insert(told.id, above + 1);
+    }
+    depths
 }
 
 fn draw(
-    below: &BTreeMap<u32, Vec<(&Told, Option<&str>)>>,
+    below: &BTreeMap<u32, Vec<(&Told, &Answers)>>,
     id: u32,
     indent: &str,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let children = below.get(&id).map_or(&[][..], Vec::as_slice);
-    for (i, (told, kind)) in children.iter().enumerate() {
+    for (i, (told, answers)) in children.iter().enumerate() {
         let last = i + 1 == children.len();
         let (branch, further) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        let kind = kind.map_or_else(|| "busy".to_owned(), |version| format!("Python {version}"));
+        let kind = answers.python.as_ref().map_or_else(|| "busy".to_owned(), |it| format!("Python {it}"));
+        let pid = answers.pid.map_or_else(String::new, |pid| format!("  pid {pid}"));
         let Told { id, name, method, .. } = told;
         let target = told.target.as_ref().map_or_else(String::new, |target| format!(" ({target})"));
-        writeln!(out, "{indent}{branch}{id} {name}{target}  {method}  {kind}  up {}", age(told.age()))?;
+        writeln!(out, "{indent}{branch}{id} {name}{target}  {method}  {kind}{pid}  up {}", age(told.age()))?;
         draw(below, *id, &format!("{indent}{further}"), out)?;
     }
     Ok(())
@@ -105,15 +132,17 @@ mod tests {
             target: (id == 2).then(|| "web".to_owned()),
         };
         let all = [told(1, 0, "a"), told(2, 1, "a.b"), told(3, 0, "c")];
-        let mut below: BTreeMap<u32, Vec<(&Told, Option<&str>)>> = BTreeMap::new();
+        let (there, busy) = (Answers { python: Some("3.11.2".to_owned()), pid: Some(7) }, Answers::default());
+        let mut below: BTreeMap<u32, Vec<(&Told, &Answers)>> = BTreeMap::new();
         for told in &all {
-            below.entry(told.via).or_default().push((told, (told.id != 3).then_some("3.11.2")));
+            below.entry(told.via).or_default().push((told, if told.id == 3 { &busy } else { &there }));
         }
+        assert_eq!(depths(&all).into_iter().collect::<Vec<_>>(), [(1, 1), (2, 2), (3, 1)]);
         let mut out = Vec::new();
         draw(&below, 0, "", &mut out).unwrap();
         let expected = "\
-├─ 1 a  local  Python 3.11.2  up 0 s
-│  └─ 2 a.b (web)  local  Python 3.11.2  up 0 s
+├─ 1 a  local  Python 3.11.2  pid 7  up 0 s
+│  └─ 2 a.b (web)  local  Python 3.11.2  pid 7  up 0 s
 └─ 3 c  local  busy  up 0 s
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);

@@ -78,7 +78,13 @@ fn the_tree_is_drawn() {
     let told: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((status, told["contexts"].as_array().unwrap().len()), (0, 3), "{out}");
     assert_eq!(told["contexts"][0]["via"], 0);
-    assert!(told["contexts"][0]["python"].is_string(), "{out}");
+    let told = told["contexts"].as_array().unwrap();
+    assert!(told.iter().all(|told| told["python"].is_string()), "{out}");
+    let mut depths: Vec<_> = told.iter().map(|told| told["depth"].as_u64()).collect();
+    depths.sort_unstable();
+    assert_eq!(depths, [Some(1), Some(1), Some(2)], "{out}");
+    let there = |told: &serde_json::Value| Process::get(told["pid"].as_i64().unwrap() as i32).is_some();
+    assert!(told.iter().all(there), "{out}");
     end(&scene, started, Signal::SIGINT);
 }
 
@@ -86,7 +92,8 @@ fn the_tree_is_drawn() {
 fn what_the_tree_cannot_do_is_said() {
     let scene = Scene::new();
     let (status, _, err) = run(&scene, &["run", "--tree=t.sock", "n01", "--", "true"]);
-    assert_eq!((status, err.as_str()), (4, "mitogen: t.sock: no tree listens there\n"));
+    let advice = "start one with `mitogen listen`, or leave out --tree (and MITOGEN_TREE)\n";
+    assert_eq!((status, err), (4, format!("mitogen: t.sock: no tree listens there; {advice}")));
     let started = listen(&scene, &["n01"]);
     let (status, out, err) = run(&scene, &["run", "--tree=t.sock", "n[01-03]", "--", "true"]);
     let expected = "mitogen: the tree at t.sock does not hold n[02-03]; to add it, end that `mitogen listen` \
@@ -96,6 +103,14 @@ fn what_the_tree_cannot_do_is_said() {
     assert!(status == 2 && err.contains("nobody"), "{status} {err}");
     let (status, _, err) = run(&scene, &["run", "--tree=t.sock", "-b", "n01", "--", "true"]);
     assert!(status == 2 && err.contains("leave them out, or --tree"), "{status} {err}");
+    for (flags, reason) in [
+        (&["--profiles", "mitogen.toml"][..], "--profiles goes to `mitogen listen`"),
+        (&["-C"], "there is no plan to show"),
+    ] {
+        let words = [&["run", "--tree=t.sock"], flags, &["n01", "--", "true"]].concat();
+        let (status, out, err) = run(&scene, &words);
+        assert!(status == 2 && out.is_empty() && err.contains(reason), "{status} {out} {err}");
+    }
     let (status, _, err) = run(&scene, &["listen", "--socket", "t.sock", "n02"]);
     assert!(status == 2 && err.contains("a listener is running there already"), "{status} {err}");
     end(&scene, started, Signal::SIGTERM);
@@ -129,6 +144,109 @@ fn what_fails_to_connect_is_said_and_the_others_are_kept() {
     assert!(!scene.path().join("t.sock").exists());
 }
 
+/// A module and a program that imports it, in a directory each, which say which version they are.
+fn versions(scene: &Scene) {
+    for version in ["one", "two"] {
+        let directory = scene.path().join(version);
+        fs::create_dir(&directory).unwrap();
+        let module =
+            format!("import time\n\ndef which(seconds):\n    time.sleep(seconds)\n    return {version:?}\n");
+        fs::write(directory.join("mine.py"), module).unwrap();
+        fs::write(directory.join("prog.py"), "import sys, mine\nprint(sys.argv[1:], mine.which(0.5))\n")
+            .unwrap();
+    }
+}
+
+#[test]
+fn two_clients_bring_versions_of_their_own_at_the_same_time() {
+    let scene = Scene::new();
+    versions(&scene);
+    let started = listen(&scene, &["n01", "deep/d1"]);
+    for words in [
+        &["call", "--tree=t.sock", "--path=VERSION", "n01,d1", "mine.which", "0.5"][..],
+        &["script", "--tree=t.sock", "n01,d1", "VERSION/prog.py", "x"],
+    ] {
+        let start = |version: &str| {
+            let words: Vec<String> = words.iter().map(|word| word.replace("VERSION", version)).collect();
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let mut command = scene.command(&words);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let (one, two) = (start("one"), start("two"));
+        for (child, version) in [(one, "one"), (two, "two")] {
+            let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8(output.stdout).unwrap();
+            let expected =
+                if words[0] == "call" { format!("{version:?}") } else { format!("['x'] {version}") };
+            let mut lines: Vec<&str> = said.lines().collect();
+            lines.sort_unstable();
+            let err = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(lines, [format!("d1: {expected}"), format!("n01: {expected}")], "{err}");
+        }
+    }
+    // And nobody else has it.
+    let (status, _, err) = run(&scene, &["call", "--tree=t.sock", "n01", "mine.which", "0"]);
+    assert!(status == 3 && err.contains("mine"), "{status} {err}");
+    end(&scene, started, Signal::SIGTERM);
+}
+
+#[test]
+fn an_interrupt_ends_what_its_client_has_started_and_nothing_else() {
+    let scene = Scene::new();
+    versions(&scene);
+    fs::write(scene.path().join("two/prog.py"), "import time\nprint('up')\ntime.sleep(1000)\n").unwrap();
+    let started = listen(&scene, &["n01", "n02"]);
+    let line = "echo $$; exec sleep 1000";
+    let mut mine = scene.start(&["run", "--tree=t.sock", "n01", "--", line], Stdio::null());
+    let mut other = scene.start(&["run", "--tree=t.sock", "n01", "--", line], Stdio::null());
+    let mut program = scene.start(&["script", "--tree=t.sock", "n01", "two/prog.py"], Stdio::null());
+    let call = ["call", "--tree=t.sock", "--path=one", "n02", "mine.which", "1000"];
+    let call = scene.start(&call, Stdio::null());
+    let pid = |started: &mut Started| started.line().trim().parse::<i32>().unwrap();
+    let (first, second) = (pid(&mut mine), pid(&mut other));
+    assert_eq!(program.line(), "up\n");
+    let guest = || {
+        let (_, out, _) = run(&scene, &["call", "--tree=t.sock", "n02", "os.getpid"]);
+        let parent: i32 = out.trim().parse().unwrap();
+        let children = procs::all().into_iter().filter(|process| process.parent == parent);
+        children.filter(|process| !process.is_zombie()).map(|process| process.id).collect::<Vec<_>>()
+    };
+    assert!(wait::until(wait::PATIENCE, || (guest().len() == 1).then_some(())).is_some(), "{:?}", guest());
+    for client in [mine, program, call] {
+        client.signal(Signal::SIGINT);
+        let output = client.child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let gone =
+        wait::until(wait::PATIENCE, || (Process::get(first).is_none() && guest().is_empty()).then_some(()));
+    assert!(gone.is_some(), "something has outlived its client");
+    assert!(Process::get(second).is_some(), "it is somebody else's");
+    other.signal(Signal::SIGINT);
+    assert_eq!(other.child.wait_with_output().unwrap().status.code(), Some(130));
+    assert_eq!(run(&scene, &["run", "--tree=t.sock", "n", "-l", "n01,n02", "-n", "--", "echo", "well"]).0, 0);
+    end(&scene, started, Signal::SIGTERM);
+}
+
+#[test]
+fn files_go_both_ways_in_a_running_tree() {
+    let scene = Scene::new();
+    let started = listen(&scene, &["n01", "deep/d1"]);
+    let place = scene.path().join("there");
+    fs::create_dir(&place).unwrap();
+    fs::write(scene.path().join("file"), "precious").unwrap();
+    let to = format!("{}/", place.display());
+    let (status, _, err) = run(&scene, &["put", "--tree=t.sock", "--mode=600", "d1", "file", &to]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert_eq!(fs::read(place.join("file")).unwrap(), b"precious");
+    let from = place.join("file").display().to_string();
+    let (status, _, err) = run(&scene, &["get", "--tree=t.sock", "n01,d1", &from, "back"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    for host in ["n01", "d1"] {
+        assert_eq!(fs::read(scene.path().join("back").join(host).join("file")).unwrap(), b"precious");
+    }
+    end(&scene, started, Signal::SIGTERM);
+}
+
 #[test]
 fn a_killed_client_takes_its_command_along_and_nothing_else() {
     let scene = Scene::new();
@@ -152,6 +270,8 @@ fn a_killed_listener_leaves_no_process_and_its_socket_is_replaced() {
     started.child.wait().unwrap();
     scene.assert_nothing_left();
     assert!(scene.path().join("t.sock").exists(), "nobody was there to remove it");
+    let (status, _, err) = run(&scene, &["tree", "--tree=t.sock"]);
+    assert!(status == 4 && err.contains("has left the socket behind; start one"), "{status} {err}");
     let started = listen(&scene, &["n01"]);
     end(&scene, started, Signal::SIGTERM);
 }
