@@ -211,7 +211,14 @@ impl State {
             return (false, None);
         }
         let waited = self.uneven.get_or_insert_with(Instant::now).elapsed();
-        let itself = self.receivers.iter().any(|receiver| receiver.id == id && !ready(receiver));
+        let mut itself = false;
+        for receiver in self.receivers.iter().filter(|receiver| !ready(receiver)) {
+            itself |= receiver.id == id;
+            if waited >= STALL {
+                // It hears nothing of its target, so it has to be told.
+                receiver.nudge.wake();
+            }
+        }
         (itself && waited >= STALL, Some(waited))
     }
 }

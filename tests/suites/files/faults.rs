@@ -16,10 +16,10 @@ use crate::common::{local, up};
 use crate::{Scratch, check, get, hollow, names, noise, pair, put};
 
 /// A disk of 3 MiB.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(pub(crate) PathBuf);
 
 impl SmallDisk {
-    fn new(scratch: &Scratch) -> Self {
+    pub(crate) fn new(scratch: &Scratch) -> Self {
         let path = scratch.at("disk");
         fs::create_dir(&path).unwrap();
         run::run(&["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", path.to_str().unwrap()]).unwrap();

@@ -9,6 +9,9 @@ mod command;
 mod faults;
 mod large;
 mod services;
+mod shared;
+#[path = "../tap.rs"]
+mod tap;
 mod trees;
 
 use std::fs;
@@ -19,7 +22,7 @@ use std::path::{Path, PathBuf};
 use mitogen::files::{self, FileError, FileErrorKind, Options, Report, Sources};
 use mitogen::{Context, Master};
 
-use common::{local, master, up};
+use common::{local, master, started_by, up};
 
 /// A directory of this test's own.
 pub(crate) struct Scratch(tempfile::TempDir);

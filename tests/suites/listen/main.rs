@@ -10,7 +10,9 @@ mod common;
 mod clients;
 mod door;
 mod guests;
-#[path = "../modules/tap.rs"]
+#[path = "../loads.rs"]
+mod loads;
+#[path = "../tap.rs"]
 mod tap;
 mod warmth;
 

@@ -3,9 +3,12 @@
 //! Every test runs in a process of its own and must leave nothing behind: no descriptor, thread, process or file.
 
 mod link;
+#[path = "../loads.rs"]
+mod loads;
 mod packages;
 mod resources;
 mod rules;
+#[path = "../tap.rs"]
 mod tap;
 
 use std::path::Path;

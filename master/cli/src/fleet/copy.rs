@@ -4,12 +4,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use mitogen::files::{self, FileError, Options, Progress, Report, Sources};
-use mitogen::{CallError, Context};
+use mitogen::files::{self, Distribution, FileError, Member, Options, Progress, Report, Sources};
+use mitogen::{CallError, Context, RemoteError};
 use serde_json::json;
 
 use super::{Fleet, Incoming};
@@ -20,12 +20,32 @@ const PACE: Duration = Duration::from_millis(100);
 /// It keeps its buffers elsewhere.
 const STACK: usize = 512 << 10;
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What is copied on every host.
 #[derive(Clone, Debug)]
 pub struct Copy {
     direction: Arc<Direction>,
     options: Arc<Options>,
+    ready: Arc<Mutex<Vec<Job>>>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+/// A copy with one host.
+#[derive(Debug)]
+struct Job {
+    context: Context,
+    host: HostId,
+    events: Sender<Incoming>,
+    work: Work,
+}
+
+#[derive(Debug)]
+enum Work {
+    Put { member: Member, dest: Vec<u8> },
+    Get { sources: Vec<Vec<u8>>, dest: PathBuf },
 }
 
 /// From where, to where.
@@ -35,6 +55,8 @@ pub enum Direction {
     Put {
         /// What.
         sources: Sources,
+        /// How: hosts behind the same neighbour share it.
+        all: Distribution,
         /// Where to, there.
         dest: Vec<u8>,
     },
@@ -59,7 +81,8 @@ pub enum Transfer {
 impl Copy {
     /// A copy that has not begun.
     pub fn new(direction: Direction, options: Options) -> Self {
-        Self { direction: direction.into(), options: options.into(), threads: Arc::default() }
+        let (direction, options) = (direction.into(), options.into());
+        Self { direction, options, ready: Arc::default(), threads: Arc::default() }
     }
 
     /// The same with the hosts known: what several of them give goes into a directory for each.
@@ -79,33 +102,43 @@ impl Copy {
         &self.direction
     }
 
-    /// Starts it with one host.
-    pub(super) fn start(
-        &self,
-        context: &Context,
-        host: HostId,
-        events: &Sender<Incoming>,
-    ) -> Result<(), CallError> {
-        let (context, copy, events) = (context.clone(), self.clone(), events.clone());
-        let work = move || {
-            let done = copy.perform(&context, host, &events);
-            let _ = events.send(Incoming::Transfer(host, Transfer::Done(done)));
+    /// Makes it ready with one host; [`Copy::go`] starts it, with all others that are ready then.
+    pub(super) fn prepare(&self, context: &Context, host: HostId, events: &Sender<Incoming>) {
+        let work = match &*self.direction {
+            Direction::Put { all, dest, .. } => Work::Put { member: all.join(context), dest: dest.clone() },
+            Direction::Get { sources, dests } => {
+                let dest = dests.get(host.0).or(dests.first()).cloned().unwrap_or_default();
+                Work::Get { sources: sources.clone(), dest }
+            }
         };
-        let started = Builder::new().name("mitogen.copy".to_owned()).stack_size(STACK).spawn(work);
-        let thread = started
-            .map_err(|error| CallError::Remote(mitogen::RemoteError::from_text(&error.to_string())))?;
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        threads.retain(|thread| !thread.is_finished());
-        threads.push(thread);
-        Ok(())
+        let job = Job { context: context.clone(), host, events: events.clone(), work };
+        lock(&self.ready).push(job);
     }
 
-    fn perform(
-        &self,
-        context: &Context,
-        host: HostId,
-        events: &Sender<Incoming>,
-    ) -> Result<Report, FileError> {
+    /// Starts what is ready.
+    pub(super) fn go(&self) {
+        let ready = std::mem::take(&mut *lock(&self.ready));
+        let mut threads = lock(&self.threads);
+        threads.retain(|thread| !thread.is_finished());
+        for job in ready {
+            let (copy, host, events) = (self.clone(), job.host, job.events.clone());
+            let work = move || {
+                let events = job.events.clone();
+                let done = copy.perform(job);
+                let _ = events.send(Incoming::Transfer(host, Transfer::Done(done)));
+            };
+            match Builder::new().name("mitogen.copy".to_owned()).stack_size(STACK).spawn(work) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    let error = CallError::Remote(RemoteError::from_text(&error.to_string()));
+                    let _ = events.send(Incoming::Transfer(host, Transfer::Done(Err(error.into()))));
+                }
+            }
+        }
+    }
+
+    fn perform(&self, job: Job) -> Result<Report, FileError> {
+        let Job { context, host, events, work } = job;
         let mut last: Option<Instant> = None;
         let moved = |progress: &Progress| {
             if last.is_none_or(|last| last.elapsed() >= PACE) {
@@ -113,19 +146,18 @@ impl Copy {
                 let _ = events.send(Incoming::Transfer(host, Transfer::Moved(*progress)));
             }
         };
-        match &*self.direction {
-            Direction::Put { sources, dest } => files::put(context, sources, dest, &self.options, moved),
-            Direction::Get { sources, dests } => {
-                let dest = dests.get(host.0).or(dests.first()).cloned().unwrap_or_default();
+        match work {
+            Work::Put { member, dest } => member.put(&dest, moved),
+            Work::Get { sources, dest } => {
                 make_way(&dest, sources.len())?;
-                files::get(context, sources, &dest, &self.options, moved)
+                files::get(&context, &sources, &dest, &self.options, moved)
             }
         }
     }
 
     /// Waits for all threads; the tree has ended, and with it what they wait for.
     pub fn join(&self) {
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(&mut *lock(&self.threads));
         for thread in threads {
             let _ = thread.join();
         }
@@ -135,7 +167,7 @@ impl Copy {
     pub fn words(&self) -> String {
         let list = |names: Vec<String>| names.join(" ");
         match &*self.direction {
-            Direction::Put { sources, dest } => {
+            Direction::Put { sources, dest, .. } => {
                 let names = sources.paths().map(|path| path.display().to_string()).collect();
                 format!("put {} to {}", list(names), String::from_utf8_lossy(dest))
             }
@@ -150,7 +182,7 @@ impl Copy {
     /// What would be done, for programs.
     pub fn json(&self) -> serde_json::Value {
         match &*self.direction {
-            Direction::Put { sources, dest } => json!({
+            Direction::Put { sources, dest, .. } => json!({
                 "put": sources.paths().map(|path| path.display().to_string()).collect::<Vec<_>>(),
                 "to": String::from_utf8_lossy(dest),
             }),

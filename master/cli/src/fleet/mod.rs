@@ -186,6 +186,7 @@ impl<'a> Fleet<'a> {
                 self.start(host)?;
             }
         }
+        self.setup.task.go();
         Ok(())
     }
 

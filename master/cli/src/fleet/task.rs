@@ -54,7 +54,7 @@ impl Task {
         }
     }
 
-    /// Starts it in `context`, which need not be up.
+    /// Starts it in `context`, which need not be up; what hosts share waits for [`Task::go`].
     pub(super) fn start(
         &self,
         context: &Context,
@@ -79,8 +79,18 @@ impl Task {
                 })?;
                 Ok(None)
             }
-            Self::Copy(copy) => copy.start(context, host, events).map(|()| None),
+            Self::Copy(copy) => {
+                copy.prepare(context, host, events);
+                Ok(None)
+            }
             Self::Ping { .. } => ask_pid(context, host, events).map(|()| None),
+        }
+    }
+
+    /// All hosts that can be started now have been.
+    pub(super) fn go(&self) {
+        if let Self::Copy(copy) = self {
+            copy.go();
         }
     }
 

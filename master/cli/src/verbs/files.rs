@@ -3,7 +3,7 @@
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use mitogen::files::Sources;
+use mitogen::files::{Distribution, Sources};
 use mitogen::transports::Registry;
 
 use super::fleet::{Act, perform};
@@ -20,7 +20,8 @@ pub fn put(global: &Global, loudness: Loudness, registry: &Registry, asked: &Put
     let (sources, dest) = split(&asked.paths);
     // A source that is not there is said before anybody is connected.
     let sources = Sources::survey(sources)?;
-    let direction = Direction::Put { sources, dest: dest.into_os_string().into_vec() };
+    let all = Distribution::new(&sources, &asked.placing.options());
+    let direction = Direction::Put { sources, all, dest: dest.into_os_string().into_vec() };
     perform(
         global,
         loudness,

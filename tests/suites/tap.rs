@@ -1,12 +1,10 @@
 //! What crosses the link to a child: both directions are copied into files, and read back as frames.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use mitogen::ChildSettings;
-use mitogen::pickle::{self, Value};
 use mitogen_core::child::runtime_size;
-use mitogen_core::wire::{FrameDecoder, Message, Standard};
+use mitogen_core::wire::{FrameDecoder, Message};
 use tempfile::TempDir;
 
 /// Children started by its settings have their links copied.
@@ -78,23 +76,4 @@ fn frames(data: &[u8]) -> Vec<Message> {
         messages.push(frame.into_message());
     }
     messages
-}
-
-impl Link {
-    /// How often each module was sent to the child, negative answers included.
-    pub(crate) fn loaded(&self) -> BTreeMap<String, usize> {
-        let mut counts = BTreeMap::new();
-        for message in self.down.iter().filter(|message| message.handle == Standard::LoadModule.handle()) {
-            let value: Value = pickle::from_bytes(&message.data).expect("a module");
-            let Value::Tuple(fields) = value else { panic!("{value:?}") };
-            *counts.entry(fields[0].as_str().expect("a name").to_owned()).or_default() += 1;
-        }
-        counts
-    }
-
-    /// The modules that the child asked for, in order.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        let asked = self.up.iter().filter(|message| message.handle == Standard::GetModule.handle());
-        asked.map(|message| String::from_utf8_lossy(&message.data).into_owned()).collect()
-    }
 }

@@ -1,0 +1,232 @@
+//! The same files to several contexts: contents cross each link that they share once, and what goes wrong with one
+//! target is no other's affair.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::thread;
+
+use mitogen::files::{Distribution, FileError, FileErrorKind, Options, Progress, Report, Sources};
+use mitogen::{ChildSettings, Context, Master};
+use mitogen_core::wire::Encoding;
+use mitogen_tests::{Python, isolated, pythons, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::common::{PATIENCE, connect_with, local, master, up};
+use crate::faults::SmallDisk;
+use crate::tap::{Link, Tap};
+use crate::{Scratch, check, names, noise, started_by};
+
+const MIB: usize = 1 << 20;
+
+/// Bytes of contents that went down a link.
+fn contents(link: &Link) -> usize {
+    let raw = link.down.iter().filter(|message| message.encoding == Encoding::Raw);
+    raw.map(|message| message.data.len()).sum()
+}
+
+fn child(master: &Master, via: Option<&Context>, settings: &ChildSettings) -> Context {
+    up(&connect_with(master, via, &local(), settings))
+}
+
+fn newest() -> Python {
+    pythons().into_iter().rfind(Python::is_supported).unwrap()
+}
+
+/// One context, and three below it.
+fn three(master: &Master) -> [Context; 3] {
+    let python = newest();
+    let settings = started_by(&[python.path.to_str().unwrap()]);
+    let above = child(master, None, &settings);
+    [(); 3].map(|()| child(master, Some(&above), &settings))
+}
+
+/// Puts one source to all of them together, to the place of each, with a thread each.
+fn put_all<'a>(
+    targets: &[(&Context, &Path)],
+    source: &Path,
+    progress: impl Fn(usize, &Progress) + Sync + 'a,
+) -> Vec<Result<Report, FileError>> {
+    let sources = Sources::survey(&[source]).unwrap();
+    let all = Distribution::patient(&sources, &Options::default(), PATIENCE);
+    let members: Vec<_> = targets.iter().map(|(context, _)| all.join(context)).collect();
+    let progress = &progress;
+    thread::scope(|scope| {
+        let threads: Vec<_> = members
+            .into_iter()
+            .enumerate()
+            .map(|(at, member)| {
+                let dest = targets[at].1.as_os_str().as_bytes();
+                scope.spawn(move || member.put(dest, |moved| progress(at, moved)))
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+fn pid_of(context: &Context) -> Pid {
+    Pid::from_raw(context.call("os.getpid", ()).unwrap())
+}
+
+#[test]
+fn contents_cross_each_shared_link_once() {
+    isolated(|| {
+        let scratch = Scratch::new();
+        let tree = scratch.at("tree");
+        fs::create_dir_all(tree.join("deep")).unwrap();
+        let files = [("big", 3 * MIB + 17), ("deep/middling", MIB / 2), ("small", 1000), ("none", 0)];
+        for (name, size) in files {
+            fs::write(tree.join(name), noise(size)).unwrap();
+        }
+        let all: usize = files.iter().map(|(_, size)| size).sum();
+        for python in pythons().iter().filter(|python| python.is_supported()) {
+            let name = python.version_text();
+            let tap = Tap::new(&python.path);
+            let master = master();
+            let a = child(&master, None, tap.settings());
+            let b = child(&master, Some(&a), tap.settings());
+            let ends = [(); 2].map(|()| child(&master, Some(&b), tap.settings()));
+            // Those on the way get it, too.
+            let targets = [&a, &b, &ends[0], &ends[1]];
+            let places: Vec<PathBuf> = (0..4).map(|at| scratch.at(&format!("{name}-{at}"))).collect();
+            let pairs: Vec<_> = targets.into_iter().zip(places.iter().map(PathBuf::as_path)).collect();
+            for outcome in put_all(&pairs, &tree, |_, _| ()) {
+                let report = outcome.unwrap();
+                assert_eq!((report.progress.files, report.progress.bytes), (4, all as u64), "{name}");
+            }
+            master.shutdown();
+            for place in &places {
+                for (file, size) in files {
+                    assert!(fs::read(place.join(file)).unwrap() == noise(size), "{name}: {file}");
+                }
+            }
+            let links = tap.links();
+            assert_eq!(links.len(), 4);
+            let carried: Vec<usize> = links.iter().map(contents).collect();
+            // What is small is not worth it, so it goes to each; addresses add a little.
+            let small = 1000;
+            for (at, below) in [(0, 4), (1, 3), (2, 1), (3, 1)] {
+                let least = all - small + below * small;
+                let addresses = if below > 1 { 36 * (all / (256 << 10) + 3) } else { 0 };
+                let carried = carried[at];
+                assert!(
+                    (least..=least + addresses).contains(&carried),
+                    "{name}: link {at} carried {carried} bytes of contents, not {least}"
+                );
+            }
+            // Every target has a conversation of its own.
+            assert!(links.iter().all(|link| !link.up.is_empty()), "{name}");
+        }
+    });
+}
+
+#[test]
+fn what_one_target_cannot_take_the_others_get() {
+    isolated(|| {
+        let scratch = Scratch::new();
+        let master = master();
+        let [a, b, c] = three(&master);
+        let source = scratch.file("source", &noise(8 * MIB));
+        let disk = SmallDisk::new(&scratch);
+        let (full, missing) = (disk.0.join("copy"), scratch.at("no/such/place"));
+        let good = scratch.at("good");
+        let outcomes = put_all(&[(&a, &full), (&b, &missing), (&c, &good)], &source, |_, _| ());
+        let mut outcomes = outcomes.into_iter();
+        check(outcomes.next().unwrap(), FileErrorKind::NoSpace, &full);
+        check(outcomes.next().unwrap(), FileErrorKind::NotFound, &missing);
+        assert_eq!(outcomes.next().unwrap().unwrap().progress.bytes, 8 * MIB as u64);
+        assert!(fs::read(&good).unwrap() == noise(8 * MIB));
+        assert!(names(&disk.0).is_empty());
+        drop(disk);
+        master.shutdown();
+    });
+}
+
+#[test]
+fn a_target_that_has_a_part_goes_on_from_there() {
+    isolated(|| {
+        let scratch = Scratch::new();
+        let master = master();
+        let [a, b, c] = three(&master);
+        let source = scratch.file("source", &noise(6 * MIB));
+        let places = ["a", "b", "c"].map(|name| scratch.at(name));
+        // Parts that two of them have, of the same size, and one that is of something else.
+        fs::write(scratch.at(".a.mitogen-part"), noise(2 * MIB)).unwrap();
+        fs::write(scratch.at(".b.mitogen-part"), noise(2 * MIB)).unwrap();
+        fs::write(scratch.at(".c.mitogen-part"), vec![7; 3 * MIB]).unwrap();
+        let outcomes = put_all(&[(&a, &places[0]), (&b, &places[1]), (&c, &places[2])], &source, |_, _| ());
+        let resumed: Vec<u64> =
+            outcomes.into_iter().map(|outcome| outcome.unwrap().progress.resumed).collect();
+        assert_eq!(resumed, [2 * MIB as u64, 2 * MIB as u64, 0]);
+        for place in &places {
+            assert!(fs::read(place).unwrap() == noise(6 * MIB), "{}", place.display());
+        }
+        master.shutdown();
+    });
+}
+
+#[test]
+fn a_target_that_is_lost_or_stands_still_holds_nobody_up() {
+    isolated(|| {
+        let scratch = Scratch::new();
+        let master = master();
+        let [a, b, c] = three(&master);
+        let source = scratch.file("source", &noise(24 * MIB));
+        let (lost, still) = (pid_of(&a), pid_of(&b));
+        let places = ["a", "b", "c"].map(|name| scratch.at(name));
+        let once = Once::new();
+        let progress = |at: usize, moved: &Progress| {
+            if at == 2 && moved.bytes * 3 > moved.total_bytes {
+                once.call_once(|| {
+                    kill(lost, Signal::SIGKILL).unwrap();
+                    kill(still, Signal::SIGSTOP).unwrap();
+                });
+            }
+        };
+        let outcomes = thread::scope(|scope| {
+            let third = &places[2];
+            let waker = scope.spawn(move || {
+                let whole = wait::until(PATIENCE, || third.exists().then_some(()));
+                kill(still, Signal::SIGCONT).unwrap();
+                assert!(whole.is_some(), "the third one waits for those that take nothing");
+            });
+            let outcomes = put_all(&[(&a, &places[0]), (&b, &places[1]), (&c, third)], &source, progress);
+            waker.join().unwrap();
+            outcomes
+        });
+        let mut outcomes = outcomes.into_iter();
+        let error = outcomes.next().unwrap().unwrap_err();
+        assert!(matches!(error, FileError::Call(_)), "{error}");
+        for (outcome, place) in outcomes.zip(&places[1..]) {
+            assert_eq!(outcome.unwrap().progress.bytes, 24 * MIB as u64);
+            assert!(fs::read(place).unwrap() == noise(24 * MIB), "{}", place.display());
+        }
+        master.shutdown();
+    });
+}
+
+#[test]
+fn a_source_that_changes_is_no_copy_for_anybody() {
+    isolated(|| {
+        let scratch = Scratch::new();
+        let master = master();
+        let [a, b, c] = three(&master);
+        let source = scratch.file("source", &noise(16 * MIB));
+        let places = ["a", "b", "c"].map(|name| scratch.at(name));
+        let once = Once::new();
+        let progress = |_: usize, moved: &Progress| {
+            if moved.bytes * 2 > moved.total_bytes {
+                once.call_once(|| {
+                    OpenOptions::new().write(true).open(&source).unwrap().set_len(9 * MIB as u64).unwrap();
+                });
+            }
+        };
+        for outcome in put_all(&[(&a, &places[0]), (&b, &places[1]), (&c, &places[2])], &source, progress) {
+            check(outcome, FileErrorKind::Changed, &source);
+        }
+        assert!(places.iter().all(|place| !place.exists()));
+        master.shutdown();
+    });
+}
