@@ -219,7 +219,7 @@ class Target(Session):
                     keep = False
                 if ending[0] != u"end":
                     raise Gone()
-                if ending[1] != digest.hexdigest().encode():
+                if ending[1] != digest.hexdigest().encode() or os.lseek(fd, 0, 1) != size:
                     keep = False
                     raise Failure(0, path, u"the checksum is wrong; what arrived is not what was sent")
                 self.settle(fd, path, part, mode, mtime)

@@ -38,6 +38,7 @@ def plan(argv, stdio=u"socketpair", **more):
 
 
 PYTHON = [sys.executable] + ARGV
+MULTICAST = 125
 
 
 class Below(TestCase):
@@ -61,6 +62,76 @@ class Below(TestCase):
 
     def on(self, id, module, func, *args):
         return self.c.call(module, func, *args, dst=id)
+
+
+class Multicast(Below):
+    HEARD = """
+import mitogen.core as core
+heard = []
+def listen():
+    return core.router.add_handler(lambda msg: heard.append((msg.src_id, msg.auth_id, msg.enc, msg.data)))
+def got():
+    now, heard[:] = list(heard), []
+    return now
+def say(reply_to, data):
+    core.parent.send([core.pack(core.BIN, 1, core.context_id, core.context_id, 125, reply_to, len(data)) + data])
+"""
+    CONTENTS = os.urandom(70000)
+
+    def setUp(self):
+        Below.setUp(self)
+        self.c.push("heard", self.HEARD)
+        self.handles = {1: self.c.call("heard", "listen")}
+        for id in 2, 3:
+            self.up(id)
+            self.c.send(LOAD, module_data("heard", self.HEARD), 0, PKL, dst=id)
+            self.handles[id] = self.on(id, "heard", "listen")
+
+    def payload(self, *ids):
+        to = [struct.pack(">LL", id, self.handles.get(id, 5)) for id in ids]
+        return struct.pack(">L", len(to)) + b"".join(to) + self.CONTENTS
+
+    def heard(self, id):
+        return [tuple(item) for item in self.on(id, "heard", "got")]
+
+    def test_everybody_gets_it_from_whom_it_is(self):
+        for ids in (2, 3), (1, 2, 3), (3,), (1,), (), (2, 99, 0, 3):
+            self.c.send(MULTICAST, self.payload(*ids), 0, BIN)
+            for id in 1, 2, 3:
+                self.assertEqual(self.heard(id), [(0, 0, BIN, self.CONTENTS)] * (id in ids), (id, ids))
+
+    def test_it_crosses_a_link_once(self):
+        for name in "mitogen.process", "mitogen.dialogue", "mitogen.routes", "mitogen.parent":
+            source = zlib.decompress(binascii.unhexlify(PARTS["modules"][name]["source"]))
+            self.c.send(LOAD, module_data(name, source), 0, PKL, dst=3)
+        for id in 4, 5:
+            self.up(id, via=3, parents=(3, 1, 0))
+            self.c.send(LOAD, module_data("heard", self.HEARD), 0, PKL, dst=id)
+            self.handles[id] = self.on(id, "heard", "listen")
+        self.c.push("counted", """
+import mitogen.core as core, mitogen.routes as routes
+def f(data):
+    keep, sent = routes.relay, []
+    routes.relay = lambda source, out, frame: sent.append((out.remote_id, len(frame))) or keep(source, out, frame)
+    try:
+        core.router.deliver(core.Message(1, 125, data, 0, core.BIN, 0, 0), core.parent)
+    finally:
+        routes.relay = keep
+    return sorted(sent)
+""")
+        sent = [tuple(item) for item in self.c.call("counted", "f", self.payload(3, 4, 5, 2))]
+        self.assertEqual(sent, [(2, 26 + len(self.CONTENTS)), (3, 26 + 4 + 3 * 8 + len(self.CONTENTS))])
+        for id in 2, 3, 4, 5:
+            self.assertEqual(self.heard(id), [(0, 0, BIN, self.CONTENTS)])
+
+    def test_only_those_above_may_and_nonsense_does_no_harm(self):
+        self.on(2, "heard", "say", 0, self.payload(1, 3))
+        self.c.send(MULTICAST, self.payload(2), 77, BIN, src=9, auth=9)
+        self.assertEqual(self.c.reply(77).data, b"refused by policy")
+        for nonsense in b"", b"\0\0", struct.pack(">L", 2), b"\xff" * 12:
+            self.c.send(MULTICAST, nonsense, 0, BIN)
+        for id in 1, 2, 3:
+            self.assertEqual(self.heard(id), [])
 
 
 class Parent(Below):

@@ -75,7 +75,7 @@ pub(super) enum Step {
     Wait(Option<Duration>),
     /// The file has ended, maybe early, with this checksum.
     Whole(String),
-    /// From here on alone.
+    /// From here on alone; the digest is of all before.
     Alone(Sha256),
 }
 
@@ -232,18 +232,20 @@ impl Subscription {
         }
     }
 
-    /// How far the file is.
-    pub(super) fn offset(&self) -> u64 {
-        lock(&self.broadcast.state).offset
-    }
-
-    /// Sends what can be sent, for all; gives how it goes on for this one.
+    /// Sends what can be sent, for all; gives how far the file is for this one, and how it goes on.
     ///
     /// # Errors
     /// The file cannot be read, or the relay cannot be reached.
-    pub(super) fn advance(&mut self) -> Result<Step, FileError> {
-        self.broadcast.pump();
-        let mut state = lock(&self.broadcast.state);
+    pub(super) fn advance(&mut self) -> Result<(u64, Step), FileError> {
+        let broadcast = Arc::clone(&self.broadcast);
+        broadcast.pump();
+        let mut state = lock(&broadcast.state);
+        // The others go on as soon as the lock is free.
+        let offset = state.offset;
+        self.step(&mut state).map(|step| (offset, step))
+    }
+
+    fn step(&mut self, state: &mut State) -> Result<Step, FileError> {
         match &state.over {
             Some(Ok(digest)) => {
                 let digest = digest.clone();

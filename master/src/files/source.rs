@@ -249,8 +249,7 @@ impl Source<'_> {
         let opening = Opening { path, file, looks, offset: *offset, digest, room: self.room };
         let Some(mut shared) = member.meet(self.session, &opening) else { return Ok(None) };
         loop {
-            let step = shared.advance()?;
-            let reached = shared.offset();
+            let (reached, step) = shared.advance()?;
             self.moved(reached - *offset);
             *offset = reached;
             match step {

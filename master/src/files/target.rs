@@ -231,6 +231,7 @@ impl<'a> Target<'a> {
                     digest.update(&data);
                     file.write_all(&data).map_err(&failed)?;
                     self.unacked += data.len() as u64;
+                    offset += data.len() as u64;
                     self.report.progress.bytes += data.len() as u64;
                     progress(&self.report.progress);
                 }
@@ -249,7 +250,7 @@ impl<'a> Target<'a> {
                 session.tell("credit", vec![Value::from(std::mem::take(&mut self.unacked))])?;
             }
         };
-        if hex(digest).as_bytes() != theirs {
+        if hex(digest).as_bytes() != theirs || offset != incoming.size {
             *keep = false;
             let text = "the checksum is wrong; what arrived is not what was sent";
             return Err(FileError::here(&incoming.path, &io::Error::other(text)));

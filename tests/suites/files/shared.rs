@@ -2,15 +2,17 @@
 //! target is no other's affair.
 
 use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Once;
 use std::thread;
 
 use mitogen::files::{Distribution, FileError, FileErrorKind, Options, Progress, Report, Sources};
 use mitogen::{ChildSettings, Context, Master};
 use mitogen_core::wire::Encoding;
-use mitogen_tests::{Python, isolated, pythons, wait};
+use mitogen_tests::{Python, isolated, mitogen_bin, pythons, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -228,5 +230,83 @@ fn a_source_that_changes_is_no_copy_for_anybody() {
         }
         assert!(places.iter().all(|place| !place.exists()));
         master.shutdown();
+    });
+}
+
+/// Three targets behind one, for the command; each has a current directory of its own.
+struct Site {
+    scratch: Scratch,
+    source: PathBuf,
+    /// Of the one in front.
+    tap: Tap,
+}
+
+impl Site {
+    fn new() -> Self {
+        let scratch = Scratch::new();
+        let source = scratch.file("source", &noise(2 * MIB));
+        let python = newest();
+        let tap = Tap::new(&python.path);
+        let argv = &tap.settings().python.argv;
+        let mut text = format!("[profile.gate]\nmethod = \"local\"\npython = {argv:?}\n");
+        for name in ["a", "b", "c"] {
+            fs::create_dir(scratch.at(name)).unwrap();
+            let enter = format!("cd {} && exec \"$@\"", scratch.at(name).display());
+            let words = ["/bin/sh", "-c", &enter, "sh", python.path.to_str().unwrap()];
+            text += &format!("[profile.{name}]\nmethod = \"local\"\nvia = \"gate\"\npython = {words:?}\n");
+        }
+        scratch.file("mitogen.toml", text.as_bytes());
+        Self { scratch, source, tap }
+    }
+
+    fn mitogen(&self) -> Command {
+        let mut command = Command::new(mitogen_bin().unwrap());
+        command.stdin(Stdio::null()).arg("--profiles").arg(self.scratch.at("mitogen.toml"));
+        command
+    }
+
+    /// Runs it to its end.
+    fn well(command: &mut Command) {
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// All three have it, and the link in front has carried it once. The tree must have ended.
+    fn check(&self) {
+        for name in ["a", "b", "c"] {
+            assert!(fs::read(self.scratch.at(name).join("copy")).unwrap() == noise(2 * MIB), "{name}");
+        }
+        let carried: Vec<usize> = self.tap.links().iter().map(contents).collect();
+        assert_eq!(carried.len(), 1);
+        assert!((2 * MIB..2 * MIB + 4096).contains(&carried[0]), "{carried:?}");
+    }
+}
+
+#[test]
+fn the_command_puts_once_over_a_shared_link() {
+    isolated(|| {
+        let site = Site::new();
+        Site::well(site.mitogen().args(["put", "a,b,c"]).arg(&site.source).arg("copy"));
+        site.check();
+    });
+}
+
+#[test]
+fn so_does_a_client_of_a_running_tree() {
+    isolated(|| {
+        let site = Site::new();
+        let socket = site.scratch.at("socket");
+        let listen = ["listen", "a,b,c", "--socket"];
+        let mut tree = site.mitogen().args(listen).arg(&socket).stdout(Stdio::piped()).spawn().unwrap();
+        // It says where it listens when it does.
+        let mut said = String::new();
+        BufReader::new(tree.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
+        let with_tree = format!("--tree={}", socket.display());
+        let mut put = Command::new(mitogen_bin().unwrap());
+        Site::well(put.stdin(Stdio::null()).args(["put", &with_tree, "a,b,c"]).arg(&site.source).arg("copy"));
+        kill(Pid::from_raw(tree.id().cast_signed()), Signal::SIGINT).unwrap();
+        let ended = tree.wait().unwrap();
+        assert!(ended.success(), "{ended:?} after {said:?}");
+        site.check();
     });
 }
