@@ -48,6 +48,9 @@ class Fork(Child):
             for fd in self.rfd, self.wfd, link:
                 core.cloexec(fd)
                 core.nonblock(fd)
+            # That it is up is said for it: a copy needs longer to be ready than a call to come, which
+            # waits in the link; and what goes wrong there, the link's end tells.
+            os.write(link, b"MITO002\n")
             self.pid = os.fork()
             if not self.pid:
                 try:
@@ -87,13 +90,12 @@ def serve(link, fork):
 
 
 def begin(parent):
-    """Say that we are up, by the link to our parent."""
+    """Take what the link to our parent brings."""
     core.parent = parent
     parent.remote_id = core.parent_ids[0]
     parent.relayed = 0
     parent.up = True
     core.loop.add(parent.rfd, parent.on_receive)
-    os.write(parent.wfd, b"MITO002\n")
 
 
 def renew(fork, ours, keep):
@@ -150,6 +152,15 @@ def own_descriptors(fork):
 def close_inherited(ours, keep):
     """Close what we have inherited. Somebody's objects may own the others and close them in their
     time, whatever is behind their numbers then; so behind those we put nothing."""
+    # A parent of many has three descriptors for each child, next to each other: closed by the range
+    # they cost one call, and are not there to be listed.
+    low = high = 3
+    for fd in sorted(fd for fd in ours.difference(keep) if fd is not None and fd > 2):
+        if fd > high:
+            os.closerange(low, high)
+            low = fd
+        high = fd + 1
+    os.closerange(low, high)
     null = os.open(os.devnull, os.O_RDWR)
     for path in "/proc/self/fd", "/dev/fd":
         try:
@@ -162,11 +173,8 @@ def close_inherited(ours, keep):
             continue
         try:
             fcntl.fcntl(fd, fcntl.F_GETFD)
-            if fd in ours:
-                os.close(fd)
-            else:
-                os.dup2(null, fd)
-                core.cloexec(fd)
+            os.dup2(null, fd)
+            core.cloexec(fd)
         except EnvironmentError:
             pass
     os.close(null)
