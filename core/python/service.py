@@ -242,7 +242,7 @@ class Pool(object):
         self.lock = threading.Lock()
         for service in services:
             self.add(service)
-        core.router.add_handler(self.on_message, CALL_SERVICE, overwrite=overwrite)
+        self.listen(overwrite)
         self.threads = []
         for number in range(size):
             thread = threading.Thread(target=self.work, name="mitogen.service.%d" % number)
@@ -255,6 +255,9 @@ class Pool(object):
             raise Error("cannot register two services with the name %r", str(service.name()))
         service.pool = self
         self.services[service.name()] = service
+
+    def listen(self, overwrite=True):
+        core.router.add_handler(self.on_message, CALL_SERVICE, overwrite=overwrite)
 
     def on_message(self, msg):
         # On the loop. A dead message asks for nothing; it must not end a thread.

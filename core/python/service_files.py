@@ -194,6 +194,7 @@ class PushFileService(Service):
 
     @expose(AllowParents())
     def propagate_paths_and_modules(self, context, paths, overridden_sources=None, extra_sys_paths=None):
+        # Where a master would look for modules is nothing to us, who have no modules of our own to send.
         for path in paths:
             self.propagate_to(context, path, (overridden_sources or {}).get(path))
 

@@ -119,10 +119,16 @@ class Importer(object):
         return spec
 
     def create_module(self, spec):
-        pass
+        # A handler may have loaded it while this thread waited for it. Then the import machinery takes
+        # that one's spec, and does not see that all is done.
+        return spec.loader_state
 
     def exec_module(self, module):
         name = module.__name__
+        if PY3:
+            if module.__spec__.loader_state:
+                return
+            module.__spec__.loader_state = module
         self.loaded.add(name)
         if name == "pbr":
             # It wants to know of an installation what there is none of here.

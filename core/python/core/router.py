@@ -215,17 +215,31 @@ def on_first(msg):
     held = [msg]
     handle = msg.handle
     router.add_handler(held.append, handle, overwrite=True)
-    error = None
-    try:
-        __import__("mitogen." + ("service", "parent")[handle > 110])
-    except Exception:
-        error = CallError(sys.exc_info()[1])
-        router.add_handler(on_first, handle, True, has_parent_authority, None, True)
-    for msg in held:
-        if error:
-            msg.reply(error)
-        else:
-            router.deliver(msg, parent)
+    error = []
+
+    def load():
+        try:
+            __import__("mitogen." + ("service", "parent")[handle > 110])
+            if router.handlers[handle][0] == held.append:
+                # It had taken the handle before we did.
+                modules["mitogen.service"].get_or_create_pool().listen()
+        except Exception:
+            error.append(CallError(sys.exc_info()[1]))
+            router.add_handler(on_first, handle, True, has_parent_authority, None, True)
+
+    def deliver():
+        for msg in held:
+            if error:
+                msg.reply(error[0])
+            else:
+                router.deliver(msg, parent)
+
+    if handle > 110:
+        load()
+        deliver()
+    else:
+        # Calls here import it, too, and who does so waits for the loop with the lock of the module.
+        _thread.start_new_thread(lambda: load() or loop.defer(deliver), ())
 
 
 def corrupt(stream, buf, size):

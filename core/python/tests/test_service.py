@@ -116,6 +116,18 @@ class Services(Base):
         self.c.push("nowhere", None)
         self.assertError(self.ask("nowhere.Nothing", "x"), u"", u"nowhere")
 
+    def test_a_call_that_comes_while_the_module_does(self):
+        # The loop runs while it is waited for, and the handler wants the module, too: there must be one.
+        c = self.child()
+        text = (
+            u"bytes(__import__('mitogen.service', None, None, ['x']).get_or_create_pool().find("
+            u"u'mitogen.service.PushFileService', __import__('mitogen.core', None, None, ['x']).Message(auth_id=0)).get(u'x'))"
+        )
+        call = c.post("builtins" if PY3 else "__builtin__", "eval", text)
+        push = (u"mitogen.service.PushFileService", u"store_and_forward", kwargs(path=u"x", data=b"abc", context=None))
+        c.send(SERVICE, dumps(push), 0, PKL)
+        self.assertEqual(c.reply(call).obj(), b"abc")
+
     def test_no_reply(self):
         self.assertEqual(self.ask("probe.Probe", "told"), [])
         self.post("probe.Probe", "tell", what=u"fail")

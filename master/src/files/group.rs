@@ -87,7 +87,7 @@ impl Distribution {
 
 /// The first context on the way to `context` that is not above us: what goes to several behind it goes
 /// to it once. `context` itself runs our runtime, or it gets no files; so do all that are on the way.
-fn relay_to(context: &Context) -> ContextId {
+pub(super) fn relay_to(context: &Context) -> ContextId {
     let router = context.router();
     let above = router.identity().parent();
     let between = router.between(context.id());

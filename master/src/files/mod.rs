@@ -12,6 +12,7 @@ mod broadcast;
 mod error;
 mod group;
 mod part;
+mod push;
 mod service;
 mod session;
 mod source;
@@ -24,6 +25,7 @@ use mitogen_core::pickle::Value;
 
 pub use error::{FileError, FileErrorKind};
 pub use group::{Distribution, Member};
+pub use push::{PUSH_FILE_SERVICE, PushFileService};
 pub use service::{FILE_SERVICE, FileService};
 use session::Session;
 pub use source::Sources;

@@ -5,13 +5,14 @@ use std::os::unix::fs::chown;
 use std::sync::mpsc;
 
 use bytes::Bytes;
-use mitogen::files::{FILE_SERVICE, FileService};
+use mitogen::files::{FILE_SERVICE, FileService, PUSH_FILE_SERVICE, PushFileService};
 use mitogen::service::{Kind, Service, ServiceError, ServicePolicy, Services};
 use mitogen::{CallError, Context, Master, Value};
 use mitogen_core::call::FunctionName;
 use mitogen_tests::{isolated, pythons};
 
 use crate::common::{connect_with, local, master, started_by, up};
+use crate::tap::Tap;
 use crate::{Scratch, noise};
 
 /// Has the child work out an expression; `core` and `service` are modules in it.
@@ -139,5 +140,51 @@ fn files_are_fetched_in_stocks_way_from_either_end() {
             master.router().remove_handler(handle);
             drop(services);
         });
+    });
+}
+
+#[test]
+fn pushed_files_cross_each_link_once_and_are_there_when_wanted() {
+    isolated(|| {
+        let scratch = Scratch::new();
+        let contents = noise(300_000);
+        let path = scratch.file("pushed", &contents);
+        for python in pythons().iter().filter(|python| python.is_supported()) {
+            let tap = Tap::new(&python.path);
+            let master = master();
+            let child = |via: Option<&Context>| up(&connect_with(&master, via, &local(), tap.settings()));
+            let above = child(None);
+            let ends = [(); 2].map(|()| child(Some(&above)));
+            let push = PushFileService::new(master.router());
+            let get = |context: &Context, name: &str| {
+                let service = format!(
+                    "service.get_or_create_pool().find(u'{PUSH_FILE_SERVICE}', core.Message(auth_id=0))"
+                );
+                eval(context, python, &format!("bytes({service}.get(u'{name}'))"))
+            };
+            let name = path.to_str().unwrap();
+            std::thread::scope(|scope| {
+                // What is not there yet is waited for.
+                let early = scope.spawn(|| get(&ends[1], name));
+                for end in &ends {
+                    push.propagate_to(end, &path).unwrap();
+                }
+                // Once more is no more.
+                push.propagate_to(&ends[0], &path).unwrap();
+                assert_eq!(early.join().unwrap().unwrap(), Value::from(&contents[..]), "{python:?}");
+            });
+            assert_eq!(get(&ends[0], name).unwrap(), Value::from(&contents[..]));
+            // Those on the way have it, too.
+            assert_eq!(get(&above, name).unwrap(), Value::from(&contents[..]));
+            push.propagate_data(&ends[0], "changed", Bytes::from_static(b"first")).unwrap();
+            assert_eq!(get(&ends[0], "changed").unwrap(), Value::from(&b"first"[..]));
+            let missing = push.propagate_to(&ends[0], &scratch.at("missing")).unwrap_err();
+            assert!(missing.to_string().contains("missing"), "{missing}");
+            master.shutdown();
+            for (at, link) in tap.links().iter().enumerate() {
+                let whole = link.down.iter().filter(|message| message.data.len() > contents.len());
+                assert_eq!(whole.count(), 1, "{}: link {at}", python.version_text());
+            }
+        }
     });
 }
