@@ -6,6 +6,7 @@
 //! handler runs.
 
 mod ahead;
+mod allocation;
 mod decide;
 mod error;
 mod handlers;

@@ -5,14 +5,13 @@
 //! the broker's for all that comes from elsewhere: they must not block.
 
 use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::ahead::Ahead;
+use super::allocation::Allocation;
 use super::decide::{Mode, Verdict, decide};
 use super::error::SendError;
 use super::handlers::{Delivery, HandlerOptions, Handlers, Many, Sink};
@@ -61,9 +60,7 @@ struct Shared {
     /// Why contexts were lost, for who asks too late. Ids are never used again.
     epitaphs: Mutex<HashMap<ContextId, String>>,
     ahead: Ahead,
-    next_id: AtomicU32,
-    /// Ids that a master has given to us.
-    given_ids: Mutex<Range<u32>>,
+    allocation: Allocation,
 }
 
 /// Routes messages between links and handlers. Cloning it is cheap and gives the same router.
@@ -114,8 +111,7 @@ impl Router {
             names: Mutex::default(),
             epitaphs: Mutex::default(),
             ahead: Ahead::default(),
-            next_id: AtomicU32::new(1),
-            given_ids: Mutex::new(0..0),
+            allocation: Allocation::default(),
         }));
         router.listen_for_routes();
         router
@@ -144,42 +140,6 @@ impl Router {
     /// Whether siblings are kept apart.
     pub fn unidirectional(&self) -> bool {
         self.0.mode.unidirectional
-    }
-
-    /// An id that no context has: a master's counter. Ids are never used again; the last one is given
-    /// again and again, which no master lives to see, for others can take no more than half of them.
-    pub fn allocate_id(&self) -> ContextId {
-        self.allocate(1, u32::MAX).unwrap_or(ContextId(u32::MAX))
-    }
-
-    /// The first of `count` ids for others, who ask for them in blocks and may ask without end: `None`
-    /// when they have had half of all there are.
-    pub fn allocate_block(&self, count: u32) -> Option<ContextId> {
-        self.allocate(count, u32::MAX / 2)
-    }
-
-    /// `count` ids from the counter, which goes no further than `end`.
-    fn allocate(&self, count: u32, end: u32) -> Option<ContextId> {
-        let next = |at: u32| at.checked_add(count).filter(|next| *next <= end);
-        self.0.next_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok().map(ContextId)
-    }
-
-    /// An id that no context has: a master's next, else one of those that it has given us.
-    pub fn take_id(&self) -> Option<ContextId> {
-        match self.0.identity.parent() {
-            None => Some(self.allocate_id()),
-            Some(_) => lock(&self.0.given_ids).next().map(ContextId),
-        }
-    }
-
-    /// Notes that `count` ids from `first` on are ours to use, in the place of those given before.
-    pub fn give_ids(&self, first: ContextId, count: u32) {
-        *lock(&self.0.given_ids) = first.0..first.0.saturating_add(count);
-    }
-
-    /// Whether [`Router::allocate_id`] or [`Router::allocate_block`] has given out `id`.
-    pub(super) fn is_allocated(&self, id: ContextId) -> bool {
-        id.0 < self.0.next_id.load(Ordering::Relaxed)
     }
 
     /// The name that `id` was announced or started with.
@@ -523,6 +483,10 @@ impl Router {
         let table = lock(&self.0.table);
         let link = table.route(id).and_then(|link| table.link(link));
         link.and_then(|entry| entry.outlet.writer()).map_or(0, Writer::pending_bytes)
+    }
+
+    pub(super) fn allocation(&self) -> &Allocation {
+        &self.0.allocation
     }
 
     pub(super) fn ahead(&self) -> &Ahead {
