@@ -18,7 +18,9 @@ use mitogen::files::{Options, Sources, put};
 use mitogen::modules::{Finder, FinderOptions};
 use mitogen::pickle::{Binary, Blob};
 use mitogen::transports::{builtin, fork::Fork, local::Local};
-use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, PythonSpec, Transport, Value};
+use mitogen::{
+    ChildSettings, ConnectRequest, Connecting, Context, Master, MasterOptions, PythonSpec, Transport, Value,
+};
 use mitogen_benches::{Listening, each, library};
 use mitogen_core::child::{self, ChildConfig};
 use mitogen_minify::{minimize_all, minimize_source};
@@ -144,14 +146,7 @@ fn local() -> Result<()> {
     let child = master.connect(&local_transport())?.wait()?;
     calls("local", &child, 3000)?;
     bulk("local", &child)?;
-    let mut children = Vec::new();
-    for _ in 0..30 {
-        children.push(master.connect(&local_transport())?);
-    }
-    for child in &children {
-        child.wait()?;
-        ping(child.context())?;
-    }
+    let children = thirty(&master)?;
     let start = Instant::now();
     const ROUNDS: usize = 40;
     for _ in 0..ROUNDS {
@@ -230,18 +225,22 @@ fn hops() -> Result<()> {
     Ok(())
 }
 
+/// Thirty local children, connected at once; all of them answer.
+fn thirty(master: &Master) -> Result<Vec<Connecting>> {
+    let connected =
+        (0..30).map(|_| master.connect(&local_transport())).collect::<std::result::Result<Vec<_>, _>>()?;
+    for child in &connected {
+        child.wait()?;
+        ping(child.context())?;
+    }
+    Ok(connected)
+}
+
 /// A tree that stays, and commands that use it.
 fn tree() -> Result<()> {
     let master = master()?;
     let start = Instant::now();
-    let mut children = Vec::new();
-    for _ in 0..30 {
-        children.push(master.connect(&local_transport())?);
-    }
-    for child in &children {
-        child.wait()?;
-        ping(child.context())?;
-    }
+    thirty(&master)?;
     show("tree.connect30_ms", start.elapsed().as_secs_f64() * 1e3);
     master.shutdown();
     let tree = Listening::start(Path::new(&variable("MEASURE_MITOGEN")?), &variable("MEASURE_PYTHON")?, 30)?;
