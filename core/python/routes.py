@@ -342,7 +342,7 @@ def on_load(name):
 
 core.parent.relayed = 0
 core.parent.up = True
-core.parent.stock = None
+core.Stream.stock = None
 core.router.on_frame = on_frame
 core.Stream.on_data = on_data
 core.loop.blocked = blocked

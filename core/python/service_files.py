@@ -237,5 +237,5 @@ class PushFileService(Service):
                 peer.call_service_no_reply(self.name(), u"forward", path=path, context=context)
 
 
-# All is defined: calls may come.
-get_or_create_pool()
+# All is defined: calls may come. Should the loop have set itself to keep them just now, it hears of it.
+core.loop.defer(get_or_create_pool().listen)

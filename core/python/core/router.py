@@ -215,31 +215,20 @@ def on_first(msg):
     held = [msg]
     handle = msg.handle
     router.add_handler(held.append, handle, overwrite=True)
-    error = []
 
     def load():
         try:
             __import__("mitogen." + ("service", "parent")[handle > 110])
-            if router.handlers[handle][0] == held.append:
-                # It had taken the handle before we did.
-                modules["mitogen.service"].get_or_create_pool().listen()
         except Exception:
-            error.append(CallError(sys.exc_info()[1]))
             router.add_handler(on_first, handle, True, has_parent_authority, None, True)
-
-    def deliver():
+            for msg in held:
+                msg.reply(CallError(sys.exc_info()[1]))
+            return
         for msg in held:
-            if error:
-                msg.reply(error[0])
-            else:
-                router.deliver(msg, parent)
+            router.deliver(msg, parent)
 
-    if handle > 110:
-        load()
-        deliver()
-    else:
-        # Calls here import it, too, and who does so waits for the loop with the lock of the module.
-        _thread.start_new_thread(lambda: load() or loop.defer(deliver), ())
+    # Calls here import services, too, and wait for the loop with the lock of the module.
+    load() if handle > 110 else _thread.start_new_thread(load, ())
 
 
 def corrupt(stream, buf, size):
