@@ -124,6 +124,7 @@ def _detach(self):
 
 
 Router.context_by_id = _context_by_id
+router.on_lost.append(lambda lost: router.contexts.pop(lost, None))
 Router.detach = _detach
 Router.myself = lambda self: self.context_by_id(context_id, name=u"self")
 Router.parent = property(lambda self: self.context_by_id(parent_ids[0], name=u"parent"))

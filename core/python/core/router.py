@@ -93,7 +93,6 @@ class Router(object):
         """A context is gone: end the waits for its replies."""
         for func in list(self.on_lost):
             func(lost)
-        self.contexts.pop(lost, None)
         for handle, entry in list(self.handlers.items()):
             if entry[3] is not None and entry[3].context_id == lost:
                 self.del_handler(handle)
@@ -212,19 +211,20 @@ def on_del_route(msg):
 
 def on_first(msg):
     # The module takes the handle over. Others may come while it is on its way here.
-    held = [msg]
+    found = [msg]
     handle = msg.handle
-    router.add_handler(held.append, handle, overwrite=True)
+    entry = router.handlers[handle]
+    router.add_handler(found.append, handle, overwrite=True)
 
     def load():
         try:
             __import__("mitogen." + ("service", "parent")[handle > 110])
         except Exception:
-            router.add_handler(on_first, handle, True, has_parent_authority, None, True)
-            for msg in held:
+            router.handlers[handle] = entry
+            for msg in found:
                 msg.reply(CallError(sys.exc_info()[1]))
             return
-        for msg in held:
+        for msg in found:
             router.deliver(msg, parent)
 
     # Calls here import services, too, and wait for the loop with the lock of the module.
