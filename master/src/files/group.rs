@@ -2,7 +2,7 @@
 //!
 //! Every target has a thread and a conversation of its own, with its own questions, answers and errors;
 //! what is shared are the contents. Targets behind the same neighbour are a *group*. Its members meet
-//! before each file that is worth it, and those that begin at the same offset share a [`Broadcast`].
+//! before each file that has contents, and those that begin at the same offset share a [`Broadcast`].
 //! Nobody waits for long: who does not come to a meeting is left behind and goes on alone.
 
 use std::collections::HashMap;

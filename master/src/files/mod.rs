@@ -38,8 +38,6 @@ const WINDOW: u64 = 4 << 20;
 const CREDIT: u64 = 512 << 10;
 /// Files smaller than this are sent again rather than asked about.
 const WORTH_RESUMING: u64 = 1 << 20;
-/// Files smaller than this are sent to each target by itself.
-const WORTH_SHARING: u64 = 4 << 10;
 /// How long others are held up by a target that takes nothing, or does not come.
 const STALL: Duration = Duration::from_secs(3);
 

@@ -18,7 +18,7 @@ use super::error::FileError;
 use super::group::{Looks, Member, Opening};
 use super::part::{digest_upto, hex};
 use super::session::{Said, Session, bytes, number};
-use super::{CHUNK, Options, Progress, Report, Skipped, WINDOW, WORTH_RESUMING, WORTH_SHARING};
+use super::{CHUNK, Options, Progress, Report, Skipped, WINDOW, WORTH_RESUMING};
 
 /// Files and directories to send, looked at once for however many contexts get them.
 #[derive(Clone, Debug)]
@@ -190,7 +190,7 @@ impl Source<'_> {
         self.report.progress.resumed += offset;
         self.moved(offset);
         let mut sum = None;
-        if size >= WORTH_SHARING {
+        if size > 0 {
             sum = self.share(path, &file, &before, &mut offset, &mut digest)?;
         }
         while offset < size && sum.is_none() {
