@@ -4,7 +4,7 @@ use mitogen_core::ids::ContextId;
 use mitogen_core::logging::{ForwardedLog, emit};
 use mitogen_core::pickle;
 use mitogen_core::router::{Delivery, HandlerOptions, Router};
-use mitogen_core::wire::{Encoding, Message, Standard};
+use mitogen_core::wire::{Encoding, Message, WellKnownHandle};
 
 /// How many ids a context gets at once, as stock.
 const ID_BLOCK: u32 = 1000;
@@ -12,17 +12,25 @@ const ID_BLOCK: u32 = 1000;
 /// Answers `FORWARD_LOG` and `ALLOCATE_ID`.
 pub(crate) fn listen(router: &Router) {
     let weak = router.downgrade();
-    router.add_handler(Some(Standard::ForwardLog.handle()), HandlerOptions::default(), move |delivery| {
-        if let Some(router) = weak.upgrade() {
-            forward_log(&router, &delivery);
-        }
-    });
+    router.add_handler(
+        Some(WellKnownHandle::ForwardLog.handle()),
+        HandlerOptions::default(),
+        move |delivery| {
+            if let Some(router) = weak.upgrade() {
+                forward_log(&router, &delivery);
+            }
+        },
+    );
     let weak = router.downgrade();
-    router.add_handler(Some(Standard::AllocateId.handle()), HandlerOptions::default(), move |delivery| {
-        if let Some(router) = weak.upgrade() {
-            allocate(&router, &delivery.message);
-        }
-    });
+    router.add_handler(
+        Some(WellKnownHandle::AllocateId.handle()),
+        HandlerOptions::default(),
+        move |delivery| {
+            if let Some(router) = weak.upgrade() {
+                allocate(&router, &delivery.message);
+            }
+        },
+    );
 }
 
 fn forward_log(router: &Router, delivery: &Delivery) {

@@ -12,7 +12,7 @@ use super::reply::{FromMessage, Reply};
 use crate::ids::Handle;
 use crate::pickle::{CallRequest, Value, write_call};
 use crate::router::{HandlerOptions, Policy};
-use crate::wire::{Encoding, Message, Standard};
+use crate::wire::{Encoding, Message, WellKnownHandle};
 
 /// A call that is not sent yet.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl<'a, A: Serialize> Request<'a, A> {
         .map_err(CallError::Encode)?;
         let message = Message {
             reply_to,
-            ..Message::new(self.context.id(), Standard::CallFunction, Encoding::Pickle, payload)
+            ..Message::new(self.context.id(), WellKnownHandle::CallFunction, Encoding::Pickle, payload)
         };
         let router = self.context.router();
         let Some(hook) = router.call_hook() else { return Ok(router.send_blocking(message, self.deadline)?) };

@@ -20,7 +20,7 @@ use crate::importer::push_module;
 use crate::pickle;
 use crate::router::{Delivery, HandlerOptions, Policy};
 use crate::sync::Latch;
-use crate::wire::{Encoding, Message, Standard};
+use crate::wire::{Encoding, Message, WellKnownHandle};
 
 const MODULE: &str = "mitogen.detach";
 
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn listen(shared: &Arc<Shared>) {
     let weak = Arc::downgrade(shared);
     let options = HandlerOptions { policy: Policy::ImmediatePeer, respondent: None };
-    shared.router.add_handler(Some(Standard::Detaching.handle()), options, move |delivery| {
+    shared.router.add_handler(Some(WellKnownHandle::Detaching.handle()), options, move |delivery| {
         if let Some(shared) = weak.upgrade() {
             let_go(&shared, &delivery);
         }

@@ -19,7 +19,7 @@ use crate::ids::ContextId;
 use crate::importer::push_module;
 use crate::pickle::{self, Binary};
 use crate::router::{HandlerOptions, Policy};
-use crate::wire::{Encoding, Message, Standard};
+use crate::wire::{Encoding, Message, WellKnownHandle};
 
 /// What a context needs in order to start others.
 const PARENT_MODULE: &str = "mitogen.parent";
@@ -129,7 +129,7 @@ fn send(
     push_module(router, via.id(), module)?;
     let expect = pickle::to_bytes(&Expect { id: id.0, via: via.id().0 }).map_err(CallError::Encode)?;
     for between in router.between(via.id()) {
-        router.send(Message::new(between, Standard::RunPlan, Encoding::Pickle, expect.clone()))?;
+        router.send(Message::new(between, WellKnownHandle::RunPlan, Encoding::Pickle, expect.clone()))?;
     }
     let stock = match stock {
         Some((package, boot)) => {
@@ -137,7 +137,7 @@ fn send(
             if router.first_time(via.id(), &format!("stock core {core}")) {
                 let head = Binary(boot.head.clone());
                 let data = pickle::to_bytes(&StockCore { core, head }).map_err(CallError::Encode)?;
-                router.send(Message::new(via.id(), Standard::RunPlan, Encoding::Pickle, data))?;
+                router.send(Message::new(via.id(), WellKnownHandle::RunPlan, Encoding::Pickle, data))?;
             }
             let one_encoding = package.version().has_one_encoding();
             Some(StockPart { core, tail: Binary(boot.tail.clone()), one_encoding })
@@ -149,8 +149,10 @@ fn send(
     let options = HandlerOptions { policy: Policy::Any, respondent: Some(via.id()) };
     let me = router.identity().id;
     let handle = router.add_once(options, move |delivery| answered(Reply::new(delivery.message, me)));
-    let message =
-        Message { reply_to: handle, ..Message::new(via.id(), Standard::RunPlan, Encoding::Pickle, data) };
+    let message = Message {
+        reply_to: handle,
+        ..Message::new(via.id(), WellKnownHandle::RunPlan, Encoding::Pickle, data)
+    };
     router.send(message).inspect_err(|_| {
         router.remove_handler(handle);
     })?;

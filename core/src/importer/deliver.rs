@@ -6,7 +6,7 @@ use super::message::embedded_payload;
 use crate::child;
 use crate::ids::ContextId;
 use crate::router::{Router, SendError};
-use crate::wire::{Encoding, Message, Standard};
+use crate::wire::{Encoding, Message, WellKnownHandle};
 
 /// Sends the module `name`, whose `LOAD_MODULE` payload is `payload`, towards `context`: to the
 /// neighbour on the way, unless it has it, and with word to pass it on (`FORWARD_MODULE`) if the
@@ -63,12 +63,12 @@ fn hand(
 ) -> Result<bool, SendError> {
     let mut sent = false;
     if first {
-        router.send(Message::new(to, Standard::LoadModule, Encoding::Pickle, payload()))?;
+        router.send(Message::new(to, WellKnownHandle::LoadModule, Encoding::Pickle, payload()))?;
         sent = true;
     }
     if to != context && router.first_time(context, name) {
         let data = Bytes::from(format!("{context}\0{name}"));
-        router.send(Message::new(to, Standard::ForwardModule, Encoding::Legacy, data))?;
+        router.send(Message::new(to, WellKnownHandle::ForwardModule, Encoding::Legacy, data))?;
         sent = true;
     }
     Ok(sent)

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::route::WeakRouter;
 use crate::ids::ContextId;
 use crate::io::{Reactor, TimerId, Token};
-use crate::wire::{Encoding, Message, Standard};
+use crate::wire::{Encoding, Message, WellKnownHandle};
 
 /// How long a link may be silent. Off when either number is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,9 +183,9 @@ impl Pulse {
 
     fn ask(&self) {
         let Some(router) = self.router.upgrade() else { return };
-        let probe = Message::new(self.remote, Standard::Probe, Encoding::Legacy, Bytes::new());
+        let probe = Message::new(self.remote, WellKnownHandle::Probe, Encoding::Legacy, Bytes::new());
         // What cannot be sent stays unanswered.
-        let _ = router.send(Message { reply_to: Standard::Probe.handle(), ..probe });
+        let _ = router.send(Message { reply_to: WellKnownHandle::Probe.handle(), ..probe });
     }
 }
 

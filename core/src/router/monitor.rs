@@ -12,14 +12,14 @@ use super::policy::Policy;
 use super::route::Router;
 use super::table::LinkId;
 use crate::ids::{ContextId, Handle};
-use crate::wire::{Encoding, Message, Standard};
+use crate::wire::{Encoding, Message, WellKnownHandle};
 
 impl Router {
     pub(super) fn listen_for_routes(&self) {
         let options = HandlerOptions { policy: Policy::ImmediatePeer, respondent: None };
         for (handle, take) in [
-            (Standard::AddRoute, Self::on_add_route as fn(&Self, &Delivery)),
-            (Standard::DelRoute, Self::on_del_route),
+            (WellKnownHandle::AddRoute, Self::on_add_route as fn(&Self, &Delivery)),
+            (WellKnownHandle::DelRoute, Self::on_del_route),
         ] {
             let weak = self.downgrade();
             self.add_handler(Some(handle.handle()), options, move |delivery| {
@@ -36,7 +36,7 @@ impl Router {
             Some(name) => format!("{id}:{name}"),
             None => id.to_string(),
         };
-        self.tell_parent(Standard::AddRoute.into(), text);
+        self.tell_parent(WellKnownHandle::AddRoute.into(), text);
     }
 
     /// Tells everybody concerned that `id`, which was behind `link`, is gone. The route is already
@@ -53,11 +53,11 @@ impl Router {
             (parent, below)
         });
         if parent.is_some() && link != parent {
-            self.tell_parent(Standard::DelRoute.into(), id.to_string());
+            self.tell_parent(WellKnownHandle::DelRoute.into(), id.to_string());
         }
         for child in below {
             let text = Bytes::from(id.to_string());
-            let _ = self.send(Message::new(child, Standard::DelRoute, Encoding::Legacy, text));
+            let _ = self.send(Message::new(child, WellKnownHandle::DelRoute, Encoding::Legacy, text));
         }
     }
 
@@ -68,7 +68,7 @@ impl Router {
         let peer = self.with_table(|table| table.remote_id(link).filter(|_| table.parent() != Some(link)));
         if let Some(peer) = peer {
             let text = Bytes::from(gone.to_string());
-            let _ = self.send(Message::new(peer, Standard::DelRoute, Encoding::Legacy, text));
+            let _ = self.send(Message::new(peer, WellKnownHandle::DelRoute, Encoding::Legacy, text));
         }
     }
 

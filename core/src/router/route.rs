@@ -20,7 +20,7 @@ use super::table::{LinkId, Table};
 use crate::broker::BrokerHandle;
 use crate::ids::{ContextId, Handle, Identity};
 use crate::io::{self, Writer};
-use crate::wire::{DEFAULT_MAX_MESSAGE_SIZE, Encoding, Frame, HEADER_LEN, Message, Standard};
+use crate::wire::{DEFAULT_MAX_MESSAGE_SIZE, Encoding, Frame, HEADER_LEN, Message, WellKnownHandle};
 
 /// Payloads up to this many bytes are joined with their header: one short copy is cheaper than a
 /// second entry in a vectored write.
@@ -536,7 +536,7 @@ impl Router {
 
     /// Asks the direct child `id` to end.
     pub fn request_shutdown(&self, id: ContextId) -> Result<(), SendError> {
-        self.send(Message::new(id, Standard::Shutdown, Encoding::Legacy, Bytes::new()))
+        self.send(Message::new(id, WellKnownHandle::Shutdown, Encoding::Legacy, Bytes::new()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use crate::io::{FdSide, Left, Reactor, Side, Stream, Token, Transmit, Writer};
-use crate::wire::{Frame, FrameDecoder, HEADER_LEN, Standard};
+use crate::wire::{Frame, FrameDecoder, HEADER_LEN, WellKnownHandle};
 
 use super::keepalive::{Keepalive, Pulse};
 use super::route::Router;
@@ -112,7 +112,7 @@ impl MitogenStream {
     /// by closing it where a tool between us holds the descriptors, too (see `connect/detach.rs`).
     fn is_farewell(&self, frame: &Frame) -> bool {
         let header = &frame.header;
-        header.handle == Standard::DelRoute.handle()
+        header.handle == WellKnownHandle::DelRoute.handle()
             && header.dst_id == self.router.identity().id
             && Some(header.src_id) != self.router.identity().parent()
             && self.router.with_table(|table| table.remote_id(self.link)) == Some(header.src_id)

@@ -5,7 +5,7 @@ use crate::call::{CallError, Context, FromMessage, Receiver};
 use crate::ids::Handle;
 use crate::pickle::{self, Value};
 use crate::router::{HandlerOptions, Policy};
-use crate::wire::{Encoding, Message, Standard};
+use crate::wire::{Encoding, Message, WellKnownHandle};
 
 impl Context {
     /// Calls `method` of the service `service` (`module.Class`) there, with these keyword arguments,
@@ -61,8 +61,10 @@ impl Context {
         let kwargs = kwargs.iter().map(|(name, value)| (Value::from(*name), value.clone())).collect();
         let call = Value::Tuple(vec![Value::from(service), Value::from(method), Value::Kwargs(kwargs)]);
         let data = pickle::to_bytes(&call).map_err(CallError::Encode)?;
-        let message =
-            Message { reply_to, ..Message::new(self.id(), Standard::CallService, Encoding::Pickle, data) };
+        let message = Message {
+            reply_to,
+            ..Message::new(self.id(), WellKnownHandle::CallService, Encoding::Pickle, data)
+        };
         Ok(self.router().send_blocking(message, None)?)
     }
 }

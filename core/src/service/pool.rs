@@ -9,7 +9,7 @@ use std::thread::{Builder, JoinHandle};
 use super::registry::{Call, Service, refuse};
 use crate::pickle::{self, Value};
 use crate::router::{Delivery, HandlerOptions, Router, WeakRouter};
-use crate::wire::{Message, Standard};
+use crate::wire::{Message, WellKnownHandle};
 
 /// What a thread is to do.
 enum Work {
@@ -62,7 +62,7 @@ impl Services {
             services.threads.push(thread.spawn(move || work(&calls, &registry, &router))?);
         }
         // Who may call is for each method to say.
-        let handle = Some(Standard::CallService.handle());
+        let handle = Some(WellKnownHandle::CallService.handle());
         router.add_handler(handle, HandlerOptions::default(), move |delivery| {
             // A dead message asks for nothing, and must end nobody's work.
             if !delivery.message.is_dead() {
@@ -87,7 +87,7 @@ impl Services {
 impl Drop for Services {
     fn drop(&mut self) {
         if let Some(router) = self.router.upgrade() {
-            router.remove_handler(Standard::CallService.handle());
+            router.remove_handler(WellKnownHandle::CallService.handle());
         }
         for _ in &self.threads {
             let _ = self.queue.send(Work::Stop);

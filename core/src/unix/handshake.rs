@@ -7,7 +7,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::ids::ContextId;
-use crate::wire::{Encoding, HEADER_LEN, Message, Standard};
+use crate::wire::{Encoding, HEADER_LEN, Message, WellKnownHandle};
 
 /// What a client says first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Welcome {
     /// clients of stock know one only, and whoever is heard to write others is known to read them; but
     /// if both ends waited for that, they would wait for ever. Stock's clients drop it.
     pub fn first_word(self) -> [u8; Self::FIRST_WORD_LEN] {
-        let message = Message::new(self.client, Standard::Encodings, Encoding::Legacy, Bytes::new());
+        let message = Message::new(self.client, WellKnownHandle::Encodings, Encoding::Legacy, Bytes::new());
         Message { src_id: self.listener, auth_id: self.listener, ..message }.header().encode()
     }
 

@@ -128,7 +128,7 @@ impl FrameDecoder {
 mod tests {
     use super::*;
     use crate::ids::{ContextId, Handle};
-    use crate::wire::{Encoding, Standard};
+    use crate::wire::{Encoding, WellKnownHandle};
 
     fn hex(text: &str) -> Vec<u8> {
         let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
@@ -148,7 +148,7 @@ mod tests {
         vec![
             (
                 hex("4d49 00000000 00000001 00000001 00000064 00000000 00000003 706b67"),
-                ids(Message::new(ContextId(0), Standard::GetModule, Encoding::Legacy, &b"pkg"[..]), 1),
+                ids(Message::new(ContextId(0), WellKnownHandle::GetModule, Encoding::Legacy, &b"pkg"[..]), 1),
             ),
             (
                 hex("4d4a 00000000 00000001 00000001 000003e8 00000000 00000006 80024d8c392e"),
@@ -156,7 +156,7 @@ mod tests {
             ),
             (
                 hex("4d49 00000001 00000000 00000000 0000006a 00000000 00000000"),
-                Message::new(ContextId(1), Standard::Shutdown, Encoding::Legacy, &b""[..]),
+                Message::new(ContextId(1), WellKnownHandle::Shutdown, Encoding::Legacy, &b""[..]),
             ),
             (
                 hex(

@@ -6,7 +6,7 @@ use crate::ids::Handle;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 #[non_exhaustive]
-pub enum Standard {
+pub enum WellKnownHandle {
     /// A child asks its parent for a module's source.
     GetModule = 100,
     /// Run a function; pickled 6-tuple.
@@ -54,15 +54,15 @@ pub enum Standard {
     Multicast = 125,
 }
 
-impl Standard {
+impl WellKnownHandle {
     /// The handle's number.
     pub const fn handle(self) -> Handle {
         Handle(self as u32)
     }
 }
 
-impl From<Standard> for Handle {
-    fn from(value: Standard) -> Self {
+impl From<WellKnownHandle> for Handle {
+    fn from(value: WellKnownHandle) -> Self {
         value.handle()
     }
 }

@@ -14,7 +14,7 @@ mod message;
 pub use decoder::{Frame, FrameDecoder};
 pub use encoding::Encoding;
 pub use error::DecodeError;
-pub use handles::Standard;
+pub use handles::WellKnownHandle;
 pub use header::{HEADER_LEN, Header};
 pub use message::{IS_DEAD, Message};
 

@@ -16,7 +16,7 @@ use bytes::{BufMut, BytesMut};
 use mitogen_core::call::CallError;
 use mitogen_core::ids::{ContextId, Handle};
 use mitogen_core::router::Router;
-use mitogen_core::wire::{Encoding, Message, Standard};
+use mitogen_core::wire::{Encoding, Message, WellKnownHandle};
 use sha2::{Digest, Sha256};
 
 use super::error::FileError;
@@ -156,7 +156,8 @@ impl Broadcast {
         };
         body.truncate(start + count);
         pump.digest.update(&body[start..]);
-        let (dst, handle) = if alone { addresses[0] } else { (self.relay, Standard::Multicast.handle()) };
+        let (dst, handle) =
+            if alone { addresses[0] } else { (self.relay, WellKnownHandle::Multicast.handle()) };
         let mut head = &mut body[..start];
         if !alone {
             head.put_u32(u32::try_from(addresses.len()).unwrap_or(u32::MAX));

@@ -14,7 +14,7 @@ use mitogen_core::io::default_poller;
 use mitogen_core::pickle;
 use mitogen_core::router::{HandlerOptions, Policy, Router, RouterOptions, SendError};
 use mitogen_core::unix::{self, JoinError};
-use mitogen_core::wire::{Encoding, Message, Standard};
+use mitogen_core::wire::{Encoding, Message, WellKnownHandle};
 use thiserror::Error;
 
 use super::question::{Ids, Place, Places, Question, Told, Waited};
@@ -256,7 +256,7 @@ impl Client {
 
     fn send(&self, question: &Question, reply_to: mitogen_core::ids::Handle) -> Result<(), ClientError> {
         let sent = pickle::to_bytes(question).map_err(CallError::Encode).and_then(|data| {
-            let message = Message::new(self.listener, Standard::Tree, Encoding::Pickle, data);
+            let message = Message::new(self.listener, WellKnownHandle::Tree, Encoding::Pickle, data);
             self.router.send(Message { reply_to, ..message }).map_err(|error: SendError| error.into())
         });
         sent.map_err(|error| {

@@ -10,7 +10,7 @@ use mitogen_core::ids::{ContextId, Handle};
 use mitogen_core::pickle;
 use mitogen_core::router::{Delivery, HandlerOptions, Policy, Router, WeakRouter};
 use mitogen_core::unix::{self, BindError};
-use mitogen_core::wire::{Encoding, Message, Standard};
+use mitogen_core::wire::{Encoding, Message, WellKnownHandle};
 use serde::Serialize;
 
 use super::question::{Ids, Places, Question, Told, Waited};
@@ -128,7 +128,7 @@ impl Listener {
         let connector = self.connector.downgrade();
         let labels = Arc::clone(&self.labels);
         let options = HandlerOptions { policy: Policy::ParentAuthority, respondent: None };
-        self.router.add_handler(Some(Standard::Tree.handle()), options, move |delivery| {
+        self.router.add_handler(Some(WellKnownHandle::Tree.handle()), options, move |delivery| {
             let members = || {
                 let members = connector.upgrade().map(|connector| connector.members());
                 let labels = labels.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,7 +145,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.router.remove_handler(Standard::Tree.handle());
+        self.router.remove_handler(WellKnownHandle::Tree.handle());
     }
 }
 

@@ -2,7 +2,7 @@
 //! same user, and [`Client`] is one of them.
 //!
 //! Links and the handshake are the core's. What is added here is what a client has to know of the
-//! tree, which it asks from handle 121 (`Standard::Tree`) by a pickled dict with a text `ask`:
+//! tree, which it asks from handle 121 (`WellKnownHandle::Tree`) by a pickled dict with a text `ask`:
 //!
 //! | `ask` | further keys | answer |
 //! | --- | --- | --- |

@@ -10,7 +10,7 @@ use mitogen_core::ids::ContextId;
 use mitogen_core::importer::resource_payload;
 use mitogen_core::pickle;
 use mitogen_core::router::{Delivery, HandlerOptions, Router, WeakRouter};
-use mitogen_core::wire::{Encoding, Message, Standard};
+use mitogen_core::wire::{Encoding, Message, WellKnownHandle};
 
 use super::feeder::{send_imports, send_with_needs};
 use super::stats::Counters;
@@ -40,8 +40,8 @@ impl Responder {
         let thread = std::thread::Builder::new()
             .name("mitogen.responder".to_owned())
             .spawn(move || answer_all(&weak, &store, &way, &questions))?;
-        listen(router, Standard::GetModule, Question::Module, sender.clone());
-        listen(router, Standard::GetResource, Question::Resource, sender);
+        listen(router, WellKnownHandle::GetModule, Question::Module, sender.clone());
+        listen(router, WellKnownHandle::GetResource, Question::Resource, sender);
         Ok(Self(Some(thread)))
     }
 
@@ -55,7 +55,7 @@ impl Responder {
 
 fn listen(
     router: &Router,
-    handle: Standard,
+    handle: WellKnownHandle,
     kind: fn(ContextId, Bytes) -> Question,
     queue: Sender<Question>,
 ) {
@@ -123,7 +123,9 @@ fn answer_resource(router: &Router, store: &Store, way: &Way, from: ContextId, d
         Way::Past(_) => Some(from),
     };
     let Some(peer) = to else { return };
-    if let Err(error) = router.send(Message::new(peer, Standard::LoadResource, Encoding::Pickle, payload)) {
+    if let Err(error) =
+        router.send(Message::new(peer, WellKnownHandle::LoadResource, Encoding::Pickle, payload))
+    {
         tracing::debug!(%error, package, name, "the asker of a resource has gone");
     }
 }

@@ -13,7 +13,7 @@ use mitogen_core::connect::{
 use mitogen_core::ids::{ContextId, Handle};
 use mitogen_core::pickle::{self, Value};
 use mitogen_core::router::{Delivery, HandlerOptions, Router, WeakRouter};
-use mitogen_core::wire::{Encoding, Message, Standard};
+use mitogen_core::wire::{Encoding, Message, WellKnownHandle};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
@@ -43,7 +43,7 @@ struct Answer {
 /// `settings` as far as the question says nothing else.
 pub(crate) fn listen(router: &Router, connector: &Connector, settings: &ChildSettings, registry: Registry) {
     let (weak, connector, settings) = (router.downgrade(), connector.downgrade(), settings.clone());
-    let handle = Some(Standard::ProxyConnect.handle());
+    let handle = Some(WellKnownHandle::ProxyConnect.handle());
     router.add_handler(handle, HandlerOptions::default(), move |delivery| {
         let src = delivery.message.src_id.0;
         if let Err(error) = take(&weak, &connector, &settings, &registry, &delivery) {

@@ -2,7 +2,7 @@
 
 use mitogen::{ChildSettings, ConnectRequest, Context, Master, Value};
 use mitogen_core::router::HandlerOptions;
-use mitogen_core::wire::Standard;
+use mitogen_core::wire::WellKnownHandle;
 use mitogen_tests::{isolated, wait};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -124,7 +124,7 @@ fn filtered_records_never_cross_the_wire() {
         // In the place of the master's own listener: every record that comes, whatever its level.
         let (sender, records) = std::sync::mpsc::channel();
         let sender = std::sync::Mutex::new(sender);
-        let handle = Some(Standard::ForwardLog.handle());
+        let handle = Some(WellKnownHandle::ForwardLog.handle());
         master.router().add_handler(handle, HandlerOptions::default(), move |delivery| {
             let text = String::from_utf8_lossy(&delivery.message.data).replace('\0', " ");
             drop(sender.lock().expect("no panic").send((delivery.message.src_id, text)));
@@ -156,7 +156,7 @@ fn what_is_printed_comes_line_by_line_and_the_last_one_too() {
         let master = master();
         let (sender, records) = std::sync::mpsc::channel();
         let sender = std::sync::Mutex::new(sender);
-        let handle = Some(Standard::ForwardLog.handle());
+        let handle = Some(WellKnownHandle::ForwardLog.handle());
         master.router().add_handler(handle, HandlerOptions::default(), move |delivery| {
             let text = String::from_utf8_lossy(&delivery.message.data).replace('\0', " ");
             drop(sender.lock().expect("no panic").send((delivery.message.src_id, text)));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use mitogen::ids::{ContextId, Handle};
-use mitogen::wire::{Encoding, IS_DEAD, Message, Standard};
+use mitogen::wire::{Encoding, IS_DEAD, Message, WellKnownHandle};
 use mitogen::{Context, Master, Value, pickle};
 use mitogen_tests::isolated;
 
@@ -105,7 +105,7 @@ fn nobody_is_called_with_borrowed_authority() {
                 (fake.id(), honest.id()),
             ];
             for (src_id, auth_id) in names {
-                let message = fake.message(honest.id(), Standard::CallFunction, call.clone());
+                let message = fake.message(honest.id(), WellKnownHandle::CallFunction, call.clone());
                 fake.says(&Message { src_id, auth_id, ..message });
             }
             fence(master, fake);
@@ -113,7 +113,7 @@ fn nobody_is_called_with_borrowed_authority() {
             let _: u32 = honest.call("os.getpid", ()).unwrap();
             assert!(!path.exists(), "a forged call was obeyed");
             // The very same payload in the right name is.
-            let message = Message::new(honest.id(), Standard::CallFunction, Encoding::Pickle, call);
+            let message = Message::new(honest.id(), WellKnownHandle::CallFunction, Encoding::Pickle, call);
             master.router().send(message).unwrap();
             let _: u32 = honest.call("os.getpid", ()).unwrap();
             assert!(path.exists(), "the test's call is wrong");
@@ -127,11 +127,11 @@ fn claim_routes(parent: ContextId) -> impl Fn(&Master, &Fake, &Context) {
     move |master, fake, honest| {
         let dir = tempfile::tempdir().unwrap();
         for id in [MASTER, parent, honest.id()] {
-            fake.says(&fake.message(parent, Standard::AddRoute, format!("{id}:mine")));
+            fake.says(&fake.message(parent, WellKnownHandle::AddRoute, format!("{id}:mine")));
         }
         let path = dir.path().join("made");
         for id in [MASTER, parent, honest.id()] {
-            let call = fake.message(honest.id(), Standard::CallFunction, mkdir(&path));
+            let call = fake.message(honest.id(), WellKnownHandle::CallFunction, mkdir(&path));
             fake.says(&Message { src_id: id, auth_id: id, ..call });
         }
         fence(master, fake);
@@ -156,7 +156,7 @@ fn contexts_that_are_still_to_come_cannot_be_claimed() {
         let master = crate::fake::master();
         let fake = Fake::start(&master, None);
         for id in fake.id().0 + 1..fake.id().0 + 4 {
-            fake.says(&fake.message(MASTER, Standard::AddRoute, format!("{id}:mine")));
+            fake.says(&fake.message(MASTER, WellKnownHandle::AddRoute, format!("{id}:mine")));
         }
         fence(&master, &fake);
         let known: Vec<_> = master.router().contexts().into_iter().map(|(id, _)| id).collect();
@@ -166,12 +166,12 @@ fn contexts_that_are_still_to_come_cannot_be_claimed() {
         let _: u32 = child.call("os.getpid", ()).unwrap();
         // Nor can it take back what is not its own.
         for id in [parent.id(), child.id(), MASTER] {
-            fake.says(&fake.message(MASTER, Standard::DelRoute, id.to_string()));
+            fake.says(&fake.message(MASTER, WellKnownHandle::DelRoute, id.to_string()));
         }
         fence(&master, &fake);
         let _: u32 = child.call("os.getpid", ()).unwrap();
         // Itself it can.
-        fake.says(&fake.message(MASTER, Standard::DelRoute, fake.id().to_string()));
+        fake.says(&fake.message(MASTER, WellKnownHandle::DelRoute, fake.id().to_string()));
         master.shutdown();
     });
 }
@@ -183,7 +183,11 @@ fn an_id_that_is_still_to_come_cannot_be_kept_from_its_owner() {
             play(depth, |master, fake, honest| {
                 let parent = honest.id().0 - 1;
                 for id in fake.id().0 + 1..fake.id().0 + 4 {
-                    fake.says(&fake.message(ContextId(parent), Standard::AddRoute, format!("{id}:mine")));
+                    fake.says(&fake.message(
+                        ContextId(parent),
+                        WellKnownHandle::AddRoute,
+                        format!("{id}:mine"),
+                    ));
                 }
                 fence(master, fake);
                 // Behind the answers to those claims, which go the same way.
@@ -227,7 +231,7 @@ fn nobody_above_or_elsewhere_obeys_a_deep_child() {
             let names = [fake.id(), MASTER, one.id(), two.id(), elsewhere.id(), target.id()];
             for src_id in names {
                 for auth_id in names {
-                    let call = fake.message(target.id(), Standard::CallFunction, mkdir(&path));
+                    let call = fake.message(target.id(), WellKnownHandle::CallFunction, mkdir(&path));
                     fake.says(&Message { src_id, auth_id, ..call });
                 }
             }

@@ -2,7 +2,7 @@
 
 use mitogen::ids::{ContextId, Handle};
 use mitogen::transports::sudo;
-use mitogen::wire::{Encoding, Message, Standard};
+use mitogen::wire::{Encoding, Message, WellKnownHandle};
 use mitogen::{Context, MasterOptions, Value};
 use mitogen_tests::{isolated, pythons, wait};
 
@@ -85,13 +85,13 @@ fn modules_are_given_to_neighbours_only() {
             stranger.says(&Message { encoding: Encoding::Legacy, ..ask });
         };
         // Its parent has it and gives it.
-        ask(parent.id(), Standard::GetModule);
+        ask(parent.id(), WellKnownHandle::GetModule);
         let given =
             wait::until(PATIENCE, || (stranger_got(&master, &stranger) == Value::Int(1)).then_some(()));
         assert!(given.is_some());
         // Its sibling has it too, and so has that one's child; neither is its neighbour.
         for dst in [owner.id(), behind.id()] {
-            for handle in [Standard::GetModule, Standard::GetResource] {
+            for handle in [WellKnownHandle::GetModule, WellKnownHandle::GetResource] {
                 ask(dst, handle);
             }
         }

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use mitogen::dialogue::Stage;
 use mitogen::pickle::{Binary, Blob};
 use mitogen::stock;
-use mitogen::wire::Standard;
+use mitogen::wire::WellKnownHandle;
 use mitogen::{CallError, ChildSettings, Context, Master, PythonCore, Value};
 use mitogen_core::logging::ForwardedLog;
 use mitogen_core::router::HandlerOptions;
@@ -93,7 +93,7 @@ pub(crate) fn modules_are_its_own(child: &Context) {
 
 pub(crate) fn forwarded_records(master: &Master) -> mpsc::Receiver<String> {
     let (sender, records) = mpsc::channel();
-    let handle = Some(Standard::ForwardLog.handle());
+    let handle = Some(WellKnownHandle::ForwardLog.handle());
     master.router().add_handler(handle, HandlerOptions::default(), move |delivery| {
         if let Some(log) = ForwardedLog::parse(&delivery.message.data) {
             let _ = sender.send(format!("{} {}", log.level, log.text));

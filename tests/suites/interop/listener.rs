@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use bytes::Bytes;
 use mitogen::pickle::{Binary, Blob};
-use mitogen::wire::{Encoding, Message, Standard};
+use mitogen::wire::{Encoding, Message, WellKnownHandle};
 use mitogen::{CallError, Client, Context, Receiver, Value};
 use mitogen_core::ids::ContextId;
 use mitogen_core::router::{HandlerOptions, Policy};
@@ -175,11 +175,16 @@ fn stock_s_listener_takes_no_announcements_from_clients() {
             let listener = client.listener();
             let options = HandlerOptions { policy: Policy::Any, respondent: Some(listener.id()) };
             let answer = Receiver::<(u32, u32)>::new(client.router(), options);
-            let ask = Message::new(listener.id(), Standard::AllocateId, Encoding::Legacy, Bytes::new());
+            let ask =
+                Message::new(listener.id(), WellKnownHandle::AllocateId, Encoding::Legacy, Bytes::new());
             client.router().send(Message { reply_to: answer.handle(), ..ask }).expect("sent");
             let (id, _) = answer.get_timeout(PATIENCE).expect("it gives ids to anybody");
-            let route =
-                Message::new(listener.id(), Standard::AddRoute, Encoding::Legacy, format!("{id}:mine"));
+            let route = Message::new(
+                listener.id(),
+                WellKnownHandle::AddRoute,
+                Encoding::Legacy,
+                format!("{id}:mine"),
+            );
             client.router().send(route).expect("sent");
             let knows = |id: u32| {
                 let kwargs = [("number", Value::Int(id.into()))];

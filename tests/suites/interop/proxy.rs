@@ -1,6 +1,6 @@
 //! Stock programs at our socket that start contexts through contexts of ours.
 
-use mitogen::wire::{Encoding, Message, Standard};
+use mitogen::wire::{Encoding, Message, WellKnownHandle};
 use mitogen::{Client, Receiver, Value, pickle};
 use mitogen_core::router::{HandlerOptions, Policy};
 use mitogen_tests::users::Rule;
@@ -113,7 +113,7 @@ fn only_contexts_that_are_up_start_others_and_only_below_themselves() {
         let question =
             pickle::to_bytes(&(Value::None, "local", Value::Dict(vec![]))).expect("it can be encoded");
         let message =
-            Message::new(client.listener().id(), Standard::ProxyConnect, Encoding::Pickle, question);
+            Message::new(client.listener().id(), WellKnownHandle::ProxyConnect, Encoding::Pickle, question);
         client.router().send(Message { reply_to: answers.handle(), ..message }).expect("sent");
         let answer = answers.get_timeout(PATIENCE).expect("an answer");
         let why = answer.get("msg").and_then(Value::as_str).expect("a refusal");

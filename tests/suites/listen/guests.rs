@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mitogen::command::{Command, Exit};
 use mitogen::modules::{Finder, FinderOptions, ModuleSource};
-use mitogen::wire::{Encoding, Message, Standard};
+use mitogen::wire::{Encoding, Message, WellKnownHandle};
 use mitogen::{CallError, Client, Context, Master, MasterOptions};
 use mitogen_tests::{isolated, procs::Process, pythons, wait};
 use tempfile::TempDir;
@@ -146,11 +146,11 @@ fn a_client_serves_its_guests_only() {
         let asks = (one.id().0, 100, mitogen::pickle::Binary::from(data.as_bytes().to_vec()));
         child.call::<()>("mitogen.core.send", asks).expect("sent");
         let two = Client::connect(open.path()).expect("a client");
-        let question = Message::new(one.id(), Standard::GetModule, Encoding::Legacy, data);
+        let question = Message::new(one.id(), WellKnownHandle::GetModule, Encoding::Legacy, data);
         let answers = Arc::new(std::sync::Mutex::new(0));
         let counted = Arc::clone(&answers);
         let options = mitogen_core::router::HandlerOptions::default();
-        two.router().add_handler(Some(Standard::LoadModule.handle()), options, move |_| {
+        two.router().add_handler(Some(WellKnownHandle::LoadModule.handle()), options, move |_| {
             *counted.lock().unwrap() += 1;
         });
         two.router().send(question).expect("sent");

@@ -7,7 +7,7 @@ use mitogen::Client;
 use mitogen::command::Command;
 use mitogen::files::{Options, Sources, put};
 use mitogen::listen::warm;
-use mitogen::wire::Standard;
+use mitogen::wire::WellKnownHandle;
 use mitogen_tests::{isolated, pythons};
 
 use crate::Open;
@@ -47,14 +47,14 @@ fn a_command_in_a_warm_context_waits_for_no_module() {
             let [link] = links.as_slice() else { panic!("{links:?}") };
             assert_eq!(link.asked().len() as u64, asked, "{python:?}: {:?}", link.asked());
             assert!(link.loaded().iter().all(|(_, times)| *times == 1), "{:?}", link.loaded());
-            let calls = |handle: Standard| {
+            let calls = |handle: WellKnownHandle| {
                 let of = move |(at, message): (usize, &mitogen::wire::Message)| {
                     (message.handle == handle.handle()).then_some(at)
                 };
                 link.down.iter().enumerate().filter_map(of).collect::<Vec<_>>()
             };
             // The first two calls are those of before.
-            let (loads, calls) = (calls(Standard::LoadModule), calls(Standard::CallFunction));
+            let (loads, calls) = (calls(WellKnownHandle::LoadModule), calls(WellKnownHandle::CallFunction));
             assert!(
                 loads.last() < calls.get(2),
                 "modules were sent when there was a call: {loads:?} {calls:?}"
