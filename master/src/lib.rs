@@ -23,10 +23,8 @@ pub mod listen;
 mod log_sink;
 mod master;
 pub mod modules;
-pub mod profiles;
 mod responder;
 pub mod stock;
-pub mod targets;
 mod tree;
 
 pub use listen::{Client, ClientError, Listener};
@@ -40,6 +38,7 @@ pub use mitogen_core::connect::{
 pub use mitogen_core::pickle::Value;
 pub use mitogen_core::service;
 pub use mitogen_core::{dialogue, ids, pickle, wire};
+pub use mitogen_inventory::{profiles, targets};
 pub use responder::{ImportPolicy, ModuleStats};
 pub use tree::{ChainError, Connections, Route};
 

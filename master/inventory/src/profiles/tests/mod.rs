@@ -23,6 +23,22 @@ pub(super) fn registry() -> Registry {
     registry
 }
 
+/// The transports that the command has.
+pub(super) fn builtin() -> Registry {
+    let mut registry = Registry::new();
+    for kind in [
+        mitogen_local::KIND,
+        mitogen_fork::KIND,
+        mitogen_ssh::KIND,
+        mitogen_sudo::KIND,
+        mitogen_su::KIND,
+        mitogen_doas::KIND,
+    ] {
+        registry.add(kind);
+    }
+    registry
+}
+
 fn kind(
     name: &'static str,
     options: &'static [&'static str],

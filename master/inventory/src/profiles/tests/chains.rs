@@ -131,7 +131,7 @@ fn ssh_watches_its_connection_as_we_watch_its_link() {
                 [profile.c]\nmethod = \"ssh\"\nkeepalive = false\n\
                 [profile.d]\nmethod = \"ssh\"\nkeepalive_count = 9\n\
                 [profile.e]\nmethod = \"ssh\"\nkeepalive = false\nkeepalive_enabled = true\n";
-    let registry = crate::transports::builtin();
+    let registry = builtin();
     let inventory = Inventory::parse(&Source::from_text("m.toml", text), &registry);
     let inventory = inventory.map_err(|faults| faults.to_string()).unwrap();
     for (target, own, ours) in [
@@ -152,7 +152,7 @@ fn ssh_watches_its_connection_as_we_watch_its_link() {
 
 #[test]
 fn a_copy_needs_something_to_copy() {
-    let registry = crate::transports::builtin();
+    let registry = builtin();
     let check = |text: &str| {
         let found = Inventory::parse(&Source::from_text("m.toml", text), &registry);
         found.map(drop).map_err(|faults| faults.to_string())
@@ -340,7 +340,7 @@ timeout = 5
 [group]
 all = ["web", "db*"]
 "#;
-    let registry = crate::transports::builtin();
+    let registry = builtin();
     let inventory = Inventory::parse(&Source::from_text("m.toml", file), &registry);
     let inventory = inventory.map_err(|faults| faults.to_string()).unwrap();
     let targets = inventory.select("@all,web-db,bsd,root@x:22,local", Some("*01,x,local")).unwrap();
