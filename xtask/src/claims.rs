@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Result, tree};
+use crate::root::Result;
+use crate::tree;
 
 /// Documents whose tables end in a column of tests, as `suite: name` in backticks; further names of the same suite
 /// stand alone.

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use crate::figures::Figures;
 use crate::flags::{CompareFlags, Side};
+use crate::root::Result;
 use crate::steps::{cargo, command, output, run as run_command};
-use crate::{Result, licences, tree};
+use crate::{licences, root};
 
 /// Half of the round trip of the long link, in milliseconds.
 const ONE_WAY_MS: &str = "50";
@@ -113,7 +114,7 @@ impl Programs {
         match side {
             Side::Stock => {
                 let python = self.stock_python.as_ref().ok_or("stock was not prepared")?;
-                let program = tree::root().join("benches/stock/measure.py");
+                let program = root::root().join("benches/stock/measure.py");
                 // The environment of the caller must not change which packages either side sees.
                 let mut command = command(python, ["-B"]);
                 command.arg(program).env_remove("PYTHONPATH");

@@ -9,6 +9,7 @@ usage: cargo xtask CHORE
   test                    prepare the machine, then run every test there is (as root)
   lint                    format, clippy, rustdoc, tidy, documents, licences
   tidy                    headers, file sizes, forbidden words (rules: xtask/tidy.toml)
+  imports                 files that import each other in a circle
   licences                licences of all dependencies (rules: deny.toml)
   compare [GROUP...]      measure stock Mitogen and ours in turn (default: all groups)
                           groups: bare local hops tree ssh files link100 minify
@@ -31,6 +32,8 @@ pub(crate) enum Chore {
     Lint,
     /// Check the house rules of the text.
     Tidy,
+    /// Look for import circles.
+    Imports,
     /// Check the licences of dependencies.
     Licences,
     /// Compare with stock Mitogen.
@@ -77,6 +80,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Chore, String> {
         "test" => Chore::Test,
         "lint" => Chore::Lint,
         "tidy" => Chore::Tidy,
+        "imports" => Chore::Imports,
         "licences" => Chore::Licences,
         "stdlib" => Chore::Stdlib,
         "loc" => Chore::Loc,

@@ -5,8 +5,9 @@
 
 use serde_json::Value;
 
+use crate::root::Result;
 use crate::steps::{cargo, output, run as run_command, succeeds};
-use crate::{Result, spdx, tree};
+use crate::{spdx, tree};
 
 /// Runs the chore.
 pub(crate) fn run() -> Result<()> {
@@ -35,7 +36,13 @@ pub(crate) fn run() -> Result<()> {
     }
 }
 
-/// What cargo knows of the workspace. Fails when `Cargo.lock` is not in step with the manifests.
+/// What cargo says about the members of the workspace alone.
+pub(crate) fn workspace() -> Result<Value> {
+    let text = output(&mut cargo("metadata --format-version 1 --no-deps"))?;
+    serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))
+}
+
+/// What cargo says about the workspace and its dependencies. Fails when `Cargo.lock` is not in step with the manifests.
 pub(crate) fn metadata() -> Result<Value> {
     let text = output(&mut cargo("metadata --format-version 1 --locked"))?;
     serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))

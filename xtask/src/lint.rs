@@ -1,7 +1,8 @@
 //! `cargo xtask lint`: what can be said of the text without running it.
 
+use crate::root::Result;
 use crate::steps::{Steps, cargo, command, run as run_command, succeeds};
-use crate::{Result, claims, licences, tidy};
+use crate::{claims, imports, licences, tidy};
 
 /// Runs the chore.
 pub(crate) fn run() -> Result<()> {
@@ -11,6 +12,7 @@ pub(crate) fn run() -> Result<()> {
     steps.step("clippy", || run_command(&mut cargo("clippy --workspace --all-targets -- -D warnings")));
     steps.step("rustdoc", rustdoc);
     steps.step("tidy", tidy::run);
+    steps.step("imports", imports::report);
     steps.step("documents", claims::run);
     steps.step("licences", licences::run);
     steps.finish()

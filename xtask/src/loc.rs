@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Result, tree};
+use crate::root::Result;
+use crate::tree;
 
 /// Runs the chore.
 pub(crate) fn run() -> Result<()> {

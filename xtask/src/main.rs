@@ -7,10 +7,12 @@ mod claims;
 mod compare;
 mod figures;
 mod flags;
+mod imports;
 mod licences;
 mod lint;
 mod loc;
 mod prepare;
+mod root;
 mod spdx;
 mod stdlib;
 mod steps;
@@ -21,9 +23,6 @@ mod tree;
 use std::process::ExitCode;
 
 use flags::Chore;
-
-/// What a chore gives; the error is a text for the person at the terminal.
-type Result<T> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +41,7 @@ fn main() -> ExitCode {
         Chore::Test => test::run(),
         Chore::Lint => lint::run(),
         Chore::Tidy => tidy::run(),
+        Chore::Imports => imports::run(),
         Chore::Licences => licences::run(),
         Chore::Compare(flags) => compare::run(&flags),
         Chore::Stdlib => stdlib::run(),

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Result, steps};
+use crate::root::Result;
+use crate::steps;
 
 /// Something that the tests run, and Debian's package of it.
 struct Tool {

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::root::Result;
 use crate::steps::{command, output};
-use crate::{Result, test, tree};
+use crate::{root, test, tree};
 
 /// Prints the names that one interpreter knows.
 const SCRIPT: &str = include_str!("stdlib_names.py");
@@ -60,7 +61,7 @@ pub(crate) fn run() -> Result<()> {
         text.push_str(&format!("    \"{name}\",\n"));
     }
     text.push_str("];\n");
-    std::fs::write(tree::root().join(TABLE), text).map_err(|error| format!("{TABLE}: {error}"))?;
+    std::fs::write(root::root().join(TABLE), text).map_err(|error| format!("{TABLE}: {error}"))?;
     println!("{TABLE}: {} names", names.len());
     Ok(())
 }

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{Result, tree};
+use crate::root;
+use crate::root::Result;
 
 /// What has been run so far.
 #[derive(Debug, Default)]
@@ -45,7 +46,7 @@ pub(crate) fn command<S: AsRef<OsStr>>(
     args: impl IntoIterator<Item = S>,
 ) -> Command {
     let mut command = Command::new(program);
-    command.args(args).current_dir(tree::root()).stdin(Stdio::null());
+    command.args(args).current_dir(root::root()).stdin(Stdio::null());
     command
 }
 

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::root::Result;
 use crate::steps::{Steps, cargo, command, output, run as run_command};
-use crate::{Result, licences, prepare, tree};
+use crate::{licences, prepare, root, tree};
 
 /// The Python runtime's own tests, run under each interpreter.
 const PYTHON_TESTS: &str = "core/python/tests/run.py";
@@ -25,10 +26,10 @@ pub(crate) fn run() -> Result<()> {
         if any { Ok(()) } else { Err("no Python that we support".into()) }
     });
     steps.step("python runtime's tests are there", || {
-        let there = tree::root().join(PYTHON_TESTS).is_file();
+        let there = root::root().join(PYTHON_TESTS).is_file();
         if there { Ok(()) } else { Err(format!("{PYTHON_TESTS} is missing")) }
     });
-    if tree::root().join(PYTHON_TESTS).is_file() {
+    if root::root().join(PYTHON_TESTS).is_file() {
         for python in pythons.iter().filter(|python| python.supported) {
             let name = format!("python runtime under {}", python.version);
             // The program looks for interpreters by itself unless it is told which to take.

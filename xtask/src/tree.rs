@@ -1,17 +1,10 @@
-//! The source tree: where it is and which files belong to it.
+//! The source tree: which files belong to it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::{Result, steps};
-
-/// The top of the workspace.
-pub(crate) fn root() -> PathBuf {
-    // Set by cargo for the program it runs; the fallback is where this was compiled.
-    let manifest =
-        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    let manifest = PathBuf::from(manifest);
-    manifest.parent().map_or(manifest.clone(), Path::to_path_buf)
-}
+use crate::root::Result;
+use crate::root::root;
+use crate::steps;
 
 /// Every file of the project, relative to the top and sorted: what git knows or would add, or without git what is
 /// there apart from build products.
