@@ -1,7 +1,7 @@
 """Files to and from this context: raw chunks with credit, a checksum at the end, resume, atomic rename.
 
 `put` and `get` are called; each starts a thread, and what follows are messages between two ends, of
-which master/src/files has the other. A file's contents are BIN; all else is a tuple:
+which core/ops/src/files has the other. A file's contents are BIN; all else is a tuple:
 
 source to target: ("total", files, bytes), ("dir", name, mode, mtime), ("up",), ("link", name, to),
 ("file", name, size, mode, mtime, ask), ("from", offset), ("end", digest), ("changed",),

@@ -17,8 +17,6 @@
 //!
 //! This crate knows the built-in transports by name; what they are made of is `mitogen_core`.
 
-pub mod command;
-pub mod files;
 pub mod listen;
 mod log_sink;
 mod master;
@@ -37,6 +35,7 @@ pub use mitogen_core::connect::{
 };
 pub use mitogen_core::pickle::Value;
 pub use mitogen_core::service;
+pub use mitogen_ops::{command, files};
 pub use mitogen_core::{dialogue, ids, pickle, wire};
 pub use mitogen_inventory::{profiles, targets};
 pub use responder::{ImportPolicy, ModuleStats};

@@ -121,7 +121,7 @@ impl Command {
     ///
     /// # Errors
     /// The request could not be sent; `sink` is not called. For a client of a tree, which starts
-    /// programs after [`crate::Client::serve`], [`CallError::NoId`].
+    /// programs after `mitogen::Client::serve`, [`CallError::NoId`].
     pub fn start(
         &self,
         context: &Context,
