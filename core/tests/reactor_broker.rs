@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mitogen_core::broker::{Broker, DeferError};
-use mitogen_core::io::{Left, PollPoller, Reactor, Side, Stopped, Stream, Token};
+use mitogen_core::io::{PollPoller, Reactor, Residual, Side, Stopped, Stream, Token};
 use reactor_support::{LONG, Probe, Seen, broker, is_registered, next, register, socket, text, wait_until};
 
 #[track_caller]
@@ -155,7 +155,7 @@ fn a_stream_replaces_itself_inside_its_own_callback() {
     let (first, first_seen) = Probe::new(ours);
     let (log, second_seen) = channel();
     let first = first.reacting(move |first, _, reactor, token| {
-        let side = first.side.another();
+        let side = first.side.share();
         let second = Probe { side, log: log.clone(), keep_alive: true, stays: false, on_receive: None };
         assert!(reactor.replace(token, Box::new(second)));
         assert!(reactor.is_registered(token));
@@ -189,7 +189,7 @@ fn a_stream_that_replaces_itself_and_disconnects_ends_as_the_new_one() {
     let (first, first_seen) = Probe::new(ours);
     let (log, second_seen) = channel();
     let first = first.reacting(move |first, _, reactor, token| {
-        let side = first.side.another();
+        let side = first.side.share();
         let second = Probe { side, log: log.clone(), keep_alive: true, stays: false, on_receive: None };
         reactor.replace(token, Box::new(second));
         reactor.disconnect(token);
@@ -399,7 +399,7 @@ fn a_replacement_that_cannot_be_watched_is_told_of_its_end() {
     // A descriptor that is watched already, for another stream, is refused.
     let (taken, _taken_peer) = socket();
     let (owner, _owner_seen) = Probe::new(taken);
-    let side = owner.side.another();
+    let side = owner.side.share();
     let owner = register(&handle, owner);
     let (log, seen) = channel();
     let second = Probe { side, log, keep_alive: true, stays: false, on_receive: None };
@@ -412,7 +412,7 @@ fn a_replacement_that_cannot_be_watched_is_told_of_its_end() {
 /// Reads or writes one byte at a time, and says whatever it was told to say of the rest.
 struct Sipper {
     fd: OwnedFd,
-    left: Left,
+    residual: Residual,
     told: std::sync::mpsc::Sender<&'static str>,
 }
 
@@ -431,20 +431,20 @@ impl Stream for Sipper {
             Ok(0) => reactor.disconnect(token),
             Ok(_) => self.told.send("byte").unwrap(),
             Err(errno) => {
-                assert_eq!((errno, self.left), (nix::errno::Errno::EAGAIN, Left::More));
-                self.left = Left::Nothing;
+                assert_eq!((errno, self.residual), (nix::errno::Errno::EAGAIN, Residual::Ready));
+                self.residual = Residual::Drained;
                 self.told.send("in vain").unwrap();
             }
         }
     }
-    fn receive_left(&self) -> Left {
-        self.left
+    fn receive_residual(&self) -> Residual {
+        self.residual
     }
     fn on_transmit(&mut self, _: &mut dyn Reactor, _: Token) {
         self.told.send("room").unwrap();
     }
-    fn transmit_left(&self) -> Left {
-        Left::Nothing
+    fn transmit_residual(&self) -> Residual {
+        Residual::Drained
     }
 }
 
@@ -452,19 +452,21 @@ impl Stream for Sipper {
 fn a_stream_that_knows_what_is_left_is_believed() {
     let broker = broker();
     let handle = broker.handle();
-    for (left, expected) in
-        [(Left::Unknown, "byte byte byte"), (Left::More, "byte byte byte in vain"), (Left::Nothing, "byte")]
-    {
+    for (residual, expected) in [
+        (Residual::Unknown, "byte byte byte"),
+        (Residual::Ready, "byte byte byte in vain"),
+        (Residual::Drained, "byte"),
+    ] {
         let (ours, mut theirs) = socket();
         mitogen_core::sys::set_nonblock(&ours).unwrap();
         theirs.write_all(b"abc").unwrap();
         let (told, seen) = channel();
-        let token = register(&handle, Sipper { fd: ours, left, told });
+        let token = register(&handle, Sipper { fd: ours, residual, told });
         // By then it has been asked several times.
         for _ in 0..6 {
             handle.defer_sync(|_| ()).unwrap();
         }
-        assert_eq!(seen.try_iter().collect::<Vec<_>>().join(" "), expected, "{left:?}");
+        assert_eq!(seen.try_iter().collect::<Vec<_>>().join(" "), expected, "{residual:?}");
         // Stopped and started, it is asked anew, and so it is when something comes.
         handle.defer_sync(move |reactor| reactor.stop_receive(token)).unwrap();
         theirs.write_all(b"d").unwrap();
@@ -512,17 +514,17 @@ impl mitogen_core::io::Poller for CountingPoller {
     fn deregister(&mut self, fd: std::os::fd::RawFd, token: Token) {
         self.inner.deregister(fd, token);
     }
-    fn settle(
+    fn note_residual(
         &mut self,
         fd: std::os::fd::RawFd,
         token: Token,
         direction: mitogen_core::io::Interest,
-        left: Left,
+        residual: Residual,
     ) {
         // Only then need the poller not ask the kernel again.
-        assert_eq!(left, Left::Nothing, "{direction:?}");
+        assert_eq!(residual, Residual::Drained, "{direction:?}");
         self.settled.fetch_add(1, Ordering::SeqCst);
-        self.inner.settle(fd, token, direction, left);
+        self.inner.note_residual(fd, token, direction, residual);
     }
     fn poll(
         &mut self,
@@ -555,7 +557,7 @@ fn a_round_trip_costs_one_wait_and_one_read_and_a_send_wakes_nobody() {
     let handle = broker.handle();
     let (ours, mut theirs) = socket();
     let (probe, seen) = Probe::new(ours);
-    let writer = mitogen_core::io::Writer::new(probe.side.another(), 1_000_000);
+    let writer = mitogen_core::io::Writer::new(probe.side.share(), 1_000_000);
     let token = register(&handle, probe);
     handle.bind(&writer, token);
     handle.defer_sync(|_| ()).unwrap();

@@ -43,7 +43,7 @@ fn work() {
     for n in 0..40 {
         let (ours, mut theirs) = socket();
         let (probe, _) = Probe::new(ours);
-        let spare = probe.side.another();
+        let spare = probe.side.share();
         let token = handle.defer_sync(move |reactor| reactor.register(Box::new(probe))).unwrap().unwrap();
         theirs.write_all(b"x").unwrap();
         match n % 4 {

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use mitogen_core::io::{Event, FdSide, Interest, Left, Poller, Side, Token, default_poller};
+use mitogen_core::io::{Event, FdSide, Interest, Poller, Residual, Side, Token, default_poller};
 use mitogen_core::sys;
 use reactor_support::{LONG, pollers};
 
@@ -66,17 +66,17 @@ fn a_hint_is_taken_until_something_changes() {
     b.write_all(b"xy").unwrap();
     assert_eq!(ready(poller, Some(LONG)), [event(1, true, true)]);
     // Both are untrue, which shows that nobody asks the kernel.
-    poller.settle(fd, Token(1), Interest::READ, Left::Nothing);
-    poller.settle(fd, Token(1), Interest::WRITE, Left::Nothing);
+    poller.note_residual(fd, Token(1), Interest::READ, Residual::Drained);
+    poller.note_residual(fd, Token(1), Interest::WRITE, Residual::Drained);
     assert_eq!(ready(poller, NOW), []);
     b.write_all(b"z").unwrap();
     assert!(ready(poller, Some(LONG))[0].readable, "something has changed");
     // A stranger's word does not count, nor one about what was not shown.
-    poller.settle(fd, Token(2), Interest::READ, Left::Nothing);
+    poller.note_residual(fd, Token(2), Interest::READ, Residual::Drained);
     assert!(ready(poller, Some(LONG))[0].readable);
-    poller.settle(fd, Token(1), Interest::READ, Left::Nothing);
-    poller.settle(fd, Token(1), Interest::WRITE, Left::Nothing);
-    poller.settle(fd, Token(1), Interest::READ, Left::More);
+    poller.note_residual(fd, Token(1), Interest::READ, Residual::Drained);
+    poller.note_residual(fd, Token(1), Interest::WRITE, Residual::Drained);
+    poller.note_residual(fd, Token(1), Interest::READ, Residual::Ready);
     assert_eq!(ready(poller, NOW), []);
     // Asked for anew, it is looked at anew.
     poller.reregister(fd, Token(1), Interest::NONE).unwrap();
@@ -86,13 +86,13 @@ fn a_hint_is_taken_until_something_changes() {
     // More is shown without asking, even if it is not there, and keeps the others waiting no longer
     // than a look; what else has changed is in the same event.
     a.read_exact(&mut [0; 3]).unwrap();
-    poller.settle(fd, Token(1), Interest::READ, Left::More);
+    poller.note_residual(fd, Token(1), Interest::READ, Residual::Ready);
     assert_eq!(ready(poller, None), [event(1, true, false)]);
-    poller.settle(fd, Token(1), Interest::READ, Left::More);
+    poller.note_residual(fd, Token(1), Interest::READ, Residual::Ready);
     b.write_all(b"x").unwrap();
     assert_eq!(ready(poller, None), [event(1, true, false)]);
     // But not to one who does not ask any more.
-    poller.settle(fd, Token(1), Interest::READ, Left::More);
+    poller.note_residual(fd, Token(1), Interest::READ, Residual::Ready);
     poller.reregister(fd, Token(1), Interest::NONE).unwrap();
     assert_eq!(ready(poller, NOW), []);
 }
@@ -130,7 +130,7 @@ fn no_hint_hides_an_end() {
             // Short reads.
             for (token, fd) in [(1, reader.as_fd()), (2, ours.as_fd()), (3, master.as_fd())] {
                 let _ = nix::unistd::read(fd, &mut [0; 16]);
-                poller.settle(fd.as_raw_fd(), Token(token), Interest::READ, Left::Nothing);
+                poller.note_residual(fd.as_raw_fd(), Token(token), Interest::READ, Residual::Drained);
             }
         }
     });
@@ -144,10 +144,10 @@ fn a_false_hint_does_not_reach_a_number_that_is_given_out_again() {
         poller.register(a.as_fd(), Token(1), Interest::READ).unwrap();
         b.write_all(b"x").unwrap();
         assert_eq!(ready(poller, Some(LONG)), [event(1, true, false)]);
-        poller.settle(number, Token(1), Interest::READ, Left::More);
+        poller.note_residual(number, Token(1), Interest::READ, Residual::Ready);
         poller.deregister(number, Token(1));
         poller.register(a.as_fd(), Token(2), Interest::READ).unwrap();
-        poller.settle(number, Token(1), Interest::READ, Left::Nothing);
+        poller.note_residual(number, Token(1), Interest::READ, Residual::Drained);
         assert_eq!(ready(poller, Some(LONG)), [event(2, true, false)]);
         poller.deregister(number, Token(2));
         (&a).read_exact(&mut [0]).unwrap();

@@ -102,7 +102,7 @@ fn only_holding_timers_and_receiving_keep_alive_streams_hold_a_shutdown() {
             let now = reactor.now();
             reactor.schedule(now + Duration::from_secs(500), Box::new(|_| panic!("it was not to come")));
             let task = Box::new(move |_: &mut dyn Reactor| sender.send(()).unwrap());
-            reactor.schedule_holding(now + Duration::from_millis(40), task);
+            reactor.schedule_keep_alive(now + Duration::from_millis(40), task);
         })
         .unwrap();
     broker.shutdown();

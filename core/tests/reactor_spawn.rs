@@ -367,7 +367,7 @@ fn the_awaited_text_is_found_across_pieces() {
 fn a_monitor_tells_how_a_process_ended_by_either_method() {
     let broker = broker();
     assert!(sys::pidfd_open(std::process::id() as i32).is_some(), "this system has pidfds");
-    for method in [WatchMethod::Best, WatchMethod::Ask] {
+    for method in [WatchMethod::Best, WatchMethod::Poll] {
         let monitor = ProcessMonitor::with_method(broker.handle(), method);
         let (sender, ends) = channel();
         let exits = start(&["sh", "-c", "exit 3"], ChildStdio::Pipes);

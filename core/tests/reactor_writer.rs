@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mitogen_core::io::{Disconnected, FdSide, SendError, Side, Transmit, Writer};
+use mitogen_core::io::{Disconnected, FdSide, Side, Transmit, WriteError, Writer};
 use reactor_support::{socket, soon, wait_until};
 
 /// A side that takes what the test lets it take.
@@ -196,7 +196,7 @@ fn blocking_senders_wait_below_the_high_water_mark() {
     assert!(writer.over_high_water());
     let before = Instant::now();
     let late = before + Duration::from_millis(10);
-    assert_eq!(writer.send_blocking(&pieces(&["x"]), Some(late)), Err(SendError::TimedOut));
+    assert_eq!(writer.send_blocking(&pieces(&["x"]), Some(late)), Err(WriteError::TimedOut));
     assert!(Instant::now() >= late);
     // Control messages and relays still pass.
     writer.send(&pieces(&["c"])).unwrap();
@@ -228,7 +228,7 @@ fn a_disconnect_frees_those_who_wait() {
             valve.allow([None]);
             assert_eq!(writer.on_transmit(), Transmit::Disconnected);
         }
-        assert_eq!(thread.join().unwrap(), Err(SendError::Disconnected));
+        assert_eq!(thread.join().unwrap(), Err(WriteError::Disconnected));
         assert_eq!(writer.pending_bytes(), 0);
     }
 }
@@ -351,8 +351,8 @@ impl mitogen_core::io::Stream for WriterStream {
         }
     }
 
-    fn transmit_left(&self) -> mitogen_core::io::Left {
-        mitogen_core::io::Left::Nothing
+    fn transmit_residual(&self) -> mitogen_core::io::Residual {
+        mitogen_core::io::Residual::Drained
     }
 
     fn on_disconnect(&mut self, _: &mut dyn mitogen_core::io::Reactor, _: mitogen_core::io::Token) {
@@ -362,32 +362,32 @@ impl mitogen_core::io::Stream for WriterStream {
 
 #[test]
 fn a_side_knows_what_a_read_has_left() {
-    use mitogen_core::io::Left;
+    use mitogen_core::io::Residual;
     let (reader, mut pipe) = io::pipe().unwrap();
     let (ours, mut socket) = UnixStream::pair().unwrap();
     let mut file = tempfile::tempfile().unwrap();
     let (master, slave) = mitogen_core::sys::open_pty().unwrap();
-    let ends: [(&mut dyn Write, FdSide, Left); 3] = [
-        (&mut pipe, FdSide::new(reader).unwrap(), Left::Nothing),
-        (&mut socket, FdSide::new(ours).unwrap(), Left::Nothing),
+    let ends: [(&mut dyn Write, FdSide, Residual); 3] = [
+        (&mut pipe, FdSide::new(reader).unwrap(), Residual::Drained),
+        (&mut socket, FdSide::new(ours).unwrap(), Residual::Drained),
         // A terminal may have more behind a short read.
-        (&mut std::fs::File::from(slave), FdSide::new(master).unwrap(), Left::Unknown),
+        (&mut std::fs::File::from(slave), FdSide::new(master).unwrap(), Residual::Unknown),
     ];
     for (writer, mut side, after_short) in ends {
-        assert_eq!(side.left(), Left::Unknown);
+        assert_eq!(side.residual(), Residual::Unknown);
         assert_eq!(side.read(&mut [0; 2]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        assert_eq!(side.left(), Left::Nothing);
+        assert_eq!(side.residual(), Residual::Drained);
         writer.write_all(b"abc").unwrap();
         assert_eq!(side.read(&mut [0; 2]).unwrap(), 2);
-        assert_eq!(side.left(), Left::More);
-        assert_eq!(side.another().left(), Left::Unknown);
+        assert_eq!(side.residual(), Residual::Ready);
+        assert_eq!(side.share().residual(), Residual::Unknown);
         assert_eq!(side.read_buf(&mut bytes::BytesMut::new()).unwrap(), 1);
-        assert_eq!(side.left(), after_short);
+        assert_eq!(side.residual(), after_short);
     }
     file.write_all(b"x").unwrap();
     let mut side = FdSide::new(file).unwrap();
     assert_eq!(side.read(&mut [0; 2]).unwrap(), 0);
-    assert_eq!(side.left(), Left::Unknown, "it may grow");
+    assert_eq!(side.residual(), Residual::Unknown, "it may grow");
 }
 
 #[test]

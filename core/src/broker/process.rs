@@ -15,7 +15,7 @@ pub enum WatchMethod {
     #[default]
     Best,
     /// By asking from time to time: 2 ms after the start, then ever more seldom, up to every 50 ms.
-    Ask,
+    Poll,
 }
 
 /// Reaps child processes and tells how they ended. A shutdown of the broker does not wait for them.
@@ -61,7 +61,7 @@ impl ProcessMonitor {
     pub fn watch(reactor: &mut dyn Reactor, method: WatchMethod, pid: i32, callback: ExitCallback) {
         let pidfd = match method {
             WatchMethod::Best => sys::pidfd_open(pid),
-            WatchMethod::Ask => None,
+            WatchMethod::Poll => None,
         };
         match pidfd {
             Some(fd) => {

@@ -67,16 +67,16 @@ fn act(turn: &mut Turn, handle: &BrokerHandle, phase: &mut Phase, event: Event) 
             if ready.readable && now(turn).read {
                 let left = turn.visit(token, |stream, reactor| {
                     stream.on_receive(reactor, token);
-                    stream.receive_left()
+                    stream.receive_residual()
                 });
-                turn.settle(token, Interest::READ, left.unwrap_or_default());
+                turn.note_residual(token, Interest::READ, left.unwrap_or_default());
             }
             if ready.writable && now(turn).write {
                 let left = turn.visit(token, |stream, reactor| {
                     stream.on_transmit(reactor, token);
-                    stream.transmit_left()
+                    stream.transmit_residual()
                 });
-                turn.settle(token, Interest::WRITE, left.unwrap_or_default());
+                turn.note_residual(token, Interest::WRITE, left.unwrap_or_default());
             }
         }
         Event::Timer(task) => turn.perform("timer", task),

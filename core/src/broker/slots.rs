@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-use crate::io::{Interest, Left, Poller, Stream, Token};
+use crate::io::{Interest, Poller, Residual, Stream, Token};
 
 /// The streams of a loop, by token.
 pub(super) struct Slots {
@@ -117,10 +117,16 @@ impl Entry {
     }
 
     /// Tells the poller what is left of one direction.
-    pub(super) fn settle(&self, poller: &mut dyn Poller, token: Token, direction: Interest, left: Left) {
+    pub(super) fn note_residual(
+        &self,
+        poller: &mut dyn Poller,
+        token: Token,
+        direction: Interest,
+        residual: Residual,
+    ) {
         let fd = if direction.read { self.fds.receive } else { self.fds.transmit };
         if let Some(fd) = fd {
-            poller.settle(fd, token, direction, left);
+            poller.note_residual(fd, token, direction, residual);
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::BrokerHandle;
 use super::slots::Slots;
-use crate::io::{Defer, Interest, Left, Poller, Reactor, Stopped, Stream, Task, TimerId, Timers, Token};
+use crate::io::{Defer, Interest, Poller, Reactor, Residual, Stopped, Stream, Task, TimerId, Timers, Token};
 
 /// The state of a loop.
 pub(super) struct Turn {
@@ -69,9 +69,9 @@ impl Turn {
     }
 
     /// Tells the poller what a callback of the stream has left of a direction.
-    pub(super) fn settle(&mut self, token: Token, direction: Interest, left: Left) {
+    pub(super) fn note_residual(&mut self, token: Token, direction: Interest, residual: Residual) {
         if let Some(entry) = self.slots.get_mut(token) {
-            entry.settle(&mut *self.poller, token, direction, left);
+            entry.note_residual(&mut *self.poller, token, direction, residual);
         }
     }
 
@@ -172,7 +172,7 @@ impl Reactor for Turn {
         self.timers.schedule(when, task, false)
     }
 
-    fn schedule_holding(&mut self, when: Instant, task: Task) -> TimerId {
+    fn schedule_keep_alive(&mut self, when: Instant, task: Task) -> TimerId {
         self.timers.schedule(when, task, true)
     }
 

@@ -152,7 +152,7 @@ impl Driver {
         let broken = |error: std::io::Error| refuse(format!("cannot use its descriptors: {error}"));
         let wired = (|| {
             let (receive, transmit) = sides(spawned.receive, spawned.transmit)?;
-            let writer = Writer::new(transmit.another(), HIGH_WATER);
+            let writer = Writer::new(transmit.share(), HIGH_WATER);
             let diag = match spawned.diag {
                 None => None,
                 Some(fd) => Some((FdSide::new(fd.try_clone()?)?, FdSide::new(fd)?)),

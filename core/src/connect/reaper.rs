@@ -152,7 +152,7 @@ impl Process {
 
     fn signal_at(&self, when: Instant, signal: i32, reactor: &mut dyn Reactor) {
         let process = self.clone();
-        let timer = reactor.schedule_holding(when, Box::new(move |_| process.signal(signal)));
+        let timer = reactor.schedule_keep_alive(when, Box::new(move |_| process.signal(signal)));
         // An exit must not leave the loop waiting for a timer that has nothing to do.
         self.on_exit(reactor, move |_, reactor| {
             reactor.cancel(timer);

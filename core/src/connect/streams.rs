@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use super::connection::{Driver, DriverRef, Fed};
 use crate::dialogue::Source;
-use crate::io::{FdSide, Left, Reactor, Side, Stream, Token, Transmit, Writer};
+use crate::io::{FdSide, Reactor, Residual, Side, Stream, Token, Transmit, Writer};
 use crate::router::MitogenStream;
 
 /// How much is read at once before frames flow.
@@ -49,12 +49,12 @@ impl Stream for BootLink {
         self.ends.as_ref().and_then(|(_, transmit)| transmit.fd())
     }
 
-    fn receive_left(&self) -> Left {
-        self.ends.as_ref().map_or(Left::Unknown, |(side, _)| side.left())
+    fn receive_residual(&self) -> Residual {
+        self.ends.as_ref().map_or(Residual::Unknown, |(side, _)| side.residual())
     }
 
-    fn transmit_left(&self) -> Left {
-        Left::Nothing
+    fn transmit_residual(&self) -> Residual {
+        Residual::Drained
     }
 
     fn on_receive(&mut self, reactor: &mut dyn Reactor, token: Token) {

@@ -2,7 +2,7 @@
 //!
 //! mio reports edges: a descriptor is told once and then not again until something changes. Our
 //! users want levels, and want them cheap. So what was shown is remembered until the next poll. If
-//! by then its user has said that nothing is left ([`Left::Nothing`]), the next edge is waited for;
+//! by then its user has said that nothing is left ([`Residual::Drained`]), the next edge is waited for;
 //! if more is left, it is shown again without asking; if nobody knows, it is registered anew, which
 //! makes the kernel look again and report what is still ready. A frame read short thus costs one
 //! wait and one read, and a user that says nothing gets exact levels at the price of one call.
@@ -16,7 +16,7 @@ use mio::unix::SourceFd;
 use nix::errno::Errno;
 
 use super::poller::Table;
-use super::{Event, Interest, Left, Poller, Token, Waker};
+use super::{Event, Interest, Poller, Residual, Token, Waker};
 use crate::sys;
 
 /// What rings for this poller.
@@ -159,16 +159,16 @@ impl Poller for MioPoller {
         }
     }
 
-    fn settle(&mut self, fd: RawFd, token: Token, direction: Interest, left: Left) {
+    fn note_residual(&mut self, fd: RawFd, token: Token, direction: Interest, residual: Residual) {
         let Ok(row) = self.table.get_for(fd, token) else { return };
         let settled = row.unsure.and(direction);
-        match left {
-            Left::Nothing if !row.ended => row.unsure = row.unsure.without(settled),
-            Left::More => {
+        match residual {
+            Residual::Drained if !row.ended => row.unsure = row.unsure.without(settled),
+            Residual::Ready => {
                 row.unsure = row.unsure.without(settled);
                 row.show(settled, fd, &mut self.ready);
             }
-            Left::Nothing | Left::Unknown => {}
+            Residual::Drained | Residual::Unknown => {}
         }
     }
 

@@ -30,12 +30,12 @@ pub use mio_poller::MioPoller as EpollPoller;
 pub use mio_poller::MioPoller as KqueuePoller;
 pub use op::io_op;
 pub use poll::PollPoller;
-pub use poller::{Event, Interest, Left, Poller, Token, default_poller};
+pub use poller::{Event, Interest, Poller, Residual, Token, default_poller};
 pub use side::{FdSide, Side, sides};
 pub use stream::{Defer, Reactor, Stopped, Stream, Task, TimerId};
 pub(crate) use timers::Timers;
 pub use waker::Waker;
-pub use writer::{Disconnected, SendError, Transmit, Writer};
+pub use writer::{Disconnected, Transmit, WriteError, Writer};
 
 /// The most that one read takes, in bytes, and thus the most that one ready stream may hold up the
 /// others: 128 KiB.

@@ -50,14 +50,14 @@ impl Interest {
 
 /// What is known to be left in the kernel after a read or a write: bytes, or room for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Left {
+pub enum Residual {
     /// Nothing is known: the kernel has to be asked.
     #[default]
     Unknown,
     /// The kernel did less than it was asked for, or refused: it would do nothing more now.
-    Nothing,
+    Drained,
     /// The kernel did all that it was asked for: it might do more.
-    More,
+    Ready,
 }
 
 /// A descriptor is ready. Only directions that were asked for are set; an error or a hang-up is
@@ -74,7 +74,7 @@ pub struct Event {
 
 /// A set of watched descriptors. Towards its user it is level-triggered: what is not read is shown
 /// again at the next [`poll`](Self::poll). A user that says what it left behind, by
-/// [`settle`](Self::settle), may save a system call.
+/// [`note_residual`](Self::note_residual), may save a system call.
 ///
 /// A descriptor is registered once; a stream with two descriptors registers both with one token.
 /// Descriptors that the kernel cannot watch (regular files, `/dev/null`) count as always ready.
@@ -96,11 +96,11 @@ pub trait Poller: Send + fmt::Debug {
     fn deregister(&mut self, fd: RawFd, token: Token);
 
     /// Says what is left of a direction that the last [`poll`](Self::poll) has shown for `fd`. After
-    /// [`Left::Nothing`] it is shown again only when something has changed; after [`Left::More`] it is
+    /// [`Residual::Drained`] it is shown again only when something has changed; after [`Residual::Ready`] it is
     /// shown at the next poll without asking the kernel, thus perhaps in vain. It is only a hint: a
     /// poller that knows levels by itself passes it over, as this does.
-    fn settle(&mut self, fd: RawFd, token: Token, direction: Interest, left: Left) {
-        let _ = (fd, token, direction, left);
+    fn note_residual(&mut self, fd: RawFd, token: Token, direction: Interest, residual: Residual) {
+        let _ = (fd, token, direction, residual);
     }
 
     /// Waits until something is ready, the waker is used, or `timeout` (`None`: for ever) is over,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::{CHUNK_SIZE, Left, io_op};
+use super::{CHUNK_SIZE, Residual, io_op};
 use crate::sys;
 
 /// One direction of a stream. Reads and writes never block: `WouldBlock` is an error that says so.
@@ -35,8 +35,8 @@ pub trait Side: Send + fmt::Debug {
     }
 
     /// What the last read has left to be read.
-    fn left(&self) -> Left {
-        Left::Unknown
+    fn residual(&self) -> Residual {
+        Residual::Unknown
     }
 
     /// Writes as much as fits. `None` means that the other side is gone.
@@ -73,17 +73,17 @@ pub struct FdSide {
     /// Whether less than was asked for means that there is no more. It does for sockets and pipes;
     /// a terminal hands out what it has in portions.
     short_is_all: bool,
-    left: Left,
+    residual: Residual,
     keep_alive: bool,
     /// How much to ask for, in bytes: doubled when a read fills it, halved when reads stay far below.
-    appetite: usize,
+    read_size: usize,
     small_reads: u8,
 }
 
 /// A stream of small messages gets by with this much buffer, in bytes.
-const MIN_APPETITE: usize = 8_192;
+const MIN_READ_SIZE: usize = 8_192;
 /// So many small reads in a row make the buffer shrink.
-const PATIENCE: u8 = 32;
+const SHRINK_AFTER: u8 = 32;
 
 impl FdSide {
     /// Takes over `fd` and makes it non-blocking.
@@ -91,14 +91,14 @@ impl FdSide {
     /// # Errors
     /// What `fcntl` reports.
     pub fn new(fd: impl Into<OwnedFd>) -> io::Result<Self> {
-        Self::shared(Arc::new(fd.into()))
+        Self::from_arc(Arc::new(fd.into()))
     }
 
     /// The same for a descriptor that others hold too.
     ///
     /// # Errors
     /// What `fcntl` reports.
-    pub fn shared(fd: Arc<OwnedFd>) -> io::Result<Self> {
+    pub fn from_arc(fd: Arc<OwnedFd>) -> io::Result<Self> {
         sys::set_nonblock(&fd)?;
         let socket = sys::is_socket(&fd);
         if socket {
@@ -106,8 +106,8 @@ impl FdSide {
         }
         let short_is_all = socket || sys::is_pipe(&fd);
         let fd = Some(fd);
-        let (left, keep_alive, appetite) = (Left::Unknown, true, MIN_APPETITE);
-        Ok(Self { fd, socket, short_is_all, left, keep_alive, appetite, small_reads: 0 })
+        let (residual, keep_alive, read_size) = (Residual::Unknown, true, MIN_READ_SIZE);
+        Ok(Self { fd, socket, short_is_all, residual, keep_alive, read_size, small_reads: 0 })
     }
 
     /// Two sides of one descriptor, such as a socket.
@@ -116,15 +116,15 @@ impl FdSide {
     /// What `fcntl` reports.
     pub fn pair(fd: impl Into<OwnedFd>) -> io::Result<(Self, Self)> {
         let one = Self::new(fd)?;
-        let other = one.another();
+        let other = one.share();
         Ok((one, other))
     }
 
     /// Another side of the same descriptor (not a duplicate of it: no system call, and one
     /// registration for both).
-    pub fn another(&self) -> Self {
-        let (left, appetite) = (Left::Unknown, MIN_APPETITE);
-        Self { fd: self.fd.clone(), left, appetite, small_reads: 0, ..*self }
+    pub fn share(&self) -> Self {
+        let (residual, read_size) = (Residual::Unknown, MIN_READ_SIZE);
+        Self { fd: self.fd.clone(), residual, read_size, small_reads: 0, ..*self }
     }
 
     /// Says whether the shutdown of the loop waits for this side.
@@ -140,23 +140,23 @@ impl FdSide {
     }
 
     /// What a read of at most `offered` bytes says of those that are left.
-    fn note_left(&mut self, read: &io::Result<Option<usize>>, offered: usize) {
-        self.left = match read {
-            Ok(Some(got)) if *got == offered => Left::More,
-            Ok(Some(_)) if self.short_is_all => Left::Nothing,
-            Err(err) if err.kind() == io::ErrorKind::WouldBlock => Left::Nothing,
-            _ => Left::Unknown,
+    fn note_residual(&mut self, read: &io::Result<Option<usize>>, offered: usize) {
+        self.residual = match read {
+            Ok(Some(got)) if *got == offered => Residual::Ready,
+            Ok(Some(_)) if self.short_is_all => Residual::Drained,
+            Err(err) if err.kind() == io::ErrorKind::WouldBlock => Residual::Drained,
+            _ => Residual::Unknown,
         };
     }
 
-    fn learn(&mut self, got: usize, offered: usize) {
+    fn adjust_read_size(&mut self, got: usize, offered: usize) {
         if got == offered {
-            self.appetite = (self.appetite * 2).min(CHUNK_SIZE);
+            self.read_size = (self.read_size * 2).min(CHUNK_SIZE);
             self.small_reads = 0;
-        } else if got < self.appetite / 4 && self.appetite > MIN_APPETITE {
+        } else if got < self.read_size / 4 && self.read_size > MIN_READ_SIZE {
             self.small_reads += 1;
-            if self.small_reads == PATIENCE {
-                self.appetite /= 2;
+            if self.small_reads == SHRINK_AFTER {
+                self.read_size /= 2;
                 self.small_reads = 0;
             }
         } else {
@@ -172,25 +172,25 @@ impl Side for FdSide {
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let got = io_op(|| Ok(nix::unistd::read(self.open()?, buf)?));
-        self.note_left(&got, buf.len());
+        self.note_residual(&got, buf.len());
         Ok(got?.unwrap_or(0))
     }
 
     fn read_buf(&mut self, buf: &mut BytesMut) -> io::Result<usize> {
         let spare = buf.capacity() - buf.len();
-        if spare < self.appetite / 2 {
-            buf.reserve(self.appetite);
+        if spare < self.read_size / 2 {
+            buf.reserve(self.read_size);
         }
         let offered = (buf.capacity() - buf.len()).min(CHUNK_SIZE);
         let got = io_op(|| sys::read_spare(self.open()?, buf, CHUNK_SIZE));
-        self.note_left(&got, offered);
+        self.note_residual(&got, offered);
         let got = got?.unwrap_or(0);
-        self.learn(got, offered);
+        self.adjust_read_size(got, offered);
         Ok(got)
     }
 
-    fn left(&self) -> Left {
-        self.left
+    fn residual(&self) -> Residual {
+        self.residual
     }
 
     fn write(&mut self, buf: &[u8]) -> io::Result<Option<usize>> {

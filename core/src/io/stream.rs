@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Left, Token};
+use super::{Residual, Token};
 
 /// Something with descriptors that the loop tells of their readiness. All calls come from the
 /// broker's thread, one at a time, while the stream is out of its slot: a callback may ask anything
@@ -35,9 +35,9 @@ pub trait Stream: Send {
 
     /// What the last [`on_receive`](Self::on_receive) has left to read, such as [`super::Side::left`]
     /// of the side it read. It is asked right after it. A stream that knows saves a system call per
-    /// message; one that claims [`Left::Nothing`] wrongly waits until something else comes.
-    fn receive_left(&self) -> Left {
-        Left::Unknown
+    /// message; one that claims [`Residual::Drained`] wrongly waits until something else comes.
+    fn receive_residual(&self) -> Residual {
+        Residual::Unknown
     }
 
     /// There is room to write. Ask [`Reactor::stop_transmit`] when nothing is left to be written.
@@ -46,9 +46,9 @@ pub trait Stream: Send {
     }
 
     /// The same for the room that the last [`on_transmit`](Self::on_transmit) has left. For a stream
-    /// that goes on transmitting only after [`super::Transmit::More`] it is [`Left::Nothing`].
-    fn transmit_left(&self) -> Left {
-        Left::Unknown
+    /// that goes on transmitting only after [`super::Transmit::More`] it is [`Residual::Drained`].
+    fn transmit_residual(&self) -> Residual {
+        Residual::Unknown
     }
 
     /// The loop is going to end. A stream that has nothing to wind up disconnects, as this does.
@@ -128,7 +128,7 @@ pub trait Reactor {
     fn schedule(&mut self, when: Instant, task: Task) -> TimerId;
 
     /// Like [`schedule`](Self::schedule), but a shutdown waits for it (within its grace period).
-    fn schedule_holding(&mut self, when: Instant, task: Task) -> TimerId;
+    fn schedule_keep_alive(&mut self, when: Instant, task: Task) -> TimerId;
 
     /// Forgets a timer; returns whether it was still to come.
     fn cancel(&mut self, timer: TimerId) -> bool;

@@ -22,7 +22,7 @@ pub struct Disconnected;
 /// Why a blocking send failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum SendError {
+pub enum WriteError {
     /// The other side is gone, or the writer was closed.
     #[error("stream is disconnected")]
     Disconnected,
@@ -31,7 +31,7 @@ pub enum SendError {
     TimedOut,
 }
 
-impl From<Disconnected> for SendError {
+impl From<Disconnected> for WriteError {
     fn from(_: Disconnected) -> Self {
         Self::Disconnected
     }
@@ -135,12 +135,12 @@ impl Writer {
     /// thread, which is the one that empties the queue.
     ///
     /// # Errors
-    /// See [`SendError`].
-    pub fn send_blocking(&self, pieces: &[Bytes], deadline: Option<Instant>) -> Result<(), SendError> {
+    /// See [`WriteError`].
+    pub fn send_blocking(&self, pieces: &[Bytes], deadline: Option<Instant>) -> Result<(), WriteError> {
         let mut state = self.lock();
         while state.queued >= self.shared.high_water && !state.is_gone() {
             let left = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-                Some(left) if left.is_zero() => return Err(SendError::TimedOut),
+                Some(left) if left.is_zero() => return Err(WriteError::TimedOut),
                 left => left,
             };
             state.waiting += 1;

@@ -206,7 +206,7 @@ impl Router {
         let sent = self.send_with(message, |writer, parts| match writer.send_blocking(parts, deadline) {
             Ok(()) => true,
             Err(error) => {
-                congested = error == io::SendError::TimedOut;
+                congested = error == io::WriteError::TimedOut;
                 false
             }
         });

@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use crate::io::{FdSide, Left, Reactor, Side, Stream, Token, Transmit, Writer};
+use crate::io::{FdSide, Reactor, Residual, Side, Stream, Token, Transmit, Writer};
 use crate::wire::{Frame, FrameDecoder, HEADER_LEN, WellKnownHandle};
 
 use super::keepalive::{Keepalive, Pulse};
@@ -152,13 +152,13 @@ impl Stream for MitogenStream {
         self.transmit.fd()
     }
 
-    fn receive_left(&self) -> Left {
-        self.side.left()
+    fn receive_residual(&self) -> Residual {
+        self.side.residual()
     }
 
-    fn transmit_left(&self) -> Left {
+    fn transmit_residual(&self) -> Residual {
         // It goes on transmitting only when the kernel has taken less than it was offered.
-        Left::Nothing
+        Residual::Drained
     }
 
     fn on_receive(&mut self, reactor: &mut dyn Reactor, token: Token) {

@@ -159,7 +159,7 @@ pub fn attach(router: &Router, joined: Joined) -> io::Result<()> {
     let attached = router.broker().defer_sync(move |reactor| {
         let router = router_there;
         let (side, transmit) = FdSide::pair(joined.stream)?;
-        let writer = Writer::new(transmit.another(), HIGH_WATER);
+        let writer = Writer::new(transmit.share(), HIGH_WATER);
         let link = router.adopt_link(listener, &name, None, writer.clone());
         if joined.all_encodings {
             router.use_all_encodings(link);

@@ -162,7 +162,7 @@ impl Greeting {
         let router = &self.router;
         let (me, client) = (router.identity().id, router.allocate_id());
         let name = format!("unix_client.{}", hello.pid);
-        let writer = Writer::new(transmit.another(), HIGH_WATER);
+        let writer = Writer::new(transmit.share(), HIGH_WATER);
         writer.bind_to(reactor.handle(), token);
         let welcome = Welcome { client, listener: me, pid: std::process::id() };
         // In one write, and before there is a link that others could send by. A client that is gone

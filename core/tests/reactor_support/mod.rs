@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use mitogen_core::broker::{Broker, BrokerHandle};
-use mitogen_core::io::{FdSide, Left, PollPoller, Poller, Reactor, Side, Stream, Token, default_poller};
+use mitogen_core::io::{FdSide, PollPoller, Poller, Reactor, Residual, Side, Stream, Token, default_poller};
 
 /// No healthy machine needs this long for anything here.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
@@ -133,8 +133,8 @@ impl Stream for Probe {
         }
     }
 
-    fn receive_left(&self) -> Left {
-        self.side.left()
+    fn receive_residual(&self) -> Residual {
+        self.side.residual()
     }
 
     fn on_transmit(&mut self, reactor: &mut dyn Reactor, token: Token) {
