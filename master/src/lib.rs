@@ -17,14 +17,15 @@
 //!
 //! This crate knows the built-in transports by name; what they are made of is `mitogen_core`.
 
+mod connection_pool;
 pub mod listen;
 mod log_sink;
 mod master;
 pub mod modules;
 mod responder;
 pub mod stock;
-mod tree;
 
+pub use connection_pool::{ChainError, Connection, ConnectionPool};
 pub use listen::{Client, ClientError, Listener};
 pub use master::{Master, MasterOptions, StartError};
 pub use mitogen_core::call::{CallChain, CallError, Context, Receiver, RemoteError, Select, Sender};
@@ -35,11 +36,10 @@ pub use mitogen_core::connect::{
 };
 pub use mitogen_core::pickle::Value;
 pub use mitogen_core::service;
-pub use mitogen_ops::{command, files};
 pub use mitogen_core::{dialogue, ids, pickle, wire};
 pub use mitogen_inventory::{profiles, targets};
+pub use mitogen_ops::{command, files};
 pub use responder::{ImportPolicy, ModuleStats};
-pub use tree::{ChainError, Connections, Route};
 
 /// The built-in transports, each a crate of its own.
 pub mod transports {

@@ -19,7 +19,7 @@ use thiserror::Error;
 use crate::listen::{BindError, Listener};
 use crate::log_sink;
 use crate::modules::ModuleSource;
-use crate::responder::{Feeder, ImportPolicy, ModuleStats, Responder, Store, Way};
+use crate::responder::{DeliveryMode, ImportPolicy, ModulePreloader, ModuleStats, Responder, Store};
 use crate::{stock, transports};
 
 /// How a master behaves.
@@ -116,8 +116,13 @@ impl Master {
             options.max_message_size,
             Some(connector.stock_peers().clone()),
         ));
-        let responder = Responder::start(&router, &store, &Way::Hops).map_err(StartError::Responder)?;
-        router.set_call_hook(Feeder::new(Arc::clone(&store), router.downgrade(), Way::Hops));
+        let responder =
+            Responder::start(&router, &store, &DeliveryMode::HopByHop).map_err(StartError::Responder)?;
+        router.set_call_hook(ModulePreloader::new(
+            Arc::clone(&store),
+            router.downgrade(),
+            DeliveryMode::HopByHop,
+        ));
         Ok(Self { broker: Some(broker), router, connector, settings: options.settings, store, responder })
     }
 

@@ -23,7 +23,7 @@ pub fn deliver(
     payload: impl FnOnce() -> Bytes,
 ) -> Result<bool, SendError> {
     let (link, peer) =
-        router.way_to(context).ok_or(SendError::NoRoute { dst: context, me: router.identity().id })?;
+        router.next_hop(context).ok_or(SendError::NoRoute { dst: context, me: router.identity().id })?;
     if router.identity().parent() == Some(peer) {
         // Those above serve whoever is below them better than we, who would send through them.
         return Ok(false);
@@ -43,7 +43,7 @@ pub fn deliver_past(
     name: &str,
     payload: impl FnOnce() -> Bytes,
 ) -> Result<bool, SendError> {
-    match router.way_to(root) {
+    match router.next_hop(root) {
         Some((_, peer)) if peer != root => {
             let first = router.first_time(root, name);
             hand(router, root, first, context, name, payload)

@@ -65,7 +65,7 @@ impl Router {
     }
 
     /// The link that leads to `id`, and the context at its other end.
-    pub fn way_to(&self, id: ContextId) -> Option<(LinkId, ContextId)> {
+    pub fn next_hop(&self, id: ContextId) -> Option<(LinkId, ContextId)> {
         self.with_table(|table| {
             let link = table.route(id).or_else(|| table.parent())?;
             Some((link, table.remote_id(link)?))

@@ -18,9 +18,9 @@ use mitogen_core::wire::{Encoding, Message, WellKnownHandle};
 use thiserror::Error;
 
 use super::question::{Ids, Place, Places, Question, Told, Waited};
+use crate::connection_pool::Connection;
 use crate::modules::ModuleSource;
-use crate::responder::{Feeder, Guests, ImportPolicy, Responder, Store, Way};
-use crate::tree::Route;
+use crate::responder::{DeliveryMode, Guests, ImportPolicy, ModulePreloader, Responder, Store};
 
 /// How long the listener may take for an answer that it has at hand.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -70,7 +70,7 @@ pub struct Reached {
     /// The targets' labels, in order.
     pub labels: Vec<String>,
     /// The ways to them, in the same order.
-    pub routes: Vec<Route>,
+    pub routes: Vec<Connection>,
 }
 
 impl Client {
@@ -154,9 +154,9 @@ impl Client {
         self.router.give_ids(ContextId(ids.first), count);
         let limit = self.router.max_message_size();
         let store = Arc::new(Store::new(modules, ImportPolicy::default(), None, limit, None));
-        let way = Way::Past(self.guests.clone());
-        self.responder = Some(Responder::start(&self.router, &store, &way).map_err(ClientError::Responder)?);
-        self.router.set_call_hook(Feeder::new(store, self.router.downgrade(), way));
+        let mode = DeliveryMode::Direct(self.guests.clone());
+        self.responder = Some(Responder::start(&self.router, &store, &mode).map_err(ClientError::Responder)?);
+        self.router.set_call_hook(ModulePreloader::new(store, self.router.downgrade(), mode));
         Ok(())
     }
 
@@ -188,7 +188,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::guest`].
-    pub fn guest_of(&self, host: &Route) -> Result<Route, ClientError> {
+    pub fn guest_of(&self, host: &Connection) -> Result<Connection, ClientError> {
         Ok(host.then(self.guest(host.context())?))
     }
 
@@ -220,10 +220,10 @@ impl Client {
         Context::new(&self.router, id, name)
     }
 
-    fn route(&self, place: &Place) -> Result<Route, ClientError> {
+    fn route(&self, place: &Place) -> Result<Connection, ClientError> {
         let context = self.context_behind(ContextId(place.id), &place.name, &place.way);
         if place.up {
-            return Ok(Route::ready(context));
+            return Ok(Connection::ready(context));
         }
         let (connecting, promise) = Connecting::promised(context);
         let question =
@@ -241,7 +241,7 @@ impl Client {
             });
         });
         self.send(&question, handle)?;
-        Ok(Route::under_way(connecting))
+        Ok(Connection::under_way(connecting))
     }
 
     fn ask<T: FromMessage>(&self, question: &Question) -> Result<T, ClientError> {

@@ -1,22 +1,22 @@
 //! Modules for the tree: answers to `GET_MODULE` and `GET_RESOURCE`, and what goes ahead of calls.
 //!
 //! [`Store`] finds, packs and remembers; a thread of its own answers questions, so that the I/O
-//! thread never reads a file; [`Feeder`] sends modules ahead of the calls that will import them, on
+//! thread never reads a file; [`ModulePreloader`] sends modules ahead of the calls that will import them, on
 //! the thread that calls. What has crossed a link is never sent over it again
 //! (`mitogen_core::importer`).
 
-mod feeder;
+mod delivery_mode;
 mod pack;
 mod policy;
+mod preloader;
 mod questions;
 mod stats;
 mod store;
-mod way;
 
 pub use policy::ImportPolicy;
 pub use stats::ModuleStats;
 
-pub(crate) use feeder::Feeder;
+pub(crate) use delivery_mode::{DeliveryMode, Guests};
+pub(crate) use preloader::ModulePreloader;
 pub(crate) use questions::Responder;
 pub(crate) use store::Store;
-pub(crate) use way::{Guests, Way};

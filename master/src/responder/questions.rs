@@ -12,10 +12,10 @@ use mitogen_core::pickle;
 use mitogen_core::router::{Delivery, HandlerOptions, Router, WeakRouter};
 use mitogen_core::wire::{Encoding, Message, WellKnownHandle};
 
-use super::feeder::{send_imports, send_with_needs};
+use super::delivery_mode::DeliveryMode;
+use super::preloader::{send_imports, send_with_needs};
 use super::stats::Counters;
 use super::store::Store;
-use super::way::Way;
 
 /// A question, and whose.
 #[derive(Debug)]
@@ -29,17 +29,17 @@ enum Question {
 pub(crate) struct Responder(Option<JoinHandle<()>>);
 
 impl Responder {
-    /// Listens for questions to `router` and answers them from `store`, as `way` says.
+    /// Listens for questions to `router` and answers them from `store`, by `mode`.
     ///
     /// # Errors
     /// The system refuses a thread.
-    pub(crate) fn start(router: &Router, store: &Arc<Store>, way: &Way) -> io::Result<Self> {
+    pub(crate) fn start(router: &Router, store: &Arc<Store>, mode: &DeliveryMode) -> io::Result<Self> {
         let (sender, questions) = channel();
         let weak = router.downgrade();
-        let (store, way) = (Arc::clone(store), way.clone());
+        let (store, mode) = (Arc::clone(store), mode.clone());
         let thread = std::thread::Builder::new()
             .name("mitogen.responder".to_owned())
-            .spawn(move || answer_all(&weak, &store, &way, &questions))?;
+            .spawn(move || answer_all(&weak, &store, &mode, &questions))?;
         listen(router, WellKnownHandle::GetModule, Question::Module, sender.clone());
         listen(router, WellKnownHandle::GetResource, Question::Resource, sender);
         Ok(Self(Some(thread)))
@@ -71,40 +71,40 @@ fn listen(
     );
 }
 
-fn answer_all(router: &WeakRouter, store: &Store, way: &Way, questions: &Receiver<Question>) {
+fn answer_all(router: &WeakRouter, store: &Store, mode: &DeliveryMode, questions: &Receiver<Question>) {
     while let Ok(question) = questions.recv() {
         let Some(router) = router.upgrade() else { return };
         let (Question::Module(from, _) | Question::Resource(from, _)) = question;
-        if !way.serves(from) {
+        if !mode.serves(from) {
             tracing::warn!(src = from.0, "asked for a module by a context that is not ours");
             continue;
         }
         match question {
-            Question::Module(from, name) => answer_module(&router, store, way, from, &name),
-            Question::Resource(from, data) => answer_resource(&router, store, way, from, &data),
+            Question::Module(from, name) => answer_module(&router, store, mode, from, &name),
+            Question::Resource(from, data) => answer_resource(&router, store, mode, from, &data),
         }
     }
 }
 
-fn answer_module(router: &Router, store: &Store, way: &Way, from: ContextId, name: &[u8]) {
+fn answer_module(router: &Router, store: &Store, mode: &DeliveryMode, from: ContextId, name: &[u8]) {
     Counters::add(&store.counters.asked, 1);
     let Ok(name) = std::str::from_utf8(name) else {
         tracing::warn!(src = from.0, "a GET_MODULE for a name that is not text");
         return;
     };
     tracing::debug!(src = from.0, module = name, "asked for a module");
-    let program = match way {
-        Way::Hops => None,
-        Way::Past(guests) => guests.take_program(from),
+    let program = match mode {
+        DeliveryMode::HopByHop => None,
+        DeliveryMode::Direct(guests) => guests.take_program(from),
     };
-    let sent = send_with_needs(store, router, way, from, name)
-        .and_then(|()| program.map_or(Ok(()), |program| send_imports(store, router, way, from, &program)));
+    let sent = send_with_needs(store, router, mode, from, name)
+        .and_then(|()| program.map_or(Ok(()), |program| send_imports(store, router, mode, from, &program)));
     if let Err(error) = sent {
         tracing::debug!(%error, module = name, "the asker of a module has gone");
     }
 }
 
-fn answer_resource(router: &Router, store: &Store, way: &Way, from: ContextId, data: &Bytes) {
+fn answer_resource(router: &Router, store: &Store, mode: &DeliveryMode, from: ContextId, data: &Bytes) {
     Counters::add(&store.counters.resources_asked, 1);
     let (package, name) = match pickle::from_bytes::<(String, String)>(data) {
         Ok(question) => question,
@@ -117,10 +117,10 @@ fn answer_resource(router: &Router, store: &Store, way: &Way, from: ContextId, d
     tracing::debug!(src = from.0, package, name, found = content.is_some(), "asked for a resource");
     Counters::add(&store.counters.resource_bytes, content.as_ref().map_or(0, Bytes::len));
     let payload = resource_payload(&package, &name, content);
-    let to = match way {
-        // Like a module, it goes to the neighbour on the way: each hop asks for itself.
-        Way::Hops => router.way_to(from).map(|(_, peer)| peer),
-        Way::Past(_) => Some(from),
+    let to = match mode {
+        // Like a module, it goes to the neighbour on the mode: each hop asks for itself.
+        DeliveryMode::HopByHop => router.next_hop(from).map(|(_, peer)| peer),
+        DeliveryMode::Direct(_) => Some(from),
     };
     let Some(peer) = to else { return };
     if let Err(error) =

@@ -2,7 +2,7 @@
 
 use mitogen::profiles::{Inventory, Overrides, SecretStore, Source, SystemSecrets};
 use mitogen::transports::{builtin, fork};
-use mitogen::{ConnectRequest, Connections, RequestError, Value};
+use mitogen::{ConnectRequest, ConnectionPool, RequestError, Value};
 use mitogen_core::ids::Handle;
 use mitogen_tests::isolated;
 
@@ -76,7 +76,7 @@ fn profiles_name_the_package() {
             inventory.resolve(&targets[0], &Overrides::default()).expect("a chain")
         };
         let master = master();
-        let connections = Connections::new(&master, &registry, SecretStore::new(SystemSecrets));
+        let connections = ConnectionPool::new(&master, &registry, SecretStore::new(SystemSecrets));
         let child = connections.connect(&chain("sound")).expect("a plan").wait().expect("it comes up");
         let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("it is stock's");
         assert_eq!(cast, "word");

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use mitogen::command::Running;
-use mitogen::{CallError, Route};
+use mitogen::{CallError, Connection};
 
 /// Where a host is in its run.
 pub(super) enum Host {
@@ -17,7 +17,7 @@ pub(super) enum Host {
 
 /// A host that is being connected to or works.
 pub(super) struct Active {
-    pub(super) route: Route,
+    pub(super) route: Connection,
     /// The command, if it runs one.
     pub(super) running: Option<Running>,
     /// When the connection was up.
@@ -45,7 +45,7 @@ pub(super) enum Patience {
 }
 
 impl Active {
-    pub(super) fn new(route: Route) -> Self {
+    pub(super) fn new(route: Connection) -> Self {
         Self {
             route,
             running: None,

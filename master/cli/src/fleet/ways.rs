@@ -1,7 +1,7 @@
 //! How the hosts of a run are reached: by connections of our own, or in somebody's running tree.
 
 use mitogen::profiles::{Chain, SecretResolver};
-use mitogen::{ChainError, Connections, Route};
+use mitogen::{ChainError, Connection, ConnectionPool};
 
 /// The ways to the hosts of a run, by their place in it.
 pub trait Ways {
@@ -11,7 +11,7 @@ pub trait Ways {
     ///
     /// # Errors
     /// It cannot be connected at all.
-    fn connect(&self, host: usize) -> Result<Route, ChainError>;
+    fn connect(&self, host: usize) -> Result<Connection, ChainError>;
     /// Whether what is sent to a context before it is up would be lost.
     fn only_when_up(&self) -> bool {
         false
@@ -23,7 +23,7 @@ pub trait Ways {
 /// Connections of our own. All chains are held already.
 pub struct Own<'a, R> {
     /// What makes them.
-    pub connections: &'a Connections<R>,
+    pub connections: &'a ConnectionPool<R>,
     /// The ways, as the profiles have them.
     pub chains: &'a [Chain],
 }
@@ -33,7 +33,7 @@ impl<R: SecretResolver> Ways for Own<'_, R> {
         self.chains.len()
     }
 
-    fn connect(&self, host: usize) -> Result<Route, ChainError> {
+    fn connect(&self, host: usize) -> Result<Connection, ChainError> {
         self.connections.connect(&self.chains[host])
     }
 
@@ -45,7 +45,7 @@ impl<R: SecretResolver> Ways for Own<'_, R> {
 /// Contexts of a running tree, which stay.
 pub struct Running {
     /// The ways to them.
-    pub routes: Vec<Route>,
+    pub routes: Vec<Connection>,
     /// Whether they are copies made for us.
     pub guests: bool,
 }
@@ -55,7 +55,7 @@ impl Ways for Running {
         self.routes.len()
     }
 
-    fn connect(&self, host: usize) -> Result<Route, ChainError> {
+    fn connect(&self, host: usize) -> Result<Connection, ChainError> {
         Ok(self.routes[host].clone())
     }
 

@@ -9,7 +9,7 @@ use mitogen::listen::{JoinError, Reached};
 use mitogen::modules::{Finder, FinderError, FinderOptions, ModuleSource};
 use mitogen::profiles::{Chain, Inventory, Overrides, SecretStore, SystemSecrets};
 use mitogen::transports::Registry;
-use mitogen::{ChildSettings, Client, ClientError, Connections, Master, MasterOptions};
+use mitogen::{ChildSettings, Client, ClientError, ConnectionPool, Master, MasterOptions};
 use mitogen_core::broker::BrokerHandle;
 use mitogen_core::call::FunctionName;
 
@@ -228,10 +228,10 @@ pub(super) fn perform(
     let chains = targets.chains.as_slice();
     let hosts: Arc<[String]> = chains.iter().map(|chain| chain.label.clone()).collect();
     let master = master(loudness, sources)?;
-    let connections = Connections::new(&master, registry, SecretStore::new(SystemSecrets));
+    let connections = ConnectionPool::new(&master, registry, SecretStore::new(SystemSecrets));
     // All that can be known to be wrong is said before anything is started anywhere.
     for chain in chains {
-        connections.hold(chain)?;
+        connections.acquire(chain)?;
     }
     let forks = global.forks.or(targets.forks).unwrap_or(usize::MAX);
     let ways = Own { connections: &connections, chains };

@@ -10,7 +10,7 @@ use mitogen::listen::{Ask, Place, Places, default_path, prepare, warm};
 use mitogen::profiles::{Chain, Inventory, Overrides, SecretStore, SystemSecrets};
 use mitogen::targets::fold;
 use mitogen::transports::Registry;
-use mitogen::{ConnectError, Connections, Listener, Route};
+use mitogen::{ConnectError, Connection, ConnectionPool, Listener};
 use mitogen_core::broker::SignalWatch;
 use mitogen_core::router::Router;
 use nix::libc::{SIGHUP, SIGINT, SIGTERM};
@@ -36,12 +36,12 @@ enum Event {
 struct Tree<'a> {
     inventory: &'a Inventory,
     overrides: Overrides,
-    connections: &'a Connections<SystemSecrets>,
+    connections: &'a ConnectionPool<SystemSecrets>,
     router: Router,
     listener: &'a Listener,
     path: PathBuf,
     chains: Vec<Chain>,
-    routes: Vec<Route>,
+    routes: Vec<Connection>,
     places: HashMap<String, usize>,
     events: Sender<Event>,
 }
@@ -81,9 +81,9 @@ pub fn listen(
     let listener = master.listen(Some(&path))?;
     let asking = events.clone();
     listener.on_ask(move |ask| drop(asking.send(Event::Asked(ask))));
-    let connections = Connections::new(&master, registry, SecretStore::new(SystemSecrets));
+    let connections = ConnectionPool::new(&master, registry, SecretStore::new(SystemSecrets));
     for chain in &chains {
-        connections.hold(chain)?;
+        connections.acquire(chain)?;
     }
     let places = chains.iter().enumerate().map(|(at, chain)| (chain.label.clone(), at)).collect();
     let mut tree = Tree {
@@ -144,8 +144,8 @@ pub fn listen(
 
 impl Tree<'_> {
     /// Connects the target, or connects it again, and sees to it that its fate is told.
-    fn connect(&self, at: usize) -> Result<Route, mitogen::ChainError> {
-        self.connections.renew(&self.chains[at]);
+    fn connect(&self, at: usize) -> Result<Connection, mitogen::ChainError> {
+        self.connections.invalidate(&self.chains[at]);
         let route = self.connections.connect(&self.chains[at])?;
         self.listener.label(route.context().id(), &self.chains[at].label);
         let (events, context) = (self.events.clone(), route.context().clone());
@@ -206,7 +206,7 @@ impl Tree<'_> {
 
     /// Where the target is; one that is lost or has failed is connected again.
     fn place(&mut self, at: usize) -> anyhow::Result<Place> {
-        let is_there = |route: &Route| self.router.way_to(route.context().id()).is_some();
+        let is_there = |route: &Connection| self.router.next_hop(route.context().id()).is_some();
         let lost = match self.routes[at].outcome() {
             None => false,
             Some(outcome) => outcome.is_err() || !is_there(&self.routes[at]),

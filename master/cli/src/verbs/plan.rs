@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use mitogen::profiles::{Chain, SecretStore, SystemSecrets};
 use mitogen::transports::Registry;
-use mitogen::{Connections, Plan};
+use mitogen::{ConnectionPool, Plan};
 use mitogen_core::dialogue::quote_argv;
 use serde_json::json;
 
@@ -53,7 +53,7 @@ pub fn show(
 ) -> anyhow::Result<()> {
     // It connects nothing: a plan only has to know what a child is told.
     let master = master(Loudness::new(0, false, false), Vec::new())?;
-    let connections = Connections::new(&master, registry, SecretStore::new(SystemSecrets));
+    let connections = ConnectionPool::new(&master, registry, SecretStore::new(SystemSecrets));
     let mut seen = HashSet::new();
     for chain in &targets.chains {
         let plans = connections.plans(chain)?;

@@ -10,21 +10,21 @@ use mitogen_core::ids::ContextId;
 use mitogen_core::importer;
 use mitogen_core::router::{CallHook, Router, SendError, WeakRouter};
 
+use super::delivery_mode::DeliveryMode;
 use super::stats::Counters;
 use super::store::{Packed, StockAnswer, Store};
-use super::way::Way;
 
 /// Sends modules to whoever will need them. What has been seen to stands in the router's ledger.
-pub(crate) struct Feeder {
+pub(crate) struct ModulePreloader {
     store: Arc<Store>,
     router: WeakRouter,
-    way: Way,
+    mode: DeliveryMode,
 }
 
-impl Feeder {
+impl ModulePreloader {
     /// A feeder for the tree of `router`.
-    pub(crate) fn new(store: Arc<Store>, router: WeakRouter, way: Way) -> Arc<Self> {
-        Arc::new(Self { store, router, way })
+    pub(crate) fn new(store: Arc<Store>, router: WeakRouter, mode: DeliveryMode) -> Arc<Self> {
+        Arc::new(Self { store, router, mode })
     }
 
     /// The router, unless this is its I/O thread, which reads no file: modules of calls from there
@@ -38,7 +38,7 @@ impl Feeder {
 pub(super) fn send(
     store: &Store,
     router: &Router,
-    way: &Way,
+    mode: &DeliveryMode,
     context: ContextId,
     module: &str,
 ) -> Result<(), SendError> {
@@ -49,15 +49,15 @@ pub(super) fn send(
         Counters::add(&counters.negative, usize::from(packed.negative));
         packed.payload
     };
-    match (store.stock_module(context, module), way) {
+    match (store.stock_module(context, module), mode) {
         (Some(StockAnswer::ThereAlready), _) => Ok(()),
         (Some(StockAnswer::Module(root, packed)), _) => {
             importer::deliver_past(router, root, context, module, || counted(packed)).map(drop)
         }
-        (None, Way::Hops) => {
+        (None, DeliveryMode::HopByHop) => {
             importer::deliver(router, context, module, || counted(store.packed(module))).map(drop)
         }
-        (None, Way::Past(_)) => {
+        (None, DeliveryMode::Direct(_)) => {
             let payload = || counted(store.packed(module));
             importer::deliver_past(router, context, context, module, payload).map(drop)
         }
@@ -68,36 +68,36 @@ pub(super) fn send(
 pub(super) fn send_with_needs(
     store: &Store,
     router: &Router,
-    way: &Way,
+    mode: &DeliveryMode,
     context: ContextId,
     module: &str,
 ) -> Result<(), SendError> {
     let related = store.related(module);
     for name in related.needed.iter().chain(&related.missing) {
-        send(store, router, way, context, name)?;
+        send(store, router, mode, context, name)?;
     }
-    send(store, router, way, context, module)
+    send(store, router, mode, context, module)
 }
 
 /// Sends what the program imports when it is run.
 pub(super) fn send_imports(
     store: &Store,
     router: &Router,
-    way: &Way,
+    mode: &DeliveryMode,
     context: ContextId,
     program: &Bytes,
 ) -> Result<(), SendError> {
     for name in store.imports_of(program) {
         if router.first_call(context, &name) {
-            send_with_needs(store, router, way, context, &name)?;
+            send_with_needs(store, router, mode, context, &name)?;
         }
     }
     Ok(())
 }
 
-impl CallHook for Feeder {
+impl CallHook for ModulePreloader {
     fn before(&self, context: ContextId, module: &str) -> bool {
-        if self.store.is_elsewhere(module) || !self.way.serves(context) {
+        if self.store.is_elsewhere(module) || !self.mode.serves(context) {
             return false;
         }
         let Some(router) = self.router() else { return false };
@@ -105,25 +105,25 @@ impl CallHook for Feeder {
             return false;
         }
         // Where there is no way to the context, the call itself will say so.
-        let _ = send_with_needs(&self.store, &router, &self.way, context, module);
+        let _ = send_with_needs(&self.store, &router, &self.mode, context, module);
         !self.store.related(module).deferred.is_empty()
     }
 
     fn before_program(&self, context: ContextId, copy: ContextId, source: &Bytes) {
         let Some(router) = self.router() else { return };
-        match &self.way {
-            Way::Hops => {
-                let _ = send_imports(&self.store, &router, &self.way, context, source);
+        match &self.mode {
+            DeliveryMode::HopByHop => {
+                let _ = send_imports(&self.store, &router, &self.mode, context, source);
             }
             // There is no such context yet: with the answer to its first question.
-            Way::Past(guests) => guests.add(copy, Some(source.clone())),
+            DeliveryMode::Direct(guests) => guests.add(copy, Some(source.clone())),
         }
     }
 
     fn after(&self, context: ContextId, module: &str) {
         let Some(router) = self.router() else { return };
         for name in &self.store.related(module).deferred {
-            let _ = send(&self.store, &router, &self.way, context, name);
+            let _ = send(&self.store, &router, &self.mode, context, name);
         }
     }
 }

@@ -72,21 +72,21 @@ pub enum ChainError {
 
 /// The connections of a tree, one for each [`HopKey`].
 ///
-/// Contexts stay until the master ends, unless [`Connections::hold`] and [`Connections::release`]
+/// Contexts stay until the master ends, unless [`ConnectionPool::acquire`] and [`ConnectionPool::release`]
 /// say how long they are needed.
-pub struct Connections<R> {
+pub struct ConnectionPool<R> {
     connector: Connector,
     router: Router,
     settings: ChildSettings,
     registry: Registry,
     secrets: SecretStore<R>,
-    made: Mutex<HashMap<HopKey, Made>>,
+    made: Mutex<HashMap<HopKey, Entry>>,
     /// Stock packages that hops name, each read once.
     packages: Mutex<HashMap<PathBuf, Arc<StockPackage>>>,
 }
 
 /// What there is of a hop.
-struct Made {
+struct Entry {
     transport: HopTransport,
     settings: ChildSettings,
     connecting: Option<Connecting>,
@@ -115,13 +115,13 @@ impl Transport for HopTransport {
     }
 }
 
-impl<R> fmt::Debug for Connections<R> {
+impl<R> fmt::Debug for ConnectionPool<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connections").field("router", &self.router).finish_non_exhaustive()
+        f.debug_struct("ConnectionPool").field("router", &self.router).finish_non_exhaustive()
     }
 }
 
-impl<R: SecretResolver> Connections<R> {
+impl<R: SecretResolver> ConnectionPool<R> {
     /// No connections yet, in the tree of `master`. Hops differ from the master's settings by their
     /// interpreters only.
     pub fn new(master: &Master, registry: &Registry, secrets: SecretStore<R>) -> Self {
@@ -136,12 +136,12 @@ impl<R: SecretResolver> Connections<R> {
         }
     }
 
-    /// Makes sure that the chain's hops, once connected, stay until as many [`Connections::release`]s
+    /// Makes sure that the chain's hops, once connected, stay until as many [`ConnectionPool::release`]s
     /// of it. Asks for its secrets and checks its options; connects nothing.
     ///
     /// # Errors
     /// What can be known to be wrong without connecting; the chain is then not held.
-    pub fn hold(&self, chain: &Chain) -> Result<(), ChainError> {
+    pub fn acquire(&self, chain: &Chain) -> Result<(), ChainError> {
         let mut made = self.lock();
         for hop in &chain.hops {
             self.prepare(&mut made, hop)?;
@@ -160,7 +160,7 @@ impl<R: SecretResolver> Connections<R> {
     /// # Errors
     /// What can be known to be wrong without connecting. Hops before the one at fault may have been
     /// started.
-    pub fn connect(&self, chain: &Chain) -> Result<Route, ChainError> {
+    pub fn connect(&self, chain: &Chain) -> Result<Connection, ChainError> {
         let mut made = self.lock();
         let mut hops: Vec<Connecting> = Vec::with_capacity(chain.hops.len());
         for hop in &chain.hops {
@@ -188,18 +188,18 @@ impl<R: SecretResolver> Connections<R> {
         // Only a chain without hops, which nothing makes, has no last context.
         let me = || Context::new(&self.router, self.router.identity().id, "self");
         let context = hops.last().map_or_else(me, |last| last.context().clone());
-        Ok(Route { hops, context })
+        Ok(Connection { hops, context })
     }
 
     /// Forgets those hops of the chain that have failed or were lost, so that the next
-    /// [`Connections::connect`] tries them again.
-    pub fn renew(&self, chain: &Chain) {
+    /// [`ConnectionPool::connect`] tries them again.
+    pub fn invalidate(&self, chain: &Chain) {
         let mut made = self.lock();
         for hop in &chain.hops {
             let Some(made) = made.get_mut(&hop.key) else { continue };
             let gone = made.connecting.as_ref().is_some_and(|connecting| match connecting.outcome() {
                 None => false,
-                Some(Ok(())) => self.router.way_to(connecting.context().id()).is_none(),
+                Some(Ok(())) => self.router.next_hop(connecting.context().id()).is_none(),
                 Some(Err(_)) => true,
             });
             if gone {
@@ -209,7 +209,7 @@ impl<R: SecretResolver> Connections<R> {
         }
     }
 
-    /// Undoes one [`Connections::hold`]: hops that nobody holds any more are asked to end.
+    /// Undoes one [`ConnectionPool::acquire`]: hops that nobody holds any more are asked to end.
     pub fn release(&self, chain: &Chain) {
         let mut made = self.lock();
         // The far end first: a context takes its children with it, so this is not for order's sake
@@ -252,22 +252,22 @@ impl<R: SecretResolver> Connections<R> {
         Ok(plans)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<HopKey, Made>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<HopKey, Entry>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn prepare<'a>(
         &self,
-        made: &'a mut HashMap<HopKey, Made>,
+        made: &'a mut HashMap<HopKey, Entry>,
         hop: &Hop,
-    ) -> Result<&'a mut Made, ChainError> {
+    ) -> Result<&'a mut Entry, ChainError> {
         if !made.contains_key(&hop.key) {
             let options = hop
                 .filled_options(&self.secrets)
                 .map_err(|source| ChainError::Secret { hop: hop.key.clone(), source })?;
             let transport = self.transport(hop, options)?;
             let settings = self.settings_for(hop)?;
-            made.insert(hop.key.clone(), Made { transport, settings, connecting: None, holders: 0 });
+            made.insert(hop.key.clone(), Entry { transport, settings, connecting: None, holders: 0 });
         }
         // The expect holds: it was put there if it was not there.
         Ok(made.get_mut(&hop.key).expect("the hop has been prepared"))
@@ -311,12 +311,12 @@ impl<R: SecretResolver> Connections<R> {
 
 /// A chain under way. Its context can be called at once. Dropping it changes nothing.
 #[derive(Clone, Debug)]
-pub struct Route {
+pub struct Connection {
     hops: Vec<Connecting>,
     context: Context,
 }
 
-impl Route {
+impl Connection {
     /// A way to a context that is up.
     pub(crate) fn ready(context: Context) -> Self {
         Self { hops: Vec::new(), context }
@@ -390,5 +390,5 @@ fn follow(mut hops: std::vec::IntoIter<Connecting>, then: Box<dyn FnOnce(&Outcom
 }
 
 #[cfg(test)]
-#[path = "tree_tests.rs"]
+#[path = "connection_pool_tests.rs"]
 mod tests;

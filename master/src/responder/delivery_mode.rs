@@ -8,19 +8,19 @@ use mitogen_core::ids::ContextId;
 
 /// How modules travel.
 #[derive(Clone, Debug)]
-pub(crate) enum Way {
+pub(crate) enum DeliveryMode {
     /// A master's: from neighbour to neighbour, and each keeps what it has passed on. For everybody.
-    Hops,
+    HopByHop,
     /// A client's: past those between, who may have other modules of the same names. For its guests.
-    Past(Guests),
+    Direct(Guests),
 }
 
-impl Way {
+impl DeliveryMode {
     /// Whether `context` gets modules from us.
     pub(super) fn serves(&self, context: ContextId) -> bool {
         match self {
-            Self::Hops => true,
-            Self::Past(guests) => guests.lock().contains_key(&context),
+            Self::HopByHop => true,
+            Self::Direct(guests) => guests.lock().contains_key(&context),
         }
     }
 }

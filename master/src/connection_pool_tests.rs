@@ -43,7 +43,7 @@ impl SecretResolver for &Answers {
     }
 }
 
-fn with_chains(wanted: &str, body: impl FnOnce(&Connections<&Answers>, &[Chain], &Answers)) {
+fn with_chains(wanted: &str, body: impl FnOnce(&ConnectionPool<&Answers>, &[Chain], &Answers)) {
     let registry = crate::transports::builtin();
     let inventory = Inventory::parse(&Source::from_text("m.toml", FILE), &registry).unwrap();
     let chains: Vec<Chain> = inventory
@@ -54,7 +54,7 @@ fn with_chains(wanted: &str, body: impl FnOnce(&Connections<&Answers>, &[Chain],
         .collect();
     let master = Master::start(MasterOptions::default()).unwrap();
     let answers = Answers(AtomicUsize::new(0));
-    let connections = Connections::new(&master, &registry, SecretStore::new(&answers));
+    let connections = ConnectionPool::new(&master, &registry, SecretStore::new(&answers));
     body(&connections, &chains, &answers);
     master.shutdown();
 }
@@ -62,7 +62,8 @@ fn with_chains(wanted: &str, body: impl FnOnce(&Connections<&Answers>, &[Chain],
 #[test]
 fn a_shared_hop_is_connected_once_and_its_failure_is_everybodys() {
     with_chains("web,gate", |connections, chains, _| {
-        let routes: Vec<Route> = chains.iter().map(|chain| connections.connect(chain).unwrap()).collect();
+        let routes: Vec<Connection> =
+            chains.iter().map(|chain| connections.connect(chain).unwrap()).collect();
         let first = routes[0].hops()[0].context().id();
         assert!(routes.iter().all(|route| route.hops()[0].context().id() == first));
         assert_ne!(routes[0].context().id(), routes[1].context().id());
@@ -80,8 +81,8 @@ fn a_shared_hop_is_connected_once_and_its_failure_is_everybodys() {
 fn a_hop_goes_when_nobody_holds_it() {
     with_chains("web", |connections, chains, _| {
         let id = |chain| connections.connect(chain).unwrap().hops()[0].context().id();
-        connections.hold(&chains[0]).unwrap();
-        connections.hold(&chains[1]).unwrap();
+        connections.acquire(&chains[0]).unwrap();
+        connections.acquire(&chains[1]).unwrap();
         let first = id(&chains[0]);
         connections.release(&chains[0]);
         assert_eq!(id(&chains[1]), first, "somebody holds it");
@@ -101,7 +102,7 @@ fn secrets_are_asked_for_once_and_only_to_connect() {
         assert_eq!(plans[2].secrets["password"].expose(), "********");
         assert_eq!(answers.0.load(Ordering::SeqCst), 0);
         for chain in chains {
-            connections.hold(chain).unwrap();
+            connections.acquire(chain).unwrap();
         }
         assert_eq!(answers.0.load(Ordering::SeqCst), 1);
     });
@@ -110,7 +111,7 @@ fn secrets_are_asked_for_once_and_only_to_connect() {
 #[test]
 fn what_is_wrong_is_said_before_anything_is_started() {
     with_chains("odd", |connections, chains, _| {
-        let told = connections.hold(&chains[0]).unwrap_err().to_string();
+        let told = connections.acquire(&chains[0]).unwrap_err().to_string();
         assert_eq!(told, "odd/odd: cannot get the secret from environment variable NONE: it is not set");
     });
 }
