@@ -11,18 +11,18 @@ use reactor_support::broker;
 fn ids_do_not_come_again_and_others_cannot_use_them_up() {
     let broker = broker();
     let router = Router::new(Identity::master(), broker.handle(), RouterOptions::default());
-    assert_eq!(router.allocate_id(), ContextId(1));
-    assert_eq!(router.allocate_block(1000), Some(ContextId(2)));
-    assert_eq!(router.allocate_id(), ContextId(1002));
+    assert_eq!(router.ids().allocate(), ContextId(1));
+    assert_eq!(router.ids().allocate_block(1000), Some(ContextId(2)));
+    assert_eq!(router.ids().allocate(), ContextId(1002));
     // Somebody asks without end.
     let mut last = 0;
-    while let Some(ContextId(first)) = router.allocate_block(1 << 20) {
+    while let Some(ContextId(first)) = router.ids().allocate_block(1 << 20) {
         assert!(first > last, "{first} after {last}");
         last = first;
     }
     assert!(last < u32::MAX / 2);
     // Our own contexts have ids all the same, and none is a second time, or the master's.
-    let own: Vec<u32> = (0..1000).map(|_| router.allocate_id().0).collect();
+    let own: Vec<u32> = (0..1000).map(|_| router.ids().allocate().0).collect();
     assert!(own[0] >= last + (1 << 20) && own.windows(2).all(|pair| pair[1] == pair[0] + 1), "{own:?}");
     broker.shutdown();
 }
@@ -32,11 +32,11 @@ fn contexts_that_are_gone_are_forgotten_in_time() {
     const GONE: u32 = 10_000;
     let broker = broker();
     let router = Router::new(Identity::master(), broker.handle(), RouterOptions::default());
-    let stays = router.allocate_id();
+    let stays = router.ids().allocate();
     router.begin_link(stays, "stays");
     let mut gone = Vec::new();
     for _ in 0..GONE {
-        let id = router.allocate_id();
+        let id = router.ids().allocate();
         let link = router.begin_link(id, "goes");
         router.link_lost(link, "it has gone");
         assert_eq!(router.name_of(id).as_deref(), Some("goes"), "whoever asks now may want to know");

@@ -48,7 +48,7 @@ fn allocate(router: &Router, message: &Message) {
     if !message.wants_reply() {
         return;
     }
-    let Some(ContextId(first)) = router.allocate_block(ID_BLOCK) else {
+    let Some(ContextId(first)) = router.ids().allocate_block(ID_BLOCK) else {
         tracing::error!(src = message.src_id.0, "contexts have taken half of all ids; there are no more");
         let dead = Message::dead(message.src_id, message.reply_to, "no more ids");
         if let Err(error) = router.send(dead) {

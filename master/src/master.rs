@@ -10,6 +10,7 @@ use mitogen_core::broker::{Broker, ProcessMonitor};
 use mitogen_core::call::Context;
 use mitogen_core::connect::{ChildSettings, ConnectRequest, Connecting, Connector, RequestError, Transport};
 use mitogen_core::ids::Identity;
+use mitogen_core::importer;
 use mitogen_core::io::default_poller;
 use mitogen_core::router::{Router, RouterOptions};
 use mitogen_core::sys;
@@ -118,11 +119,8 @@ impl Master {
         ));
         let responder =
             Responder::start(&router, &store, &DeliveryMode::HopByHop).map_err(StartError::Responder)?;
-        router.set_call_hook(ModulePreloader::new(
-            Arc::clone(&store),
-            router.downgrade(),
-            DeliveryMode::HopByHop,
-        ));
+        let preloader = ModulePreloader::new(Arc::clone(&store), router.downgrade(), DeliveryMode::HopByHop);
+        importer::set_preloader(&router, preloader);
         Ok(Self { broker: Some(broker), router, connector, settings: options.settings, store, responder })
     }
 

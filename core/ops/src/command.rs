@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use mitogen_core::call::{CallError, Context, FunctionName};
 use mitogen_core::ids::Handle;
-use mitogen_core::importer::push_module;
+use mitogen_core::importer::{self, push_module};
 use mitogen_core::pickle::{self, Value};
 use mitogen_core::router::{HandlerOptions, Policy, SendError};
 use mitogen_core::wire::{Encoding, Message};
@@ -130,7 +130,7 @@ impl Command {
         let router = context.router();
         let module = if self.script.is_some() { "mitogen.script" } else { "mitogen.command" };
         let copy = match &self.script {
-            Some(_) => Some(router.take_id().ok_or(CallError::NoId)?),
+            Some(_) => Some(router.ids().take().ok_or(CallError::NoId)?),
             None => None,
         };
         push_module(router, context.id(), module)?;
@@ -149,8 +149,8 @@ impl Command {
         let answered = running.clone();
         let mut options = self.options();
         if let (Some(source), Some(copy)) = (&self.script, copy) {
-            if let Some(hook) = router.call_hook() {
-                hook.before_program(context.id(), copy, source);
+            if let Some(preloader) = importer::preloader(router) {
+                preloader.before_script(context.id(), copy, source);
             }
             options.push((Value::from("source"), Value::Blob(source.clone())));
             options.push((Value::from("id"), Value::from(copy.0)));

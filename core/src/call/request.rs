@@ -10,6 +10,7 @@ use super::function::FunctionName;
 use super::receiver::Receiver;
 use super::reply::{FromMessage, Reply};
 use crate::ids::Handle;
+use crate::importer::preloader;
 use crate::pickle::{CallRequest, Value, write_call};
 use crate::router::{HandlerOptions, Policy};
 use crate::wire::{Encoding, Message, WellKnownHandle};
@@ -111,11 +112,13 @@ impl<'a, A: Serialize> Request<'a, A> {
             ..Message::new(self.context.id(), WellKnownHandle::CallFunction, Encoding::Pickle, payload)
         };
         let router = self.context.router();
-        let Some(hook) = router.call_hook() else { return Ok(router.send_blocking(message, self.deadline)?) };
-        let more = hook.before(self.context.id(), &self.function.module);
+        let Some(preloader) = preloader(router) else {
+            return Ok(router.send_blocking(message, self.deadline)?);
+        };
+        let more = preloader.before_call(self.context.id(), &self.function.module);
         router.send_blocking(message, self.deadline)?;
         if more {
-            hook.after(self.context.id(), &self.function.module);
+            preloader.after_call(self.context.id(), &self.function.module);
         }
         Ok(())
     }

@@ -266,7 +266,7 @@ impl Connector {
     pub fn connect(&self, request: &ConnectRequest<'_>) -> Result<Connecting, RequestError> {
         let shared = Arc::clone(&self.0);
         let router = &shared.router;
-        let id = router.allocate_id();
+        let id = router.ids().allocate();
         let prepared = self.prepare(request, id)?;
         let context = Context::new(router, id, &prepared.plan.name);
         let done = Done::default();

@@ -16,7 +16,7 @@ use crate::call::{CallError, Context, Reply};
 use crate::child::ChildConfig;
 use crate::dialogue::{FailureKind, Stage};
 use crate::ids::ContextId;
-use crate::importer::push_module;
+use crate::importer::{SentCache, push_module};
 use crate::pickle::{self, Binary};
 use crate::router::{HandlerOptions, Policy};
 use crate::wire::{Encoding, Message, WellKnownHandle};
@@ -134,7 +134,7 @@ fn send(
     let stock = match stock {
         Some((package, boot)) => {
             let core = shared.stock.number_of(package);
-            if router.first_time(via.id(), &format!("stock core {core}")) {
+            if SentCache::of(router).first_to_context(via.id(), &format!("stock core {core}")) {
                 let head = Binary(boot.head.clone());
                 let data = pickle::to_bytes(&StockCore { core, head }).map_err(CallError::Encode)?;
                 router.send(Message::new(via.id(), WellKnownHandle::RunPlan, Encoding::Pickle, data))?;

@@ -47,7 +47,7 @@ impl StockPeers {
     pub fn behind(&self, id: ContextId) -> Option<StockRoot> {
         let router = self.router.upgrade()?;
         let above = router.between(id);
-        let (_, peer) = router.next_hop(id)?;
+        let peer = router.next_hop(id)?;
         let known = self.known();
         let mut way = [id].into_iter().chain(above).chain([peer]);
         way.find_map(|id| Some(StockRoot { id, package: Arc::clone(known.contexts.get(&id)?) }))

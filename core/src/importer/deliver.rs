@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::message::embedded_payload;
+use super::sent_cache::SentCache;
 use crate::child;
 use crate::ids::ContextId;
 use crate::router::{Router, SendError};
@@ -22,13 +23,13 @@ pub fn deliver(
     name: &str,
     payload: impl FnOnce() -> Bytes,
 ) -> Result<bool, SendError> {
-    let (link, peer) =
+    let peer =
         router.next_hop(context).ok_or(SendError::NoRoute { dst: context, me: router.identity().id })?;
     if router.identity().parent() == Some(peer) {
         // Those above serve whoever is below them better than we, who would send through them.
         return Ok(false);
     }
-    hand(router, peer, router.first_on_link(link, name), context, name, payload)
+    hand(router, peer, SentCache::of(router).first_over_link(peer, name), context, name, payload)
 }
 
 /// The same for a module that those between us and `root` must not mistake for one of theirs: it goes
@@ -44,8 +45,8 @@ pub fn deliver_past(
     payload: impl FnOnce() -> Bytes,
 ) -> Result<bool, SendError> {
     match router.next_hop(root) {
-        Some((_, peer)) if peer != root => {
-            let first = router.first_time(root, name);
+        Some(peer) if peer != root => {
+            let first = SentCache::of(router).first_to_context(root, name);
             hand(router, root, first, context, name, payload)
         }
         _ => deliver(router, context, name, payload),
@@ -66,7 +67,7 @@ fn hand(
         router.send(Message::new(to, WellKnownHandle::LoadModule, Encoding::Pickle, payload()))?;
         sent = true;
     }
-    if to != context && router.first_time(context, name) {
+    if to != context && SentCache::of(router).first_to_context(context, name) {
         let data = Bytes::from(format!("{context}\0{name}"));
         router.send(Message::new(to, WellKnownHandle::ForwardModule, Encoding::Legacy, data))?;
         sent = true;

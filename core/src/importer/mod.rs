@@ -6,6 +6,10 @@
 
 mod deliver;
 mod message;
+mod preload;
+mod sent_cache;
 
 pub use deliver::{deliver, deliver_past, push_module};
 pub use message::{embedded_payload, negative_payload, payload, resource_payload};
+pub use preload::{Preloader, preloader, set_preloader};
+pub use sent_cache::SentCache;

@@ -5,13 +5,12 @@
 //! pickles, transports or calls. Invariant: the table is locked for a verdict only, never while a
 //! handler runs.
 
-mod ahead;
-mod allocation;
 mod decide;
 mod error;
+mod extensions;
 mod handlers;
+mod id_allocator;
 mod keepalive;
-mod ledger;
 mod links;
 mod monitor;
 mod policy;
@@ -19,10 +18,11 @@ mod route;
 mod stream;
 mod table;
 
-pub use ahead::CallHook;
 pub use decide::{DropReason, Mode, Verdict, decide};
 pub use error::SendError;
+pub use extensions::Extensions;
 pub use handlers::{Delivery, HandlerOptions};
+pub use id_allocator::IdAllocator;
 pub use keepalive::Keepalive;
 pub use policy::Policy;
 pub use route::{Router, RouterOptions, WeakRouter};

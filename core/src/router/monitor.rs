@@ -110,7 +110,7 @@ impl Router {
     fn may_be_announced(&self, id: ContextId) -> bool {
         let me = self.identity();
         let is_above = id == me.id || me.parents.contains(&id);
-        !is_above && (me.parent().is_some() || self.is_allocated(id))
+        !is_above && (me.parent().is_some() || self.ids().is_allocated(id))
     }
 
     fn on_del_route(&self, delivery: &Delivery) {

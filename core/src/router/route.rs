@@ -10,11 +10,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::ahead::Ahead;
-use super::allocation::Allocation;
 use super::decide::{Mode, Verdict, decide};
 use super::error::SendError;
+use super::extensions::Extensions;
 use super::handlers::{Delivery, HandlerOptions, Handlers, Many, Sink};
+use super::id_allocator::IdAllocator;
 use super::links::Outlet;
 use super::table::{LinkId, Table};
 use crate::broker::BrokerHandle;
@@ -59,8 +59,8 @@ struct Shared {
     names: Mutex<HashMap<ContextId, String>>,
     /// Why contexts were lost, for who asks too late. Ids are never used again.
     epitaphs: Mutex<HashMap<ContextId, String>>,
-    ahead: Ahead,
-    allocation: Allocation,
+    ids: IdAllocator,
+    extensions: Extensions,
 }
 
 /// Routes messages between links and handlers. Cloning it is cheap and gives the same router.
@@ -98,6 +98,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Router {
     /// A router for the context that `identity` names, on `broker`'s loop.
     pub fn new(identity: Identity, broker: BrokerHandle, options: RouterOptions) -> Self {
+        let ids = IdAllocator::new(&identity);
         let router = Self(Arc::new(Shared {
             identity,
             mode: Mode {
@@ -110,8 +111,8 @@ impl Router {
             watchers: Mutex::default(),
             names: Mutex::default(),
             epitaphs: Mutex::default(),
-            ahead: Ahead::default(),
-            allocation: Allocation::default(),
+            ids,
+            extensions: Extensions::default(),
         }));
         router.listen_for_routes();
         router
@@ -140,6 +141,16 @@ impl Router {
     /// Whether siblings are kept apart.
     pub fn unidirectional(&self) -> bool {
         self.0.mode.unidirectional
+    }
+
+    /// Values of higher levels that live as long as this router.
+    pub fn extensions(&self) -> &Extensions {
+        &self.0.extensions
+    }
+
+    /// What gives new contexts their ids.
+    pub fn ids(&self) -> &IdAllocator {
+        &self.0.ids
     }
 
     /// The name that `id` was announced or started with.
@@ -431,7 +442,6 @@ impl Router {
         if let Some(writer) = outlet.writer() {
             writer.close();
         }
-        self.0.ahead.ledger().forget_link(link);
         for id in lost {
             self.withdraw(id, Some(link), reason);
         }
@@ -456,6 +466,12 @@ impl Router {
         if link.is_some() {
             self.withdraw(id, link, reason);
         }
+    }
+
+    /// The neighbor that what is sent to `id` goes to first.
+    pub fn next_hop(&self, id: ContextId) -> Option<ContextId> {
+        let table = lock(&self.0.table);
+        table.remote_id(table.route(id).or_else(|| table.parent())?)
     }
 
     /// The identity of `id` as far as it is known here: its ancestors up to us, then ours.
@@ -485,14 +501,6 @@ impl Router {
         link.and_then(|entry| entry.outlet.writer()).map_or(0, Writer::pending_bytes)
     }
 
-    pub(super) fn allocation(&self) -> &Allocation {
-        &self.0.allocation
-    }
-
-    pub(super) fn ahead(&self) -> &Ahead {
-        &self.0.ahead
-    }
-
     pub(super) fn with_table<R>(&self, work: impl FnOnce(&mut Table<Outlet>) -> R) -> R {
         work(&mut lock(&self.0.table))
     }
@@ -500,7 +508,6 @@ impl Router {
     /// Ends every wait for `id`.
     pub(super) fn fire_disconnect(&self, id: ContextId, reason: &str) {
         let waiting = lock(&self.0.handlers).take_waiting_for(id);
-        self.0.ahead.ledger().forget_context(id);
         let mut epitaphs = lock(&self.0.epitaphs);
         if epitaphs.len() >= EPITAPHS {
             // What a lost context was called is of use for as long as somebody may ask what became of it.

@@ -42,7 +42,7 @@ fn a_relayed_frame_is_neither_copied_nor_taken_apart() {
     let broker = Broker::start("test", default_poller().unwrap()).unwrap();
     let router = Router::new(Identity::master(), broker.handle(), RouterOptions::default());
     let gauge = Gauge::default();
-    let [from, to] = [(); 2].map(|()| router.allocate_id());
+    let [from, to] = [(); 2].map(|()| router.ids().allocate());
     let ingress = router.begin_link(from, "from");
     let egress = router.begin_link(to, "to");
     router.attach_link(egress, Bytes::new(), Writer::new(gauge.clone(), 1 << 20));

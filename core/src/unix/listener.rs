@@ -160,7 +160,7 @@ impl Greeting {
         let Some((side, transmit)) = self.ends.take() else { return };
         self.joined.store(true, Ordering::Relaxed);
         let router = &self.router;
-        let (me, client) = (router.identity().id, router.allocate_id());
+        let (me, client) = (router.identity().id, router.ids().allocate());
         let name = format!("unix_client.{}", hello.pid);
         let writer = Writer::new(transmit.share(), HIGH_WATER);
         writer.bind_to(reactor.handle(), token);

@@ -10,6 +10,7 @@ use mitogen_core::call::{CallError, Context, FromMessage, FunctionName, Receiver
 use mitogen_core::connect::{ConnectError, Connecting};
 use mitogen_core::dialogue::{FailureKind, Stage};
 use mitogen_core::ids::ContextId;
+use mitogen_core::importer;
 use mitogen_core::io::default_poller;
 use mitogen_core::pickle;
 use mitogen_core::router::{HandlerOptions, Policy, Router, RouterOptions, SendError};
@@ -151,12 +152,12 @@ impl Client {
     pub fn serve(&mut self, modules: Vec<Arc<dyn ModuleSource>>, count: u32) -> Result<(), ClientError> {
         let question = Question { ask: "ids".to_owned(), count: Some(count), ..Question::default() };
         let ids: Ids = self.ask(&question)?;
-        self.router.give_ids(ContextId(ids.first), count);
+        self.router.ids().set_block(ContextId(ids.first), count);
         let limit = self.router.max_message_size();
         let store = Arc::new(Store::new(modules, ImportPolicy::default(), None, limit, None));
         let mode = DeliveryMode::Direct(self.guests.clone());
         self.responder = Some(Responder::start(&self.router, &store, &mode).map_err(ClientError::Responder)?);
-        self.router.set_call_hook(ModulePreloader::new(store, self.router.downgrade(), mode));
+        importer::set_preloader(&self.router, ModulePreloader::new(store, self.router.downgrade(), mode));
         Ok(())
     }
 
@@ -166,7 +167,7 @@ impl Client {
     /// # Errors
     /// No id is left, or `there` cannot be reached.
     pub fn guest(&self, there: &Context) -> Result<Connecting, ClientError> {
-        let id = self.router.take_id().ok_or(ClientError::NoId)?;
+        let id = self.router.ids().take().ok_or(ClientError::NoId)?;
         let name = format!("guest.{id}");
         // A lost listener shows when the context is called.
         let _ = self.router.begin_route(id, there.id(), &name);

@@ -167,7 +167,7 @@ fn take(
         ("ids", _) => {
             let count = question.count.unwrap_or(1).min(MOST_IDS);
             let router = router.upgrade().ok_or_else(|| io::Error::other("the router has ended"))?;
-            match router.allocate_block(count) {
+            match router.ids().allocate_block(count) {
                 Some(first) => answer.send(&Ids { first: first.0 }),
                 None => {
                     let dead = Message::dead(message.src_id, message.reply_to, "no more ids");

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mitogen_core::ids::ContextId;
-use mitogen_core::importer;
-use mitogen_core::router::{CallHook, Router, SendError, WeakRouter};
+use mitogen_core::importer::{self, Preloader, SentCache};
+use mitogen_core::router::{Router, SendError, WeakRouter};
 
 use super::delivery_mode::DeliveryMode;
 use super::stats::Counters;
 use super::store::{Packed, StockAnswer, Store};
 
-/// Sends modules to whoever will need them. What has been seen to stands in the router's ledger.
+/// Sends modules to whoever will need them. What was sent already is in the router's `SentCache`.
 pub(crate) struct ModulePreloader {
     store: Arc<Store>,
     router: WeakRouter,
@@ -88,20 +88,20 @@ pub(super) fn send_imports(
     program: &Bytes,
 ) -> Result<(), SendError> {
     for name in store.imports_of(program) {
-        if router.first_call(context, &name) {
+        if SentCache::of(router).first_call(context, &name) {
             send_with_needs(store, router, mode, context, &name)?;
         }
     }
     Ok(())
 }
 
-impl CallHook for ModulePreloader {
-    fn before(&self, context: ContextId, module: &str) -> bool {
+impl Preloader for ModulePreloader {
+    fn before_call(&self, context: ContextId, module: &str) -> bool {
         if self.store.is_elsewhere(module) || !self.mode.serves(context) {
             return false;
         }
         let Some(router) = self.router() else { return false };
-        if !router.first_call(context, module) {
+        if !SentCache::of(&router).first_call(context, module) {
             return false;
         }
         // Where there is no way to the context, the call itself will say so.
@@ -109,7 +109,7 @@ impl CallHook for ModulePreloader {
         !self.store.related(module).deferred.is_empty()
     }
 
-    fn before_program(&self, context: ContextId, copy: ContextId, source: &Bytes) {
+    fn before_script(&self, context: ContextId, copy: ContextId, source: &Bytes) {
         let Some(router) = self.router() else { return };
         match &self.mode {
             DeliveryMode::HopByHop => {
@@ -120,7 +120,7 @@ impl CallHook for ModulePreloader {
         }
     }
 
-    fn after(&self, context: ContextId, module: &str) {
+    fn after_call(&self, context: ContextId, module: &str) {
         let Some(router) = self.router() else { return };
         for name in &self.store.related(module).deferred {
             let _ = send(&self.store, &router, &self.mode, context, name);

@@ -119,7 +119,7 @@ fn answer_resource(router: &Router, store: &Store, mode: &DeliveryMode, from: Co
     let payload = resource_payload(&package, &name, content);
     let to = match mode {
         // Like a module, it goes to the neighbour on the mode: each hop asks for itself.
-        DeliveryMode::HopByHop => router.next_hop(from).map(|(_, peer)| peer),
+        DeliveryMode::HopByHop => router.next_hop(from),
         DeliveryMode::Direct(_) => Some(from),
     };
     let Some(peer) = to else { return };

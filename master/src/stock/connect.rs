@@ -71,8 +71,8 @@ pub fn connect(via: &Context, method: &str, options: &[(&str, Value)]) -> Result
         return Err(StockConnectError::Failed { via: via.name().to_owned(), message });
     };
     let id = ContextId(id);
-    let way = router.next_hop(via.id());
-    if way.is_none() || router.next_hop(id) != way || id == via.id() {
+    let hop = router.next_hop(via.id());
+    if hop.is_none() || router.next_hop(id) != hop || id == via.id() {
         let message = format!("it says that it has started context {id}, which is not behind it");
         return Err(StockConnectError::Failed { via: via.name().to_owned(), message });
     }

@@ -180,7 +180,7 @@ fn a_client_cannot_announce_contexts_or_speak_for_others() {
         let open = Open::new();
         let child = open.child();
         let client = Client::connect(open.path()).expect("a client");
-        let unused = open.master.router().allocate_id();
+        let unused = open.master.router().ids().allocate();
         let route = Message::new(ContextId(0), Handle(103), Encoding::Legacy, format!("{unused}:mine"));
         client.router().send(route).expect("sent");
         client.contexts().expect("the listener still answers");

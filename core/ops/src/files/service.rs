@@ -3,7 +3,7 @@
 //! A window for each link, one transfer after the other on it; no checksum, no resume. Reading
 //! happens on the services' threads.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -36,6 +36,8 @@ struct State {
     paths: BTreeSet<PathBuf>,
     prefixes: BTreeSet<PathBuf>,
     links: HashMap<Option<LinkId>, Link>,
+    /// Contexts whose transfers are dropped when they are lost.
+    watched: HashSet<ContextId>,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +109,7 @@ impl FileService {
                 return Err(ServiceError(text));
             }
         };
-        if call.router.first_time(call.caller(), FILE_SERVICE) {
+        if self.lock().watched.insert(call.caller()) {
             let (service, deferrer, caller, link) =
                 (self.clone(), deferrer.clone(), call.caller(), call.ingress);
             // Not on the broker's thread, since the next in the line may have its turn.
@@ -181,6 +183,7 @@ impl FileService {
     /// A context is gone, and acknowledges nothing any more; those behind it in the line go on.
     fn lost(&self, context: ContextId, ingress: Option<LinkId>) {
         let mut state = self.lock();
+        state.watched.remove(&context);
         if let Some(link) = state.links.get_mut(&ingress) {
             link.queue.retain(|transfer| transfer.sender.target().0 != context);
             link.unacked = 0;
