@@ -1,9 +1,9 @@
-//! `cargo xtask compare`: the same questions to stock Mitogen and to ours, in turn, in one run on one machine.
+//! `cargo xtask compare`: measures upstream Mitogen and this project in turn, in one run on one machine.
 //!
-//! The stock side is `benches/stock/measure.py`, run by an interpreter that has `mitogen` from PyPI; ours is the
-//! program `measure_ours` of `benches`. Both take the groups as arguments, learn from `MEASURE_*` variables what to
-//! connect to, and print a line of JSON for each figure. A server, an account and a delayed link come from the
-//! fixtures' own program, which is run and not linked.
+//! The upstream side is `benches/stock/measure.py`, run by an interpreter that has `mitogen` from PyPI; ours is the
+//! program `measure_ours` of `benches`. Both take the groups as arguments and read from `MEASURE_*` variables what to
+//! connect to, and print one line of JSON per figure. The fixture program of `tests` provides a server, an account and
+//! a delayed link; it is run, not linked.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -17,17 +17,17 @@ use crate::root::Result;
 use crate::steps::{cargo, command, output, run as run_command};
 use crate::{licences, root};
 
-/// Half of the round trip of the long link, in milliseconds.
+/// One-way delay of the long link, in milliseconds.
 const ONE_WAY_MS: &str = "50";
 
-/// Runs the chore.
+/// Runs the task.
 pub(crate) fn run(flags: &CompareFlags) -> Result<()> {
     let programs = Programs::build(flags)?;
     let needs_server = flags.groups.iter().any(|group| ["ssh", "files", "link100"].contains(&group.as_str()));
     let server = if needs_server { Some(Server::start(&programs.fixture)?) } else { None };
     let sides: Vec<Side> = match flags.only {
         Some(side) => vec![side],
-        None => vec![Side::Stock, Side::Ours],
+        None => vec![Side::Upstream, Side::Ours],
     };
     let mut figures = Figures::default();
     for round in 0..flags.rounds {
@@ -38,7 +38,7 @@ pub(crate) fn run(flags: &CompareFlags) -> Result<()> {
                 figures.add(None, &text)?;
                 continue;
             }
-            // Who goes first changes from round to round: the machine may be warm or tired.
+            // The order alternates, so that a drift of the machine affects both sides.
             let mut order = sides.clone();
             if round % 2 == 1 {
                 order.reverse();
@@ -70,9 +70,9 @@ pub(crate) fn run(flags: &CompareFlags) -> Result<()> {
 struct Programs {
     fixture: PathBuf,
     python: PathBuf,
-    stock_python: Option<PathBuf>,
+    upstream_python: Option<PathBuf>,
     ours: Option<PathBuf>,
-    /// The command, where its speed is measured.
+    /// The command, if a group measures it.
     mitogen: Option<PathBuf>,
 }
 
@@ -89,7 +89,7 @@ impl Programs {
         };
         let only_limits = flags.groups.iter().all(|group| group == "bare");
         let wanted = |side| !only_limits && flags.only.is_none_or(|only| only == side);
-        let stock_python = if wanted(Side::Stock) {
+        let upstream_python = if wanted(Side::Upstream) {
             let line = output(command(&fixture, ["stock"]).arg(&python))?;
             Some(PathBuf::from(line.trim()))
         } else {
@@ -107,21 +107,21 @@ impl Programs {
         } else {
             None
         };
-        Ok(Self { fixture, python, stock_python, ours, mitogen })
+        Ok(Self { fixture, python, upstream_python, ours, mitogen })
     }
 
     fn of(&self, side: Side) -> Result<Command> {
         match side {
-            Side::Stock => {
-                let python = self.stock_python.as_ref().ok_or("stock was not prepared")?;
+            Side::Upstream => {
+                let python = self.upstream_python.as_ref().ok_or("upstream Mitogen was not prepared")?;
                 let program = root::root().join("benches/stock/measure.py");
-                // The environment of the caller must not change which packages either side sees.
+                // The caller's environment must not change which packages either side finds.
                 let mut command = command(python, ["-B"]);
                 command.arg(program).env_remove("PYTHONPATH");
                 Ok(command)
             }
             Side::Ours => {
-                let program = self.ours.as_ref().ok_or("ours was not built")?;
+                let program = self.ours.as_ref().ok_or("measure_ours was not built")?;
                 let mut command = command(program, [""; 0]);
                 command.env_remove("PYTHONPATH");
                 if let Some(mitogen) = &self.mitogen {
@@ -133,24 +133,24 @@ impl Programs {
     }
 }
 
-/// The newest interpreter that the server's account can start too.
+/// The newest interpreter that the server's account can run as well.
 fn public_python(fixture: &Path) -> Result<PathBuf> {
     let text = output(&mut command(fixture, ["pythons"]))?;
     let mut found = None;
     for line in text.lines() {
         let python: Value = serde_json::from_str(line).map_err(|error| format!("{line}: {error}"))?;
         if python["public"] == Value::Bool(true) && python["supported"] == Value::Bool(true) {
-            // The list is sorted, so the last one is the newest.
+            // The list is sorted by version.
             found = python["path"].as_str().map(PathBuf::from);
         }
     }
-    found.ok_or("no Python that every account may start; name one with --python".into())
+    found.ok_or("no Python that every account can run; name one with --python".into())
 }
 
-/// The fixtures' server, account and long link; taken down when its input is closed.
+/// The fixture's server, account and long link. The fixture removes them when its input is closed.
 struct Server {
     child: Child,
-    told: Value,
+    details: Value,
 }
 
 impl Server {
@@ -163,13 +163,13 @@ impl Server {
         let mut line = String::new();
         let stdout = child.stdout.take().ok_or("the server has no output")?;
         BufReader::new(stdout).read_line(&mut line).map_err(|error| format!("server: {error}"))?;
-        let mut server = Self { child, told: Value::Null };
-        // Nothing is said when it failed; it has told why on standard error.
-        server.told = serde_json::from_str(&line).map_err(|_| "the ssh server could not be started")?;
+        let mut server = Self { child, details: Value::Null };
+        // On failure it prints nothing here, and the reason on standard error.
+        server.details = serde_json::from_str(&line).map_err(|_| "cannot start the ssh server")?;
         Ok(server)
     }
 
-    /// What a measuring program needs to know.
+    /// The environment of a measuring program.
     fn variables(&self) -> Vec<(&'static str, String)> {
         const NAMES: [(&str, &str); 6] = [
             ("MEASURE_SSH_HOST", "host"),
@@ -180,7 +180,7 @@ impl Server {
             ("MEASURE_LINK_PORT", "link_port"),
         ];
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        NAMES.iter().map(|&(variable, field)| (variable, text(&self.told[field]))).collect()
+        NAMES.iter().map(|&(variable, field)| (variable, text(&self.details[field]))).collect()
     }
 }
 

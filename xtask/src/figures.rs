@@ -1,4 +1,4 @@
-//! Measured figures: collecting them, and the table that a person reads.
+//! Measured figures: collects them and prints the table.
 
 use std::collections::BTreeMap;
 
@@ -7,24 +7,24 @@ use serde_json::{Value, json};
 use crate::flags::Side;
 use crate::root::Result;
 
-/// Who printed a figure.
+/// The column of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Column {
     /// A side of the comparison.
     Side(Side),
-    /// What neither side can beat.
+    /// A physical limit, measured without either side.
     Limit,
 }
 
-/// What has been measured so far: by name, one value a round.
+/// The figures so far: for each name, one value per round.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    /// Names in the order in which they were first seen.
+    /// Names in order of first appearance.
     names: Vec<String>,
     values: BTreeMap<(String, Column), Vec<f64>>,
 }
 
-/// The physical limit of some figures.
+/// Figures that have a physical limit, with the name of that limit.
 const LIMITS: [(&str, &str); 4] = [
     ("local.connect_ms", "bare.python_ms"),
     ("local.call_us", "bare.socketpair_us"),
@@ -33,7 +33,7 @@ const LIMITS: [(&str, &str); 4] = [
 ];
 
 impl Figures {
-    /// Takes the output of a measuring program: a line of JSON each, with `name` and `value`.
+    /// Adds the output of a measuring program: one line of JSON per figure, with `name` and `value`.
     pub(crate) fn add(&mut self, side: Option<Side>, output: &str) -> Result<()> {
         for line in output.lines() {
             let value: Value = serde_json::from_str(line).map_err(|error| format!("{line:?}: {error}"))?;
@@ -55,30 +55,30 @@ impl Figures {
         self.values.get(&(name.to_owned(), column)).map(|values| Summary::of(values))
     }
 
-    /// The table: medians, spread in percent of the median, and how many times better ours is.
+    /// The table: medians, spread in percent of the median, and the ratio between the sides.
     pub(crate) fn table(&self) -> String {
         let mut text = format!(
             "{:26} {:>18} {:>18} {:>9} {:>18} {:>9}\n",
-            "NAME", "STOCK", "OURS", "RATIO", "LIMIT", "OURS/LIM"
+            "NAME", "UPSTREAM", "OURS", "RATIO", "LIMIT", "OURS/LIM"
         );
         for name in &self.names {
-            let stock = self.of(name, Column::Side(Side::Stock));
+            let upstream = self.of(name, Column::Side(Side::Upstream));
             let ours = self.of(name, Column::Side(Side::Ours));
             let limit_name =
                 LIMITS.iter().find(|(figure, _)| figure == name).map_or(&**name, |(_, limit)| limit);
             let limit = self.of(limit_name, Column::Limit);
-            let ratio = pair(stock, ours).map(|(stock, ours)| better(name, stock, ours));
+            let ratio = pair(upstream, ours).map(|(upstream, ours)| better(name, upstream, ours));
             let distance = pair(limit, ours).map(|(limit, ours)| ours / limit);
             text += &format!(
                 "{name:26} {:>18} {:>18} {:>9} {:>18} {:>9}\n",
-                cell(stock),
+                cell(upstream),
                 cell(ours),
                 factor(ratio),
                 cell(limit),
                 factor(distance),
             );
         }
-        text + "Medians, and the distance of the extremes in percent. RATIO: how many times better ours is.\n"
+        text + "Medians, and (max - min) in percent of the median. RATIO: above 1, ours is better.\n"
     }
 
     /// All values, for a file.
@@ -91,14 +91,14 @@ impl Figures {
             .names
             .iter()
             .map(|name| {
-                let (stock, ours) = (Column::Side(Side::Stock), Column::Side(Side::Ours));
-                let medians = pair(self.of(name, stock), self.of(name, ours));
+                let (upstream, ours) = (Column::Side(Side::Upstream), Column::Side(Side::Ours));
+                let medians = pair(self.of(name, upstream), self.of(name, ours));
                 json!({
                     "name": name,
-                    "stock": column(name, stock),
+                    "upstream": column(name, upstream),
                     "ours": column(name, ours),
                     "limit": column(name, Column::Limit),
-                    "ratio": medians.map(|(stock, ours)| better(name, stock, ours)),
+                    "ratio": medians.map(|(upstream, ours)| better(name, upstream, ours)),
                 })
             })
             .collect();
@@ -110,9 +110,9 @@ fn is_limit(name: &str) -> bool {
     name.starts_with("bare.") || LIMITS.iter().any(|(_, limit)| *limit == name)
 }
 
-/// How many times better ours is: rates are better when high, everything else when low.
-fn better(name: &str, stock: f64, ours: f64) -> f64 {
-    if name.ends_with("_per_s") || name.ends_with("_mib_s") { ours / stock } else { stock / ours }
+/// How many times better ours is. High is good for rates, low for everything else.
+fn better(name: &str, upstream: f64, ours: f64) -> f64 {
+    if name.ends_with("_per_s") || name.ends_with("_mib_s") { ours / upstream } else { upstream / ours }
 }
 
 #[derive(Clone, Copy)]
@@ -155,14 +155,14 @@ mod tests {
     fn figures() -> Figures {
         let mut figures = Figures::default();
         let line = |name: &str, value: f64| json!({"name": name, "value": value}).to_string();
-        for (stock, ours) in [(200.0, 50.0), (300.0, 60.0), (250.0, 55.0)] {
-            figures.add(Some(Side::Stock), &line("local.call_us", stock)).unwrap();
+        for (upstream, ours) in [(200.0, 50.0), (300.0, 60.0), (250.0, 55.0)] {
+            figures.add(Some(Side::Upstream), &line("local.call_us", upstream)).unwrap();
             figures.add(Some(Side::Ours), &line("local.call_us", ours)).unwrap();
         }
         figures.add(None, &line("bare.socketpair_us", 27.5)).unwrap();
-        figures.add(Some(Side::Stock), &line("local.bulk16_mib_s", 100.0)).unwrap();
+        figures.add(Some(Side::Upstream), &line("local.bulk16_mib_s", 100.0)).unwrap();
         figures.add(Some(Side::Ours), &line("local.bulk16_mib_s", 1000.0)).unwrap();
-        figures.add(Some(Side::Stock), &line("link100.ssh_true_ms", 1200.0)).unwrap();
+        figures.add(Some(Side::Upstream), &line("link100.ssh_true_ms", 1200.0)).unwrap();
         figures
     }
 
@@ -180,7 +180,7 @@ mod tests {
         // Printed by a side, but a limit all the same.
         assert_eq!(row("link100.ssh_true_ms")[1..4], ["-", "-", "-"]);
         let json = figures().json();
-        assert_eq!(json[0]["stock"]["values"], json!([200.0, 300.0, 250.0]));
+        assert_eq!(json[0]["upstream"]["values"], json!([200.0, 300.0, 250.0]));
         assert_eq!(json[0]["ours"]["median"], json!(55.0));
     }
 

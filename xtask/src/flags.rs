@@ -1,42 +1,42 @@
-//! Every flag of every chore, on one page.
+//! The command line: every task and every flag.
 
 use std::path::PathBuf;
 
-/// Shown by `cargo xtask help` and after a wrong command line.
+/// Printed by `cargo xtask help` and after a wrong command line.
 pub(crate) const USAGE: &str = "\
-usage: cargo xtask CHORE
+usage: cargo xtask TASK
 
-  test                    prepare the machine, then run every test there is (as root)
-  lint                    format, clippy, rustdoc, tidy, documents, licences
-  tidy                    headers, file sizes, forbidden words (rules: xtask/tidy.toml)
-  imports                 files that import each other in a circle
-  licences                licences of all dependencies (rules: deny.toml)
-  compare [GROUP...]      measure stock Mitogen and ours in turn (default: all groups)
+  test                    install what the tests need (Debian, as root), then run all tests
+  lint                    all checks below, and format, clippy and rustdoc
+  style                   file headers, file sizes, words (rules: xtask/style.toml)
+  imports                 find files that import each other in a circle
+  licences                check the licences of all dependencies (rules: deny.toml)
+  compare [GROUP...]      measure upstream Mitogen and this project in turn (default: all groups)
                           groups: bare local hops tree ssh files link100 minify
-      --rounds N          how often each side is measured (default 3)
-      --python PATH       interpreter of both sides (default: the newest that every account may start)
-      --only stock|ours   measure one side
-      --json FILE         write the figures there too
-  stdlib                  add this machine's interpreters to the table of standard-library names
-  loc                     lines by crate
-  help                    this page";
+      --rounds N          measure each side N times (default 3)
+      --python PATH       interpreter for both sides (default: the newest that every account can run)
+      --only SIDE         measure one side only: upstream or ours
+      --json FILE         also write the figures to FILE
+  stdlib                  add names from this machine's interpreters to the standard-library table
+  loc                     count lines by crate
+  help                    print this help";
 
-/// What to do.
+/// A task to run.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Chore {
+pub(crate) enum Task {
     /// Print the usage.
     Help,
     /// Run the tests.
     Test,
     /// Run all checks that need no running program.
     Lint,
-    /// Check the house rules of the text.
-    Tidy,
-    /// Look for import circles.
+    /// Check style rules that no compiler checks.
+    Style,
+    /// Find import circles.
     Imports,
     /// Check the licences of dependencies.
     Licences,
-    /// Compare with stock Mitogen.
+    /// Compare with upstream Mitogen.
     Compare(CompareFlags),
     /// Write the table of standard-library names.
     Stdlib,
@@ -44,51 +44,51 @@ pub(crate) enum Chore {
     Loc,
 }
 
-/// The groups of figures, in the order in which they are measured.
+/// Groups of measurements, in the order in which they run.
 pub(crate) const GROUPS: [&str; 8] = ["bare", "local", "hops", "tree", "ssh", "files", "link100", "minify"];
 
 /// Flags of `compare`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CompareFlags {
-    /// What to measure.
+    /// Groups to measure.
     pub(crate) groups: Vec<String>,
-    /// How often.
+    /// Measurements of each side.
     pub(crate) rounds: u32,
-    /// The interpreter of both sides.
+    /// Interpreter for both sides; default: the newest that every account can run.
     pub(crate) python: Option<PathBuf>,
-    /// One side alone.
+    /// Measure this side only.
     pub(crate) only: Option<Side>,
-    /// Where to write the figures.
+    /// Also write the figures to this file.
     pub(crate) json: Option<PathBuf>,
 }
 
 /// A side of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
-    /// Stock Mitogen.
-    Stock,
+    /// Upstream Mitogen.
+    Upstream,
     /// This project.
     Ours,
 }
 
 /// Reads a command line.
-pub(crate) fn parse(args: &[String]) -> Result<Chore, String> {
-    let (chore, rest) = args.split_first().ok_or("which chore?")?;
-    let plain = match chore.as_str() {
-        "compare" => return compare(rest).map(Chore::Compare),
-        "help" | "-h" | "--help" => Chore::Help,
-        "test" => Chore::Test,
-        "lint" => Chore::Lint,
-        "tidy" => Chore::Tidy,
-        "imports" => Chore::Imports,
-        "licences" => Chore::Licences,
-        "stdlib" => Chore::Stdlib,
-        "loc" => Chore::Loc,
-        other => return Err(format!("no such chore: {other}")),
+pub(crate) fn parse(args: &[String]) -> Result<Task, String> {
+    let (task, rest) = args.split_first().ok_or("name a task")?;
+    let plain = match task.as_str() {
+        "compare" => return compare(rest).map(Task::Compare),
+        "help" | "-h" | "--help" => Task::Help,
+        "test" => Task::Test,
+        "lint" => Task::Lint,
+        "style" => Task::Style,
+        "imports" => Task::Imports,
+        "licences" => Task::Licences,
+        "stdlib" => Task::Stdlib,
+        "loc" => Task::Loc,
+        other => return Err(format!("unknown task: {other}")),
     };
     match rest.first() {
         None => Ok(plain),
-        Some(extra) => Err(format!("{chore} takes no arguments, got {extra}")),
+        Some(extra) => Err(format!("{task} takes no arguments, got {extra}")),
     }
 }
 
@@ -101,19 +101,19 @@ fn compare(args: &[String]) -> Result<CompareFlags, String> {
             "--rounds" => {
                 let text = value()?;
                 let rounds = text.parse().ok().filter(|&rounds| rounds > 0);
-                flags.rounds = rounds.ok_or(format!("--rounds: {text} is no number of rounds"))?;
+                flags.rounds = rounds.ok_or(format!("--rounds: {text} is not a positive number"))?;
             }
             "--python" => flags.python = Some(PathBuf::from(value()?)),
             "--json" => flags.json = Some(PathBuf::from(value()?)),
             "--only" => {
                 flags.only = Some(match value()?.as_str() {
-                    "stock" => Side::Stock,
+                    "upstream" => Side::Upstream,
                     "ours" => Side::Ours,
-                    other => return Err(format!("--only: stock or ours, not {other}")),
+                    other => return Err(format!("--only: expected upstream or ours, got {other}")),
                 });
             }
             group if GROUPS.contains(&group) => flags.groups.push(group.to_owned()),
-            other => return Err(format!("compare: no such group or flag: {other}")),
+            other => return Err(format!("compare: unknown group or flag: {other}")),
         }
     }
     if flags.groups.is_empty() {
@@ -126,15 +126,15 @@ fn compare(args: &[String]) -> Result<CompareFlags, String> {
 mod tests {
     use super::*;
 
-    fn of(line: &str) -> Result<Chore, String> {
+    fn of(line: &str) -> Result<Task, String> {
         parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
 
     #[test]
     fn good_lines() {
-        assert_eq!(of("test"), Ok(Chore::Test));
-        assert_eq!(of("--help"), Ok(Chore::Help));
-        let Ok(Chore::Compare(flags)) = of("compare local --rounds 5 --only ours ssh --json out") else {
+        assert_eq!(of("test"), Ok(Task::Test));
+        assert_eq!(of("--help"), Ok(Task::Help));
+        let Ok(Task::Compare(flags)) = of("compare local --rounds 5 --only ours ssh --json out") else {
             panic!("refused");
         };
         assert_eq!(flags.groups, ["local", "ssh"]);

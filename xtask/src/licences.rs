@@ -1,7 +1,6 @@
-//! `cargo xtask licences`: every dependency under a licence that `deny.toml` allows.
+//! `cargo xtask licences`: checks that every dependency has a licence that `deny.toml` allows.
 //!
-//! `cargo deny` checks more (advisories, sources) and is used where it is installed. The check here is the part that
-//! needs nothing but cargo.
+//! `cargo deny` checks more (advisories, sources) and is used if it is installed. The check here needs only cargo.
 
 use serde_json::Value;
 
@@ -9,7 +8,7 @@ use crate::root::Result;
 use crate::steps::{cargo, output, run as run_command, succeeds};
 use crate::{spdx, tree};
 
-/// Runs the chore.
+/// Runs the task.
 pub(crate) fn run() -> Result<()> {
     if succeeds(&mut cargo("deny --version")) {
         return run_command(&mut cargo("deny check licenses bans sources"));

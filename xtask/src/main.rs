@@ -1,10 +1,10 @@
-//! The project's chores: `cargo xtask test`, `lint` and a few more.
+//! Development tasks: `cargo xtask test`, `lint` and a few more.
 //!
-//! All flags stand in `flags.rs`, each chore in a file of its own. No crate of the product is linked here. What
-//! continuous integration runs is exactly this (`.ci/run`).
+//! `flags.rs` has the command line of all tasks; each task has a file of its own. No crate of the product is linked.
+//! Continuous integration runs the same tasks (`.ci/run`).
 
-mod claims;
 mod compare;
+mod doc_tests_exist;
 mod figures;
 mod flags;
 mod imports;
@@ -16,36 +16,36 @@ mod root;
 mod spdx;
 mod stdlib;
 mod steps;
+mod style;
 mod test;
-mod tidy;
 mod tree;
 
 use std::process::ExitCode;
 
-use flags::Chore;
+use flags::Task;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let chore = match flags::parse(&args) {
-        Ok(chore) => chore,
+    let task = match flags::parse(&args) {
+        Ok(task) => task,
         Err(error) => {
             eprintln!("{error}\n\n{}", flags::USAGE);
             return ExitCode::from(2);
         }
     };
-    let done = match chore {
-        Chore::Help => {
+    let done = match task {
+        Task::Help => {
             println!("{}", flags::USAGE);
             Ok(())
         }
-        Chore::Test => test::run(),
-        Chore::Lint => lint::run(),
-        Chore::Tidy => tidy::run(),
-        Chore::Imports => imports::run(),
-        Chore::Licences => licences::run(),
-        Chore::Compare(flags) => compare::run(&flags),
-        Chore::Stdlib => stdlib::run(),
-        Chore::Loc => loc::run(),
+        Task::Test => test::run(),
+        Task::Lint => lint::run(),
+        Task::Style => style::run(),
+        Task::Imports => imports::run(),
+        Task::Licences => licences::run(),
+        Task::Compare(flags) => compare::run(&flags),
+        Task::Stdlib => stdlib::run(),
+        Task::Loc => loc::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,35 +1,35 @@
-//! Brings a machine to where the tests can run, or says what it lacks.
+//! Installs what the tests need, or lists what is missing.
 
 use std::path::{Path, PathBuf};
 
 use crate::root::Result;
 use crate::steps;
 
-/// Something that the tests run, and Debian's package of it.
+/// A program that the tests run, and the Debian package that has it.
 struct Tool {
     name: &'static str,
     package: &'static str,
-    is_there: fn() -> bool,
+    is_installed: fn() -> bool,
 }
 
 const TOOLS: [Tool; 10] = [
-    Tool { name: "ssh", package: "openssh-client", is_there: || found("ssh") && found("ssh-keygen") },
-    Tool { name: "sshd", package: "openssh-server", is_there: || found("sshd") },
-    Tool { name: "sudo", package: "sudo", is_there: || found("sudo") },
-    Tool { name: "doas", package: "opendoas", is_there: || found("doas") },
-    Tool { name: "csh", package: "csh", is_there: || found("csh") },
-    Tool { name: "ip", package: "iproute2", is_there: || found("ip") },
+    Tool { name: "ssh", package: "openssh-client", is_installed: || found("ssh") && found("ssh-keygen") },
+    Tool { name: "sshd", package: "openssh-server", is_installed: || found("sshd") },
+    Tool { name: "sudo", package: "sudo", is_installed: || found("sudo") },
+    Tool { name: "doas", package: "opendoas", is_installed: || found("doas") },
+    Tool { name: "csh", package: "csh", is_installed: || found("csh") },
+    Tool { name: "ip", package: "iproute2", is_installed: || found("ip") },
     Tool {
         name: "useradd and chpasswd",
         package: "passwd",
-        is_there: || found("useradd") && found("chpasswd"),
+        is_installed: || found("useradd") && found("chpasswd"),
     },
-    Tool { name: "python3", package: "python3", is_there: || found("python3") },
-    Tool { name: "python3 -m venv", package: "python3-venv", is_there: has_venv },
-    Tool { name: "locale definitions", package: "locales", is_there: has_locales },
+    Tool { name: "python3", package: "python3", is_installed: || found("python3") },
+    Tool { name: "python3 -m venv", package: "python3-venv", is_installed: has_venv },
+    Tool { name: "locale definitions", package: "locales", is_installed: has_locales },
 ];
 
-/// Installs what is missing on Debian as root; elsewhere fails with the list.
+/// On Debian, as root, installs what is missing; otherwise fails with a list.
 pub(crate) fn run() -> Result<()> {
     let missing = missing();
     let is_root = steps::output(&mut steps::command("id", ["-u"]))?.trim() == "0";
@@ -39,7 +39,7 @@ pub(crate) fn run() -> Result<()> {
         println!("missing: {}", names.join(", "));
         if !is_root || !Path::new("/etc/debian_version").exists() || !found("apt-get") {
             return Err(format!(
-                "install them first (Debian's packages: {}); as root on Debian this chore does it",
+                "install them first (Debian packages: {}); as root on Debian this task does it",
                 packages.join(" ")
             ));
         }
@@ -49,12 +49,16 @@ pub(crate) fn run() -> Result<()> {
             return Err(format!("installed, but still missing: {}", left.join(", ")));
         }
     }
-    println!("every tool is there: {}", TOOLS.map(|tool| tool.name).join(", "));
-    if is_root { Ok(()) } else { Err("the suites add accounts and networks; run this as root".into()) }
+    println!("all tools are installed: {}", TOOLS.map(|tool| tool.name).join(", "));
+    if is_root {
+        Ok(())
+    } else {
+        Err("the tests add accounts and network namespaces; run this as root".into())
+    }
 }
 
 fn missing() -> Vec<Tool> {
-    TOOLS.into_iter().filter(|tool| !(tool.is_there)()).collect()
+    TOOLS.into_iter().filter(|tool| !(tool.is_installed)()).collect()
 }
 
 fn install(packages: &[&str]) -> Result<()> {
@@ -67,7 +71,7 @@ fn install(packages: &[&str]) -> Result<()> {
     apt(&[&["install", "-q", "-y", "--no-install-recommends"], packages].concat())
 }
 
-/// On `PATH` or in the directories of administrators.
+/// Whether a program is on `PATH` or in a directory for administrators.
 fn found(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -75,7 +79,7 @@ fn found(program: &str) -> bool {
         .any(|dir| dir.join(program).is_file())
 }
 
-/// Debian's own interpreter comes without the part that gives an environment its pip.
+/// Whether `venv` works; Debian packages the part that installs pip separately.
 fn has_venv() -> bool {
     let python = if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3" } else { "python3" };
     steps::succeeds(&mut steps::command(python, ["-c", "import ensurepip, venv"]))

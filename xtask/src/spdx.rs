@@ -1,7 +1,7 @@
-//! Licence expressions as crates state them: names joined by `AND`, `OR`, `WITH` and parentheses.
+//! Licence expressions of crates: names joined by `AND`, `OR`, `WITH` and parentheses.
 
-/// Whether the expression can be met with allowed licences alone. `AND` binds closer than `OR`; the `/` of old crates
-/// means `OR`; `A WITH B` is one name.
+/// Whether allowed licences satisfy the expression. `AND` binds tighter than `OR`; the `/` of old crates means `OR`;
+/// `A WITH B` is one name.
 pub(crate) fn satisfied(expression: &str, is_allowed: impl Fn(&str) -> bool) -> Result<bool, String> {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
@@ -9,7 +9,7 @@ pub(crate) fn satisfied(expression: &str, is_allowed: impl Fn(&str) -> bool) -> 
     let value = parser.or()?;
     match parser.words {
         [] => Ok(value),
-        [word, ..] => Err(format!("{word} is not expected there")),
+        [word, ..] => Err(format!("unexpected {word}")),
     }
 }
 
@@ -30,7 +30,7 @@ impl<'a> Parser<'a> {
     fn or(&mut self) -> Result<bool, String> {
         let mut value = self.and()?;
         while self.take("OR") {
-            // Both sides are read, whatever the first says.
+            // Both sides are parsed, whatever the first one is.
             value |= self.and()?;
         }
         Ok(value)
@@ -47,7 +47,7 @@ impl<'a> Parser<'a> {
     fn one(&mut self) -> Result<bool, String> {
         if self.take("(") {
             let value = self.or()?;
-            return if self.take(")") { Ok(value) } else { Err("a parenthesis is not closed".into()) };
+            return if self.take(")") { Ok(value) } else { Err("unclosed parenthesis".into()) };
         }
         let name = self.name()?;
         if self.take("WITH") {
@@ -63,7 +63,7 @@ impl<'a> Parser<'a> {
                 self.words = rest;
                 Ok(name)
             }
-            _ => Err("a licence is expected".into()),
+            _ => Err("expected a licence".into()),
         }
     }
 }

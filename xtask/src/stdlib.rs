@@ -1,6 +1,6 @@
 //! `cargo xtask stdlib`: writes the table of the standard library's names from the interpreters of this machine.
 //!
-//! Names are added and never taken away, since no machine has all versions on all platforms.
+//! Names are only added, since no machine has all versions on all platforms.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use crate::root::Result;
 use crate::steps::{command, output};
 use crate::{root, test, tree};
 
-/// Prints the names that one interpreter knows.
+/// Prints the names that an interpreter knows.
 const SCRIPT: &str = include_str!("stdlib_names.py");
 
 const TABLE: &str = "master/src/modules/stdlib_names.rs";
 
-/// Names that an interpreter for Linux older than 3.10 does not tell, and those that came with 3.14.
+/// Names that Linux interpreters older than 3.10 do not list, and the new ones of 3.14.
 const MORE: &[&str] = &[
     "Carbon",
     "MacOS",
@@ -38,7 +38,7 @@ const MORE: &[&str] = &[
     "compression",
 ];
 
-/// Runs the chore.
+/// Runs the task.
 pub(crate) fn run() -> Result<()> {
     let old = tree::text(TABLE).unwrap_or_default().unwrap_or_default();
     let mut names: BTreeSet<String> = old

@@ -1,4 +1,4 @@
-//! The steps of a chore: each runs although an earlier one failed, and a summary stands at the end.
+//! The steps of a task: all run even if one fails, and a summary is printed at the end.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -8,14 +8,14 @@ use std::time::Instant;
 use crate::root;
 use crate::root::Result;
 
-/// What has been run so far.
+/// The results so far.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
     done: Vec<(String, Result<()>, f64)>,
 }
 
 impl Steps {
-    /// Runs one step and notes how it went.
+    /// Runs one step and records its result and duration.
     pub(crate) fn step(&mut self, name: &str, step: impl FnOnce() -> Result<()>) {
         println!("\n=== {name}");
         let start = Instant::now();
@@ -26,7 +26,7 @@ impl Steps {
         self.done.push((name.to_owned(), result, start.elapsed().as_secs_f64()));
     }
 
-    /// Prints the summary; fails when a step did.
+    /// Prints the summary; fails if a step failed.
     pub(crate) fn finish(self) -> Result<()> {
         let failed = self.done.iter().filter(|(_, result, _)| result.is_err()).count();
         let mut text = String::from("\n=== summary\n");
@@ -40,7 +40,7 @@ impl Steps {
     }
 }
 
-/// A command that runs at the top of the tree with no input.
+/// A command that runs in the top directory, without input.
 pub(crate) fn command<S: AsRef<OsStr>>(
     program: impl AsRef<OsStr>,
     args: impl IntoIterator<Item = S>,
@@ -50,20 +50,20 @@ pub(crate) fn command<S: AsRef<OsStr>>(
     command
 }
 
-/// The cargo that runs us, with the words of `line` as arguments.
+/// The cargo that started this program, with the words of `line` as arguments.
 pub(crate) fn cargo(line: &str) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     command(cargo, line.split_whitespace())
 }
 
-/// Runs a command, shows its output as it comes, and fails when it does.
+/// Runs a command with its output on the terminal; fails if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("$ {}", shown(command));
     let status = command.status().map_err(|error| format!("{}: {error}", shown(command)))?;
     if status.success() { Ok(()) } else { Err(format!("{}: {status}", shown(command))) }
 }
 
-/// Runs a command and gives its standard output; standard error is shown as it comes.
+/// Runs a command and returns its standard output; its standard error goes to the terminal.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output =
         command.stderr(Stdio::inherit()).output().map_err(|error| format!("{}: {error}", shown(command)))?;
@@ -73,7 +73,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).map_err(|error| format!("{}: {error}", shown(command)))
 }
 
-/// Whether a command can be run and succeeds, whatever it says.
+/// Whether a command can be started and succeeds; its output is discarded.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }

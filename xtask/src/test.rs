@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test there is, on a machine that this chore prepares.
+//! `cargo xtask test`: prepares the machine and runs all tests.
 
 use std::path::PathBuf;
 
@@ -11,10 +11,10 @@ use crate::{licences, prepare, root, tree};
 /// The Python runtime's own tests, run under each interpreter.
 const PYTHON_TESTS: &str = "core/python/tests/run.py";
 
-/// Runs the chore.
+/// Runs the task.
 pub(crate) fn run() -> Result<()> {
     println!("=== prepare");
-    // Without the tools every suite would fail, each in its own words; one clear list is better.
+    // Without the tools every suite would fail with an error of its own; one list is clearer.
     prepare::run()?;
     let mut steps = Steps::default();
 
@@ -23,16 +23,16 @@ pub(crate) fn run() -> Result<()> {
         pythons = interpreters()?;
         pythons.iter().for_each(Interpreter::print);
         let any = pythons.iter().any(|python| python.supported);
-        if any { Ok(()) } else { Err("no Python that we support".into()) }
+        if any { Ok(()) } else { Err("no supported Python found".into()) }
     });
-    steps.step("python runtime's tests are there", || {
-        let there = root::root().join(PYTHON_TESTS).is_file();
-        if there { Ok(()) } else { Err(format!("{PYTHON_TESTS} is missing")) }
+    steps.step("the Python runtime's tests exist", || {
+        let exists = root::root().join(PYTHON_TESTS).is_file();
+        if exists { Ok(()) } else { Err(format!("{PYTHON_TESTS} is missing")) }
     });
     if root::root().join(PYTHON_TESTS).is_file() {
         for python in pythons.iter().filter(|python| python.supported) {
-            let name = format!("python runtime under {}", python.version);
-            // The program looks for interpreters by itself unless it is told which to take.
+            let name = format!("Python runtime under {}", python.version);
+            // Unless told otherwise, the program looks for interpreters itself.
             let path = &python.path;
             steps.step(&name, || run_command(command(path, [PYTHON_TESTS]).env("MITOGEN_PYTHONS", path)));
         }
@@ -44,19 +44,19 @@ pub(crate) fn run() -> Result<()> {
         bin = Some(target_dir()?.join("debug/mitogen"));
         Ok(())
     });
-    steps.step("rust tests", || {
+    steps.step("Rust tests", || {
         let mut tests = cargo("test --workspace --no-fail-fast");
-        // Without it each suite asks cargo for the command again.
+        // Otherwise each suite asks cargo to build the command.
         tests.envs(bin.as_ref().map(|bin| ("MITOGEN_BIN", bin)));
         run_command(&mut tests)
     });
     if has_models()? {
-        steps.step("models of the rendezvous (loom)", models);
+        steps.step("loom models of core/src/sync", models);
     }
     steps.finish()
 }
 
-/// An interpreter as the fixtures found it.
+/// An interpreter that the fixtures found.
 pub(crate) struct Interpreter {
     pub(crate) path: String,
     version: String,
@@ -70,7 +70,7 @@ impl Interpreter {
     }
 }
 
-/// The interpreters of this machine; the fixtures know how to look.
+/// The interpreters of this machine, as found by the fixtures.
 pub(crate) fn interpreters() -> Result<Vec<Interpreter>> {
     let text = output(&mut cargo("run --quiet --package mitogen-tests --bin fixture -- pythons"))?;
     let one = |line: &str| {
@@ -92,7 +92,7 @@ fn target_dir() -> Result<PathBuf> {
     Ok(PathBuf::from(dir))
 }
 
-/// Whether `core` has models to check.
+/// Whether `core/src/sync` has loom models.
 fn has_models() -> Result<bool> {
     for file in
         tree::files()?.iter().filter(|file| file.starts_with("core/src/sync/") && file.ends_with(".rs"))
@@ -104,8 +104,8 @@ fn has_models() -> Result<bool> {
     Ok(false)
 }
 
-/// Every interleaving of small programs over `core`'s rendezvous. A build of its own, because the flag changes what
-/// the whole tree of dependencies is compiled to.
+/// Runs the loom models, which try every interleaving of small programs. They need a target directory of their own,
+/// because the flag applies to all dependencies.
 fn models() -> Result<()> {
     let tests = |more: &str| {
         let line = "test --package mitogen-core --lib --release --target-dir target/loom sync::model --";
@@ -116,7 +116,7 @@ fn models() -> Result<()> {
     // A filter that matches nothing passes as well, so the tests are counted first.
     let listed = output(&mut tests("--list"))?;
     if !listed.lines().any(|line| line.ends_with(": test")) {
-        return Err("core/src/sync speaks of loom, but there is no test under sync::model".into());
+        return Err("core/src/sync mentions loom, but has no test under sync::model".into());
     }
     run_command(&mut tests(""))
 }

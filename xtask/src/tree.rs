@@ -6,8 +6,8 @@ use crate::root::Result;
 use crate::root::root;
 use crate::steps;
 
-/// Every file of the project, relative to the top and sorted: what git knows or would add, or without git what is
-/// there apart from build products.
+/// Every file of the project, relative to the top directory and sorted: those that git tracks or would add, or, without
+/// git, all files except build products.
 pub(crate) fn files() -> Result<Vec<String>> {
     let root = root();
     let mut files = match steps::succeeds(&mut steps::command("git", ["rev-parse", "--is-inside-work-tree"]))
@@ -28,7 +28,7 @@ pub(crate) fn files() -> Result<Vec<String>> {
     Ok(files)
 }
 
-/// Reads a file of the tree; `None` for one that is not text.
+/// Reads a file of the project; `None` if it is not UTF-8.
 pub(crate) fn text(file: &str) -> Result<Option<String>> {
     let bytes = std::fs::read(root().join(file)).map_err(|error| format!("{file}: {error}"))?;
     Ok(String::from_utf8(bytes).ok())

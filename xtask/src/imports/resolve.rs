@@ -90,7 +90,7 @@ impl Crate {
                     match target {
                         Target::Module(number) => found.extend(self.look_up(number, name, open)),
                         Target::Item(number) if self.has_variant(number, glob.last(), name) => {
-                            found.push(target)
+                            found.push(target);
                         }
                         Target::Item(_) => {}
                     }

@@ -1,15 +1,15 @@
-//! The tests that documents name as their proof are there, under these names.
+//! Checks that the tests which documents name exist.
 
 use std::collections::BTreeSet;
 
 use crate::root::Result;
 use crate::tree;
 
-/// Documents whose tables end in a column of tests, as `suite: name` in backticks; further names of the same suite
-/// stand alone.
+/// Documents whose tables have tests in their last column, as `suite: name` in backticks; further tests of the same
+/// suite without `suite: `.
 const DOCUMENTS: [&str; 2] = ["docs/SECURITY.md", "docs/WEAKNESSES.md"];
 
-/// Checks every name.
+/// Runs the check.
 pub(crate) fn run() -> Result<()> {
     let mut known = BTreeSet::new();
     for file in tree::files()?.iter().filter(|file| file.ends_with(".rs") || file.ends_with(".py")) {
@@ -22,12 +22,12 @@ pub(crate) fn run() -> Result<()> {
         for (line, name) in named(&text) {
             count += 1;
             if !known.contains(&name) {
-                missing.push(format!("{document}:{line}: there is no test {name}"));
+                missing.push(format!("{document}:{line}: no such test: {name}"));
             }
         }
     }
     if missing.is_empty() {
-        println!("{count} tests that documents name are there");
+        println!("{count} tests that documents name exist");
         Ok(())
     } else {
         Err(missing.join("\n  "))
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documents_name_tests_that_are_there() {
+    fn tests_named_in_documents_exist() {
         run().unwrap();
     }
 

@@ -1,13 +1,13 @@
-//! `cargo xtask tidy`: house rules that no compiler checks. The lists are in `xtask/tidy.toml`.
+//! `cargo xtask style`: style rules that no compiler checks. The rules are in `xtask/style.toml`.
 
 use std::collections::BTreeMap;
 
 use crate::root::Result;
 use crate::tree;
 
-const RULES: &str = "xtask/tidy.toml";
+const RULES: &str = "xtask/style.toml";
 
-/// Runs the chore.
+/// Runs the task.
 pub(crate) fn run() -> Result<()> {
     let rules = Rules::read()?;
     let mut faults = Vec::new();
@@ -22,20 +22,20 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     let stale = rules.long.keys().filter(|file| !long.contains(file));
-    faults.extend(stale.map(|file| format!("{file}: listed as long in {RULES}, but it is not")));
+    faults.extend(stale.map(|file| format!("{file}: listed as long in {RULES}, but is not")));
     if faults.is_empty() {
-        println!("{seen} files are tidy");
+        println!("{seen} files follow the rules");
         Ok(())
     } else {
         Err(format!("{} faults\n  {}", faults.len(), faults.join("\n  ")))
     }
 }
 
-/// The lists.
+/// The rules as read from the file.
 struct Rules {
     exempt: Vec<String>,
     limit: usize,
-    unsafe_rooms: Vec<String>,
+    unsafe_dirs: Vec<String>,
     forbidden: Vec<String>,
     long: BTreeMap<String, String>,
 }
@@ -64,34 +64,34 @@ impl Rules {
         Ok(Self {
             exempt: list("exempt")?,
             limit: limit.and_then(|limit| usize::try_from(limit).ok()).ok_or("no number `limit`")?,
-            unsafe_rooms: list("unsafe_rooms")?,
+            unsafe_dirs: list("unsafe_dirs")?,
             forbidden: list("forbidden")?,
             long: reasons,
         })
     }
 
     fn is_exempt(&self, file: &str) -> bool {
-        // The rules name what they forbid.
+        // The rules contain the words that they forbid.
         file == RULES || is_under(file, &self.exempt)
     }
 
-    /// What is wrong with one file, each beginning with `:line` where there is one.
+    /// The faults of one file; each begins with `:line` if it concerns a line.
     fn faults(&self, file: &str, text: &str) -> Vec<String> {
         let mut faults = Vec::new();
         if is_source(file) {
             if !has_header(file, text) {
-                faults.push(": does not open with a header that says what it is for".into());
+                faults.push(": must begin with a comment that says what the file is for".into());
             }
             let lines = text.lines().count();
             if lines > self.limit && !self.long.contains_key(file) {
-                faults.push(format!(": {lines} lines, and no reason for that in {RULES}"));
+                faults.push(format!(": {lines} lines; split it, or give a reason in {RULES}"));
             }
         }
         let rust = file.ends_with(".rs");
-        let may_be_unsafe = is_under(file, &self.unsafe_rooms);
+        let may_be_unsafe = is_under(file, &self.unsafe_dirs);
         for (number, line) in (1..).zip(text.lines()) {
             if rust && !may_be_unsafe && has_word(&without_texts(line), "unsafe") {
-                faults.push(format!(":{number}: unsafe outside its rooms"));
+                faults.push(format!(":{number}: unsafe outside of unsafe_dirs"));
             }
             for word in self.forbidden.iter().filter(|word| has_word(line, word)) {
                 faults.push(format!(":{number}: {word:?} is forbidden"));
@@ -105,8 +105,8 @@ fn is_source(file: &str) -> bool {
     file.ends_with(".rs") || file.ends_with(".py")
 }
 
-fn is_under(file: &str, places: &[String]) -> bool {
-    places.iter().any(|place| if place.ends_with('/') { file.starts_with(place) } else { file == place })
+fn is_under(file: &str, paths: &[String]) -> bool {
+    paths.iter().any(|path| if path.ends_with('/') { file.starts_with(path) } else { file == path })
 }
 
 fn has_header(file: &str, text: &str) -> bool {
@@ -124,8 +124,8 @@ fn has_header(file: &str, text: &str) -> bool {
     }
 }
 
-/// A line of Rust without comments and the inside of string literals. Good for one-line literals, which is enough to
-/// find a keyword.
+/// A line of Rust without comments and the contents of string literals. Literals over several lines are not
+/// recognized.
 fn without_texts(line: &str) -> String {
     let mut code = String::new();
     let mut chars = line.chars().peekable();
@@ -142,7 +142,7 @@ fn without_texts(line: &str) -> String {
     code
 }
 
-/// Whether the word stands in the line, not as part of a longer one.
+/// Whether the line contains the word, not as part of a longer one.
 fn has_word(line: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     // Only an end that is itself a letter can be part of a longer word.
@@ -163,7 +163,7 @@ mod tests {
         Rules {
             exempt: vec!["data/".into()],
             limit: 3,
-            unsafe_rooms: vec!["core/src/sys/".into()],
+            unsafe_dirs: vec!["core/src/sys/".into()],
             forbidden: vec!["OWED".into(), "/home/".into()],
             long: BTreeMap::from([("long.rs".into(), "one table".into())]),
         }
@@ -174,11 +174,11 @@ mod tests {
         let unsafe_line = "//! A.\nunsafe { x() }";
         for (file, text, wanted) in [
             ("a.rs", "//! A.\n", ""),
-            ("a.rs", "#![allow(x)]\n//! A.", "header"),
-            ("a.rs", "fn main() {}", "header"),
-            ("a.rs", "", "header"),
+            ("a.rs", "#![allow(x)]\n//! A.", "must begin"),
+            ("a.rs", "fn main() {}", "must begin"),
+            ("a.rs", "", "must begin"),
             ("a.py", "#!/usr/bin/env python\n# coding: utf-8\n\"\"\"A.\"\"\"", ""),
-            ("a.py", "import os", "header"),
+            ("a.py", "import os", "must begin"),
             ("pkg/__init__.py", "", ""),
             ("a.rs", "//! A.\n\n\n\n", "4 lines"),
             ("long.rs", "//! A.\n\n\n\n", ""),
@@ -196,13 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn the_rules_of_the_tree_can_be_read() {
+    fn the_rules_of_the_project_can_be_read() {
         Rules::read().unwrap();
     }
 
     #[test]
     fn a_long_file_needs_a_reason() {
-        let text = "exempt = []\nlimit = 1\nunsafe_rooms = []\nforbidden = []\n[long]\n'a.rs' = ' '";
+        let text = "exempt = []\nlimit = 1\nunsafe_dirs = []\nforbidden = []\n[long]\n'a.rs' = ' '";
         assert!(Rules::from_table(&text.parse().unwrap()).is_err());
     }
 }
