@@ -66,5 +66,5 @@ struct Readme;
 
 /// So must that of the page on stock peers.
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/INTEROP.md")]
+#[doc = include_str!("../../docs/interop.md")]
 struct Interop;

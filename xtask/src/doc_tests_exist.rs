@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use crate::root::Result;
 use crate::tree;
 
-/// Documents whose tables have tests in their last column, as `suite: name` in backticks; further tests of the same
-/// suite without `suite: `.
-const DOCUMENTS: [&str; 2] = ["docs/SECURITY.md", "docs/WEAKNESSES.md"];
+/// Documents that name tests, after the word `Tests:` or `Test:` up to the end of the paragraph, as `suite: name` or
+/// `module::name` in backticks; further tests of the same suite without `suite: `.
+const DOCUMENTS: [&str; 3] = ["docs/interop.md", "docs/security.md", "docs/upstream-limitations.md"];
 
 /// Runs the check.
 pub(crate) fn run() -> Result<()> {
@@ -43,20 +43,25 @@ fn functions(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// The tests that the last cells of tables name, with their lines.
+/// The tests that a document names, with their lines.
 fn named(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
+    let mut inside = false;
     for (number, line) in (1..).zip(text.lines()) {
-        let Some(row) = line.strip_prefix('|').and_then(|row| row.trim_end().strip_suffix('|')) else {
-            continue;
+        // A new list entry is a new paragraph.
+        if line.trim().is_empty() || line.trim_start().starts_with("- ") {
+            inside = false;
+        }
+        let start = ["Tests: ", "Test: "].iter().find_map(|mark| line.find(mark).map(|at| at + mark.len()));
+        let rest = match start {
+            Some(at) => &line[at..],
+            None if inside => line,
+            None => continue,
         };
-        let Some((_, cell)) = row.rsplit_once(" | ") else { continue };
-        for words in cell.split('`').skip(1).step_by(2) {
-            let (place, name) = words.rsplit_once(": ").map_or(("", words), |(place, name)| (place, name));
-            let is_name = name.contains('_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            if is_name || !place.is_empty() {
-                found.push((number, name.to_owned()));
-            }
+        inside = true;
+        for words in rest.split('`').skip(1).step_by(2) {
+            let name = words.rsplit_once(':').map_or(words, |(_, name)| name.trim_start());
+            found.push((number, name.to_owned()));
         }
     }
     found
@@ -67,12 +72,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_the_last_cells() {
-        let text =
-            "`not: this_one`\n| a | `nor_this` | `x: a_b`, `c_d` and `e`, `test_f.py: test_g` |\n| - | - |\n";
+    fn names_follow_the_word_tests() {
+        let text = "`not: this_one`\n- a. Tests: `x: a_b`,\n  `c_d` and `e::f`.\n- `nor_this`\n\nTest: `test_f.py: test_g`.\n\n`nor`";
         let found: Vec<String> =
             named(text).into_iter().map(|(line, name)| format!("{line} {name}")).collect();
-        assert_eq!(found, ["2 a_b", "2 c_d", "2 test_g"]);
+        assert_eq!(found, ["2 a_b", "3 c_d", "3 f", "6 test_g"]);
         let found: Vec<String> = functions("fn a() {}\n    def b(self):\n// fn c\nlet fn_d = 1;").collect();
         assert_eq!(found, ["a", "b"]);
     }
@@ -83,10 +87,10 @@ mod tests {
     }
 
     #[test]
-    fn every_weakness_has_its_row() {
-        let text = tree::text("docs/WEAKNESSES.md").unwrap().unwrap();
-        let first = |line: &str| line.strip_prefix("| ")?.split(' ').next()?.parse::<u32>().ok();
-        let rows: Vec<u32> = text.lines().filter_map(first).collect();
-        assert_eq!(rows, (1..=41).collect::<Vec<u32>>());
+    fn every_limitation_has_an_entry() {
+        let text = tree::text("docs/upstream-limitations.md").unwrap().unwrap();
+        let first = |line: &str| line.strip_prefix("**")?.split('.').next()?.parse::<u32>().ok();
+        let entries: Vec<u32> = text.lines().filter_map(first).collect();
+        assert_eq!(entries, (1..=41).collect::<Vec<u32>>());
     }
 }
