@@ -5,6 +5,7 @@
 //! by name.
 
 // Level 0
+pub mod error;
 pub mod ids;
 pub mod secret;
 // Level 1

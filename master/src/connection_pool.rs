@@ -37,7 +37,7 @@ pub enum ChainError {
         method: String,
     },
     /// The transport refuses its options.
-    #[error("{hop}: {source}")]
+    #[error("{hop}")]
     Options {
         /// The hop.
         hop: HopKey,
@@ -45,7 +45,7 @@ pub enum ChainError {
         source: OptionsError,
     },
     /// A secret that the hop needs cannot be had.
-    #[error("{hop}: {source}")]
+    #[error("{hop}")]
     Secret {
         /// The hop.
         hop: HopKey,
@@ -53,7 +53,7 @@ pub enum ChainError {
         source: SecretError,
     },
     /// The stock package that the hop names is not usable.
-    #[error("{hop}: {source}")]
+    #[error("{hop}")]
     Stock {
         /// The hop.
         hop: HopKey,
@@ -61,7 +61,7 @@ pub enum ChainError {
         source: Arc<FindError>,
     },
     /// No connection can be made of it.
-    #[error("{hop}: {source}")]
+    #[error("{hop}")]
     Request {
         /// The hop.
         hop: HopKey,

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mitogen_core::dialogue::{FailureKind, Secret};
+use mitogen_core::error::with_causes;
 
 use super::*;
 use crate::MasterOptions;
@@ -111,7 +112,7 @@ fn secrets_are_asked_for_once_and_only_to_connect() {
 #[test]
 fn what_is_wrong_is_said_before_anything_is_started() {
     with_chains("odd", |connections, chains, _| {
-        let told = connections.acquire(&chains[0]).unwrap_err().to_string();
+        let told = with_causes(&connections.acquire(&chains[0]).unwrap_err()).to_string();
         assert_eq!(told, "odd/odd: cannot get the secret from environment variable NONE: it is not set");
     });
 }

@@ -34,6 +34,7 @@ pub use mitogen_core::connect::{
     ChildSettings, ConnectError, ConnectRequest, Connecting, Keepalive, Plan, Registry, RequestError,
     Transport,
 };
+pub use mitogen_core::error::with_causes;
 pub use mitogen_core::pickle::Value;
 pub use mitogen_core::service;
 pub use mitogen_core::{dialogue, ids, pickle, wire};

@@ -59,10 +59,10 @@ impl Default for MasterOptions {
 #[non_exhaustive]
 pub enum StartError {
     /// The loop could not be started.
-    #[error("cannot start the I/O loop: {0}")]
+    #[error("cannot start the I/O loop")]
     Broker(#[source] io::Error),
     /// The thread that answers questions for modules could not be started.
-    #[error("cannot start the thread that serves modules: {0}")]
+    #[error("cannot start the thread that serves modules")]
     Responder(#[source] io::Error),
 }
 

@@ -2,7 +2,7 @@
 
 use crate::root::Result;
 use crate::steps::{Steps, cargo, command, run as run_command, succeeds};
-use crate::{doc_tests_exist, imports, licences, style};
+use crate::{doc_tests_exist, errors, imports, licences, style};
 
 /// Runs the task.
 pub(crate) fn run() -> Result<()> {
@@ -14,6 +14,7 @@ pub(crate) fn run() -> Result<()> {
     steps.step("style-check", style::run);
     steps.step("imports", imports::report);
     steps.step("doc-tests-exist", doc_tests_exist::run);
+    steps.step("errors", errors::run);
     steps.step("licences", licences::run);
     steps.finish()
 }

@@ -5,6 +5,7 @@
 
 mod compare;
 mod doc_tests_exist;
+mod errors;
 mod figures;
 mod flags;
 mod imports;

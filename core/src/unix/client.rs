@@ -56,7 +56,7 @@ pub enum JoinError {
         path: PathBuf,
     },
     /// The system refuses.
-    #[error("{}: cannot join: {source}", path.display())]
+    #[error("cannot connect to {}", path.display())]
     System {
         /// Where.
         path: PathBuf,

@@ -26,7 +26,7 @@ pub enum BindError {
         path: PathBuf,
     },
     /// The system refuses.
-    #[error("{}: cannot listen there: {source}", path.display())]
+    #[error("cannot listen on {}", path.display())]
     System {
         /// Where.
         path: PathBuf,

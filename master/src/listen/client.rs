@@ -36,13 +36,13 @@ pub enum ClientError {
     #[error(transparent)]
     Join(#[from] JoinError),
     /// The I/O loop could not be started.
-    #[error("cannot start the I/O loop: {0}")]
+    #[error("cannot start the I/O loop")]
     Broker(#[source] io::Error),
     /// The listener does not answer, or says something else.
-    #[error("the listener does not answer as it should: {0}")]
+    #[error("the listener does not answer as it should")]
     Answer(#[source] CallError),
     /// The thread that serves modules could not be started.
-    #[error("cannot start the thread that serves modules: {0}")]
+    #[error("cannot start the thread that serves modules")]
     Responder(#[source] io::Error),
     /// Ids for guests run out; [`Client::serve`] gets them.
     #[error("no id is left for a new context")]

@@ -22,7 +22,7 @@ pub enum PlaceError {
         what: &'static str,
     },
     /// The system refuses.
-    #[error("{}: cannot use this directory: {source}", path.display())]
+    #[error("cannot use the directory {}", path.display())]
     System {
         /// The directory.
         path: PathBuf,

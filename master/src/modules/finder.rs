@@ -87,7 +87,7 @@ pub enum FinderError {
         path: PathBuf,
     },
     /// It is a file and no zip archive.
-    #[error("{} is neither a directory nor a zip archive: {source}", path.display())]
+    #[error("{} is neither a directory nor a zip archive", path.display())]
     NotAnArchive {
         /// As it was given.
         path: PathBuf,
@@ -96,7 +96,7 @@ pub enum FinderError {
         source: io::Error,
     },
     /// The system does not let us look.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Unreadable {
         /// As it was given.
         path: PathBuf,

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use mitogen_core::error::with_causes;
 use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -63,7 +64,7 @@ fn told(source: &dyn ModuleSource, root: &Path, name: &str) -> String {
         }
         Err(ModuleError::Extension { path, .. }) => format!("extension {}", short(&path)),
         Err(ModuleError::Bytecode { path, .. }) => format!("bytecode {}", short(&path)),
-        Err(error) => error.to_string(),
+        Err(error) => with_causes(&error).to_string(),
     }
 }
 
@@ -317,7 +318,8 @@ fn bad_paths() {
         ("a.txt/x", "neither a directory nor a zip archive"),
     ] {
         let error = Finder::new(&FinderOptions::default().path(root.path().join(path))).unwrap_err();
-        assert!(error.to_string().contains(message), "{path}: {error}");
+        let error = with_causes(&error).to_string();
+        assert!(error.contains(message), "{path}: {error}");
     }
 }
 

@@ -58,7 +58,7 @@ pub enum ModuleError {
         name: String,
     },
     /// Its file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

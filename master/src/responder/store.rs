@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use bytes::Bytes;
 use mitogen_core::child::embedded_module;
 use mitogen_core::connect::{StockPeers, StockRoot};
+use mitogen_core::error::with_causes;
 use mitogen_core::ids::ContextId;
 use mitogen_core::importer;
 
@@ -155,7 +156,7 @@ impl Store {
             return Err(Some(reason));
         }
         let found = if fullname == MAIN { self.main_module() } else { self.sources.find(fullname) };
-        let module = found.map_err(|error| Some(error.to_string()))?.ok_or(None)?;
+        let module = found.map_err(|error| Some(with_causes(&error).to_string()))?.ok_or(None)?;
         let deflated = pack(&module.source).map_err(|error| Some(format!("{}: {error}", module.path)))?;
         // Those who pass it on send ahead what it names here, as far as they have it.
         let related = self.direct(&module);
@@ -228,6 +229,7 @@ impl Store {
             return None;
         }
         let content = self.sources.resource(package, name).unwrap_or_else(|error| {
+            let error = with_causes(&error);
             tracing::warn!(package, name, %error, "a resource that cannot be read");
             None
         });

@@ -20,7 +20,7 @@ pub enum StockConnectError {
         message: String,
     },
     /// The call failed: the context is gone, has no such method, or does not run stock's core.
-    #[error("{via}: {source}")]
+    #[error("cannot start a context from {via}")]
     Call {
         /// Where it was tried.
         via: String,

@@ -22,7 +22,7 @@ const QUESTION: &str = "import os, sys, mitogen; \
 #[non_exhaustive]
 pub enum FindError {
     /// The interpreter could not be asked.
-    #[error("cannot ask {program} for its mitogen package: {source}")]
+    #[error("cannot ask {program} for its mitogen package")]
     Interpreter {
         /// The interpreter.
         program: String,
@@ -39,7 +39,7 @@ pub enum FindError {
         said: String,
     },
     /// A file or directory of it cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum FindError {
         source: io::Error,
     },
     /// What is there is not what it should be.
-    #[error("{} is no stock mitogen package that can be used: {source}", path.display())]
+    #[error("{} is no stock mitogen package that can be used", path.display())]
     Bad {
         /// The package's directory.
         path: PathBuf,
@@ -133,6 +133,8 @@ fn read_into(
 
 #[cfg(test)]
 mod tests {
+    use mitogen_core::error::with_causes;
+
     use super::*;
 
     #[test]
@@ -140,7 +142,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let package = dir.path().join("mitogen");
         let error = find_in(dir.path()).expect_err("nothing is there");
-        assert!(error.to_string().contains("__init__.py"), "{error}");
+        let error = with_causes(&error).to_string();
+        assert!(error.contains("__init__.py"), "{error}");
         std::fs::create_dir_all(package.join("compat")).expect("made");
         for (name, text) in [
             ("__init__.py", "__version__ = (0, 3, 54)\n"),

@@ -194,7 +194,7 @@ impl<'a> Fleet<'a> {
         let route = match self.ways.connect(host.0) {
             Ok(route) => route,
             // The hop was checked when it was held, so this is a transport that contradicts itself.
-            Err(error) => return self.end(host, &End::Internal(error.to_string())),
+            Err(error) => return self.end(host, &End::Internal(mitogen::with_causes(&error).to_string())),
         };
         self.in_flight += 1;
         let sender = self.sender.clone();
