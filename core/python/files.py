@@ -221,7 +221,7 @@ class Target(Session):
                     raise Gone()
                 if ending[1] != digest.hexdigest().encode() or os.lseek(fd, 0, 1) != size:
                     keep = False
-                    raise Failure(0, path, u"the checksum is wrong; what arrived is not what was sent")
+                    raise Failure(0, path, u"checksum mismatch: the received contents differ from the source")
                 self.settle(fd, path, part, mode, mtime)
             except Failure as exc:
                 # A full disk is not left full.
@@ -336,7 +336,7 @@ def owner_of(text):
             import grp
             gid = grp.getgrnam(str(group)).gr_gid
     except KeyError:
-        raise Failure(0, b"", u"there is no such user or group: %s" % core.as_text(text))
+        raise Failure(0, b"", u"no such user or group: %s" % core.as_text(text))
     return uid, gid
 
 
@@ -396,7 +396,7 @@ class Source(Session):
                         self.entry(below, name, status)
                 self.tell(u"up")
             else:
-                self.tell(u"skip", path, 0, u"neither a file nor a directory nor a link")
+                self.tell(u"skip", path, 0, u"neither a file, a directory nor a symbolic link")
         except EnvironmentError as exc:
             self.skip(path, exc)
 
@@ -409,10 +409,10 @@ class Source(Session):
             core.cloexec(fd)
             before = os.fstat(fd)
             if not stat.S_ISREG(before.st_mode):
-                return self.tell(u"skip", path, 0, u"not a regular file any more")
+                return self.tell(u"skip", path, 0, u"no longer a regular file")
             size = before.st_size
             # What can be had again in a moment is not worth the question.
-            ask = bool(self.options.get("resume")) and size >= self.options["worth"]
+            ask = bool(self.options.get("resume")) and size >= self.options["resume_threshold"]
             self.tell(u"file", name, size, stat.S_IMODE(before.st_mode), mtime_of(before), ask)
             digest = hashlib.sha256()
             offset = 0

@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mitogen::command::{Command, Event, Exit, Running};
+use mitogen::command::{Command, CommandEvent, ExitStatus, RunningCommand};
 use mitogen::dialogue::{FailureKind, Secret, Stage};
 use mitogen::transports::{local, ssh};
 use mitogen::{
@@ -121,11 +121,11 @@ pub(crate) fn uid(context: &Context) -> u32 {
 pub(crate) struct Output {
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
-    pub(crate) exit: Exit,
+    pub(crate) exit: ExitStatus,
 }
 
 /// Starts a command whose events arrive by a channel.
-pub(crate) fn start(context: &Context, command: &Command) -> (Running, mpsc::Receiver<Event>) {
+pub(crate) fn start(context: &Context, command: &Command) -> (RunningCommand, mpsc::Receiver<CommandEvent>) {
     let (sender, events) = mpsc::channel();
     let running = command.start(context, move |event| drop(sender.send(event))).expect("sent");
     (running, events)
@@ -133,11 +133,11 @@ pub(crate) fn start(context: &Context, command: &Command) -> (Running, mpsc::Rec
 
 /// Runs a command to its end with `input`, keeping within the windows of both directions.
 pub(crate) fn run(context: &Context, command: &Command, input: &[u8]) -> Output {
-    let command = Command { stdin: true, ..command.clone() };
+    let command = command.clone().stdin(true);
     let (running, events) = start(context, &command);
     let mut input = Bytes::copy_from_slice(input);
-    let mut room = Running::STDIN_WINDOW;
-    let mut output = Output { stdout: Vec::new(), stderr: Vec::new(), exit: Exit::Code(-1) };
+    let mut room = RunningCommand::STDIN_WINDOW;
+    let mut output = Output { stdout: Vec::new(), stderr: Vec::new(), exit: ExitStatus::Code(-1) };
     let mut open = true;
     loop {
         while room > 0 && !input.is_empty() {
@@ -150,20 +150,20 @@ pub(crate) fn run(context: &Context, command: &Command, input: &[u8]) -> Output 
             open = false;
         }
         match events.recv_timeout(PATIENCE).expect("something happens") {
-            Event::Stdout(data) => {
+            CommandEvent::Stdout(data) => {
                 running.consumed(data.len()).expect("sent");
                 output.stdout.extend_from_slice(&data);
             }
-            Event::Stderr(data) => {
+            CommandEvent::Stderr(data) => {
                 running.consumed(data.len()).expect("sent");
                 output.stderr.extend_from_slice(&data);
             }
-            Event::StdinRoom(more) => room += more,
-            Event::Exit(exit) => {
+            CommandEvent::StdinRoom(more) => room += more,
+            CommandEvent::Exit(exit) => {
                 output.exit = exit;
                 return output;
             }
-            Event::Failed(error) => panic!("{command:?}: {error}"),
+            CommandEvent::Failed(error) => panic!("{command:?}: {error}"),
             _ => {}
         }
     }

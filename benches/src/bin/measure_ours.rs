@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use mitogen::files::{Options, Sources, put};
+use mitogen::files::{Sources, TransferOptions, put};
 use mitogen::modules::{Finder, FinderOptions};
 use mitogen::pickle::{Binary, Blob};
 use mitogen::transports::{builtin, fork::Fork, local::Local};
@@ -312,7 +312,7 @@ fn files() -> Result<()> {
 
 fn put_files(source: &Path, mib: usize) -> Result<()> {
     let master = master()?;
-    let sources = Sources::survey(&[source])?;
+    let sources = Sources::scan(&[source])?;
     let host = master.connect(&*ssh_transport("MEASURE_SSH_PORT")?)?.wait()?;
     let local = master.connect(&local_transport())?.wait()?;
     for (name, child) in [("files.local64_mib_s", local), ("files.ssh64_mib_s", host)] {
@@ -320,7 +320,7 @@ fn put_files(source: &Path, mib: usize) -> Result<()> {
         let place = format!("{directory}/copy");
         let mut failed = None;
         let mut copy = || {
-            if let Err(error) = put(&child, &sources, place.as_bytes(), &Options::default(), |_| ()) {
+            if let Err(error) = put(&child, &sources, place.as_bytes(), &TransferOptions::default(), |_| ()) {
                 failed = Some(error);
             }
         };

@@ -1,8 +1,10 @@
-//! Running programs in contexts: output streamed as it comes, input passed on, status kept.
+//! Running commands in contexts: output is streamed as it is produced, input is passed on, and the
+//! exit status is reported.
 //!
-//! A program is one of the far end's, or one in Python that we bring ([`Command::script`]). The far
-//! half is the runtime's module `mitogen.command`, for our own ones `mitogen.script`. Output is flow-controlled: what has not
-//! been consumed here is not read there, so a slow reader fills no memory.
+//! A command is a program on the remote host or a Python program whose source the caller provides
+//! ([`Command::script`]). The remote side is part of the context's runtime: its module
+//! `mitogen.command`, or `mitogen.script` for provided programs. Both directions are flow-controlled: the
+//! remote side stops reading output that the caller has not consumed, so a slow reader fills no memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,52 +18,84 @@ use mitogen_core::router::{HandlerOptions, Policy, SendError};
 use mitogen_core::wire::{Encoding, Message};
 use serde::Deserialize;
 
-/// Input bytes that may be sent before the far end has asked for more.
+/// Input bytes that may be sent before the remote side has granted more.
 const STDIN_WINDOW: usize = 256 << 10;
 
-/// A program to run.
+/// A command to run in a context.
+///
+/// ```
+/// use std::sync::mpsc;
+///
+/// use mitogen::command::{Command, CommandEvent, ExitStatus};
+/// use mitogen::{Master, MasterOptions, transports::local};
+///
+/// let master = Master::start(MasterOptions::default())?;
+/// let context = master.connect(&local::Local::new(local::Options::default()))?.wait()?;
+///
+/// let (events, received) = mpsc::channel();
+/// let command = Command::new(["sh", "-c", "echo $GREETING; exit 3"]).env("GREETING", "hello");
+/// let running = command.start(&context, move |event| drop(events.send(event)))?;
+///
+/// let mut output = Vec::new();
+/// let status = loop {
+///     match received.recv()? {
+///         CommandEvent::Stdout(data) => {
+///             output.extend_from_slice(&data);
+///             // Lets the remote side read and send as much again.
+///             running.consumed(data.len())?;
+///         }
+///         CommandEvent::Exit(status) => break status,
+///         CommandEvent::Failed(error) => return Err(error.into()),
+///         _ => {}
+///     }
+/// };
+/// assert_eq!((output.as_slice(), status), (&b"hello\n"[..], ExitStatus::Code(3)));
+/// master.shutdown();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Command {
-    /// Program and arguments, exactly; looked up in the context's `PATH`.
+    /// Program and arguments, passed on without a shell. The program is looked up in the context's `PATH`.
     pub argv: Vec<String>,
-    /// The directory to run in.
+    /// The working directory. Default: that of the context.
     pub cwd: Option<String>,
-    /// Environment variables to set (`Some`) or remove (`None`).
+    /// Environment variables to set (`Some`) or to remove (`None`); all others are the context's.
     pub env: BTreeMap<String, Option<String>>,
-    /// Whether its input comes from here; else it reads end-of-file.
+    /// Whether input is sent with [`RunningCommand::write`]. Default: no, and the command reads `/dev/null`.
     pub stdin: bool,
-    /// The source of a program in Python, to run in place of one that is there; `argv` begins with
-    /// the name that it goes by, or with `-` when it has none.
+    /// The source of a Python program to run instead of a program of the remote host; `argv` is then its
+    /// `sys.argv`, which begins with the program's name, or with `-` when it has none.
     pub script: Option<Bytes>,
 }
 
-/// What happens to a running command.
+/// A change in the state of a running command.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Event {
-    /// It has been started.
+pub enum CommandEvent {
+    /// The command has been started.
     Started {
-        /// Its process id there.
+        /// Its process id on the remote host.
         pid: u32,
     },
-    /// It wrote to its standard output. Acknowledge with [`Running::consumed`].
+    /// A piece of its standard output. Acknowledge it with [`RunningCommand::consumed`].
     Stdout(Bytes),
-    /// It wrote to its standard error. Acknowledge with [`Running::consumed`].
+    /// A piece of its standard error. Acknowledge it with [`RunningCommand::consumed`].
     Stderr(Bytes),
-    /// So many more bytes of input can be sent.
+    /// This many more bytes of input may be sent.
     StdinRoom(usize),
-    /// It has ended; nothing more follows.
-    Exit(Exit),
-    /// It could not be started, or the context was lost; nothing more follows.
+    /// The command has ended. This is the last event.
+    Exit(ExitStatus),
+    /// The command could not be started, or its context was lost. This is the last event.
     Failed(CallError),
 }
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// By itself, with this status.
+pub enum ExitStatus {
+    /// It exited with this status.
     Code(i32),
-    /// By this signal.
+    /// It was killed by this signal.
     Signal(i32),
 }
 
@@ -71,62 +105,91 @@ struct Started {
     control: u32,
 }
 
-/// What the parts of a running command share.
+/// The state that clones of a [`RunningCommand`] and its handlers share.
 struct State {
     control: Option<Handle>,
-    /// Sent to the control handle as soon as that is known.
-    early: Vec<(Encoding, Bytes)>,
-    over: bool,
-    /// The start's answer and the output travel by different handles; output that overtakes the
-    /// answer waits here.
-    held: Vec<Event>,
+    /// Messages for the control handle from before it was known.
+    unsent: Vec<(Encoding, Bytes)>,
+    ended: bool,
+    /// Events from before the reply to the start request: output has a handle of its own and can
+    /// overtake that reply.
+    held: Vec<CommandEvent>,
     sink: Sink,
 }
 
-type Sink = Arc<dyn Fn(Event) + Send + Sync>;
+type Sink = Arc<dyn Fn(CommandEvent) + Send + Sync>;
 
-/// A command that is running. Dropping it changes nothing; see [`Running::signal`].
+/// A handle on a running command. Clones refer to the same command; dropping them does not end it (see
+/// [`RunningCommand::signal`]).
 #[derive(Clone)]
-pub struct Running {
+pub struct RunningCommand {
     context: Context,
     state: Arc<Mutex<State>>,
 }
 
-impl std::fmt::Debug for Running {
+impl std::fmt::Debug for RunningCommand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Running").field("context", &self.context).finish_non_exhaustive()
+        f.debug_struct("RunningCommand").field("context", &self.context).finish_non_exhaustive()
     }
 }
 
 impl Command {
-    /// A command with exactly this argv, no input, and the context's own environment.
+    /// A command with exactly this argument vector, without input, in the context's own environment.
     pub fn new(argv: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { argv: argv.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
-    /// A program in Python from here, by its source, as if an interpreter were started with it there:
-    /// `argv` is its `sys.argv`. It runs in a context of its own, a copy of the one that it is
-    /// started in, and what it imports and is not there comes from here.
+    /// A Python program, given by its source, that runs as if the remote interpreter had been started
+    /// with it: `argv` is its `sys.argv`. It runs in a context of its own, a copy of the one that it is
+    /// started in; modules that the remote host lacks are imported from the caller.
     pub fn script(source: impl Into<Bytes>, argv: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { script: Some(source.into()), ..Self::new(argv) }
     }
 
-    /// A command line for the far `/bin/sh`.
+    /// A command line for `/bin/sh` on the remote host.
     pub fn shell(line: &str) -> Self {
         Self::new(["/bin/sh", "-c", line])
     }
 
-    /// Starts it in `context`, which need not be up yet. `sink` gets its events, in order, on the
-    /// broker's thread, and must not block.
+    /// Sets the working directory.
+    #[must_use]
+    pub fn cwd(mut self, directory: impl Into<String>) -> Self {
+        self.cwd = Some(directory.into());
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.insert(name.into(), Some(value.into()));
+        self
+    }
+
+    /// Removes an environment variable.
+    #[must_use]
+    pub fn env_remove(mut self, name: impl Into<String>) -> Self {
+        self.env.insert(name.into(), None);
+        self
+    }
+
+    /// Sets whether input will be sent.
+    #[must_use]
+    pub fn stdin(mut self, streamed: bool) -> Self {
+        self.stdin = streamed;
+        self
+    }
+
+    /// Starts the command in `context`, which may still be connecting. `sink` receives the events, in
+    /// order, on the broker's thread, and must not block.
     ///
     /// # Errors
-    /// The request could not be sent; `sink` is not called. For a client of a tree, which starts
-    /// programs after `mitogen::Client::serve`, [`CallError::NoId`].
+    /// The request could not be sent; `sink` is then never called. [`CallError::NoId`] if a client of a
+    /// running session starts a script before `mitogen::Client::serve`.
     pub fn start(
         &self,
         context: &Context,
-        sink: impl Fn(Event) + Send + Sync + 'static,
-    ) -> Result<Running, CallError> {
+        sink: impl Fn(CommandEvent) + Send + Sync + 'static,
+    ) -> Result<RunningCommand, CallError> {
         let router = context.router();
         let module = if self.script.is_some() { "mitogen.script" } else { "mitogen.command" };
         let copy = match &self.script {
@@ -136,12 +199,12 @@ impl Command {
         push_module(router, context.id(), module)?;
         let state = Arc::new(Mutex::new(State {
             control: None,
-            early: Vec::new(),
-            over: false,
+            unsent: Vec::new(),
+            ended: false,
             held: Vec::new(),
             sink: Arc::new(sink),
         }));
-        let running = Running { context: context.clone(), state };
+        let running = RunningCommand { context: context.clone(), state };
         let options = HandlerOptions { policy: Policy::Any, respondent: Some(context.id()) };
         let output = running.clone();
         let handle = router.add_handler(None, options, move |delivery| output.on_message(&delivery.message));
@@ -154,7 +217,7 @@ impl Command {
             }
             options.push((Value::from("source"), Value::Blob(source.clone())));
             options.push((Value::from("id"), Value::from(copy.0)));
-            // A client's modules are no business of those between.
+            // Modules of a client must not be cached by the contexts in between.
             options.push((Value::from("client"), Value::Bool(router.identity().parent().is_some())));
         }
         context
@@ -167,6 +230,7 @@ impl Command {
         Ok(running)
     }
 
+    /// The options of the remote function `start`.
     fn options(&self) -> Vec<(Value, Value)> {
         let mut options = vec![(Value::from("stdin"), Value::Bool(self.stdin))];
         if let Some(cwd) = &self.cwd {
@@ -187,34 +251,34 @@ impl Command {
     }
 }
 
-impl Running {
-    /// The initial room for input, in bytes; [`Event::StdinRoom`] adds to it.
+impl RunningCommand {
+    /// The number of input bytes that may be sent at first; [`CommandEvent::StdinRoom`] adds to it.
     pub const STDIN_WINDOW: usize = STDIN_WINDOW;
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends input. The caller keeps within the room it was given.
+    /// Sends input. The caller must not send more than it has been granted.
     ///
     /// # Errors
-    /// The context is lost.
+    /// The context has been lost.
     pub fn write(&self, data: Bytes) -> Result<(), SendError> {
         self.control(Encoding::Raw, data)
     }
 
-    /// Ends the input.
+    /// Closes the command's standard input.
     ///
     /// # Errors
-    /// The context is lost.
+    /// The context has been lost.
     pub fn close_stdin(&self) -> Result<(), SendError> {
         self.control(Encoding::Pickle, encode(vec![Value::from("eof")]))
     }
 
-    /// Reports that `count` bytes of output have been dealt with, so that as many more may come.
+    /// Acknowledges `count` bytes of output, so that as many more may be sent.
     ///
     /// # Errors
-    /// The context is lost.
+    /// The context has been lost.
     pub fn consumed(&self, count: usize) -> Result<(), SendError> {
         self.control(Encoding::Pickle, encode(vec![Value::from("ack"), Value::Int(count as i64)]))
     }
@@ -222,7 +286,7 @@ impl Running {
     /// Sends a signal to the command's process group.
     ///
     /// # Errors
-    /// The context is lost.
+    /// The context has been lost.
     pub fn signal(&self, number: i32) -> Result<(), SendError> {
         self.control(Encoding::Pickle, encode(vec![Value::from("signal"), Value::Int(number.into())]))
     }
@@ -230,13 +294,13 @@ impl Running {
     fn control(&self, encoding: Encoding, data: Bytes) -> Result<(), SendError> {
         let control = {
             let mut state = self.lock();
-            if state.over {
+            if state.ended {
                 return Ok(());
             }
             match state.control {
                 Some(control) => control,
                 None => {
-                    state.early.push((encoding, data));
+                    state.unsent.push((encoding, data));
                     return Ok(());
                 }
             }
@@ -249,10 +313,10 @@ impl Running {
             Ok(started) => {
                 let control = Handle(started.control);
                 let held = {
-                    // Under the lock, so that nothing overtakes what waited.
+                    // With the lock held, so that no later message overtakes these.
                     let mut state = self.lock();
                     state.control = Some(control);
-                    for (encoding, data) in std::mem::take(&mut state.early) {
+                    for (encoding, data) in std::mem::take(&mut state.unsent) {
                         let message = Message::new(self.context.id(), control, encoding, data);
                         if self.context.router().send(message).is_err() {
                             break;
@@ -260,14 +324,14 @@ impl Running {
                     }
                     std::mem::take(&mut state.held)
                 };
-                self.emit(Event::Started { pid: started.pid });
+                self.emit(CommandEvent::Started { pid: started.pid });
                 for event in held {
                     self.emit(event);
                 }
             }
             Err(error) => {
                 self.context.router().remove_handler(handle);
-                self.emit(Event::Failed(error));
+                self.emit(CommandEvent::Failed(error));
             }
         }
     }
@@ -275,29 +339,29 @@ impl Running {
     fn on_message(&self, message: &Message) {
         if message.is_dead() {
             let reason = String::from_utf8_lossy(&message.data).into_owned();
-            self.emit(Event::Failed(CallError::Dead { reason, by: message.src_id }));
+            self.emit(CommandEvent::Failed(CallError::Dead { reason, by: message.src_id }));
             return;
         }
         match message.encoding {
             Encoding::Raw => {
                 let data = message.data.slice(message.data.len().min(1)..);
                 match message.data.first() {
-                    Some(b'1') => self.emit(Event::Stdout(data)),
-                    Some(b'2') => self.emit(Event::Stderr(data)),
-                    other => tracing::warn!(?other, "output of an unknown kind"),
+                    Some(b'1') => self.emit(CommandEvent::Stdout(data)),
+                    Some(b'2') => self.emit(CommandEvent::Stderr(data)),
+                    other => tracing::warn!(?other, "command output of an unknown kind"),
                 }
             }
             _ => match pickle::decode(&message.data) {
-                Ok(Value::Tuple(fields)) => self.on_notice(&fields, message.handle),
-                other => tracing::warn!(?other, "a notice of an unknown shape"),
+                Ok(Value::Tuple(fields)) => self.on_control_message(&fields, message.handle),
+                other => tracing::warn!(?other, "malformed message about a command"),
             },
         }
     }
 
-    fn on_notice(&self, fields: &[Value], handle: Handle) {
+    fn on_control_message(&self, fields: &[Value], handle: Handle) {
         match fields {
             [kind, Value::Int(count)] if kind.as_str() == Some("credit") => {
-                self.emit(Event::StdinRoom(usize::try_from(*count).unwrap_or(0)));
+                self.emit(CommandEvent::StdinRoom(usize::try_from(*count).unwrap_or(0)));
             }
             [kind, code, signal] if kind.as_str() == Some("exit") => {
                 let number = |value: &Value| match value {
@@ -306,32 +370,32 @@ impl Running {
                 };
                 self.context.router().remove_handler(handle);
                 self.emit(match (number(code), number(signal)) {
-                    (_, Some(signal)) => Event::Exit(Exit::Signal(signal)),
-                    (code, None) => Event::Exit(Exit::Code(code.unwrap_or(0))),
+                    (_, Some(signal)) => CommandEvent::Exit(ExitStatus::Signal(signal)),
+                    (code, None) => CommandEvent::Exit(ExitStatus::Code(code.unwrap_or(0))),
                 });
             }
-            other => tracing::warn!(?other, "a notice of an unknown kind"),
+            other => tracing::warn!(?other, "unknown message about a command"),
         }
     }
 
-    /// Hands an event to the sink; the last one closes it.
-    fn emit(&self, event: Event) {
+    /// Passes an event to the sink, unless the last one has been passed already.
+    fn emit(&self, event: CommandEvent) {
         let sink = {
             let mut state = self.lock();
-            if state.over {
+            if state.ended {
                 return;
             }
             match event {
-                Event::Failed(_) => {}
+                CommandEvent::Failed(_) => {}
                 _ if state.control.is_none() => {
                     state.held.push(event);
                     return;
                 }
                 _ => {}
             }
-            if matches!(event, Event::Exit(_) | Event::Failed(_)) {
-                state.over = true;
-                state.early.clear();
+            if matches!(event, CommandEvent::Exit(_) | CommandEvent::Failed(_)) {
+                state.ended = true;
+                state.unsent.clear();
                 state.held.clear();
             }
             Arc::clone(&state.sink)
@@ -341,6 +405,6 @@ impl Running {
 }
 
 fn encode(fields: Vec<Value>) -> Bytes {
-    // Short texts and numbers: within every limit of the encoder.
+    // Short strings and integers are within every limit of the encoder, so this cannot fail.
     pickle::to_bytes(&Value::Tuple(fields)).unwrap_or_default()
 }

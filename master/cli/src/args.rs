@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use mitogen::files::TransferOptions;
 use mitogen::listen::default_path;
 use mitogen::profiles::{Become, Overrides, Search};
 
@@ -351,13 +352,11 @@ pub struct Placing {
 
 impl Placing {
     /// The same for the library.
-    pub fn options(&self) -> mitogen::files::Options {
-        mitogen::files::Options {
-            mode: self.mode,
-            owner: self.owner.clone(),
-            resume: !self.no_resume,
-            sync: self.sync,
-        }
+    pub fn options(&self) -> TransferOptions {
+        let mut options = TransferOptions::new().resume(!self.no_resume).sync(self.sync);
+        options.mode = self.mode;
+        options.owner.clone_from(&self.owner);
+        options
     }
 }
 

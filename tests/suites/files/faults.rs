@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use mitogen::files::{self, FileError, FileErrorKind, Options, Progress, Sources};
+use mitogen::files::{self, FileError, FileErrorKind, Sources, TransferOptions, TransferProgress};
 use mitogen::transports::su;
 use mitogen::{CallError, Context};
 use mitogen_tests::{TestUser, isolated, procs, run};
@@ -69,7 +69,7 @@ fn what_we_may_not_is_told_of() {
         }
         let source = scratch.file("source", b"x");
         let place = scratch.at("closed/copy");
-        check(put(&child, &source, &place), FileErrorKind::Permission, &place);
+        check(put(&child, &source, &place), FileErrorKind::PermissionDenied, &place);
         // Of a directory all is copied that can be read, and the rest is told of.
         fs::create_dir(scratch.at("mixed")).unwrap();
         for (name, mode) in [("mixed/open", 0o644), ("mixed/secret", 0o600)] {
@@ -98,18 +98,18 @@ fn copy(
     source: &Path,
     dest: &Path,
     halfway: impl FnOnce(),
-) -> Result<files::Report, FileError> {
+) -> Result<files::TransferReport, FileError> {
     let mut halfway = Some(halfway);
-    let progress = |progress: &Progress| {
+    let progress = |progress: &TransferProgress| {
         if progress.bytes * 2 > progress.total_bytes
             && let Some(halfway) = halfway.take()
         {
             halfway();
         }
     };
-    let options = Options::default();
+    let options = TransferOptions::default();
     if puts {
-        let sources = Sources::survey(&[source]).unwrap();
+        let sources = Sources::scan(&[source]).unwrap();
         files::put(with, &sources, dest.as_os_str().as_bytes(), &options, progress)
     } else {
         files::get(with, &[source.as_os_str().as_bytes().to_vec()], dest, &options, progress)
@@ -127,11 +127,11 @@ fn a_source_that_changes_is_no_copy() {
             let result = copy(&child, puts, &source, &scratch.at("dest/copy"), || {
                 fs::OpenOptions::new().append(true).open(&source).unwrap().write_all(b"more").unwrap();
             });
-            check(result, FileErrorKind::Changed, &source);
+            check(result, FileErrorKind::SourceChanged, &source);
             let result = copy(&child, puts, &source, &scratch.at("dest/copy"), || {
                 fs::OpenOptions::new().write(true).open(&source).unwrap().set_len(5).unwrap();
             });
-            check(result, FileErrorKind::Changed, &source);
+            check(result, FileErrorKind::SourceChanged, &source);
             // The far end tidies up on a thread of its own.
             child.call::<u32>("os.getpid", ()).unwrap();
             let gone = mitogen_tests::wait::until(mitogen_tests::wait::PATIENCE, || {

@@ -19,7 +19,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use mitogen::files::{self, FileError, FileErrorKind, Options, Report, Sources};
+use mitogen::files::{self, FileError, FileErrorKind, Sources, TransferOptions, TransferReport};
 use mitogen::{Context, Master};
 
 use common::{local, master, started_by, up};
@@ -57,22 +57,22 @@ pub(crate) fn pair() -> (Master, Context) {
 }
 
 /// Puts one source.
-pub(crate) fn put(to: &Context, source: &Path, dest: &Path) -> Result<Report, FileError> {
-    put_with(to, source, dest, &Options::default())
+pub(crate) fn put(to: &Context, source: &Path, dest: &Path) -> Result<TransferReport, FileError> {
+    put_with(to, source, dest, &TransferOptions::default())
 }
 
 pub(crate) fn put_with(
     to: &Context,
     source: &Path,
     dest: &Path,
-    options: &Options,
-) -> Result<Report, FileError> {
-    files::put(to, &Sources::survey(&[source])?, dest.as_os_str().as_bytes(), options, |_| ())
+    options: &TransferOptions,
+) -> Result<TransferReport, FileError> {
+    files::put(to, &Sources::scan(&[source])?, dest.as_os_str().as_bytes(), options, |_| ())
 }
 
 /// Gets one source.
-pub(crate) fn get(from: &Context, source: &Path, dest: &Path) -> Result<Report, FileError> {
-    files::get(from, &[source.as_os_str().as_bytes().to_vec()], dest, &Options::default(), |_| ())
+pub(crate) fn get(from: &Context, source: &Path, dest: &Path) -> Result<TransferReport, FileError> {
+    files::get(from, &[source.as_os_str().as_bytes().to_vec()], dest, &TransferOptions::default(), |_| ())
 }
 
 /// An error of this kind, which names this path.

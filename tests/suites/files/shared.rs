@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 use std::sync::Once;
 use std::thread;
 
-use mitogen::files::{Distribution, FileError, FileErrorKind, Options, Progress, Report, Sources};
+use mitogen::files::{
+    Distribution, FileError, FileErrorKind, Sources, TransferOptions, TransferProgress, TransferReport,
+};
 use mitogen::{ChildSettings, Context, Master};
 use mitogen_core::wire::Encoding;
 use mitogen_tests::{Python, isolated, mitogen_bin, pythons, wait};
@@ -49,11 +51,11 @@ fn three(master: &Master) -> [Context; 3] {
 fn put_all<'a>(
     targets: &[(&Context, &Path)],
     source: &Path,
-    progress: impl Fn(usize, &Progress) + Sync + 'a,
-) -> Vec<Result<Report, FileError>> {
-    let sources = Sources::survey(&[source]).unwrap();
-    let all = Distribution::patient(&sources, &Options::default(), PATIENCE);
-    let members: Vec<_> = targets.iter().map(|(context, _)| all.join(context)).collect();
+    progress: impl Fn(usize, &TransferProgress) + Sync + 'a,
+) -> Vec<Result<TransferReport, FileError>> {
+    let sources = Sources::scan(&[source]).unwrap();
+    let all = Distribution::new(&sources, &TransferOptions::new()).with_max_wait(PATIENCE);
+    let members: Vec<_> = targets.iter().map(|(context, _)| all.add(context)).collect();
     let progress = &progress;
     thread::scope(|scope| {
         let threads: Vec<_> = members
@@ -177,7 +179,7 @@ fn a_target_that_is_lost_or_stands_still_holds_nobody_up() {
         let (lost, still) = (pid_of(&a), pid_of(&b));
         let places = ["a", "b", "c"].map(|name| scratch.at(name));
         let once = Once::new();
-        let progress = |at: usize, moved: &Progress| {
+        let progress = |at: usize, moved: &TransferProgress| {
             if at == 2 && moved.bytes * 3 > moved.total_bytes {
                 once.call_once(|| {
                     kill(lost, Signal::SIGKILL).unwrap();
@@ -216,7 +218,7 @@ fn a_source_that_changes_is_no_copy_for_anybody() {
         let source = scratch.file("source", &noise(16 * MIB));
         let places = ["a", "b", "c"].map(|name| scratch.at(name));
         let once = Once::new();
-        let progress = |_: usize, moved: &Progress| {
+        let progress = |_: usize, moved: &TransferProgress| {
             if moved.bytes * 2 > moved.total_bytes {
                 once.call_once(|| {
                     OpenOptions::new().write(true).open(&source).unwrap().set_len(9 * MIB as u64).unwrap();
@@ -224,7 +226,7 @@ fn a_source_that_changes_is_no_copy_for_anybody() {
             }
         };
         for outcome in put_all(&[(&a, &places[0]), (&b, &places[1]), (&c, &places[2])], &source, progress) {
-            check(outcome, FileErrorKind::Changed, &source);
+            check(outcome, FileErrorKind::SourceChanged, &source);
         }
         assert!(places.iter().all(|place| !place.exists()));
         master.shutdown();

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use mitogen::files::{self, FileErrorKind, Options, Sources};
+use mitogen::files::{self, FileErrorKind, Sources, TransferOptions};
 use mitogen::transports::su;
 use mitogen_tests::{TestUser, isolated, pythons};
 
@@ -110,9 +110,10 @@ fn destinations_are_those_of_cp() {
         assert_eq!(fs::read(scratch.at("new")).unwrap(), b"2");
         get(&child, &one, &scratch.at("new")).unwrap();
         assert_eq!(fs::read(scratch.at("new")).unwrap(), b"1");
-        let both = Sources::survey(&[&one, &two]).unwrap();
-        let put_both =
-            |dest: &Path| files::put(&child, &both, dest.as_os_str().as_bytes(), &Options::default(), |_| ());
+        let both = Sources::scan(&[&one, &two]).unwrap();
+        let put_both = |dest: &Path| {
+            files::put(&child, &both, dest.as_os_str().as_bytes(), &TransferOptions::default(), |_| ())
+        };
         check(put_both(&scratch.at("new")), FileErrorKind::NotADirectory, &scratch.at("new"));
         check(put_both(&scratch.at("missing")), FileErrorKind::NotFound, &scratch.at("missing"));
         check(put(&child, &one, &scratch.at("missing/x")), FileErrorKind::NotFound, &scratch.at("missing/x"));
@@ -155,27 +156,24 @@ fn modes_and_owners_are_as_asked_for() {
         };
         put(&child, &source, &scratch.at("plain")).unwrap();
         assert_eq!(look("plain"), (0o755, 0, 0), "nobody asked for a program with somebody's rights");
-        let options =
-            Options { mode: Some(0o640), owner: Some(user.name().to_owned()), ..Options::default() };
-        put_with(&child, &source, &scratch.at("given"), &Options { sync: true, ..options.clone() }).unwrap();
+        let options = TransferOptions::new().mode(0o640).owner(user.name());
+        put_with(&child, &source, &scratch.at("given"), &options.clone().sync(true)).unwrap();
         assert_eq!(look("given"), (0o640, user.uid(), 0));
-        let owner = Some(format!("{}:", user.name()));
-        put_with(&child, &source, &scratch.at("whole"), &Options { owner, ..options.clone() }).unwrap();
+        let owner = format!("{}:", user.name());
+        put_with(&child, &source, &scratch.at("whole"), &options.clone().owner(owner)).unwrap();
         assert_eq!((look("whole").1, look("whole").2 != 0), (user.uid(), true));
         // A file that is replaced stays with whom it belongs to.
         put(&child, &source, &scratch.at("given")).unwrap();
         assert_eq!(look("given"), (0o755, user.uid(), 0));
-        let owner = Some("no-such-user".to_owned());
-        let wrong = Options { owner, ..options.clone() };
+        let wrong = options.clone().owner("no-such-user");
         let error = put_with(&child, &source, &scratch.at("wrong"), &wrong).unwrap_err();
         assert!(error.to_string().contains("no-such-user"), "{error}");
         // Ordinary people cannot give files away.
         let become_user = su::Options { username: user.name().to_owned(), ..su::Options::default() };
         let other = up(&master.connect(&su::Su::new(become_user).unwrap()).unwrap());
-        let owner = Some("root".to_owned());
         let place = user.home().join("gift");
-        let result = put_with(&other, &source, &place, &Options { owner, ..options });
-        check(result, FileErrorKind::Permission, &place);
+        let result = put_with(&other, &source, &place, &options.owner("root"));
+        check(result, FileErrorKind::PermissionDenied, &place);
         assert!(!names(user.home()).iter().any(|name| name.contains("gift")), "nothing is left");
         master.shutdown();
     });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mitogen::command::{Command, Event};
+use mitogen::command::{Command, CommandEvent};
 use mitogen::ids::{ContextId, Handle};
 use mitogen::wire::{Encoding, Message};
 use mitogen::{CallError, Client, Receiver, Value, pickle};
@@ -79,8 +79,8 @@ fn the_command_of_a_client_that_leaves_is_hung_up() {
         let mut pid = 0;
         loop {
             match events.recv_timeout(PATIENCE).expect("something happens") {
-                Event::Started { pid: number } => pid = number as i32,
-                Event::Stdout(_) => break,
+                CommandEvent::Started { pid: number } => pid = number as i32,
+                CommandEvent::Stdout(_) => break,
                 _ => {}
             }
         }

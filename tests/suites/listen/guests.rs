@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use mitogen::command::{Command, Exit};
+use mitogen::command::{Command, ExitStatus};
 use mitogen::modules::{Finder, FinderOptions, ModuleSource};
 use mitogen::wire::{Encoding, Message, WellKnownHandle};
 use mitogen::{CallError, Client, Context, Master, MasterOptions};
@@ -90,7 +90,7 @@ fn clients_see_their_own_versions_and_nobody_elses() {
                 let stderr = String::from_utf8_lossy(&output.stderr);
                 assert_eq!(
                     (said, output.exit),
-                    ([version; 4].join(" "), Exit::Code(3)),
+                    ([version; 4].join(" "), ExitStatus::Code(3)),
                     "{python:?} {stderr}"
                 );
             }

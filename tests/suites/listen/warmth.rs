@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use mitogen::Client;
 use mitogen::command::Command;
-use mitogen::files::{Options, Sources, put};
+use mitogen::files::{Sources, TransferOptions, put};
 use mitogen::listen::warm;
 use mitogen::wire::WellKnownHandle;
 use mitogen_tests::{isolated, pythons};
@@ -28,7 +28,7 @@ fn a_command_in_a_warm_context_waits_for_no_module() {
             let to = tempfile::tempdir().unwrap();
             let from = to.path().join("original");
             fs::write(&from, "precious").unwrap();
-            let sources = Sources::survey(&[from]).expect("a file");
+            let sources = Sources::scan(&[from]).expect("a file");
             let client = Client::connect(open.path()).expect("a client");
             let there = client.context(child.id(), "child");
             for _ in 0..2 {
@@ -36,7 +36,7 @@ fn a_command_in_a_warm_context_waits_for_no_module() {
                 assert_eq!(output.stdout, b"hello");
                 there.call::<String>("platform.python_version", ()).expect("a version");
                 let place = to.path().join("copy");
-                put(&there, &sources, place.as_os_str().as_bytes(), &Options::default(), |_| ())
+                put(&there, &sources, place.as_os_str().as_bytes(), &TransferOptions::default(), |_| ())
                     .expect("a copy");
                 assert_eq!(fs::read(place).unwrap(), b"precious");
             }

@@ -1,8 +1,6 @@
 //! Programs on other hosts: every byte both ways, and how they ended.
 
-use std::collections::BTreeMap;
-
-use mitogen::command::{Command, Event, Exit};
+use mitogen::command::{Command, CommandEvent, ExitStatus};
 use mitogen_tests::{Sshd, TestUser, isolated};
 
 use crate::common::{PATIENCE, by_key, by_password, master, run, ssh, start, up};
@@ -27,7 +25,7 @@ fn megabytes_go_both_ways_unharmed() {
         for options in [by_key(&server, user.name()), by_password(&server, user.name(), user.password())] {
             let context = up(&master.connect(&ssh(options)).unwrap());
             let output = run(&context, &Command::new(["tee", "/dev/stderr"]), &input);
-            assert_eq!(output.exit, Exit::Code(0));
+            assert_eq!(output.exit, ExitStatus::Code(0));
             assert!(output.stdout == input, "{} bytes of output", output.stdout.len());
             assert!(output.stderr == input, "{} bytes of errors", output.stderr.len());
         }
@@ -42,17 +40,13 @@ fn ends_directories_and_environments() {
         let master = master();
         let context = up(&master.connect(&ssh(by_key(&server, "root"))).unwrap());
         let exit = |line: &str| run(&context, &Command::shell(line), b"").exit;
-        assert_eq!(exit("exit 7"), Exit::Code(7));
-        assert_eq!(exit("kill -9 $$"), Exit::Signal(9));
-        assert_eq!(exit("kill -15 $$"), Exit::Signal(15));
-        let command = Command {
-            cwd: Some("/usr/share".to_owned()),
-            env: BTreeMap::from([
-                ("ADDED".to_owned(), Some("it's \"this\" \u{fc}".to_owned())),
-                ("HOME".to_owned(), None),
-            ]),
-            ..Command::shell("pwd; printf '%s|%s|' \"$ADDED\" \"${HOME-none}\"; cat >&2")
-        };
+        assert_eq!(exit("exit 7"), ExitStatus::Code(7));
+        assert_eq!(exit("kill -9 $$"), ExitStatus::Signal(9));
+        assert_eq!(exit("kill -15 $$"), ExitStatus::Signal(15));
+        let command = Command::shell("pwd; printf '%s|%s|' \"$ADDED\" \"${HOME-none}\"; cat >&2")
+            .cwd("/usr/share")
+            .env("ADDED", "it's \"this\" \u{fc}")
+            .env_remove("HOME");
         let output = run(&context, &command, b"to errors");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "/usr/share\nit's \"this\" \u{fc}|none|");
         assert_eq!(output.stderr, b"to errors");
@@ -70,14 +64,11 @@ fn what_cannot_start_fails_and_what_hangs_can_be_signalled() {
         let server = Sshd::start().unwrap();
         let master = master();
         let context = up(&master.connect(&ssh(by_key(&server, "root"))).unwrap());
-        for command in [
-            Command::new(["/nonexistent/program"]),
-            Command { cwd: Some("/nonexistent".to_owned()), ..Command::new(["true"]) },
-        ] {
+        for command in [Command::new(["/nonexistent/program"]), Command::new(["true"]).cwd("/nonexistent")] {
             let (_, events) = start(&context, &command);
             let event = events.recv_timeout(PATIENCE).unwrap();
             assert!(
-                matches!(&event, Event::Failed(error) if error.to_string().contains("No such file")),
+                matches!(&event, CommandEvent::Failed(error) if error.to_string().contains("No such file")),
                 "{event:?}"
             );
         }
@@ -85,16 +76,16 @@ fn what_cannot_start_fails_and_what_hangs_can_be_signalled() {
         let mut seen = Vec::new();
         let exit = loop {
             match events.recv_timeout(PATIENCE).unwrap() {
-                Event::Stdout(data) => {
+                CommandEvent::Stdout(data) => {
                     seen.extend_from_slice(&data);
                     running.signal(15).unwrap();
                 }
-                Event::Exit(exit) => break exit,
-                Event::Failed(error) => panic!("{error}"),
+                CommandEvent::Exit(exit) => break exit,
+                CommandEvent::Failed(error) => panic!("{error}"),
                 _ => {}
             }
         };
-        assert_eq!((seen.as_slice(), exit), (&b"on\n"[..], Exit::Signal(15)));
+        assert_eq!((seen.as_slice(), exit), (&b"on\n"[..], ExitStatus::Signal(15)));
         master.shutdown();
     });
 }

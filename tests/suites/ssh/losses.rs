@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use mitogen::command::{Command, Event};
+use mitogen::command::{Command, CommandEvent};
 use mitogen::dialogue::{FailureKind, Stage};
 use mitogen::{CallError, ChildSettings, Context, Keepalive, Value};
 use mitogen_tests::procs::kill_now;
@@ -62,13 +62,13 @@ fn lose(options: mitogen::transports::ssh::Options, strike: impl FnOnce(&Context
     let master = master();
     let context = up(&master.connect(&ssh(options)).unwrap());
     let (_, events) = start(&context, &Command::shell("trap '' HUP TERM; echo on; sleep 3600"));
-    while !matches!(events.recv_timeout(PATIENCE).unwrap(), Event::Stdout(_)) {}
+    while !matches!(events.recv_timeout(PATIENCE).unwrap(), CommandEvent::Stdout(_)) {}
     let call = context.call_async::<Value>("time.sleep", (3600,)).unwrap();
     strike(&context);
     let error = call.get_timeout(PATIENCE).expect_err("it is dead");
     assert!(matches!(&error, CallError::Dead { .. }), "{error:?}");
     let last = events.recv_timeout(PATIENCE).unwrap();
-    assert!(matches!(&last, Event::Failed(CallError::Dead { .. })), "{last:?}");
+    assert!(matches!(&last, CommandEvent::Failed(CallError::Dead { .. })), "{last:?}");
     let error = context.call::<Value>("os.getpid", ()).expect_err("no way there");
     assert!(matches!(error, CallError::Send(_)), "{error:?}");
     // While the master still lives, and the server, whose own end would tidy up.

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command as Program, Stdio};
 
-use mitogen::command::{Command, Event};
+use mitogen::command::{Command, CommandEvent};
 use mitogen::dialogue::Secret;
 use mitogen::transports::{ssh, sudo};
 use mitogen::{Context, Value};
@@ -88,7 +88,7 @@ fn kill(mut victim: Child) {
 /// Keeps a context as busy as it can be: a call, and a program that shrugs off what it is told.
 fn work(context: &Context) {
     let (_, events) = common::start(context, &Command::shell("trap '' HUP TERM INT; echo on; sleep 3600"));
-    while !matches!(events.recv_timeout(common::PATIENCE).unwrap(), Event::Stdout(_)) {}
+    while !matches!(events.recv_timeout(common::PATIENCE).unwrap(), CommandEvent::Stdout(_)) {}
     let call = context.call_async::<Value>("time.sleep", (3600,)).unwrap();
     // Kept until the end.
     std::mem::forget((call, events));

@@ -1,9 +1,9 @@
-//! One file on its way to several contexts behind one neighbour: read and digested once, and each chunk
-//! crosses each link that they share once.
+//! The contents of one file on the way to several contexts with the same next hop: read and hashed once,
+//! and each chunk crosses each shared link once.
 //!
-//! There is no leader. Every receiver has a thread, which takes in what its target says; whoever learns
-//! that all have room sends on, for all. Who takes nothing while others have room is cut off after some
-//! time and goes on alone, from where the file is then.
+//! No thread leads. Each receiver has a thread that processes the messages of its target; the thread that
+//! learns that all receivers have room sends the next chunks, for all. A receiver that stalls while others
+//! have room is split off after [`STALL_TIMEOUT`] and continues alone from the current offset.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
-use mitogen_core::call::CallError;
+use mitogen_core::call::{CallError, Context};
 use mitogen_core::ids::{ContextId, Handle};
 use mitogen_core::router::Router;
 use mitogen_core::wire::{Encoding, Message, WellKnownHandle};
@@ -21,13 +21,25 @@ use sha2::{Digest, Sha256};
 
 use super::error::FileError;
 use super::part::hex;
-use super::session::Nudge;
-use super::{CHUNK, STALL};
+use super::session::{CHUNK_SIZE, Wakeup};
 
-/// The file, and all who get it.
+/// How long a target that accepts no contents, or does not reach a rendezvous, may delay the others.
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The context next to this one on the way to `context`: what several contexts behind it need is sent to it
+/// once. It runs our runtime, as `context` and all contexts on the way do: others cannot receive files.
+pub(super) fn shared_next_hop(context: &Context) -> ContextId {
+    let router = context.router();
+    // A client's parent is the listener, which relays nothing.
+    let parent = router.identity().parent();
+    let between = router.between(context.id());
+    between.into_iter().rev().find(|id| Some(*id) != parent).unwrap_or(context.id())
+}
+
+/// A file and its receivers.
 pub(super) struct Broadcast {
     router: Router,
-    /// The context that passes chunks on.
+    /// The context that relays the chunks.
     relay: ContextId,
     path: PathBuf,
     size: u64,
@@ -37,54 +49,54 @@ pub(super) struct Broadcast {
 struct State {
     receivers: Vec<Receiver>,
     offset: u64,
-    /// None while somebody sends.
-    pump: Option<Pump>,
-    /// Since when some have room and others have none.
-    uneven: Option<Instant>,
-    /// How it ended: the checksum of all that was read.
-    over: Option<Result<String, FileError>>,
+    /// `None` while a thread sends.
+    reader: Option<Reader>,
+    /// Since when some receivers have had room and others have not.
+    uneven_since: Option<Instant>,
+    /// The end: the checksum of everything that was read.
+    result: Option<Result<String, FileError>>,
 }
 
-struct Pump {
+struct Reader {
     file: Arc<File>,
     digest: Sha256,
 }
 
-/// A context that gets the file.
+/// A context that is sent the file.
 pub(super) struct Receiver {
-    /// Its number among those of its group.
+    /// Its number in its group.
     pub(super) id: u64,
-    /// Where contents go.
-    pub(super) to: (ContextId, Handle),
-    /// How many bytes it takes now.
+    /// Where contents are sent.
+    pub(super) address: (ContextId, Handle),
+    /// How many bytes it accepts now.
     pub(super) room: u64,
     /// Wakes its thread.
-    pub(super) nudge: Nudge,
+    pub(super) wakeup: Wakeup,
 }
 
 impl Receiver {
-    /// Whether it has room for the next chunk.
+    /// Whether it accepts the next chunk.
     fn has_room(&self, offset: u64, size: u64) -> bool {
-        self.room >= (size - offset).min(CHUNK as u64)
+        self.room >= (size - offset).min(CHUNK_SIZE as u64)
     }
 }
 
-/// What becomes of a receiver's subscription.
+/// What a receiver's thread has to do next.
 pub(super) enum Step {
-    /// There is nothing to do before news come, or this time has passed.
+    /// Wait for messages, at most this long.
     Wait(Option<Duration>),
-    /// The file has ended, maybe early, with this checksum.
-    Whole(String),
-    /// From here on alone; the digest is of all before.
+    /// Nothing: the file has been read to its end, perhaps before its size was reached; this is its checksum.
+    Finished(String),
+    /// Send the rest alone; the digest is that of everything before.
     Alone(Sha256),
 }
 
-/// A receiver's place. Dropping it gives it up.
+/// A receiver's part in a broadcast. Dropping it removes the receiver.
 pub(super) struct Subscription {
     broadcast: Arc<Broadcast>,
     id: u64,
-    /// Left by us, when there was nothing more to be shared.
-    left: Option<Receiver>,
+    /// The receiver, once it has left the broadcast.
+    removed: Option<Receiver>,
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -92,74 +104,74 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl Broadcast {
-    /// `file`, of which all `receivers` have the first `offset` bytes, whose digest is `digest`.
+    /// Sends the rest of `file` to `receivers`, which all have the first `offset` bytes with this `digest`.
     pub(super) fn new(
         (router, relay): (&Router, ContextId),
         (path, file, size): (PathBuf, Arc<File>, u64),
         (offset, digest): (u64, Sha256),
         receivers: Vec<Receiver>,
     ) -> Self {
-        let pump = Some(Pump { file, digest });
-        let state = State { receivers, offset, pump, uneven: None, over: None };
+        let reader = Some(Reader { file, digest });
+        let state = State { receivers, offset, reader, uneven_since: None, result: None };
         Self { router: router.clone(), relay, path, size, state: Mutex::new(state) }
     }
 
-    /// The place of the receiver with this number.
+    /// The subscription of the receiver with this number.
     pub(super) fn subscription(this: &Arc<Self>, id: u64) -> Subscription {
-        Subscription { broadcast: Arc::clone(this), id, left: None }
+        Subscription { broadcast: Arc::clone(this), id, removed: None }
     }
 
-    /// Sends as long as all have room; at once back if somebody else does.
-    fn pump(&self) {
+    /// Sends as long as all receivers have room. Returns at once if another thread is sending.
+    fn send_chunks(&self) {
         let mut state = lock(&self.state);
-        let Some(mut pump) = state.pump.take() else { return };
-        while state.over.is_none() && state.all_have_room(self.size) {
+        let Some(mut reader) = state.reader.take() else { return };
+        while state.result.is_none() && state.all_have_room(self.size) {
             let offset = state.offset;
-            let addresses: Vec<_> = state.receivers.iter().map(|receiver| receiver.to).collect();
+            let addresses: Vec<_> = state.receivers.iter().map(|receiver| receiver.address).collect();
             drop(state);
-            let sent = self.send_chunk(&mut pump, offset, &addresses);
+            let sent = self.send_chunk(&mut reader, offset, &addresses);
             state = lock(&self.state);
-            state.uneven = None;
+            state.uneven_since = None;
             match sent {
                 Ok(count) => {
                     state.offset += count;
                     for receiver in &mut state.receivers {
-                        // Who has come and gone meanwhile is not here.
+                        // Receivers that were removed meanwhile are not in the list any more.
                         receiver.room = receiver.room.saturating_sub(count);
                     }
                     if count == 0 || state.offset == self.size {
-                        state.finish(Ok(hex(pump.digest.clone())));
+                        state.finish(Ok(hex(reader.digest.clone())));
                     }
                 }
                 Err(error) => state.finish(Err(error)),
             }
         }
-        state.pump = Some(pump);
+        state.reader = Some(reader);
     }
 
-    /// Reads the next chunk and sends it; gives how much it was, 0 at the end of the file.
+    /// Reads the next chunk and sends it. Returns its length, which is 0 at the end of the file.
     fn send_chunk(
         &self,
-        pump: &mut Pump,
+        reader: &mut Reader,
         offset: u64,
         addresses: &[(ContextId, Handle)],
     ) -> Result<u64, FileError> {
-        let wanted = usize::try_from(self.size - offset).unwrap_or(CHUNK).min(CHUNK);
-        let alone = addresses.len() == 1;
-        let start = if alone { 0 } else { 4 + 8 * addresses.len() };
+        let wanted = usize::try_from(self.size - offset).unwrap_or(CHUNK_SIZE).min(CHUNK_SIZE);
+        let single = addresses.len() == 1;
+        let start = if single { 0 } else { 4 + 8 * addresses.len() };
         let mut body = BytesMut::zeroed(start + wanted);
         let count = loop {
-            match pump.file.read_at(&mut body[start..], offset) {
+            match reader.file.read_at(&mut body[start..], offset) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read.map_err(|error| FileError::here(&self.path, &error))?,
+                read => break read.map_err(|error| FileError::local(&self.path, &error))?,
             }
         };
         body.truncate(start + count);
-        pump.digest.update(&body[start..]);
+        reader.digest.update(&body[start..]);
         let (dst, handle) =
-            if alone { addresses[0] } else { (self.relay, WellKnownHandle::Multicast.handle()) };
+            if single { addresses[0] } else { (self.relay, WellKnownHandle::Multicast.handle()) };
         let mut head = &mut body[..start];
-        if !alone {
+        if !single {
             head.put_u32(u32::try_from(addresses.len()).unwrap_or(u32::MAX));
             for (context, handle) in addresses {
                 head.put_u32(context.0);
@@ -175,57 +187,56 @@ impl Broadcast {
 }
 
 impl State {
-    /// False without receivers, too.
+    /// Also false if no receiver is left.
     fn all_have_room(&self, size: u64) -> bool {
         !self.receivers.is_empty()
             && self.receivers.iter().all(|receiver| receiver.has_room(self.offset, size))
     }
 
-    fn finish(&mut self, how: Result<String, FileError>) {
-        self.over = Some(how);
-        self.nudge();
+    fn finish(&mut self, result: Result<String, FileError>) {
+        self.result = Some(result);
+        self.wake_all();
     }
 
-    /// Something has changed for everybody.
-    fn nudge(&self) {
+    fn wake_all(&self) {
         for receiver in &self.receivers {
-            receiver.nudge.wake();
+            receiver.wakeup.wake();
         }
     }
 
-    /// Takes out the receiver with this number.
-    fn leave(&mut self, id: u64) -> Option<Receiver> {
+    /// Removes the receiver with this number.
+    fn remove(&mut self, id: u64) -> Option<Receiver> {
         let at = self.receivers.iter().position(|receiver| receiver.id == id)?;
         let receiver = self.receivers.swap_remove(at);
-        // It may have held the others up.
-        self.nudge();
+        // The others may have been waiting for it.
+        self.wake_all();
         Some(receiver)
     }
 
-    /// Whether the receiver takes nothing and others have waited for it long enough; how long they have.
-    fn holds_up(&mut self, id: u64, size: u64) -> (bool, Option<Duration>) {
+    /// Whether the receiver has delayed the others for [`STALL_TIMEOUT`], and how long some have waited.
+    fn is_stalled(&mut self, id: u64, size: u64) -> (bool, Option<Duration>) {
         let offset = self.offset;
         let ready = |receiver: &Receiver| receiver.has_room(offset, size);
         let some_wait = self.receivers.iter().any(ready);
         if !some_wait || self.receivers.iter().all(ready) {
-            self.uneven = None;
+            self.uneven_since = None;
             return (false, None);
         }
-        let waited = self.uneven.get_or_insert_with(Instant::now).elapsed();
-        let mut itself = false;
+        let waited = self.uneven_since.get_or_insert_with(Instant::now).elapsed();
+        let mut is_slow = false;
         for receiver in self.receivers.iter().filter(|receiver| !ready(receiver)) {
-            itself |= receiver.id == id;
-            if waited >= STALL {
-                // It hears nothing of its target, so it has to be told.
-                receiver.nudge.wake();
+            is_slow |= receiver.id == id;
+            if waited >= STALL_TIMEOUT {
+                // Its target sends nothing that would wake its thread.
+                receiver.wakeup.wake();
             }
         }
-        (itself && waited >= STALL, Some(waited))
+        (is_slow && waited >= STALL_TIMEOUT, Some(waited))
     }
 }
 
 impl Subscription {
-    /// The target has made room.
+    /// The target accepts `count` more bytes.
     pub(super) fn credit(&self, count: u64) {
         let mut state = lock(&self.broadcast.state);
         if let Some(receiver) = state.receivers.iter_mut().find(|receiver| receiver.id == self.id) {
@@ -233,54 +244,55 @@ impl Subscription {
         }
     }
 
-    /// Sends what can be sent, for all; gives how far the file is for this one, and how it goes on.
+    /// Sends what can be sent, for all receivers. Returns the offset that this one has reached, and what
+    /// its thread has to do next.
     ///
     /// # Errors
     /// The file cannot be read, or the relay cannot be reached.
     pub(super) fn advance(&mut self) -> Result<(u64, Step), FileError> {
         let broadcast = Arc::clone(&self.broadcast);
-        broadcast.pump();
+        broadcast.send_chunks();
         let mut state = lock(&broadcast.state);
-        // The others go on as soon as the lock is free.
+        // Taken under the same lock as the step: other threads go on sending as soon as it is released.
         let offset = state.offset;
         self.step(&mut state).map(|step| (offset, step))
     }
 
     fn step(&mut self, state: &mut State) -> Result<Step, FileError> {
-        match &state.over {
+        match &state.result {
             Some(Ok(digest)) => {
                 let digest = digest.clone();
-                self.left = state.leave(self.id);
-                return Ok(Step::Whole(digest));
+                self.removed = state.remove(self.id);
+                return Ok(Step::Finished(digest));
             }
             Some(Err(error)) => return Err(error.clone()),
             None => {}
         }
-        // While somebody sends, the file is between two offsets; he looks again when he has done.
-        let Some(digest) = state.pump.as_ref().map(|pump| pump.digest.clone()) else {
-            return Ok(Step::Wait(Some(STALL)));
+        // While another thread sends, the offset is about to change; that thread checks for stalls next.
+        let Some(digest) = state.reader.as_ref().map(|reader| reader.digest.clone()) else {
+            return Ok(Step::Wait(Some(STALL_TIMEOUT)));
         };
-        match state.holds_up(self.id, self.broadcast.size) {
+        match state.is_stalled(self.id, self.broadcast.size) {
             (true, _) => {
-                self.left = state.leave(self.id);
+                self.removed = state.remove(self.id);
                 Ok(Step::Alone(digest))
             }
             (false, Some(waited)) => {
-                let rest = STALL.saturating_sub(waited).max(Duration::from_millis(10));
+                let rest = STALL_TIMEOUT.saturating_sub(waited).max(Duration::from_millis(10));
                 Ok(Step::Wait(Some(rest)))
             }
             (false, None) => Ok(Step::Wait(None)),
         }
     }
 
-    /// How much room there is, after the end: a receiver that has gone on alone takes it along.
+    /// How many bytes the target accepts, for a receiver that has left the broadcast.
     pub(super) fn room(&self) -> u64 {
-        self.left.as_ref().map_or(0, |receiver| receiver.room)
+        self.removed.as_ref().map_or(0, |receiver| receiver.room)
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        lock(&self.broadcast.state).leave(self.id);
+        lock(&self.broadcast.state).remove(self.id);
     }
 }

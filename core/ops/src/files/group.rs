@@ -1,13 +1,13 @@
-//! The same files to several contexts: contents cross each link that they share once.
+//! Copying the same files to several contexts: contents cross each shared link once.
 //!
-//! Every target has a thread and a conversation of its own, with its own questions, answers and errors;
-//! what is shared are the contents. Targets behind the same neighbour are a *group*. Its members meet
-//! before each file that has contents, and those that begin at the same offset share a [`Broadcast`].
-//! Nobody waits for long: who does not come to a meeting is left behind and goes on alone.
+//! Each target has a thread and a session of its own, with its own questions, replies and errors; only the
+//! contents are shared. Targets with the same next hop form a *group*. Before each file that has contents,
+//! the members of a group join a rendezvous, and those that start at the same offset share a [`Broadcast`].
+//! The rendezvous has a deadline: members that miss it are dropped from the group and continue alone.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,124 +16,169 @@ use mitogen_core::ids::ContextId;
 use mitogen_core::router::Router;
 use sha2::Sha256;
 
-use super::broadcast::{Broadcast, Receiver, Subscription};
+use super::broadcast::{Broadcast, Receiver, STALL_TIMEOUT, Subscription, shared_next_hop};
+use super::error::FileError;
+use super::options::TransferOptions;
+use super::report::{TransferProgress, TransferReport};
+use super::scan::Sources;
 use super::session::Session;
-use super::source::{self, Sources};
-use super::{FileError, Options, Progress, Report, STALL};
+use super::source::{self, FileIdentity, FileStart, Rendezvous};
 
-/// The speed of a middling link, in bytes a second: waiting for a target that is still coming up costs
-/// no more than sending everything once more would.
-const MIDDLING: u64 = 10 << 20;
-/// The longest wait for targets that are still coming up.
-const MOST_PATIENCE: Duration = Duration::from_secs(10);
+/// The assumed speed of a link, in bytes a second. The first rendezvous waits for targets that are still
+/// connecting as long as sending everything once more would take.
+const ASSUMED_BANDWIDTH: u64 = 10 << 20;
+/// The upper limit of that wait.
+const MAX_JOIN_WAIT: Duration = Duration::from_secs(10);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The same sources for several contexts. Clones are the same.
+/// The same sources for several contexts. Clones refer to the same distribution.
+///
+/// Add all contexts with [`Distribution::add`], then call [`Member::put`] for each on a thread of its own.
+/// [`put_all`](super::put_all) does both.
+///
+/// ```
+/// use std::os::unix::ffi::OsStrExt;
+///
+/// use mitogen::files::{Distribution, Sources, TransferOptions};
+/// use mitogen::{Master, MasterOptions, transports::local};
+///
+/// let scratch = std::env::temp_dir().join(format!("mitogen-distribution-{}", std::process::id()));
+/// std::fs::create_dir(&scratch)?;
+/// let original = scratch.join("original");
+/// std::fs::write(&original, "contents")?;
+///
+/// let master = Master::start(MasterOptions::default())?;
+/// let local = local::Local::new(local::Options::default());
+/// // Two contexts behind a third: the contents cross the link to that one once.
+/// let relay = master.connect(&local)?.wait()?;
+/// let targets = [master.connect_via(&relay, &local)?.wait()?, master.connect_via(&relay, &local)?.wait()?];
+///
+/// let distribution = Distribution::new(&Sources::scan(&[&original])?, &TransferOptions::new());
+/// let members = targets.map(|context| distribution.add(&context));
+/// std::thread::scope(|scope| {
+///     for (member, name) in members.into_iter().zip(["a", "b"]) {
+///         let dest = scratch.join(name);
+///         scope.spawn(move || member.put(dest.as_os_str().as_bytes(), |_| ()).expect("a copy"));
+///     }
+/// });
+/// assert_eq!(std::fs::read_to_string(scratch.join("b"))?, "contents");
+///
+/// master.shutdown();
+/// std::fs::remove_dir_all(&scratch)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Distribution(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     sources: Sources,
-    options: Options,
-    patience: Duration,
-    /// By the neighbour that its members are behind: the group that others may still join.
+    options: TransferOptions,
+    max_wait: Duration,
+    /// The groups that can still be joined, by next hop.
     open: Mutex<HashMap<ContextId, Arc<Group>>>,
 }
 
-/// A context's place in a [`Distribution`]. Dropping it gives the place up.
+/// One context of a [`Distribution`]. Dropping it removes the context, so that others do not wait for it.
 #[derive(Debug)]
 pub struct Member {
-    all: Distribution,
+    distribution: Distribution,
     context: Context,
-    place: Option<Place>,
+    membership: Option<Membership>,
 }
 
 impl Distribution {
-    /// Nothing is sent before [`Member::put`]. The first wait for those that are still coming up, at
-    /// most as long as all of it takes on a link of 10 MiB a second, and no longer than 10 seconds.
-    pub fn new(sources: &Sources, options: &Options) -> Self {
-        let patience = Duration::from_millis(sources.total().total_bytes.saturating_mul(1000) / MIDDLING);
-        Self::patient(sources, options, patience.min(MOST_PATIENCE))
+    /// A distribution of `sources`. Nothing is sent before [`Member::put`].
+    ///
+    /// The first contexts wait for those that are still connecting: as long as all sources take on a link
+    /// of 10 MiB a second, but at most 10 seconds.
+    pub fn new(sources: &Sources, options: &TransferOptions) -> Self {
+        let wait =
+            Duration::from_millis(sources.total().total_bytes.saturating_mul(1000) / ASSUMED_BANDWIDTH);
+        Self::build(sources.clone(), options.clone(), wait.min(MAX_JOIN_WAIT))
     }
 
-    /// The same with another limit of the wait.
-    pub fn patient(sources: &Sources, options: &Options, patience: Duration) -> Self {
-        let (sources, options) = (sources.clone(), options.clone());
-        Self(Arc::new(Shared { sources, options, patience, open: Mutex::default() }))
+    /// The same distribution with another limit for the first wait. To be called before contexts are added.
+    #[must_use]
+    pub fn with_max_wait(self, limit: Duration) -> Self {
+        Self::build(self.0.sources.clone(), self.0.options.clone(), limit)
     }
 
-    /// Takes `context` in, which may still be coming up. All who are to share should be taken in before
-    /// the first of them begins; who comes later shares with others who do.
-    pub fn join(&self, context: &Context) -> Member {
-        Member { all: self.clone(), context: context.clone(), place: self.enrol(context) }
+    fn build(sources: Sources, options: TransferOptions, max_wait: Duration) -> Self {
+        Self(Arc::new(Shared { sources, options, max_wait, open: Mutex::default() }))
     }
 
-    fn enrol(&self, context: &Context) -> Option<Place> {
-        let relay = relay_to(context);
+    /// Adds `context`, which may still be connecting. Contexts that are added after the first has begun
+    /// share with each other, not with those before them.
+    pub fn add(&self, context: &Context) -> Member {
+        Member { distribution: self.clone(), context: context.clone(), membership: self.register(context) }
+    }
+
+    fn register(&self, context: &Context) -> Option<Membership> {
+        let next_hop = shared_next_hop(context);
         let mut open = lock(&self.0.open);
-        if let Some(place) = open.get(&relay).and_then(Group::enter) {
-            return Some(place);
+        if let Some(membership) = open.get(&next_hop).and_then(Group::register) {
+            return Some(membership);
         }
-        let group = Arc::new(Group::new(context.router().clone(), relay, self.0.patience));
-        let place = Group::enter(&group);
-        open.insert(relay, group);
-        place
+        let group = Arc::new(Group::new(context.router().clone(), next_hop, self.0.max_wait));
+        let membership = Group::register(&group);
+        open.insert(next_hop, group);
+        membership
     }
-}
-
-/// The first context on the way to `context` that is not above us: what goes to several behind it goes
-/// to it once. `context` itself runs our runtime, or it gets no files; so do all that are on the way.
-pub(super) fn relay_to(context: &Context) -> ContextId {
-    let router = context.router();
-    let above = router.identity().parent();
-    let between = router.between(context.id());
-    between.into_iter().rev().find(|id| Some(*id) != above).unwrap_or(context.id())
 }
 
 impl Member {
-    /// Copies the sources to `dest` in the context, as [`super::put`] does. Waits: every member needs a
+    /// Copies the sources to `dest` in the context, as [`put`](super::put) does. Blocks: each member needs a
     /// thread of its own.
     ///
     /// # Errors
-    /// As [`super::put`]; those of one member are no other's.
-    pub fn put(mut self, dest: &[u8], mut progress: impl FnMut(&Progress)) -> Result<Report, FileError> {
-        let shared = Arc::clone(&self.all.0);
-        let mut session = super::open_put(&self.context, &shared.sources, dest, &shared.options)?;
+    /// As [`put`](super::put). An error of one member does not affect the others.
+    pub fn put(
+        mut self,
+        dest: &[u8],
+        mut progress: impl FnMut(&TransferProgress),
+    ) -> Result<TransferReport, FileError> {
+        let shared = Arc::clone(&self.distribution.0);
+        let mut session = source::open(&self.context, &shared.sources, dest, &shared.options)?;
         source::send(&mut session, &shared.sources, &shared.options, Some(&mut self), &mut progress)
     }
+}
 
-    /// Meets the others before a file. Gives what is shared, if anything is.
-    pub(super) fn meet(&mut self, session: &Session, opening: &Opening<'_>) -> Option<Subscription> {
+impl Rendezvous for Member {
+    fn join(&mut self, session: &Session, start: &FileStart<'_>) -> Option<Subscription> {
         loop {
-            let place = self.place.as_mut()?;
-            let receiver =
-                Receiver { id: place.id, to: session.address(), room: opening.room, nudge: session.nudge() };
-            let arrived = Arrived {
-                key: Key { path: opening.path.to_owned(), looks: opening.looks, offset: opening.offset },
-                file: Arc::clone(opening.file),
-                digest: opening.digest.clone(),
+            let membership = self.membership.as_mut()?;
+            let receiver = Receiver {
+                id: membership.id,
+                address: session.address(),
+                room: start.room,
+                wakeup: session.wakeup(),
+            };
+            let arrival = Arrival {
+                key: Key { path: start.path.to_owned(), identity: start.identity, offset: start.offset },
+                file: Arc::clone(start.file),
+                digest: start.digest.clone(),
                 receiver,
             };
-            match place.group.meet(arrived) {
-                Met::Together(broadcast) => {
-                    place.has_met = true;
-                    return Some(Broadcast::subscription(&broadcast, place.id));
+            match membership.group.join(arrival) {
+                JoinOutcome::Together(broadcast) => {
+                    membership.has_joined = true;
+                    return Some(Broadcast::subscription(&broadcast, membership.id));
                 }
-                Met::Alone => {
-                    place.has_met = true;
+                JoinOutcome::Alone => {
+                    membership.has_joined = true;
                     return None;
                 }
-                Met::Late => {
-                    // Too late for these. There may be others who were, too, at the first meeting; who
-                    // is late for another is slow.
-                    let first = !place.has_met;
-                    self.place = None;
+                JoinOutcome::Late => {
+                    // A member that was late for the first rendezvous may share with others that were late,
+                    // too. One that is late for another is slow, and continues alone.
+                    let first = !membership.has_joined;
+                    self.membership = None;
                     if first {
-                        self.place = self.all.enrol(&self.context);
+                        self.membership = self.distribution.register(&self.context);
                     }
                 }
             }
@@ -141,170 +186,156 @@ impl Member {
     }
 }
 
-/// A file that is about to be sent, as one member sees it.
-pub(super) struct Opening<'a> {
-    pub(super) path: &'a Path,
-    pub(super) file: &'a Arc<File>,
-    /// Device, inode, size and time: whether two mean the same file.
-    pub(super) looks: Looks,
-    pub(super) offset: u64,
-    /// Of what is before the offset.
-    pub(super) digest: &'a Sha256,
-    /// How many bytes the target takes now.
-    pub(super) room: u64,
-}
-
-/// By which a file is known again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Looks {
-    pub(super) device: u64,
-    pub(super) inode: u64,
-    pub(super) size: u64,
-    pub(super) mtime: (i64, i64),
-}
-
+/// Members with equal keys send the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
     path: PathBuf,
-    looks: Looks,
+    identity: FileIdentity,
     offset: u64,
 }
 
-struct Arrived {
+/// A member that has joined the current rendezvous.
+struct Arrival {
     key: Key,
     file: Arc<File>,
+    /// Of the bytes before the offset.
     digest: Sha256,
     receiver: Receiver,
 }
 
-/// Who is behind one neighbour.
+/// Members whose contexts have the same next hop.
 struct Group {
     router: Router,
-    relay: ContextId,
-    state: Mutex<Meeting>,
+    next_hop: ContextId,
+    state: Mutex<GroupState>,
     changed: Condvar,
 }
 
 impl std::fmt::Debug for Group {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Group").field("relay", &self.relay).finish_non_exhaustive()
+        f.debug_struct("Group").field("next_hop", &self.next_hop).finish_non_exhaustive()
     }
 }
 
-struct Meeting {
+struct GroupState {
     members: Vec<u64>,
-    next: u64,
-    /// How many meetings are over.
+    next_id: u64,
+    /// How many rendezvous are over.
     round: u64,
-    arrived: Vec<Arrived>,
-    /// How long this one waits, from the first arrival on.
-    patience: Duration,
+    /// The members that have joined the current one.
+    arrived: Vec<Arrival>,
+    /// How long the current one lasts, from the first arrival on.
+    max_wait: Duration,
     deadline: Option<Instant>,
-    /// What became of those who came to the last one: what they share.
+    /// The result of the last one: for each member, what it shares.
     outcome: HashMap<u64, Option<Arc<Broadcast>>>,
 }
 
-enum Met {
+enum JoinOutcome {
+    /// Others send the same contents.
     Together(Arc<Broadcast>),
+    /// No other member does.
     Alone,
-    /// The others have gone on.
+    /// The rendezvous is over.
     Late,
 }
 
-/// A place in a group.
+/// A member's registration in a group.
 #[derive(Debug)]
-struct Place {
+struct Membership {
     group: Arc<Group>,
     id: u64,
-    /// Has come to a meeting in time.
-    has_met: bool,
+    /// Whether it has joined a rendezvous in time.
+    has_joined: bool,
 }
 
-impl Drop for Place {
+impl Drop for Membership {
     fn drop(&mut self) {
         let mut state = lock(&self.group.state);
         state.members.retain(|id| *id != self.id);
-        self.group.close_if_all_are_there(&mut state);
+        self.group.conclude_if_complete(&mut state);
     }
 }
 
 impl Group {
-    fn new(router: Router, relay: ContextId, patience: Duration) -> Self {
-        let state = Meeting {
+    fn new(router: Router, next_hop: ContextId, max_wait: Duration) -> Self {
+        let state = GroupState {
             members: Vec::new(),
-            next: 0,
+            next_id: 0,
             round: 0,
             arrived: Vec::new(),
-            patience,
+            max_wait,
             deadline: None,
             outcome: HashMap::new(),
         };
-        Self { router, relay, state: Mutex::new(state), changed: Condvar::new() }
+        Self { router, next_hop, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// A new member's place; none when they have begun.
-    fn enter(this: &Arc<Self>) -> Option<Place> {
+    /// Registers a new member, unless the first rendezvous is over.
+    fn register(this: &Arc<Self>) -> Option<Membership> {
         let mut state = lock(&this.state);
         if state.round > 0 {
             return None;
         }
-        let id = state.next;
-        state.next += 1;
+        let id = state.next_id;
+        state.next_id += 1;
         state.members.push(id);
-        Some(Place { group: Arc::clone(this), id, has_met: false })
+        Some(Membership { group: Arc::clone(this), id, has_joined: false })
     }
 
-    fn meet(&self, arrived: Arrived) -> Met {
+    /// Waits until all members have joined or the deadline has passed.
+    fn join(&self, arrival: Arrival) -> JoinOutcome {
         let mut state = lock(&self.state);
-        let id = arrived.receiver.id;
+        let id = arrival.receiver.id;
         if !state.members.contains(&id) {
-            return Met::Late;
+            return JoinOutcome::Late;
         }
-        let patience = state.patience;
-        let deadline = *state.deadline.get_or_insert_with(|| Instant::now() + patience);
+        let max_wait = state.max_wait;
+        let deadline = *state.deadline.get_or_insert_with(|| Instant::now() + max_wait);
         let round = state.round;
-        state.arrived.push(arrived);
-        self.close_if_all_are_there(&mut state);
+        state.arrived.push(arrival);
+        self.conclude_if_complete(&mut state);
         while state.round == round {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                state.members = state.arrived.iter().map(|arrived| arrived.receiver.id).collect();
-                self.close_if_all_are_there(&mut state);
+                state.members = state.arrived.iter().map(|arrival| arrival.receiver.id).collect();
+                self.conclude_if_complete(&mut state);
             } else {
                 state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
-        state.outcome.remove(&id).flatten().map_or(Met::Alone, Met::Together)
+        state.outcome.remove(&id).flatten().map_or(JoinOutcome::Alone, JoinOutcome::Together)
     }
 
-    fn close_if_all_are_there(&self, state: &mut Meeting) {
-        let there = |id: &u64| state.arrived.iter().any(|arrived| arrived.receiver.id == *id);
-        if state.arrived.is_empty() || !state.members.iter().all(there) {
+    /// Ends the rendezvous when all members have joined it.
+    fn conclude_if_complete(&self, state: &mut GroupState) {
+        let has_arrived = |id: &u64| state.arrived.iter().any(|arrival| arrival.receiver.id == *id);
+        if state.arrived.is_empty() || !state.members.iter().all(has_arrived) {
             return;
         }
         let mut rest = std::mem::take(&mut state.arrived);
         while let Some(first) = rest.first() {
             let key = first.key.clone();
-            let (same, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|arrived| arrived.key == key);
+            let (same, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|arrival| arrival.key == key);
             rest = others;
-            let ids: Vec<u64> = same.iter().map(|arrived| arrived.receiver.id).collect();
+            let ids: Vec<u64> = same.iter().map(|arrival| arrival.receiver.id).collect();
             let shared = self.share(key, same);
             state.outcome.extend(ids.into_iter().map(|id| (id, shared.clone())));
         }
         state.round += 1;
         state.deadline = None;
-        state.patience = STALL;
+        state.max_wait = STALL_TIMEOUT;
         self.changed.notify_all();
     }
 
-    /// Lets those who begin at the same place share, if there are several.
-    fn share(&self, key: Key, same: Vec<Arrived>) -> Option<Arc<Broadcast>> {
+    /// A broadcast for members with the same key, if there are several.
+    fn share(&self, key: Key, same: Vec<Arrival>) -> Option<Arc<Broadcast>> {
         let several = same.len() > 1;
         let (file, digest) = same.first().map(|first| (Arc::clone(&first.file), first.digest.clone()))?;
-        let receivers = same.into_iter().map(|arrived| arrived.receiver).collect();
+        let receivers = same.into_iter().map(|arrival| arrival.receiver).collect();
         several.then(|| {
-            let file = (key.path, file, key.looks.size);
-            Arc::new(Broadcast::new((&self.router, self.relay), file, (key.offset, digest), receivers))
+            let file = (key.path, file, key.identity.size);
+            Arc::new(Broadcast::new((&self.router, self.next_hop), file, (key.offset, digest), receivers))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! A file that is on its way: where it waits until it is whole.
+//! Parts: the files that a target writes to until a transfer is complete.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -11,15 +11,15 @@ use nix::libc::{EACCES, ELOOP, ENXIO, O_NOFOLLOW, O_NONBLOCK};
 use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 
-use super::CHUNK;
+/// The longest name that stays within the file system's limit of 255 bytes with prefix and suffix.
+const MAX_NAME: usize = 230;
+/// Bytes that are read at once to compute a digest.
+const READ_SIZE: usize = 256 << 10;
 
-/// The longest name that gets the part's prefix and suffix and stays one.
-const LONGEST: usize = 230;
-
-/// Where a file waits until it is whole: beside its place, since names are moved within one disk.
+/// The part of `path`. It is in the same directory, since a rename works within one file system only.
 pub(super) fn part_of(path: &Path) -> PathBuf {
     let mut name = path.file_name().map_or_else(Vec::new, |name| name.as_bytes().to_vec());
-    if name.len() > LONGEST {
+    if name.len() > MAX_NAME {
         let digest = hex(Sha256::new_with_prefix(&name));
         name.truncate(190);
         name.extend_from_slice(&digest.as_bytes()[..32]);
@@ -28,20 +28,20 @@ pub(super) fn part_of(path: &Path) -> PathBuf {
     path.with_file_name(OsString::from_vec(part))
 }
 
-/// Opens the part. What others may have put in its place is not touched: neither a link nor a file
-/// of theirs.
+/// Opens or creates the part; `fresh` discards its contents. A link, or another user's file in its place, is
+/// replaced and not written to.
 pub(super) fn open_part(part: &Path, fresh: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600).custom_flags(O_NOFOLLOW | O_NONBLOCK);
     match options.clone().create(true).truncate(false).open(part) {
         Ok(file) => {
             let status = file.metadata()?;
-            let ours = status.is_file() && status.uid() == geteuid().as_raw() && status.nlink() == 1;
-            if ours && !fresh {
+            let is_own = status.is_file() && status.uid() == geteuid().as_raw() && status.nlink() == 1;
+            if is_own && !fresh {
                 return Ok(file);
             }
         }
-        // A link, a pipe that nobody reads, a part that is not ours: try without it.
+        // A link, a pipe without a reader, another user's file: replace it.
         Err(error) if matches!(error.raw_os_error(), Some(ELOOP | ENXIO | EACCES)) => {}
         Err(error) => return Err(error),
     }
@@ -52,12 +52,12 @@ pub(super) fn open_part(part: &Path, fresh: bool) -> io::Result<File> {
     options.create_new(true).open(part)
 }
 
-/// Digests the first `size` bytes; how many there were.
-pub(super) fn digest_upto(file: &File, size: u64, digest: &mut Sha256) -> io::Result<u64> {
-    let mut buffer = vec![0; CHUNK];
+/// Adds the first `size` bytes of the file to `digest`. Returns how many there were.
+pub(super) fn digest_prefix(file: &File, size: u64, digest: &mut Sha256) -> io::Result<u64> {
+    let mut buffer = vec![0; READ_SIZE];
     let mut done = 0;
     while done < size {
-        let wanted = usize::try_from(size - done).unwrap_or(CHUNK).min(CHUNK);
+        let wanted = usize::try_from(size - done).unwrap_or(READ_SIZE).min(READ_SIZE);
         match file.read_at(&mut buffer[..wanted], done) {
             Ok(0) => break,
             Ok(count) => {
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_part_is_beside_the_file_and_its_name_is_short_enough() {
+    fn part_names_are_in_the_same_directory_and_within_the_length_limit() {
         assert_eq!(part_of(Path::new("/a/b")), Path::new("/a/.b.mitogen-part"));
         let long = "x".repeat(255);
         let part = part_of(Path::new(&long));
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_parts_place_is_not_followed() {
+    fn symbolic_and_hard_links_in_place_of_the_part_are_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let (victim, part) = (directory.path().join("victim"), directory.path().join(".x.mitogen-part"));
         fs::write(&victim, "precious").unwrap();

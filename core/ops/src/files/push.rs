@@ -1,8 +1,8 @@
-//! Stock Mitogen's `PushFileService`, from here: small files for branches of the tree, each once over each
-//! link, kept in memory by every context on the way.
+//! Upstream Mitogen's `PushFileService`, the sending side: small files for contexts and the contexts between,
+//! each sent once over each link and kept in memory.
 //!
-//! Code there has them from `mitogen.service.PushFileService`, which waits for what is still coming. What
-//! is large, or belongs on a disk, is better [`super::put`].
+//! Python code reads them from `mitogen.service.PushFileService`, which waits for files that have not arrived
+//! yet. For large files, and for files that belong on a disk, use [`super::put`].
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -15,13 +15,13 @@ use mitogen_core::ids::ContextId;
 use mitogen_core::pickle::Value;
 use mitogen_core::router::Router;
 
+use super::broadcast::shared_next_hop;
 use super::error::FileError;
-use super::group::relay_to;
 
-/// The name under which Python programs call it.
+/// The name of the service in calls.
 pub const PUSH_FILE_SERVICE: &str = "mitogen.service.PushFileService";
 
-/// Files that have been pushed, and how far. Clones are the same.
+/// Files that have been pushed. Clones share them.
 #[derive(Clone, Debug)]
 pub struct PushFileService {
     router: Router,
@@ -31,57 +31,56 @@ pub struct PushFileService {
 #[derive(Debug, Default)]
 struct State {
     cache: HashMap<String, Bytes>,
-    /// By neighbour: what it was sent.
+    /// The paths that each next hop has been sent.
     sent: HashMap<ContextId, HashSet<String>>,
 }
 
 impl PushFileService {
-    /// For the contexts of this tree.
+    /// A service that pushes to the contexts of `router`.
     pub fn new(router: &Router) -> Self {
         Self { router: router.clone(), state: Arc::default() }
     }
 
-    /// Reads the file, now, and sends it to `context`, where it is known by the same path. Waits for
-    /// nothing but the disk.
+    /// Reads the file and sends it to `context`, where it has the same path. Blocks for the disk only.
     ///
     /// # Errors
-    /// The file cannot be read, or there is no way to the context.
+    /// The file cannot be read, or there is no route to the context.
     pub fn propagate_to(&self, context: &Context, path: &Path) -> Result<(), FileError> {
-        let data = fs::read(path).map_err(|error| FileError::here(path, &error))?;
+        let data = fs::read(path).map_err(|error| FileError::local(path, &error))?;
         self.propagate_data(context, &path.to_string_lossy(), data.into())
     }
 
-    /// The same with contents that come from elsewhere: `path` is no more than their name.
+    /// Sends `data` to `context` under the name `path`, which need not exist.
     ///
     /// # Errors
-    /// There is no way to the context.
+    /// There is no route to the context.
     pub fn propagate_data(&self, context: &Context, path: &str, data: Bytes) -> Result<(), FileError> {
-        let peer = relay_to(context);
+        let peer = shared_next_hop(context);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.cache.get(path).is_some_and(|old| *old != data) {
-            // What has changed since is sent again.
+            // Contents that have changed are sent again.
             for sent in state.sent.values_mut() {
                 sent.remove(path);
             }
         }
         state.cache.insert(path.to_owned(), data.clone());
         let first = self.sent_to(&mut state, peer).insert(path.to_owned());
-        let there = Context::new(&self.router, peer, "");
+        let next_hop = Context::new(&self.router, peer, "");
         let mut arguments = vec![
             ("path", Value::from(path)),
             ("context", Value::Context { id: context.id(), name: Some(context.name().to_owned()) }),
         ];
-        // With the lock held, so that the contents go ahead of what refers to them.
+        // With the lock held, so that the contents are sent before messages that refer to them.
         if first {
             arguments.push(("data", Value::Blob(data)));
-            there.call_service_no_reply(PUSH_FILE_SERVICE, "store_and_forward", &arguments)?;
+            next_hop.call_service_no_reply(PUSH_FILE_SERVICE, "store_and_forward", &arguments)?;
         } else if peer != context.id() {
-            there.call_service_no_reply(PUSH_FILE_SERVICE, "forward", &arguments)?;
+            next_hop.call_service_no_reply(PUSH_FILE_SERVICE, "forward", &arguments)?;
         }
         Ok(())
     }
 
-    /// What `peer` was sent; forgotten when it is gone.
+    /// The paths that `peer` has been sent; forgotten when it disconnects.
     fn sent_to<'s>(&self, state: &'s mut State, peer: ContextId) -> &'s mut HashSet<String> {
         state.sent.entry(peer).or_insert_with(|| {
             let all = Arc::clone(&self.state);

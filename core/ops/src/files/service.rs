@@ -1,7 +1,7 @@
-//! Stock Mitogen's `FileService`, served from here: for peers that know no other way to get a file.
+//! Upstream Mitogen's `FileService`: for peers that fetch files with the upstream protocol.
 //!
-//! A window for each link, one transfer after the other on it; no checksum, no resume. Reading
-//! happens on the services' threads.
+//! Each link has a window and one active transfer; there are no checksums, and transfers cannot be resumed.
+//! Files are read on the threads of the service pool.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::{File, OpenOptions};
@@ -20,14 +20,14 @@ use mitogen_core::wire::Encoding;
 use nix::libc::O_NONBLOCK;
 use nix::unistd::{Gid, Group, Uid, User};
 
-/// The name under which Python programs call it.
+/// The name of the service in calls.
 pub const FILE_SERVICE: &str = "mitogen.service.FileService";
-/// The window of each link, in bytes; at most one chunk more is under way.
+/// Unacknowledged bytes for each link; at most one more chunk is sent.
 const WINDOW: u64 = 1 << 20;
-/// The longest chunk: what fits into stock's read buffer with a header.
+/// The longest chunk: with a header it fits into upstream Mitogen's read buffer.
 const CHUNK: usize = 131_072 - 26;
 
-/// Files that others may fetch. Clones are the same.
+/// Files that other contexts may fetch. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct FileService(Arc<Mutex<State>>);
 
@@ -43,7 +43,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Link {
     unacked: u64,
-    /// Only the first transfers.
+    /// Only the first one is active.
     queue: VecDeque<Transfer>,
 }
 
@@ -51,13 +51,13 @@ struct Link {
 struct Transfer {
     sender: Sender,
     file: File,
-    /// Whether chunks go as they are. Releases of stock before 0.3.39 want them in pickles.
+    /// Whether chunks are sent unencoded. Releases of upstream Mitogen before 0.3.39 expect pickles.
     raw: bool,
 }
 
 impl FileService {
-    /// Serves files to the contexts of a tree. Contexts with our authority get any file that we can
-    /// read, others what has been shared.
+    /// Serves files to the contexts of a router. Contexts that act with this context's authority may fetch any
+    /// file that this process can read, others only files that have been shared.
     pub fn start(services: &Services) -> Self {
         let service = Self::default();
         let (one, many, fetch, acknowledge) =
@@ -87,14 +87,14 @@ impl FileService {
         service
     }
 
-    /// Lets everybody have this file.
+    /// Lets every context fetch this file.
     pub fn share(&self, path: &Path) {
         self.lock().paths.insert(path.to_owned());
     }
 
-    /// Lets everybody have all files under this directory.
+    /// Lets every context fetch all files under this directory.
     pub fn share_all(&self, directory: &Path) {
-        self.lock().prefixes.insert(plain(directory));
+        self.lock().prefixes.insert(normalize(directory));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -112,21 +112,21 @@ impl FileService {
         if self.lock().watched.insert(call.caller()) {
             let (service, deferrer, caller, link) =
                 (self.clone(), deferrer.clone(), call.caller(), call.ingress);
-            // Not on the broker's thread, since the next in the line may have its turn.
+            // Deferred, because it may read from the next file, which the broker's thread must not do.
             call.router.on_disconnect(caller, move |_| deferrer.defer(move || service.lost(caller, link)));
         }
         let mut state = self.lock();
-        // The answer first: what the data mean.
+        // The reply has the metadata, so it is sent before the data.
         call.reply(&metadata);
         let link = state.links.entry(call.ingress).or_default();
-        // Who knows other encodings says of a request that it is a pickle.
+        // A peer that knows the newer encodings marks its request as a pickle.
         let raw = call.message.encoding != Encoding::Legacy;
         link.queue.push_back(Transfer { sender, file, raw });
-        link.go_on();
+        link.send_chunks();
         Ok(())
     }
 
-    /// The file and what is to be known of it; or why not.
+    /// Opens the requested file. The error is the text of a Python exception.
     fn open(&self, call: &Call<'_>) -> Result<(File, Sender, Value), String> {
         let path = Path::new(call.text("path"));
         let refuse = |text: String| format!("mitogen.service.Error: {text}");
@@ -134,7 +134,7 @@ impl FileService {
             return Err(refuse(format!("Path '{}' is not registered with FileService.", path.display())));
         }
         let Some(Value::Sender { context, handle }) = call.get("sender") else {
-            return Err(refuse("sender= is no sender".to_owned()));
+            return Err(refuse("sender= is not a sender".to_owned()));
         };
         if *context != call.caller() {
             return Err(refuse("sender= kwarg context must match requestee context".to_owned()));
@@ -162,8 +162,8 @@ impl FileService {
 
     fn is_shared(&self, path: &Path) -> bool {
         let state = self.lock();
-        let whole = plain(path);
-        state.paths.contains(path) || state.prefixes.iter().any(|prefix| whole.starts_with(prefix))
+        let path_in_full = normalize(path);
+        state.paths.contains(path) || state.prefixes.iter().any(|prefix| path_in_full.starts_with(prefix))
     }
 
     fn acknowledge(&self, call: &Call<'_>) -> Result<(), ServiceError> {
@@ -171,23 +171,28 @@ impl FileService {
             call.get("size").and_then(Value::as_i64).and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
         let mut state = self.lock();
         let link = state.links.get_mut(&call.ingress);
-        let link = link.ok_or_else(|| ServiceError("nothing was sent by this link".to_owned()))?;
+        let link = link
+            .ok_or_else(|| ServiceError("acknowledgement for a link on which nothing was sent".to_owned()))?;
         if size > link.unacked {
-            tracing::warn!(caller = call.caller().0, size, "more is acknowledged than was sent");
+            tracing::warn!(
+                caller = call.caller().0,
+                size,
+                "a context acknowledged more bytes than it was sent"
+            );
         }
         link.unacked = link.unacked.saturating_sub(size);
-        link.go_on();
+        link.send_chunks();
         Ok(())
     }
 
-    /// A context is gone, and acknowledges nothing any more; those behind it in the line go on.
+    /// Removes the transfers of a context that has disconnected, and starts the next one of its link.
     fn lost(&self, context: ContextId, ingress: Option<LinkId>) {
         let mut state = self.lock();
         state.watched.remove(&context);
         if let Some(link) = state.links.get_mut(&ingress) {
             link.queue.retain(|transfer| transfer.sender.target().0 != context);
             link.unacked = 0;
-            link.go_on();
+            link.send_chunks();
             if link.queue.is_empty() {
                 state.links.remove(&ingress);
             }
@@ -196,11 +201,11 @@ impl FileService {
 }
 
 impl Link {
-    fn go_on(&mut self) {
+    fn send_chunks(&mut self) {
         while self.unacked < WINDOW {
             let Some(Transfer { sender, file, raw }) = self.queue.front_mut() else { return };
             let mut data = Vec::with_capacity(CHUNK);
-            // A source that cannot be read on ends early, which its receiver sees by the size.
+            // After a read error the transfer ends early; the receiver notices by the size.
             let read = Read::by_ref(file).take(CHUNK as u64).read_to_end(&mut data);
             if read.is_ok() && !data.is_empty() {
                 self.unacked += data.len() as u64;
@@ -216,8 +221,8 @@ impl Link {
     }
 }
 
-/// The path from the root on, without `.` and `..`, as its text says and not as links lead.
-fn plain(path: &Path) -> PathBuf {
+/// The path as an absolute one without `.` and `..`, resolved by its text and not by following links.
+fn normalize(path: &Path) -> PathBuf {
     let mut whole = std::env::current_dir().unwrap_or_default();
     for part in path.components() {
         match part {
@@ -235,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shared_has_no_way_out() {
+    fn paths_cannot_leave_a_shared_directory() {
         let service = FileService::default();
         service.share_all(Path::new("/srv/files/"));
         service.share(Path::new("/etc/motd"));

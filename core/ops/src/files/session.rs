@@ -1,4 +1,5 @@
-//! The conversation of a transfer: messages out, messages in, credit.
+//! The conversation of a transfer: messages to the remote side, messages from it, and the sizes that both
+//! sides agree on.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -13,89 +14,103 @@ use mitogen_core::wire::{Encoding, Message};
 use serde::Deserialize;
 
 use super::error::FileError;
+use super::options::TransferOptions;
 
-/// Why the far end is told to stop.
-const GIVEN_UP: &str = "the transfer was given up";
+/// Bytes of contents in a message: large enough to need few messages, small enough not to delay others on
+/// the same link.
+pub(super) const CHUNK_SIZE: usize = 256 << 10;
+/// Bytes of contents that may be sent before the target acknowledges any: enough for a fast link with a
+/// long round trip.
+pub(super) const WINDOW: u64 = 4 << 20;
+/// The target acknowledges contents in portions of this many bytes.
+pub(super) const CREDIT: u64 = 512 << 10;
+/// The smallest file that is continued. Sending a smaller one again is cheaper than the round trip that
+/// asks how much of it the target has.
+pub(super) const RESUME_THRESHOLD: u64 = 1 << 20;
+
+/// The reason in the dead message that ends the remote side.
+const ABANDONED: &str = "the transfer was abandoned";
 
 #[derive(Deserialize)]
 struct Started {
     control: u32,
 }
 
-/// What the other end said.
+/// A message from the remote side.
 #[derive(Debug)]
-pub(super) enum Said {
-    /// Contents.
+pub(super) enum Incoming {
+    /// Contents of the current file.
     Data(Bytes),
-    /// Anything else: its first word, and what follows.
+    /// An operation: its name and its fields.
     Op(String, Vec<Value>),
 }
 
-/// A conversation with `mitogen.files` in a context. Dropping it ends the far half.
+/// A conversation with `mitogen.files` in a context. Dropping it ends the remote side.
 #[derive(Debug)]
 pub(super) struct Session {
     context: Context,
     handle: Handle,
     control: Handle,
-    /// Messages; nothing at all is a nudge.
+    /// Messages; `None` only wakes the thread.
     inbox: mpsc::Receiver<Option<Message>>,
-    nudge: Nudge,
-    /// The far half has said its last word.
-    over: bool,
+    wakeup: Wakeup,
+    /// Whether the remote side has sent its last message, or needs no more of ours.
+    ended: bool,
 }
 
-/// Ends a [`Session::wait`], from any thread.
+/// Interrupts a [`Session::wait`] from any thread.
 #[derive(Clone, Debug)]
-pub(super) struct Nudge(mpsc::Sender<Option<Message>>);
+pub(super) struct Wakeup(mpsc::Sender<Option<Message>>);
 
-impl Nudge {
+impl Wakeup {
     pub(super) fn wake(&self) {
-        // Nobody waits any more when the session is over.
+        // Fails only if the session is gone, and then no thread waits.
         let _ = self.0.send(None);
     }
 }
 
 impl Session {
-    /// Starts the far half; waits for the context if that is still coming up.
+    /// Starts the remote side, `function` of `mitogen.files`. Waits for the context if it is still
+    /// connecting.
     pub(super) fn open(
         context: &Context,
         function: &str,
         args: Vec<Value>,
-        options: Value,
+        options: &TransferOptions,
     ) -> Result<Self, FileError> {
         let router = context.router();
         push_module(router, context.id(), "mitogen.files").map_err(CallError::from)?;
         let (sender, inbox) = mpsc::channel();
-        let nudge = Nudge(sender.clone());
+        let wakeup = Wakeup(sender.clone());
         let respondent = HandlerOptions { policy: Policy::Any, respondent: Some(context.id()) };
         let handle = router.add_handler(None, respondent, move |delivery| {
-            // Nobody listens any more when the session is over.
+            // Fails only if the session is gone.
             let _ = sender.send(Some(delivery.message));
         });
-        // From here on dropping the session removes the handler.
+        // From here on, dropping the session removes the handler.
         let mut session =
-            Self { context: context.clone(), handle, control: Handle::NONE, inbox, nudge, over: true };
+            Self { context: context.clone(), handle, control: Handle::NONE, inbox, wakeup, ended: true };
         let mut all = vec![Value::from(u64::from(handle.0))];
         all.extend(args);
-        all.push(options);
+        all.push(remote_options(options));
         let name =
             FunctionName { module: "mitogen.files".to_owned(), class: None, function: function.to_owned() };
         let started: Started = context.request(name).args(Value::Tuple(all)).call()?;
         session.control = Handle(started.control);
-        session.over = false;
+        session.ended = false;
         Ok(session)
     }
 
-    /// Says something.
-    pub(super) fn tell(&self, word: &str, fields: Vec<Value>) -> Result<(), FileError> {
-        let mut all = vec![Value::from(word)];
+    /// Sends an operation.
+    pub(super) fn send_op(&self, name: &str, fields: Vec<Value>) -> Result<(), FileError> {
+        let mut all = vec![Value::from(name)];
         all.extend(fields);
         let data = pickle::to_bytes(&Value::Tuple(all)).map_err(CallError::Encode)?;
         self.send(Encoding::Pickle, data)
     }
 
-    /// Sends contents; waits while the link is busy.
-    pub(super) fn data(&self, data: Bytes) -> Result<(), FileError> {
+    /// Sends contents. Blocks while the link is congested.
+    pub(super) fn send_data(&self, data: Bytes) -> Result<(), FileError> {
         self.send(Encoding::Raw, data)
     }
 
@@ -104,17 +119,17 @@ impl Session {
         Ok(self.context.router().send_blocking(message, None).map_err(CallError::from)?)
     }
 
-    /// What came; waits for it. The other end's complaint is an error.
-    pub(super) fn next(&mut self) -> Result<Said, FileError> {
+    /// Waits for the next message. An error that the remote side reports is returned as one.
+    pub(super) fn next(&mut self) -> Result<Incoming, FileError> {
         loop {
-            if let Some(said) = self.wait(None)? {
-                return Ok(said);
+            if let Some(incoming) = self.wait(None)? {
+                return Ok(incoming);
             }
         }
     }
 
-    /// What has come, if anything.
-    pub(super) fn try_next(&mut self) -> Result<Option<Said>, FileError> {
+    /// The next message that has arrived, if any.
+    pub(super) fn try_next(&mut self) -> Result<Option<Incoming>, FileError> {
         loop {
             match self.inbox.try_recv() {
                 Ok(Some(message)) => return self.read(message).map(Some),
@@ -124,8 +139,8 @@ impl Session {
         }
     }
 
-    /// What comes before a nudge does or `limit` has passed.
-    pub(super) fn wait(&mut self, limit: Option<Duration>) -> Result<Option<Said>, FileError> {
+    /// Waits for the next message, until a [`Wakeup`] or until `limit` has passed.
+    pub(super) fn wait(&mut self, limit: Option<Duration>) -> Result<Option<Incoming>, FileError> {
         let item = match limit {
             None => self.inbox.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
             Some(limit) => self.inbox.recv_timeout(limit),
@@ -137,48 +152,48 @@ impl Session {
         }
     }
 
-    /// Where the far half listens.
+    /// Where the remote side receives messages.
     pub(super) fn address(&self) -> (ContextId, Handle) {
         (self.context.id(), self.control)
     }
 
-    /// What wakes us.
-    pub(super) fn nudge(&self) -> Nudge {
-        self.nudge.clone()
+    /// Wakes the thread of this session.
+    pub(super) fn wakeup(&self) -> Wakeup {
+        self.wakeup.clone()
     }
 
-    fn read(&mut self, message: Message) -> Result<Said, FileError> {
+    fn read(&mut self, message: Message) -> Result<Incoming, FileError> {
         if message.is_dead() {
-            self.over = true;
+            self.ended = true;
             let reason = String::from_utf8_lossy(&message.data).into_owned();
             return Err(CallError::Dead { reason, by: message.src_id }.into());
         }
         if message.encoding == Encoding::Raw {
-            return Ok(Said::Data(message.data));
+            return Ok(Incoming::Data(message.data));
         }
         let fields: Value = pickle::decode(&message.data).map_err(CallError::Decode)?;
-        let (word, fields) = match fields.as_seq() {
-            Some([word, fields @ ..]) => (word.as_str().unwrap_or_default().to_owned(), fields.to_vec()),
-            _ => return Err(FileError::Protocol(format!("{fields:?} is no tuple"))),
+        let (name, fields) = match fields.as_seq() {
+            Some([name, fields @ ..]) => (name.as_str().unwrap_or_default().to_owned(), fields.to_vec()),
+            _ => return Err(FileError::Protocol(format!("expected a tuple, found {fields:?}"))),
         };
-        match (word.as_str(), fields.as_slice()) {
+        match (name.as_str(), fields.as_slice()) {
             ("fail", [errno, path, text]) => {
-                self.over = true;
+                self.ended = true;
                 let errno = errno.as_i64().and_then(|errno| i32::try_from(errno).ok()).unwrap_or(0);
                 let path = path.as_bytes().map_or(&[][..], |path| path);
-                Err(FileError::there(errno, path, text.as_str().unwrap_or_default()))
+                Err(FileError::remote(errno, path, text.as_str().unwrap_or_default()))
             }
             ("finished", _) => {
-                self.over = true;
-                Ok(Said::Op(word, fields))
+                self.ended = true;
+                Ok(Incoming::Op(name, fields))
             }
-            _ => Ok(Said::Op(word, fields)),
+            _ => Ok(Incoming::Op(name, fields)),
         }
     }
 
-    /// The far half needs nothing more from us.
-    pub(super) fn finished(&mut self) {
-        self.over = true;
+    /// The remote side needs no more messages.
+    pub(super) fn finish(&mut self) {
+        self.ended = true;
     }
 }
 
@@ -186,19 +201,33 @@ impl Drop for Session {
     fn drop(&mut self) {
         let router = self.context.router();
         router.remove_handler(self.handle);
-        if !self.over {
-            let _ = router.send(Message::dead(self.context.id(), self.control, GIVEN_UP));
+        if !self.ended {
+            let _ = router.send(Message::dead(self.context.id(), self.control, ABANDONED));
         }
     }
 }
 
-/// The field as a number that is not negative.
+/// The options as `mitogen.files` expects them.
+fn remote_options(options: &TransferOptions) -> Value {
+    let number = |number: u64| Value::Int(number.cast_signed());
+    Value::Dict(vec![
+        (Value::from("mode"), options.mode.map_or(Value::None, |mode| Value::Int(mode.into()))),
+        (Value::from("owner"), options.owner.as_deref().map_or(Value::None, Value::from)),
+        (Value::from("resume"), Value::Bool(options.resume)),
+        (Value::from("sync"), Value::Bool(options.sync)),
+        (Value::from("window"), number(WINDOW)),
+        (Value::from("credit"), number(CREDIT)),
+        (Value::from("resume_threshold"), number(RESUME_THRESHOLD)),
+    ])
+}
+
+/// The field as a non-negative integer.
 pub(super) fn number(field: &Value) -> Result<u64, FileError> {
     let number = field.as_i64().and_then(|number| u64::try_from(number).ok());
-    number.ok_or_else(|| FileError::Protocol(format!("{field:?} is no size")))
+    number.ok_or_else(|| FileError::Protocol(format!("expected a size, found {field:?}")))
 }
 
 /// The field as bytes.
 pub(super) fn bytes(field: &Value) -> Result<&Bytes, FileError> {
-    field.as_bytes().ok_or_else(|| FileError::Protocol(format!("{field:?} are no bytes")))
+    field.as_bytes().ok_or_else(|| FileError::Protocol(format!("expected bytes, found {field:?}")))
 }

@@ -1,102 +1,99 @@
-//! The end that reads, here.
+//! The side of a transfer that reads, on this host.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use mitogen_core::call::Context;
 use mitogen_core::pickle::Value;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use sha2::{Digest, Sha256};
 
 use super::broadcast::{Step, Subscription};
 use super::error::FileError;
-use super::group::{Looks, Member, Opening};
-use super::part::{digest_upto, hex};
-use super::session::{Said, Session, bytes, number};
-use super::{CHUNK, Options, Progress, Report, Skipped, WINDOW, WORTH_RESUMING};
+use super::options::TransferOptions;
+use super::part::{digest_prefix, hex};
+use super::report::{Skipped, TransferProgress, TransferReport};
+use super::scan::{SourceEntry, Sources};
+use super::session::{CHUNK_SIZE, Incoming, RESUME_THRESHOLD, Session, WINDOW, bytes, number};
 
-/// Files and directories to send, looked at once for however many contexts get them.
-#[derive(Clone, Debug)]
-pub struct Sources {
-    sources: Vec<(PathBuf, Bytes, Metadata)>,
-    total: Progress,
+/// A file that is about to be sent to one target.
+pub(super) struct FileStart<'a> {
+    pub(super) path: &'a Path,
+    pub(super) file: &'a Arc<File>,
+    pub(super) identity: FileIdentity,
+    /// How many bytes the target has already.
+    pub(super) offset: u64,
+    /// The digest of those bytes.
+    pub(super) digest: &'a Sha256,
+    /// How many bytes the target accepts now.
+    pub(super) room: u64,
 }
 
-impl Sources {
-    /// Looks at the sources, and at all that is in them: how much there is to send.
-    ///
-    /// # Errors
-    /// One of them is not there.
-    pub fn survey<P: AsRef<Path>>(paths: &[P]) -> Result<Self, FileError> {
-        let mut survey = Self { sources: Vec::new(), total: Progress::default() };
-        for path in paths.iter().map(AsRef::as_ref) {
-            let status = fs::metadata(path).map_err(|error| FileError::here(path, &error))?;
-            measure(path, &status, &mut survey.total);
-            survey.sources.push((path.to_owned(), name_of(path), status));
-        }
-        Ok(survey)
-    }
-
-    /// Where they are.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.sources.iter().map(|(path, ..)| path.as_path())
-    }
-
-    /// How much they are; only the totals are set.
-    pub fn total(&self) -> Progress {
-        self.total
-    }
+/// Two files with equal identities have the same contents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileIdentity {
+    device: u64,
+    inode: u64,
+    pub(super) size: u64,
+    /// Seconds and nanoseconds.
+    mtime: (i64, i64),
 }
 
-/// The name that a source gets at the target.
-fn name_of(path: &Path) -> Bytes {
-    let name = match path.file_name() {
-        Some(name) => Some(name.to_owned()),
-        // `.` and `..` have names where they really are.
-        None => fs::canonicalize(path).ok().and_then(|path| path.file_name().map(ToOwned::to_owned)),
-    };
-    name.map_or_else(|| Bytes::from_static(b"root"), |name| Bytes::from(name.into_vec()))
-}
-
-fn measure(path: &Path, status: &Metadata, total: &mut Progress) {
-    if status.is_file() {
-        total.total_files += 1;
-        total.total_bytes += status.len();
-    } else if status.is_dir() {
-        // What cannot be read is told of when its turn comes.
-        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-            if let Ok(status) = entry.path().symlink_metadata() {
-                measure(&entry.path(), &status, total);
-            }
+impl FileIdentity {
+    fn of(status: &Metadata) -> Self {
+        Self {
+            device: status.dev(),
+            inode: status.ino(),
+            size: status.len(),
+            mtime: (status.mtime(), status.mtime_nsec()),
         }
     }
 }
 
-/// Sends all of it; where `member` says so, together with others.
-pub(super) fn send(
-    session: &mut Session,
+/// Where transfers of the same files meet, to send the contents of a file together.
+pub(super) trait Rendezvous {
+    /// Waits for the other transfers before a file. Returns the subscription to the shared contents, or
+    /// `None` if this target is sent the file alone.
+    fn join(&mut self, session: &Session, start: &FileStart<'_>) -> Option<Subscription>;
+}
+
+/// Starts the remote side of a transfer of `sources` to `dest`.
+pub(super) fn open(
+    context: &Context,
     sources: &Sources,
-    options: &Options,
-    member: Option<&mut Member>,
-    progress: &mut dyn FnMut(&Progress),
-) -> Result<Report, FileError> {
-    let report = Report { progress: sources.total, skipped: Vec::new() };
+    dest: &[u8],
+    options: &TransferOptions,
+) -> Result<Session, FileError> {
+    let into = sources.entries.len() > 1 || dest.ends_with(b"/");
+    Session::open(context, "put", vec![Value::from(dest), Value::Bool(into)], options)
+}
+
+/// Sends all sources, together with the transfers that `rendezvous` finds.
+pub(super) fn send<'a>(
+    session: &'a mut Session,
+    sources: &Sources,
+    options: &TransferOptions,
+    rendezvous: Option<&'a mut dyn Rendezvous>,
+    progress: &'a mut dyn FnMut(&TransferProgress),
+) -> Result<TransferReport, FileError> {
+    let report = TransferReport { progress: sources.total(), skipped: Vec::new() };
     progress(&report.progress);
     let buffer = BytesMut::new();
     let mut source =
-        Source { session, member, resume: options.resume, room: WINDOW, report, progress, buffer };
-    for (path, name, status) in &sources.sources {
+        Source { session, rendezvous, resume: options.resume, room: WINDOW, report, progress, buffer };
+    for SourceEntry { path, name, status } in &sources.entries {
         source.entry(path, name.clone(), status, true)?;
     }
-    source.session.tell("finish", Vec::new())?;
+    source.session.send_op("finish", Vec::new())?;
     loop {
-        if let Said::Op(word, _) = source.session.next()?
-            && word == "finished"
+        if let Incoming::Op(name, _) = source.session.next()?
+            && name == "finished"
         {
             return Ok(source.report);
         }
@@ -105,11 +102,12 @@ pub(super) fn send(
 
 struct Source<'a> {
     session: &'a mut Session,
-    member: Option<&'a mut Member>,
+    rendezvous: Option<&'a mut dyn Rendezvous>,
     resume: bool,
+    /// How many bytes the target accepts now.
     room: u64,
-    report: Report,
-    progress: &'a mut dyn FnMut(&Progress),
+    report: TransferReport,
+    progress: &'a mut dyn FnMut(&TransferProgress),
     buffer: BytesMut,
 }
 
@@ -122,15 +120,14 @@ impl Source<'_> {
             match fs::read_link(path) {
                 Ok(to) => {
                     let to = Bytes::from(to.into_os_string().into_vec());
-                    self.session.tell("link", vec![Value::Bytes(name), Value::Bytes(to)])
+                    self.session.send_op("link", vec![Value::Bytes(name), Value::Bytes(to)])
                 }
                 Err(error) => self.skip(path, &error),
             }
         } else if kind.is_dir() {
             self.directory(path, name, status)
         } else {
-            let what = "neither a file nor a directory nor a link";
-            self.skip(path, &io::Error::other(what))
+            self.skip(path, &io::Error::other("neither a file, a directory nor a symbolic link"))
         }
     }
 
@@ -141,7 +138,7 @@ impl Source<'_> {
             Err(error) => return self.skip(path, &error),
         };
         entries.sort_by_key(fs::DirEntry::file_name);
-        self.session.tell("dir", vec![Value::Bytes(name), mode_of(status), mtime_of(status)])?;
+        self.session.send_op("dir", vec![Value::Bytes(name), mode_of(status), mtime_of(status)])?;
         for entry in entries {
             let path = entry.path();
             match path.symlink_metadata() {
@@ -152,49 +149,50 @@ impl Source<'_> {
                 Err(error) => self.skip(&path, &error)?,
             }
         }
-        self.session.tell("up", Vec::new())
+        self.session.send_op("up", Vec::new())
     }
 
-    /// What cannot be read is left out, and told of at the end.
+    /// Leaves out what cannot be read, and notes it in the report.
     fn skip(&mut self, path: &Path, error: &io::Error) -> Result<(), FileError> {
-        let FileError::Here { path, text, .. } = FileError::here(path, error) else { return Ok(()) };
+        let FileError::Local { path, text, .. } = FileError::local(path, error) else { return Ok(()) };
         self.report.skipped.push(Skipped { path, reason: text });
         Ok(())
     }
 
     fn file(&mut self, path: &Path, name: Bytes, top: bool) -> Result<(), FileError> {
-        // Should a pipe or a link have taken its place meanwhile, neither is followed.
+        // The file may have been replaced since it was examined: a pipe must not block the open, and a
+        // link must not be followed.
         let flags = if top { O_NONBLOCK } else { O_NONBLOCK | O_NOFOLLOW };
         let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
         let (file, before) = match opened.and_then(|file| file.metadata().map(|status| (file, status))) {
             Ok((file, status)) if status.is_file() => (Arc::new(file), status),
-            Ok(_) => return self.skip(path, &io::Error::other("not a regular file any more")),
+            Ok(_) => return self.skip(path, &io::Error::other("no longer a regular file")),
             Err(error) => return self.skip(path, &error),
         };
         let size = before.len();
-        let ask = self.resume && size >= WORTH_RESUMING;
+        let resume = self.resume && size >= RESUME_THRESHOLD;
         let fields = vec![
             Value::Bytes(name),
             Value::from(size),
             mode_of(&before),
             mtime_of(&before),
-            Value::Bool(ask),
+            Value::Bool(resume),
         ];
-        self.session.tell("file", fields)?;
-        let at = |error: io::Error| FileError::here(path, &error);
+        self.session.send_op("file", fields)?;
+        let at = |error: io::Error| FileError::local(path, &error);
         let mut digest = Sha256::new();
         let mut offset = 0;
-        if ask {
-            offset = self.begin(&file, size, &mut digest).map_err(|error| error.at(path))?;
+        if resume {
+            offset = self.agree_on_offset(&file, size, &mut digest).map_err(|error| error.at(path))?;
         }
         self.report.progress.resumed += offset;
-        self.moved(offset);
+        self.report_progress(offset);
         let mut sum = None;
         if size > 0 {
-            sum = self.share(path, &file, &before, &mut offset, &mut digest)?;
+            sum = self.send_shared(path, &file, &before, &mut offset, &mut digest)?;
         }
         while offset < size && sum.is_none() {
-            let wanted = usize::try_from(size - offset).unwrap_or(CHUNK).min(CHUNK);
+            let wanted = usize::try_from(size - offset).unwrap_or(CHUNK_SIZE).min(CHUNK_SIZE);
             self.buffer.resize(wanted, 0);
             let count = match file.read_at(&mut self.buffer, offset) {
                 Ok(0) => break,
@@ -204,34 +202,33 @@ impl Source<'_> {
             };
             let data = self.buffer.split_to(count).freeze();
             self.buffer.clear();
-            self.spend(count as u64)?;
+            self.take_room(count as u64)?;
             digest.update(&data);
-            self.session.data(data)?;
+            self.session.send_data(data)?;
             offset += count as u64;
-            self.moved(count as u64);
+            self.report_progress(count as u64);
         }
         let after = file.metadata().map_err(at)?;
-        let same = (after.len(), after.mtime(), after.mtime_nsec())
-            == (before.len(), before.mtime(), before.mtime_nsec());
-        if offset != size || !same {
-            self.session.tell("changed", Vec::new())?;
-            return Err(FileError::changed(path));
+        if offset != size || FileIdentity::of(&after) != FileIdentity::of(&before) {
+            self.session.send_op("changed", Vec::new())?;
+            return Err(FileError::source_changed(path));
         }
         let sum = sum.unwrap_or_else(|| hex(digest));
-        self.session.tell("end", vec![Value::from(sum.as_bytes())])?;
+        self.session.send_op("end", vec![Value::from(sum.as_bytes())])?;
         self.report.progress.files += 1;
-        (self.progress)(&self.report.progress);
+        self.report_progress(0);
         Ok(())
     }
 
-    fn moved(&mut self, count: u64) {
+    /// Adds `count` bytes to the progress and calls the caller's function.
+    fn report_progress(&mut self, count: u64) {
         self.report.progress.bytes += count;
         (self.progress)(&self.report.progress);
     }
 
-    /// Sends together with others who are there. Gives the checksum if that was all of the file; else
-    /// it goes on alone, from where `offset` and `digest` are then.
-    fn share(
+    /// Sends the contents together with other transfers, as far as there are any. Returns the checksum if
+    /// that was the rest of the file; otherwise this transfer continues alone from `offset` and `digest`.
+    fn send_shared(
         &mut self,
         path: &Path,
         file: &Arc<File>,
@@ -239,84 +236,80 @@ impl Source<'_> {
         offset: &mut u64,
         digest: &mut Sha256,
     ) -> Result<Option<String>, FileError> {
-        let Some(member) = self.member.as_mut() else { return Ok(None) };
-        let looks = Looks {
-            device: status.dev(),
-            inode: status.ino(),
-            size: status.len(),
-            mtime: (status.mtime(), status.mtime_nsec()),
-        };
-        let opening = Opening { path, file, looks, offset: *offset, digest, room: self.room };
-        let Some(mut shared) = member.meet(self.session, &opening) else { return Ok(None) };
+        let Some(rendezvous) = self.rendezvous.as_mut() else { return Ok(None) };
+        let identity = FileIdentity::of(status);
+        let start = FileStart { path, file, identity, offset: *offset, digest, room: self.room };
+        let Some(mut shared) = rendezvous.join(self.session, &start) else { return Ok(None) };
         loop {
             let (reached, step) = shared.advance()?;
-            self.moved(reached - *offset);
+            self.report_progress(reached - *offset);
             *offset = reached;
             match step {
-                Step::Whole(sum) => {
+                Step::Finished(sum) => {
                     self.room = shared.room();
                     return Ok(Some(sum));
                 }
-                Step::Alone(so_far) => {
+                Step::Alone(digest_so_far) => {
                     self.room = shared.room();
-                    *digest = so_far;
+                    *digest = digest_so_far;
                     return Ok(None);
                 }
-                Step::Wait(limit) => self.hear(&shared, limit)?,
+                Step::Wait(limit) => self.drain(&shared, limit)?,
             }
         }
     }
 
-    /// Waits for news of the target, and takes in all that has come.
-    fn hear(&mut self, shared: &Subscription, limit: Option<Duration>) -> Result<(), FileError> {
-        let mut said = self.session.wait(limit)?;
-        while let Some(Said::Op(word, fields)) = said {
-            if let ("credit", [count]) = (word.as_str(), fields.as_slice()) {
+    /// Waits for a message of the target, and processes all that have arrived.
+    fn drain(&mut self, shared: &Subscription, limit: Option<Duration>) -> Result<(), FileError> {
+        let mut incoming = self.session.wait(limit)?;
+        while let Some(Incoming::Op(name, fields)) = incoming {
+            if let ("credit", [count]) = (name.as_str(), fields.as_slice()) {
                 shared.credit(number(count)?);
             }
-            said = self.session.try_next()?;
+            incoming = self.session.try_next()?;
         }
         Ok(())
     }
 
-    /// Agrees with the target on where to begin: after what it has, if that is what we have.
-    fn begin(&mut self, file: &File, size: u64, digest: &mut Sha256) -> Result<u64, Trouble> {
-        let (have, theirs) = loop {
+    /// Agrees with the target on the offset to start at: the length of its part if the file begins with
+    /// the same bytes, otherwise 0. `digest` is then that of all before the offset.
+    fn agree_on_offset(&mut self, file: &File, size: u64, digest: &mut Sha256) -> Result<u64, OpenError> {
+        let (have, remote_sum) = loop {
             match self.session.next()? {
-                Said::Op(word, fields) if word == "have" && fields.len() == 2 => {
+                Incoming::Op(name, fields) if name == "have" && fields.len() == 2 => {
                     break (number(&fields[0])?.min(size), bytes(&fields[1])?.clone());
                 }
-                Said::Op(word, fields) => self.credit(&word, &fields)?,
-                Said::Data(_) => {}
+                Incoming::Op(name, fields) => self.credit(&name, &fields)?,
+                Incoming::Data(_) => {}
             }
         };
-        let read = digest_upto(file, have, digest)?;
+        let read = digest_prefix(file, have, digest)?;
         let mut offset = have;
-        if read != have || hex(digest.clone()).as_bytes() != theirs {
+        if read != have || hex(digest.clone()).as_bytes() != remote_sum {
             *digest = Sha256::new();
             offset = 0;
         }
-        self.session.tell("from", vec![Value::from(offset)])?;
+        self.session.send_op("from", vec![Value::from(offset)])?;
         Ok(offset)
     }
 
-    fn credit(&mut self, word: &str, fields: &[Value]) -> Result<(), FileError> {
-        if let ("credit", [count]) = (word, fields) {
+    fn credit(&mut self, name: &str, fields: &[Value]) -> Result<(), FileError> {
+        if let ("credit", [count]) = (name, fields) {
             self.room += number(count)?;
         }
         Ok(())
     }
 
-    /// Takes room for `count` bytes; waits until there is some.
-    fn spend(&mut self, count: u64) -> Result<(), FileError> {
+    /// Waits until the target accepts `count` bytes, and counts them as sent.
+    fn take_room(&mut self, count: u64) -> Result<(), FileError> {
         loop {
-            let said = match self.session.try_next()? {
-                Some(said) => said,
+            let incoming = match self.session.try_next()? {
+                Some(incoming) => incoming,
                 None if self.room >= count => break,
                 None => self.session.next()?,
             };
-            if let Said::Op(word, fields) = said {
-                self.credit(&word, &fields)?;
+            if let Incoming::Op(name, fields) = incoming {
+                self.credit(&name, &fields)?;
             }
         }
         self.room -= count;
@@ -324,29 +317,29 @@ impl Source<'_> {
     }
 }
 
-/// An error that may still need the path.
-enum Trouble {
+/// An error before the first byte of a file; one of the file system does not have the path yet.
+enum OpenError {
     Io(io::Error),
-    Whole(FileError),
+    File(FileError),
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for OpenError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl From<FileError> for Trouble {
+impl From<FileError> for OpenError {
     fn from(error: FileError) -> Self {
-        Self::Whole(error)
+        Self::File(error)
     }
 }
 
-impl Trouble {
+impl OpenError {
     fn at(self, path: &Path) -> FileError {
         match self {
-            Self::Io(error) => FileError::here(path, &error),
-            Self::Whole(error) => error,
+            Self::Io(error) => FileError::local(path, &error),
+            Self::File(error) => error,
         }
     }
 }
@@ -355,7 +348,7 @@ fn mode_of(status: &Metadata) -> Value {
     Value::Int((status.mode() & 0o7777).into())
 }
 
-/// Nanoseconds since the epoch.
+/// Nanoseconds since 1970.
 fn mtime_of(status: &Metadata) -> Value {
     Value::Int(status.mtime().saturating_mul(1_000_000_000).saturating_add(status.mtime_nsec()))
 }

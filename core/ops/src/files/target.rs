@@ -1,5 +1,5 @@
-//! The end that writes, here. What the far end says is not trusted: names are one component each,
-//! and directories are entered only if they are directories and no links.
+//! The side of a transfer that writes, on this host. Messages of the remote side are not trusted: a name is one
+//! path component, and only real directories are entered, never links to them.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -14,31 +14,32 @@ use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User};
 use sha2::{Digest, Sha256};
 
-use super::error::FileError;
-use super::part::{digest_upto, hex, open_part, part_of};
-use super::session::{Said, Session, bytes, number};
-use super::{CREDIT, Options, Progress, Report, Skipped};
+use super::error::{FileError, FileErrorKind};
+use super::options::TransferOptions;
+use super::part::{digest_prefix, hex, open_part, part_of};
+use super::report::{Skipped, TransferProgress, TransferReport};
+use super::session::{CREDIT, Incoming, Session, bytes, number};
 
 struct Directory {
     path: PathBuf,
-    /// None if it was here before: how it looks is then not ours to change.
-    looks: Option<(u32, i64)>,
+    /// Mode and modification time to set at its end; none if it existed before, since it then keeps its own.
+    attributes: Option<(u32, i64)>,
 }
 
-/// Where files go.
+/// The destination of a transfer.
 pub(super) struct Target<'a> {
     dest: PathBuf,
-    /// Whether they go into `dest`.
+    /// Whether files are placed in `dest` rather than at it.
     inside: bool,
-    options: &'a Options,
+    options: &'a TransferOptions,
     owner: Option<(Option<Uid>, Option<Gid>)>,
     stack: Vec<Directory>,
     unacked: u64,
-    report: Report,
+    report: TransferReport,
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> FileError {
-    move |error| FileError::here(path, &error)
+    move |error| FileError::local(path, &error)
 }
 
 fn errno(errno: Errno) -> io::Error {
@@ -46,11 +47,11 @@ fn errno(errno: Errno) -> io::Error {
 }
 
 impl<'a> Target<'a> {
-    pub(super) fn new(dest: &Path, into: bool, options: &'a Options) -> Result<Self, FileError> {
+    pub(super) fn new(dest: &Path, into: bool, options: &'a TransferOptions) -> Result<Self, FileError> {
         let inside = dest.is_dir();
         if into && !inside {
             let number = if dest.symlink_metadata().is_ok() { Errno::ENOTDIR } else { Errno::ENOENT };
-            return Err(FileError::here(dest, &errno(number)));
+            return Err(FileError::local(dest, &errno(number)));
         }
         let owner = options.owner.as_deref().map(owner_of).transpose()?;
         Ok(Self {
@@ -60,24 +61,24 @@ impl<'a> Target<'a> {
             owner,
             stack: Vec::new(),
             unacked: 0,
-            report: Report::default(),
+            report: TransferReport::default(),
         })
     }
 
-    /// Writes all that comes.
+    /// Writes what the remote side sends.
     pub(super) fn receive(
         &mut self,
         session: &mut Session,
-        progress: &mut dyn FnMut(&Progress),
-    ) -> Result<Report, FileError> {
+        progress: &mut dyn FnMut(&TransferProgress),
+    ) -> Result<TransferReport, FileError> {
         loop {
-            let Said::Op(word, fields) = session.next()? else {
-                return Err(FileError::Protocol("contents of no file".to_owned()));
+            let Incoming::Op(name, fields) = session.next()? else {
+                return Err(FileError::Protocol("contents outside of a file".to_owned()));
             };
-            match (word.as_str(), fields.as_slice()) {
+            match (name.as_str(), fields.as_slice()) {
                 ("finish", []) => {
-                    session.tell("finished", Vec::new())?;
-                    session.finished();
+                    session.send_op("finished", Vec::new())?;
+                    session.finish();
                     return Ok(std::mem::take(&mut self.report));
                 }
                 ("total", [files, all]) => {
@@ -91,17 +92,22 @@ impl<'a> Target<'a> {
                 ("dir", [name, mode, mtime]) => self.enter(bytes(name)?, mode, mtime)?,
                 ("up", []) => self.leave()?,
                 ("link", [name, to]) => self.link(bytes(name)?, bytes(to)?)?,
-                ("file", [name, size, mode, mtime, ask]) => {
-                    let file = Incoming {
+                ("file", [name, size, mode, mtime, resume]) => {
+                    let file = Announced {
                         path: self.place(bytes(name)?)?,
                         size: number(size)?,
                         mode: mode_of(mode)?,
                         mtime: mtime.as_i64().unwrap_or(0),
-                        ask: ask.as_bool().unwrap_or(false),
+                        resume: resume.as_bool().unwrap_or(false),
                     };
                     self.file(session, &file, progress)?;
                 }
-                _ => return Err(FileError::Protocol(format!("{word:?} with {} fields", fields.len()))),
+                _ => {
+                    let count = fields.len();
+                    return Err(FileError::Protocol(format!(
+                        "unknown operation {name:?} with {count} fields"
+                    )));
+                }
             }
             progress(&self.report.progress);
         }
@@ -109,7 +115,10 @@ impl<'a> Target<'a> {
 
     fn place(&self, name: &[u8]) -> Result<PathBuf, FileError> {
         if matches!(name, b"" | b"." | b"..") || name.iter().any(|byte| matches!(byte, b'/' | 0)) {
-            return Err(FileError::Protocol(format!("{:?} is no name", String::from_utf8_lossy(name))));
+            return Err(FileError::Protocol(format!(
+                "invalid file name {:?}",
+                String::from_utf8_lossy(name)
+            )));
         }
         Ok(match self.stack.last() {
             Some(directory) => directory.path.join(OsStr::from_bytes(name)),
@@ -120,35 +129,35 @@ impl<'a> Target<'a> {
 
     fn enter(&mut self, name: &[u8], mode: &Value, mtime: &Value) -> Result<(), FileError> {
         let path = self.place(name)?;
-        let looks = match path.symlink_metadata() {
+        let attributes = match path.symlink_metadata() {
             Ok(status) if status.is_dir() => None,
-            Ok(_) => return Err(FileError::here(&path, &errno(Errno::ENOTDIR))),
+            Ok(_) => return Err(FileError::local(&path, &errno(Errno::ENOTDIR))),
             Err(_) => {
                 fs::DirBuilder::new().mode(0o700).create(&path).map_err(failed(&path))?;
-                self.give(&path)?;
+                self.set_owner(&path)?;
                 Some((mode_of(mode)?, mtime.as_i64().unwrap_or(0)))
             }
         };
-        self.stack.push(Directory { path, looks });
+        self.stack.push(Directory { path, attributes });
         Ok(())
     }
 
     fn leave(&mut self) -> Result<(), FileError> {
-        let Some(Directory { path, looks }) = self.stack.pop() else {
-            return Err(FileError::Protocol("it leaves where it never entered".to_owned()));
+        let Some(Directory { path, attributes }) = self.stack.pop() else {
+            return Err(FileError::Protocol("`up` without a directory".to_owned()));
         };
-        if let Some((mode, mtime)) = looks {
-            let settle = || {
+        if let Some((mode, mtime)) = attributes {
+            let apply = || {
                 fs::set_permissions(&path, Permissions::from_mode(mode & 0o777))?;
                 File::open(&path).and_then(|directory| directory.set_modified(time_of(mtime)))
             };
-            settle().map_err(failed(&path))?;
+            apply().map_err(failed(&path))?;
         }
         Ok(())
     }
 
-    /// Gives what was just made to the owner that was asked for.
-    fn give(&self, path: &Path) -> Result<(), FileError> {
+    /// Gives a new file or directory to the requested owner.
+    fn set_owner(&self, path: &Path) -> Result<(), FileError> {
         let Some((user, group)) = self.owner else { return Ok(()) };
         let (user, group) = (user.map(Uid::as_raw), group.map(Gid::as_raw));
         std::os::unix::fs::lchown(path, user, group).map_err(failed(path))
@@ -166,28 +175,30 @@ impl<'a> Target<'a> {
             std::os::unix::fs::symlink(OsStr::from_bytes(to), &part)
         };
         make().map_err(failed(&path))?;
-        self.give(&part).and_then(|()| fs::rename(&part, &path).map_err(failed(&path))).inspect_err(|_| {
-            let _ = fs::remove_file(&part);
-        })
+        self.set_owner(&part).and_then(|()| fs::rename(&part, &path).map_err(failed(&path))).inspect_err(
+            |_| {
+                let _ = fs::remove_file(&part);
+            },
+        )
     }
 
     fn file(
         &mut self,
         session: &mut Session,
-        incoming: &Incoming,
-        progress: &mut dyn FnMut(&Progress),
+        announced: &Announced,
+        progress: &mut dyn FnMut(&TransferProgress),
     ) -> Result<(), FileError> {
-        refuse_directory(&incoming.path)?;
-        let part = part_of(&incoming.path);
-        let mut file = open_part(&part, !incoming.ask).map_err(failed(&incoming.path))?;
-        let mut keep = incoming.ask;
-        let outcome = self.fill(session, incoming, &mut file, &mut keep, progress);
+        refuse_directory(&announced.path)?;
+        let part = part_of(&announced.path);
+        let mut file = open_part(&part, !announced.resume).map_err(failed(&announced.path))?;
+        let mut keep = announced.resume;
+        let outcome = self.fill(session, announced, &mut file, &mut keep, progress);
         let outcome = outcome
-            .and_then(|()| self.settle(incoming, &file, &part))
-            .and_then(|()| fs::rename(&part, &incoming.path).map_err(failed(&incoming.path)));
+            .and_then(|()| self.set_attributes(announced, &file, &part))
+            .and_then(|()| fs::rename(&part, &announced.path).map_err(failed(&announced.path)));
         if let Err(error) = &outcome {
-            // A full disk is not left full.
-            if !keep || error.kind() == Some(super::FileErrorKind::NoSpace) {
+            // A full disk is not left full, even if the part could be continued.
+            if !keep || error.kind() == Some(FileErrorKind::NoSpace) {
                 let _ = fs::remove_file(&part);
             }
             return outcome;
@@ -199,23 +210,25 @@ impl<'a> Target<'a> {
     fn fill(
         &mut self,
         session: &mut Session,
-        incoming: &Incoming,
+        announced: &Announced,
         file: &mut File,
         keep: &mut bool,
-        progress: &mut dyn FnMut(&Progress),
+        progress: &mut dyn FnMut(&TransferProgress),
     ) -> Result<(), FileError> {
-        let failed = failed(&incoming.path);
+        let failed = failed(&announced.path);
         let mut digest = Sha256::new();
         let mut offset = 0;
-        if incoming.ask {
+        if announced.resume {
             let have = file.metadata().map_err(&failed)?.len();
-            let have = if have <= incoming.size { have } else { 0 };
-            let have = digest_upto(file, have, &mut digest).map_err(&failed)?;
-            let ours = hex(digest.clone());
-            session.tell("have", vec![Value::from(have), Value::from(ours.as_bytes())])?;
+            let have = if have <= announced.size { have } else { 0 };
+            let have = digest_prefix(file, have, &mut digest).map_err(&failed)?;
+            let sum = hex(digest.clone());
+            session.send_op("have", vec![Value::from(have), Value::from(sum.as_bytes())])?;
             match session.next()? {
-                Said::Op(word, fields) if word == "from" && fields.len() == 1 => offset = number(&fields[0])?,
-                other => return Err(FileError::Protocol(format!("{other:?} instead of where to begin"))),
+                Incoming::Op(name, fields) if name == "from" && fields.len() == 1 => {
+                    offset = number(&fields[0])?
+                }
+                other => return Err(FileError::Protocol(format!("expected an offset, found {other:?}"))),
             }
             if offset != have {
                 offset = 0;
@@ -225,9 +238,9 @@ impl<'a> Target<'a> {
         file.set_len(offset).and_then(|()| file.seek(SeekFrom::Start(offset))).map_err(&failed)?;
         self.report.progress.bytes += offset;
         self.report.progress.resumed += offset;
-        let theirs = loop {
+        let remote_sum = loop {
             match session.next()? {
-                Said::Data(data) => {
+                Incoming::Data(data) => {
                     digest.update(&data);
                     file.write_all(&data).map_err(&failed)?;
                     self.unacked += data.len() as u64;
@@ -235,59 +248,62 @@ impl<'a> Target<'a> {
                     self.report.progress.bytes += data.len() as u64;
                     progress(&self.report.progress);
                 }
-                Said::Op(word, fields) if word == "end" && fields.len() == 1 => {
+                Incoming::Op(name, fields) if name == "end" && fields.len() == 1 => {
                     break bytes(&fields[0])?.clone();
                 }
-                Said::Op(word, _) if word == "changed" => {
+                Incoming::Op(name, _) if name == "changed" => {
                     *keep = false;
-                    // The other end says which file it was.
+                    // The error that follows names the file.
                     session.next()?;
-                    return Err(FileError::Protocol("a changed file without a complaint".to_owned()));
+                    return Err(FileError::Protocol("`changed` without an error".to_owned()));
                 }
-                Said::Op(word, _) => return Err(FileError::Protocol(format!("{word:?} within a file"))),
+                Incoming::Op(name, _) => {
+                    return Err(FileError::Protocol(format!("operation {name:?} within a file")));
+                }
             }
             if self.unacked >= CREDIT {
-                session.tell("credit", vec![Value::from(std::mem::take(&mut self.unacked))])?;
+                session.send_op("credit", vec![Value::from(std::mem::take(&mut self.unacked))])?;
             }
         };
-        if hex(digest).as_bytes() != theirs || offset != incoming.size {
+        if hex(digest).as_bytes() != remote_sum || offset != announced.size {
             *keep = false;
-            let text = "the checksum is wrong; what arrived is not what was sent";
-            return Err(FileError::here(&incoming.path, &io::Error::other(text)));
+            let text = "checksum mismatch: the received contents differ from the source";
+            return Err(FileError::local(&announced.path, &io::Error::other(text)));
         }
         Ok(())
     }
 
-    /// All but the name: owner, mode, time.
-    fn settle(&self, incoming: &Incoming, file: &File, part: &Path) -> Result<(), FileError> {
-        self.give(part).map_err(|error| match error {
-            FileError::Here { kind, text, .. } => {
-                FileError::Here { kind, path: incoming.path.display().to_string(), text }
+    /// Sets owner, mode and modification time of a complete part.
+    fn set_attributes(&self, announced: &Announced, file: &File, part: &Path) -> Result<(), FileError> {
+        self.set_owner(part).map_err(|error| match error {
+            FileError::Local { kind, text, .. } => {
+                FileError::Local { kind, path: announced.path.display().to_string(), text }
             }
             other => other,
         })?;
-        let mode = self.options.mode.unwrap_or(incoming.mode & 0o777);
-        let settle = || {
+        let mode = self.options.mode.unwrap_or(announced.mode & 0o777);
+        let apply = || {
             file.set_permissions(Permissions::from_mode(mode))?;
-            file.set_modified(time_of(incoming.mtime))?;
+            file.set_modified(time_of(announced.mtime))?;
             if self.options.sync { file.sync_all() } else { Ok(()) }
         };
-        settle().map_err(failed(&incoming.path))
+        apply().map_err(failed(&announced.path))
     }
 }
 
-/// A file that was announced.
-struct Incoming {
+/// A file that the remote side is about to send.
+struct Announced {
     path: PathBuf,
     size: u64,
     mode: u32,
     mtime: i64,
-    ask: bool,
+    /// Whether the source waits to be told how much of it is there already.
+    resume: bool,
 }
 
 fn refuse_directory(path: &Path) -> Result<(), FileError> {
     match path.symlink_metadata() {
-        Ok(status) if status.is_dir() => Err(FileError::here(path, &errno(Errno::EISDIR))),
+        Ok(status) if status.is_dir() => Err(FileError::local(path, &errno(Errno::EISDIR))),
         _ => Ok(()),
     }
 }
@@ -309,7 +325,7 @@ fn owner_of(text: &str) -> Result<(Option<Uid>, Option<Gid>), FileError> {
         Some((user, group)) => (user, Some(group)),
         None => (text, None),
     };
-    let unknown = || FileError::here(Path::new(text), &io::Error::other("there is no such user or group"));
+    let unknown = || FileError::local(Path::new(text), &io::Error::other("no such user or group"));
     let found = |name: &str| User::from_name(name).ok().flatten().ok_or_else(unknown);
     let (uid, own_group) = match user.parse() {
         Ok(number) => (Some(Uid::from_raw(number)), None),

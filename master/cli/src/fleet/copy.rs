@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use mitogen::files::{self, Distribution, FileError, Member, Options, Progress, Report, Sources};
+use mitogen::files::{
+    self, Distribution, FileError, Member, Sources, TransferOptions, TransferProgress, TransferReport,
+};
 use mitogen::{CallError, Context, RemoteError};
 use serde_json::json;
 
@@ -28,7 +30,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Clone, Debug)]
 pub struct Copy {
     direction: Arc<Direction>,
-    options: Arc<Options>,
+    options: Arc<TransferOptions>,
     ready: Arc<Mutex<Vec<Job>>>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
@@ -73,14 +75,14 @@ pub enum Direction {
 #[derive(Debug)]
 pub enum Transfer {
     /// How far it is.
-    Moved(Progress),
+    Moved(TransferProgress),
     /// It is over.
-    Done(Result<Report, FileError>),
+    Done(Result<TransferReport, FileError>),
 }
 
 impl Copy {
     /// A copy that has not begun.
-    pub fn new(direction: Direction, options: Options) -> Self {
+    pub fn new(direction: Direction, options: TransferOptions) -> Self {
         let (direction, options) = (direction.into(), options.into());
         Self { direction, options, ready: Arc::default(), threads: Arc::default() }
     }
@@ -105,7 +107,7 @@ impl Copy {
     /// Makes it ready with one host; [`Copy::go`] starts it, with all others that are ready then.
     pub(super) fn prepare(&self, context: &Context, host: HostId, events: &Sender<Incoming>) {
         let work = match &*self.direction {
-            Direction::Put { all, dest, .. } => Work::Put { member: all.join(context), dest: dest.clone() },
+            Direction::Put { all, dest, .. } => Work::Put { member: all.add(context), dest: dest.clone() },
             Direction::Get { sources, dests } => {
                 let dest = dests.get(host.0).or(dests.first()).cloned().unwrap_or_default();
                 Work::Get { sources: sources.clone(), dest }
@@ -137,10 +139,10 @@ impl Copy {
         }
     }
 
-    fn perform(&self, job: Job) -> Result<Report, FileError> {
+    fn perform(&self, job: Job) -> Result<TransferReport, FileError> {
         let Job { context, host, events, work } = job;
         let mut last: Option<Instant> = None;
-        let moved = |progress: &Progress| {
+        let moved = |progress: &TransferProgress| {
             if last.is_none_or(|last| last.elapsed() >= PACE) {
                 last = Some(Instant::now());
                 let _ = events.send(Incoming::Transfer(host, Transfer::Moved(*progress)));
@@ -217,13 +219,13 @@ fn make_way(dest: &Path, sources: usize) -> Result<(), FileError> {
     let itself = sources > 1 || dest.as_os_str().as_bytes().ends_with(b"/");
     let way = if itself { Some(dest) } else { dest.parent() };
     match way.filter(|way| !way.as_os_str().is_empty()).map(std::fs::create_dir_all) {
-        Some(Err(error)) => Err(FileError::here(dest, &error)),
+        Some(Err(error)) => Err(FileError::local(dest, &error)),
         _ => Ok(()),
     }
 }
 
 /// A transfer that left something out has failed, after all.
-fn copied(report: &Report) -> End {
+fn copied(report: &TransferReport) -> End {
     match report.skipped.as_slice() {
         [] => End::Copied(report.progress),
         [first, more @ ..] => {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use mitogen::command::Running;
+use mitogen::command::RunningCommand;
 use mitogen::{CallError, Connection};
 
 /// Where a host is in its run.
@@ -19,7 +19,7 @@ pub(super) enum Host {
 pub(super) struct Active {
     pub(super) route: Connection,
     /// The command, if it runs one.
-    pub(super) running: Option<Running>,
+    pub(super) running: Option<RunningCommand>,
     /// When the connection was up.
     pub(super) reached: Option<Instant>,
     /// Why the request failed, before it was known whether the connection would.

@@ -24,7 +24,7 @@ pub enum Incoming {
     /// The connection is up, or has failed.
     Reached(HostId, Outcome),
     /// The command did something.
-    Command(HostId, command::Event),
+    Command(HostId, command::CommandEvent),
     /// The call was answered.
     Reply(HostId, Reply),
     /// There is news of files under way.

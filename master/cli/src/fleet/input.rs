@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::sync::mpsc::{Sender, channel};
 
 use bytes::Bytes;
-use mitogen::command::Running;
+use mitogen::command::RunningCommand;
 
 use super::Incoming;
 use super::streams::read;
@@ -50,7 +50,7 @@ impl InputSource {
 
 /// A host that gets input.
 struct Taker {
-    running: Running,
+    running: RunningCommand,
     /// How much of the input it was sent.
     sent: u64,
     /// How much more it may be sent.
@@ -95,12 +95,13 @@ impl Input {
     }
 
     /// A command is under way to the host and will want all input, from its beginning.
-    pub(super) fn join(&mut self, host: HostId, running: &Running) {
+    pub(super) fn join(&mut self, host: HostId, running: &RunningCommand) {
         self.arrive(host);
         if self.source.is_none() && self.reader.is_none() && !self.at_end {
             return;
         }
-        let taker = Taker { running: running.clone(), sent: 0, room: Running::STDIN_WINDOW, told_end: false };
+        let taker =
+            Taker { running: running.clone(), sent: 0, room: RunningCommand::STDIN_WINDOW, told_end: false };
         self.takers.insert(host, taker);
         self.pump();
     }

@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use mitogen::CallError;
-use mitogen::command::{self, Exit};
+use mitogen::command::{self, ExitStatus};
 use mitogen_core::broker::BrokerHandle;
 use mitogen_core::call::Reply;
 use nix::libc::SIGINT;
@@ -249,36 +249,36 @@ impl<'a> Fleet<'a> {
         if copies { self.show(&Event::Started(host)) } else { Ok(()) }
     }
 
-    fn command(&mut self, host: HostId, event: command::Event) -> io::Result<()> {
+    fn command(&mut self, host: HostId, event: command::CommandEvent) -> io::Result<()> {
         if self.active(host).is_none() {
             return Ok(());
         }
         match event {
-            command::Event::Started { .. } => {
+            command::CommandEvent::Started { .. } => {
                 self.input.wanted();
                 self.show(&Event::Started(host))
             }
-            command::Event::Stdout(data) => self.output(host, Channel::Stdout, &data),
-            command::Event::Stderr(data) => self.output(host, Channel::Stderr, &data),
-            command::Event::StdinRoom(room) => {
+            command::CommandEvent::Stdout(data) => self.output(host, Channel::Stdout, &data),
+            command::CommandEvent::Stderr(data) => self.output(host, Channel::Stderr, &data),
+            command::CommandEvent::StdinRoom(room) => {
                 self.input.room(host, room);
                 Ok(())
             }
-            command::Event::Exit(exit) => {
+            command::CommandEvent::Exit(status) => {
                 let (interrupted, killed) = (self.interrupted, self.killed);
                 let limit = self.setup.limit.unwrap_or_default();
                 let hurried = self.active(host).is_some_and(|active| active.patience != Patience::Full);
-                let end = match exit {
+                let end = match status {
                     _ if killed => End::Interrupted,
                     _ if hurried => End::TimedOut(limit),
                     // It did as it was told.
-                    Exit::Signal(SIGINT) | Exit::Code(130) if interrupted => End::Interrupted,
-                    Exit::Code(code) => End::Exit(code),
-                    Exit::Signal(signal) => End::Signal(signal),
+                    ExitStatus::Signal(SIGINT) | ExitStatus::Code(130) if interrupted => End::Interrupted,
+                    ExitStatus::Code(code) => End::Exit(code),
+                    ExitStatus::Signal(signal) => End::Signal(signal),
                 };
                 self.end(host, &end)
             }
-            command::Event::Failed(error) => self.failed(host, error),
+            command::CommandEvent::Failed(error) => self.failed(host, error),
             other => {
                 tracing::debug!(?other, "an event that means nothing here");
                 Ok(())

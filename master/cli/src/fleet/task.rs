@@ -3,7 +3,7 @@
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use mitogen::command::{Command, Running};
+use mitogen::command::{Command, RunningCommand};
 use mitogen::{CallError, Context, RemoteError, Value};
 use mitogen_core::call::{FunctionName, Reply};
 use serde_json::json;
@@ -60,7 +60,7 @@ impl Task {
         context: &Context,
         host: HostId,
         events: &Sender<Incoming>,
-    ) -> Result<Option<Running>, CallError> {
+    ) -> Result<Option<RunningCommand>, CallError> {
         let sender = events.clone();
         match self {
             Self::Run(command) => {

@@ -103,7 +103,7 @@ impl JsonLines {
         to: &mut Streams<'_>,
         at: Duration,
         host: HostId,
-        progress: mitogen::files::Progress,
+        progress: mitogen::files::TransferProgress,
     ) -> io::Result<()> {
         if self.moved.get(&host).is_some_and(|last| at < *last + PACE) {
             return Ok(());

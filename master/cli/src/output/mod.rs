@@ -59,7 +59,7 @@ pub enum End {
     /// The command or call did not end within this time.
     TimedOut(Duration),
     /// The files are in place; so much it was.
-    Copied(files::Progress),
+    Copied(files::TransferProgress),
     /// Not all files are in place.
     NotCopied(String),
     /// The command could not be started there.
@@ -147,7 +147,7 @@ pub enum Event<'a> {
     /// The command printed something.
     Output(HostId, Channel, &'a [u8]),
     /// So far the files are on their way.
-    Moved(HostId, files::Progress),
+    Moved(HostId, files::TransferProgress),
     /// It is over on this host.
     Ended(HostId, &'a End),
 }

@@ -25,7 +25,7 @@ pub struct Progress {
     shown: bool,
     last: Option<Duration>,
     /// Files on their way, by host, and when the first of them was seen.
-    moved: BTreeMap<HostId, files::Progress>,
+    moved: BTreeMap<HostId, files::TransferProgress>,
     since: Option<Duration>,
 }
 
@@ -36,13 +36,13 @@ impl Progress {
     }
 
     /// Notes how far a host's files are.
-    pub fn moved(&mut self, host: HostId, progress: files::Progress) {
+    pub fn moved(&mut self, host: HostId, progress: files::TransferProgress) {
         self.moved.insert(host, progress);
     }
 
     /// How far all files are, how fast, and how long it will take.
     fn files(&mut self, at: Duration) -> String {
-        let sum = |part: fn(&files::Progress) -> u64| self.moved.values().map(part).sum::<u64>();
+        let sum = |part: fn(&files::TransferProgress) -> u64| self.moved.values().map(part).sum::<u64>();
         let (bytes, total) = (sum(|moved| moved.bytes), sum(|moved| moved.total_bytes));
         if total == 0 {
             return String::new();
@@ -167,12 +167,17 @@ mod tests {
         let summary = Summary::new(hosts(&["a", "b"]), Paint(false));
         let mut progress = Progress::new(100);
         let mib = 1 << 20;
-        let all = files::Progress { total_bytes: 4 * mib, ..files::Progress::default() };
+        let all = files::TransferProgress::of_total(0, 4 * mib);
         progress.moved(HostId(0), all);
-        progress.moved(HostId(1), files::Progress { bytes: mib, resumed: mib, ..all });
+        let moved = |bytes| {
+            let mut moved = all;
+            (moved.bytes, moved.resumed) = (bytes, mib);
+            moved
+        };
+        progress.moved(HostId(1), moved(mib));
         let expected = "\r[##------------------]  12% 1.0 MiB/8.0 MiB; 0/2 done; waiting for a,b\x1b[K";
         assert_eq!(shown(&mut progress, 1000, &summary), expected);
-        progress.moved(HostId(1), files::Progress { bytes: 3 * mib, resumed: mib, ..all });
+        progress.moved(HostId(1), moved(3 * mib));
         let expected = "\r[#######-------------]  38% 3.0 MiB/8.0 MiB 2.0 MiB/s 0:03 left; 0/2 done; waiting for a,b\x1b[K";
         assert_eq!(shown(&mut progress, 2000, &summary), expected);
     }

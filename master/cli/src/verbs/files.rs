@@ -19,7 +19,7 @@ use crate::output::Wishes;
 pub fn put(global: &Global, loudness: Loudness, registry: &Registry, asked: &Put) -> anyhow::Result<u8> {
     let (sources, dest) = split(&asked.paths);
     // A source that is not there is said before anybody is connected.
-    let sources = Sources::survey(sources)?;
+    let sources = Sources::scan(sources)?;
     let all = Distribution::new(&sources, &asked.placing.options());
     let direction = Direction::Put { sources, all, dest: dest.into_os_string().into_vec() };
     perform(

@@ -126,21 +126,18 @@ pub fn master(loudness: Loudness, modules: Sources) -> anyhow::Result<Master> {
 /// What prevents all of it, and errors of our own output.
 pub fn run(global: &Global, loudness: Loudness, registry: &Registry, asked: &Run) -> anyhow::Result<u8> {
     let input = if asked.execution.no_stdin { None } else { InputSource::standard() };
-    let command = Command { argv: asked.command().argv(), ..command(&asked.execution, input.is_some()) };
+    let command = prepare(Command::new(asked.command().argv()), &asked.execution, input.is_some());
     let targets = asked.targets.join(" ");
     let wishes = execution_wishes(&asked.execution);
     let act = Act { task: Task::Run(command), input, sources: Vec::new() };
     perform(global, loudness, registry, &targets, act, wishes)
 }
 
-/// What is to be run, but for what it is.
-pub(super) fn command(asked: &Execution, stdin: bool) -> Command {
-    Command {
-        cwd: asked.cwd.clone(),
-        env: asked.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
-        stdin,
-        ..Command::default()
-    }
+/// The command with the options of the command line.
+pub(super) fn prepare(mut command: Command, asked: &Execution, stdin: bool) -> Command {
+    command.cwd.clone_from(&asked.cwd);
+    command.env = asked.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+    command.stdin(stdin)
 }
 
 pub(super) fn execution_wishes(asked: &Execution) -> Wishes {

@@ -7,7 +7,7 @@ use mitogen::command::Command;
 use mitogen::transports::Registry;
 use thiserror::Error;
 
-use super::fleet::{Act, command, execution_wishes, perform, sources};
+use super::fleet::{Act, execution_wishes, perform, prepare, sources};
 use crate::args::{Global, Script};
 use crate::fleet::{InputSource, Task};
 use crate::logs::Loudness;
@@ -38,11 +38,8 @@ pub fn script(
     let source = read(name)?;
     let from_input = name == STANDARD_INPUT;
     let input = if asked.execution.no_stdin || from_input { None } else { InputSource::standard() };
-    let command = Command {
-        script: Some(source.into()),
-        argv: asked.program.clone(),
-        ..command(&asked.execution, input.is_some())
-    };
+    let command = Command::script(source, asked.program.clone());
+    let command = prepare(command, &asked.execution, input.is_some());
     let beside = if from_input { "." } else { name };
     let sources = sources(&asked.modules, Some(Path::new(beside)))?;
     let wishes = execution_wishes(&asked.execution);
