@@ -1,7 +1,7 @@
 //! No error prints its cause twice: a text in `#[error("...")]` does not contain the field that is the error's source.
 //!
-//! The field is one with `#[source]` or `#[from]`, or named `source`. Whoever prints an error prints the chain of
-//! causes, so a cause in the text as well would appear twice.
+//! The field is one with `#[source]` or `#[from]`, or named `source`. An error is printed with the chain of its causes, so a
+//! cause that is also in the text would appear twice.
 
 use crate::root::Result;
 use crate::tree;

@@ -9,6 +9,7 @@ usage: cargo xtask TASK
   test                    install what the tests need (Debian, as root), then run all tests
   lint                    all checks below, and format, clippy and rustdoc
   style                   file headers, file sizes, words (rules: xtask/style.toml)
+  documents               check links, citations, named tests, and docs/cli.md against --help
   imports                 find files that import each other in a circle
   licences                check the licences of all dependencies (rules: deny.toml)
   compare [GROUP...]      measure upstream Mitogen and this project in turn (default: all groups)
@@ -32,6 +33,8 @@ pub(crate) enum Task {
     Lint,
     /// Check style rules that no compiler checks.
     Style,
+    /// Check the documents.
+    Documents,
     /// Find import circles.
     Imports,
     /// Check the licences of dependencies.
@@ -80,6 +83,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Task, String> {
         "test" => Task::Test,
         "lint" => Task::Lint,
         "style" => Task::Style,
+        "documents" => Task::Documents,
         "imports" => Task::Imports,
         "licences" => Task::Licences,
         "stdlib" => Task::Stdlib,

@@ -2,7 +2,7 @@
 
 use crate::root::Result;
 use crate::steps::{Steps, cargo, command, run as run_command, succeeds};
-use crate::{doc_tests_exist, errors, imports, licences, style};
+use crate::{cli_docs, doc_tests_exist, documents, errors, imports, licences, style};
 
 /// Runs the task.
 pub(crate) fn run() -> Result<()> {
@@ -12,11 +12,37 @@ pub(crate) fn run() -> Result<()> {
     steps.step("clippy", || run_command(&mut cargo("clippy --workspace --all-targets -- -D warnings")));
     steps.step("rustdoc", rustdoc);
     steps.step("style-check", style::run);
-    steps.step("imports", imports::report);
-    steps.step("doc-tests-exist", doc_tests_exist::run);
     steps.step("errors", errors::run);
+    steps.step("imports", || report_only(imports::run()));
+    document_steps(&mut steps);
     steps.step("licences", licences::run);
     steps.finish()
+}
+
+/// The steps that concern documents, as a task.
+pub(crate) fn documents() -> Result<()> {
+    let mut steps = Steps::default();
+    document_steps(&mut steps);
+    steps.finish()
+}
+
+fn document_steps(steps: &mut Steps) {
+    steps.step("doc-tests-exist", doc_tests_exist::run);
+    steps.step("links and citations", || report_only(documents::run()));
+    steps.step("help and documents", || report_only(cli_docs::run()));
+}
+
+/// Whether steps that are not satisfied everywhere yet only report.
+const REPORT_ONLY: bool = true;
+
+fn report_only(result: Result<()>) -> Result<()> {
+    match result {
+        Err(error) if REPORT_ONLY => {
+            println!("not counted as a failure yet: {error}");
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Adds rustfmt and clippy, which a toolchain of the minimal profile missing.

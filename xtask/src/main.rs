@@ -3,8 +3,10 @@
 //! `flags.rs` has the command line of all tasks; each task has a file of its own. No crate of the product is linked.
 //! Continuous integration runs the same tasks (`.ci/run`).
 
+mod cli_docs;
 mod compare;
 mod doc_tests_exist;
+mod documents;
 mod errors;
 mod figures;
 mod flags;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Lint => lint::run(),
         Task::Style => style::run(),
+        Task::Documents => lint::documents(),
         Task::Imports => imports::run(),
         Task::Licences => licences::run(),
         Task::Compare(flags) => compare::run(&flags),

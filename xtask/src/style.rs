@@ -7,22 +7,32 @@ use crate::tree;
 
 const RULES: &str = "xtask/style.toml";
 
+/// Whether unwanted words are only reported, until they are gone everywhere.
+const WORDS_ONLY_REPORTED: bool = true;
+
 /// Runs the task.
 pub(crate) fn run() -> Result<()> {
     let rules = Rules::read()?;
     let mut faults = Vec::new();
+    let mut words = Vec::new();
     let mut seen = 0;
     let mut long = Vec::new();
     for file in tree::files()?.iter().filter(|file| !rules.is_exempt(file)) {
         let Some(text) = tree::text(file)? else { continue };
         seen += 1;
         faults.extend(rules.faults(file, &text).into_iter().map(|fault| format!("{file}{fault}")));
+        words.extend(rules.unwanted_words(file, &text).into_iter().map(|fault| format!("{file}{fault}")));
         if is_source(file) && text.lines().count() > rules.limit {
             long.push(file.clone());
         }
     }
     let stale = rules.long.keys().filter(|file| !long.contains(file));
     faults.extend(stale.map(|file| format!("{file}: listed as long in {RULES}, but is not")));
+    if WORDS_ONLY_REPORTED && !words.is_empty() {
+        println!("{} words, not counted as faults yet\n  {}", words.len(), words.join("\n  "));
+    } else {
+        faults.extend(words);
+    }
     if faults.is_empty() {
         println!("{seen} files follow the rules");
         Ok(())
@@ -37,6 +47,10 @@ struct Rules {
     limit: usize,
     unsafe_dirs: Vec<String>,
     forbidden: Vec<String>,
+    /// Words that the project does not use, with what to write instead.
+    words: BTreeMap<String, String>,
+    /// Words that a file, or all files of a directory, may use although they are in `words`, e.g. in a quotation.
+    allowed: BTreeMap<String, Vec<String>>,
     long: BTreeMap<String, String>,
 }
 
@@ -54,25 +68,62 @@ impl Rules {
                 |value: &toml::Value| value.as_str().map(str::to_owned).ok_or(format!("{name}: not text"));
             array.iter().map(word).collect()
         };
-        let limit = table.get("limit").and_then(toml::Value::as_integer);
-        let long = table.get("long").and_then(toml::Value::as_table).ok_or("no table [long]")?;
-        let mut reasons = BTreeMap::new();
-        for (file, reason) in long {
-            let reason = reason.as_str().filter(|reason| !reason.trim().is_empty());
-            reasons.insert(file.clone(), reason.ok_or(format!("{file}: no reason"))?.to_owned());
+        let texts = |name: &str| -> Result<BTreeMap<String, String>> {
+            let table =
+                table.get(name).and_then(toml::Value::as_table).ok_or(format!("no table [{name}]"))?;
+            let text = |(key, value): (&String, &toml::Value)| {
+                let text = value.as_str().filter(|text| !text.trim().is_empty());
+                Ok((key.clone(), text.ok_or(format!("{key}: no text"))?.to_owned()))
+            };
+            table.iter().map(text).collect()
+        };
+        let mut allowed = BTreeMap::new();
+        for (path, words) in
+            table.get("allowed").and_then(toml::Value::as_table).ok_or("no table [allowed]")?
+        {
+            let words: Option<Vec<String>> = words
+                .as_array()
+                .and_then(|words| words.iter().map(|word| word.as_str().map(str::to_owned)).collect());
+            allowed.insert(path.clone(), words.ok_or(format!("{path}: not a list of words"))?);
         }
+        let limit = table.get("limit").and_then(toml::Value::as_integer);
         Ok(Self {
             exempt: list("exempt")?,
             limit: limit.and_then(|limit| usize::try_from(limit).ok()).ok_or("no number `limit`")?,
             unsafe_dirs: list("unsafe_dirs")?,
             forbidden: list("forbidden")?,
-            long: reasons,
+            words: texts("words")?,
+            allowed,
+            long: texts("long")?,
         })
     }
 
     fn is_exempt(&self, file: &str) -> bool {
         // The rules contain the words that they forbid.
         file == RULES || is_under(file, &self.exempt)
+    }
+
+    fn allows(&self, file: &str, word: &str) -> bool {
+        self.allowed.iter().any(|(path, words)| {
+            is_under(file, std::slice::from_ref(path)) && words.iter().any(|allowed| allowed == word)
+        })
+    }
+
+    /// Words in one file that the project does not use; each begins with `:line`.
+    fn unwanted_words(&self, file: &str, text: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        if !is_text(file) {
+            return found;
+        }
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.to_lowercase();
+            for (word, instead) in self.words.iter().filter(|(word, _)| has_word(&line, word)) {
+                if !self.allows(file, word) {
+                    found.push(format!(":{number}: write {instead:?} instead of {word:?}"));
+                }
+            }
+        }
+        found
     }
 
     /// The faults of one file; each begins with `:line` if it concerns a line.
@@ -99,6 +150,11 @@ impl Rules {
         }
         faults
     }
+}
+
+/// Whether the words of the file are checked.
+fn is_text(file: &str) -> bool {
+    is_source(file) || file.ends_with(".md")
 }
 
 fn is_source(file: &str) -> bool {
@@ -165,6 +221,8 @@ mod tests {
             limit: 3,
             unsafe_dirs: vec!["core/src/sys/".into()],
             forbidden: vec!["OWED".into(), "/home/".into()],
+            words: BTreeMap::from([("far end".into(), "remote side".into())]),
+            allowed: BTreeMap::from([("quoted/".into(), vec!["far end".into()])]),
             long: BTreeMap::from([("long.rs".into(), "one table".into())]),
         }
     }
@@ -187,9 +245,13 @@ mod tests {
             ("a.rs", "//! A.\n#![deny(unsafe_code)] // unsafe\nlet x = \"unsafe \\\" unsafe\";", ""),
             ("a.md", "OWEDs are fine", ""),
             ("a.md", "one\na OWED.", ":2: \"OWED\""),
+            ("a.md", "The Far end", "remote side"),
+            ("quoted/a.md", "the far end", ""),
+            ("a.toml", "the far end", ""),
             ("a.toml", "x = '/home/me'", "\"/home/\""),
         ] {
-            let faults = rules().faults(file, text).join("\n");
+            let rules = rules();
+            let faults = [rules.faults(file, text), rules.unwanted_words(file, text)].concat().join("\n");
             assert_eq!(faults.is_empty(), wanted.is_empty(), "{file}: {text:?}: {faults}");
             assert!(faults.contains(wanted), "{file}: {text:?}: {faults}");
         }
@@ -202,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_long_file_needs_a_reason() {
-        let text = "exempt = []\nlimit = 1\nunsafe_dirs = []\nforbidden = []\n[long]\n'a.rs' = ' '";
+        let text = "exempt = []\nlimit = 1\nunsafe_dirs = []\nforbidden = []\n[words]\n[allowed]\n[long]\n'a.rs' = ' '";
         assert!(Rules::from_table(&text.parse().unwrap()).is_err());
     }
 }
