@@ -39,7 +39,7 @@ impl Phase {
     /// Whether nothing holds the loop any more, or the grace period is over.
     pub(super) fn is_over(&self, turn: &Turn) -> bool {
         let Self::Graceful(deadline) = self else { return false };
-        if turn.timers.is_holding() || turn.slots.holding().next().is_some() {
+        if turn.timers.keep_alive() || turn.slots.holding().next().is_some() {
             if turn.now < *deadline {
                 return false;
             }

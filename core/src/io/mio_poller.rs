@@ -1,11 +1,12 @@
-//! The poller of Linux, the BSDs and macOS, over mio; the only file that knows mio.
+//! The poller of Linux, the BSDs and macOS, over mio; the only file that uses mio.
 //!
-//! mio reports edges: a descriptor is told once and then not again until something changes. Our
-//! users want levels, and want them cheap. So what was shown is remembered until the next poll. If
-//! by then its user has said that nothing is left ([`Residual::Drained`]), the next edge is waited for;
-//! if more is left, it is shown again without asking; if nobody knows, it is registered anew, which
-//! makes the kernel look again and report what is still ready. A frame read short thus costs one
-//! wait and one read, and a user that says nothing gets exact levels at the price of one call.
+//! mio is edge-triggered: it reports a descriptor once and not again until its state changes. The
+//! [`Poller`] interface is level-triggered, and should stay cheap. So this poller remembers which
+//! descriptors it reported until the next poll. If the caller has noted [`Residual::Drained`] by then, the
+//! poller waits for the next edge. After [`Residual::Ready`] it reports the descriptor again without a
+//! system call. Otherwise it reregisters the descriptor, which makes the kernel report its current state. A
+//! frame that is read with a short read therefore costs one wait and one read, and a caller that never
+//! notes anything gets exact levels at the price of one additional system call.
 
 use std::io;
 use std::mem;
@@ -15,73 +16,77 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use nix::errno::Errno;
 
-use super::poller::Table;
-use super::{Event, Interest, Poller, Residual, Token, Waker};
+use super::poller::{Event, Interest, Poller, Residual, Table, Token};
+use super::waker::{WakeBackend, Waker};
 use crate::sys;
 
-/// What rings for this poller.
-pub(super) type Ringer = mio::Waker;
-
-/// A [`Poller`] over the system's own mechanism: epoll or kqueue.
+/// A [`Poller`] over epoll or kqueue.
 #[derive(Debug)]
 pub struct MioPoller {
     poll: mio::Poll,
-    arrived: mio::Events,
+    kernel_events: mio::Events,
     waker: Waker,
     table: Table<Row>,
-    /// Descriptors to show at the next poll whatever the kernel says. Here and in `shown`, one that
-    /// was deregistered or given out again meanwhile is passed over: its row tells.
+    /// Descriptors that the next poll reports without asking the kernel. Entries here and in `reported`
+    /// whose descriptor was deregistered or reused meanwhile are skipped, according to their row.
     ready: Vec<RawFd>,
-    /// Descriptors that the last poll has shown.
-    shown: Vec<RawFd>,
+    /// Descriptors that the last poll reported.
+    reported: Vec<RawFd>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Row {
     interest: Interest,
     state: State,
-    /// Directions to show at the next poll.
+    /// Directions to report at the next poll.
     ready: Interest,
-    /// Directions that were shown, and of which nobody has said what is left.
-    unsure: Interest,
-    /// The other side has hung up, or there is an error. No edge may come after that, so "nothing is
-    /// left" is not believed any more.
-    ended: bool,
+    /// Directions that were reported and for which no residual state was noted since.
+    unknown: Interest,
+    /// The peer has hung up, or there is an error. No further edge may follow, so `Drained` is ignored
+    /// from then on.
+    hung_up: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The kernel watches it.
+    /// Registered with the kernel.
     Watched,
-    /// Nothing is asked of it, so it is out of the kernel's set: epoll would report a hang-up even
-    /// then.
+    /// The interest is empty, so it is not registered: epoll would report a hang-up even then.
     Idle,
-    /// The kernel cannot watch it, because it is always ready.
+    /// The kernel cannot watch it; it is always ready.
     Always,
 }
 
-/// Events per system call; more ready descriptors are shown by the next call.
+/// Events per system call; further ready descriptors are reported by the next call.
 const BATCH: usize = 256;
-/// The waker's key; descriptors are never negative.
+/// The waker's key; it is never the key of a descriptor.
 const WAKER: mio::Token = mio::Token(usize::MAX);
 
+impl WakeBackend for mio::Waker {
+    fn wake(&self) {
+        // It fails only when the kernel is out of memory; the loop then wakes for its next descriptor or
+        // timer.
+        let _ = mio::Waker::wake(self);
+    }
+}
+
 impl MioPoller {
-    /// An empty set.
+    /// Creates an empty set.
     ///
     /// # Errors
-    /// What the kernel reports, such as a full descriptor table.
+    /// The error of the system call, such as `EMFILE`.
     pub fn new() -> io::Result<Self> {
         let poll = mio::Poll::new()?;
-        let waker = Waker::mio(Ringer::new(poll.registry(), WAKER)?);
-        let arrived = mio::Events::with_capacity(BATCH);
-        Ok(Self { poll, arrived, waker, table: Table::new(), ready: Vec::new(), shown: Vec::new() })
+        let waker = Waker::new(mio::Waker::new(poll.registry(), WAKER)?);
+        let kernel_events = mio::Events::with_capacity(BATCH);
+        Ok(Self { poll, kernel_events, waker, table: Table::new(), ready: Vec::new(), reported: Vec::new() })
     }
 
-    /// Makes the kernel watch `fd`, if it can.
+    /// Registers `fd` with the kernel, if the kernel can watch it.
     fn add(&self, fd: RawFd, interest: mio::Interest) -> io::Result<State> {
         match self.poll.registry().register(&mut SourceFd(&fd), key(fd), interest) {
             Ok(()) => Ok(State::Watched),
-            // epoll says the first; the others are kqueue's, for devices without a filter.
+            // The first is epoll's error; the others are kqueue's, for devices without a filter.
             Err(err) => match err.raw_os_error().map(Errno::from_raw) {
                 Some(Errno::EPERM | Errno::EINVAL | Errno::ENODEV) => Ok(State::Always),
                 _ => Err(err),
@@ -89,19 +94,20 @@ impl MioPoller {
         }
     }
 
-    /// Each change makes the kernel look again, so the row starts afresh.
+    /// Changes the kernel's registration. The kernel then reports the current state, so the row starts
+    /// without any remembered state.
     fn set(&mut self, fd: RawFd, from: State, interest: Interest) -> io::Result<Row> {
         let registry = self.poll.registry();
-        let state = match (from, asked(interest)) {
+        let state = match (from, mio_interest(interest)) {
             (State::Always, _) => State::Always,
             (State::Idle, None) => State::Idle,
-            (State::Idle, Some(asked)) => self.add(fd, asked)?,
+            (State::Idle, Some(wanted)) => self.add(fd, wanted)?,
             (State::Watched, None) => {
                 registry.deregister(&mut SourceFd(&fd))?;
                 State::Idle
             }
-            (State::Watched, Some(asked)) => {
-                registry.reregister(&mut SourceFd(&fd), key(fd), asked)?;
+            (State::Watched, Some(wanted)) => {
+                registry.reregister(&mut SourceFd(&fd), key(fd), wanted)?;
                 State::Watched
             }
         };
@@ -109,23 +115,23 @@ impl MioPoller {
         if !ready.is_none() {
             self.ready.push(fd);
         }
-        Ok(Row { interest, state, ready, unsure: Interest::NONE, ended: false })
+        Ok(Row { interest, state, ready, unknown: Interest::NONE, hung_up: false })
     }
 
-    /// Finds out about what the last poll has shown and nobody has spoken of since.
-    fn look_again(&mut self) {
-        for fd in self.shown.drain(..) {
+    /// Reregisters the descriptors that the last poll reported and whose residual state is not known.
+    fn refresh_unknown(&mut self) {
+        for fd in self.reported.drain(..) {
             let Some((_, row)) = self.table.get_mut(fd) else { continue };
-            if mem::take(&mut row.unsure).is_none() {
+            if mem::take(&mut row.unknown).is_none() {
                 continue;
             }
-            match (row.state, asked(row.interest)) {
-                (State::Always, _) => row.show(row.interest, fd, &mut self.ready),
-                (State::Watched, Some(asked)) => {
-                    let again = self.poll.registry().reregister(&mut SourceFd(&fd), key(fd), asked);
+            match (row.state, mio_interest(row.interest)) {
+                (State::Always, _) => row.report(row.interest, fd, &mut self.ready),
+                (State::Watched, Some(wanted)) => {
+                    let again = self.poll.registry().reregister(&mut SourceFd(&fd), key(fd), wanted);
                     if let Err(err) = again {
-                        // Its owner closed it too early, and the kernel has forgotten it.
-                        tracing::debug!(%err, fd, "cannot watch a descriptor any more");
+                        // The owner closed it without deregistering, which removed it from the kernel's set.
+                        tracing::debug!(%err, fd, "cannot reregister a descriptor");
                     }
                 }
                 (State::Watched | State::Idle, _) => {}
@@ -136,7 +142,7 @@ impl MioPoller {
 
 impl Poller for MioPoller {
     fn register(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> io::Result<()> {
-        // kqueue would watch a file for growth.
+        // kqueue would wait for a file to grow.
         let from = if sys::is_regular_file(fd) { State::Always } else { State::Idle };
         let row = self.set(fd.as_raw_fd(), from, interest)?;
         self.table.insert(fd.as_raw_fd(), token, row);
@@ -154,19 +160,19 @@ impl Poller for MioPoller {
 
     fn deregister(&mut self, fd: RawFd, token: Token) {
         if self.table.remove(fd, token).is_some_and(|row| row.state == State::Watched) {
-            // It fails when the descriptor was closed too early; then the kernel has forgotten it.
+            // It fails when the descriptor was closed without deregistering; the kernel then has removed it.
             let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
         }
     }
 
     fn note_residual(&mut self, fd: RawFd, token: Token, direction: Interest, residual: Residual) {
         let Ok(row) = self.table.get_for(fd, token) else { return };
-        let settled = row.unsure.and(direction);
+        let known = row.unknown.and(direction);
         match residual {
-            Residual::Drained if !row.ended => row.unsure = row.unsure.without(settled),
+            Residual::Drained if !row.hung_up => row.unknown = row.unknown.without(known),
             Residual::Ready => {
-                row.unsure = row.unsure.without(settled);
-                row.show(settled, fd, &mut self.ready);
+                row.unknown = row.unknown.without(known);
+                row.report(known, fd, &mut self.ready);
             }
             Residual::Drained | Residual::Unknown => {}
         }
@@ -174,34 +180,34 @@ impl Poller for MioPoller {
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
-        self.look_again();
-        let may_sleep = self.waker.fall_asleep() && self.ready.is_empty();
+        self.refresh_unknown();
+        let may_sleep = self.waker.begin_wait() && self.ready.is_empty();
         let timeout = if may_sleep { timeout } else { Some(Duration::ZERO) };
-        let got = self.poll.poll(&mut self.arrived, timeout);
-        self.waker.awake();
+        let got = self.poll.poll(&mut self.kernel_events, timeout);
+        self.waker.end_wait();
         match got {
             Ok(()) => {}
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => self.arrived.clear(),
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => self.kernel_events.clear(),
             Err(err) => return Err(err),
         }
-        for event in &self.arrived {
+        for event in &self.kernel_events {
             let Ok(fd) = RawFd::try_from(event.token().0) else { continue };
             let Some((_, row)) = self.table.get_mut(fd) else { continue };
             let (read_ended, write_ended) = (event.is_read_closed(), event.is_write_closed());
-            row.ended |= read_ended || write_ended || event.is_error();
+            row.hung_up |= read_ended || write_ended || event.is_error();
             let seen = Interest {
                 read: event.is_readable() || read_ended || event.is_error(),
                 write: event.is_writable() || write_ended || event.is_error(),
             };
-            row.show(seen.and(row.interest), fd, &mut self.ready);
+            row.report(seen.and(row.interest), fd, &mut self.ready);
         }
         for &fd in &self.ready {
             let Some((token, row)) = self.table.get_mut(fd) else { continue };
             let ready = mem::take(&mut row.ready);
             if !ready.is_none() {
-                row.unsure = row.unsure.or(ready);
+                row.unknown = row.unknown.or(ready);
                 events.push(Event { token: *token, readable: ready.read, writable: ready.write });
-                self.shown.push(fd);
+                self.reported.push(fd);
             }
         }
         self.ready.clear();
@@ -214,7 +220,7 @@ impl Poller for MioPoller {
 }
 
 impl Row {
-    fn show(&mut self, directions: Interest, fd: RawFd, list: &mut Vec<RawFd>) {
+    fn report(&mut self, directions: Interest, fd: RawFd, list: &mut Vec<RawFd>) {
         if self.ready.is_none() && !directions.is_none() {
             list.push(fd);
         }
@@ -222,12 +228,12 @@ impl Row {
     }
 }
 
-/// The waker's own key is no descriptor's.
+/// The key of a descriptor; never the waker's.
 fn key(fd: RawFd) -> mio::Token {
     mio::Token(usize::try_from(fd).unwrap_or(usize::MAX - 1))
 }
 
-fn asked(interest: Interest) -> Option<mio::Interest> {
+fn mio_interest(interest: Interest) -> Option<mio::Interest> {
     match (interest.read, interest.write) {
         (false, false) => None,
         (true, false) => Some(mio::Interest::READABLE),

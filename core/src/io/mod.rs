@@ -1,11 +1,11 @@
-//! Readiness and buffering: descriptors that become ready, streams that are told, queues that drain.
+//! Readiness and buffering: pollers, streams, timers and send queues.
 //!
-//! Lives here: pollers, sides (one direction of a stream), the [`Stream`] and [`Reactor`] traits, the
-//! out-queue [`Writer`] and the timer heap. This room does not know what the bytes mean, and it has
-//! no thread and no loop: that is the broker, one level up.
+//! This module contains the pollers, [`Side`] (one direction of a stream), the [`Stream`] and [`Reactor`]
+//! traits, the send queue [`Writer`] and the timer heap. It does not interpret the data and has no thread
+//! and no loop; those belong to [`crate::broker`].
 //!
-//! Invariants: pollers are level-triggered towards their user; a descriptor is deregistered before
-//! it is closed; nothing here ever blocks except [`Writer::send_blocking`].
+//! Invariants: pollers are level-triggered for their caller; a descriptor is deregistered before it is
+//! closed; nothing in this module blocks except [`Writer::send_blocking`].
 
 mod mio_poller;
 mod op;
@@ -30,13 +30,17 @@ pub use mio_poller::MioPoller as EpollPoller;
 pub use mio_poller::MioPoller as KqueuePoller;
 pub use op::io_op;
 pub use poll::PollPoller;
-pub use poller::{Event, Interest, Poller, Residual, Token, default_poller};
-pub use side::{FdSide, Side, sides};
+pub use poller::{Event, Interest, Poller, Residual, Token};
+pub use side::{CHUNK_SIZE, FdSide, Side, sides};
 pub use stream::{Defer, Reactor, Stopped, Stream, Task, TimerId};
 pub(crate) use timers::Timers;
 pub use waker::Waker;
 pub use writer::{Disconnected, Transmit, WriteError, Writer};
 
-/// The most that one read takes, in bytes, and thus the most that one ready stream may hold up the
-/// others: 128 KiB.
-pub const CHUNK_SIZE: usize = 131_072;
+/// The best poller of this system: epoll or kqueue.
+///
+/// # Errors
+/// The error of the system call, such as `EMFILE`.
+pub fn default_poller() -> std::io::Result<Box<dyn Poller>> {
+    Ok(Box::new(mio_poller::MioPoller::new()?))
+}

@@ -1,15 +1,15 @@
-//! One place that decides which errors mean "try again" and which mean "gone".
+//! Classifies I/O errors: which mean "retry" and which mean "disconnected".
 
 use std::io;
 
 use nix::errno::Errno;
 
-/// Runs a read or write until it is not interrupted, and maps the errors that only say that the
-/// other side is gone: `Ok(None)`. They are ECONNRESET and EPIPE, ENOTCONN (a socket half-closed by
-/// us), and EIO, which is how a pty says that nobody has its other end open.
+/// Runs a read or write, retries it after `EINTR`, and returns `Ok(None)` for the errors that mean that
+/// the peer has disconnected: `ECONNRESET`, `EPIPE`, `ENOTCONN` (a socket that this process half-closed)
+/// and `EIO` (a pty whose other end is not open in any process).
 ///
 /// # Errors
-/// All other errors, `WouldBlock` among them.
+/// All other errors, including `WouldBlock`.
 pub fn io_op<T>(mut op: impl FnMut() -> io::Result<T>) -> io::Result<Option<T>> {
     loop {
         match op() {

@@ -1,48 +1,69 @@
-//! The poller of every system: `poll(2)`.
+//! The portable poller, over `poll(2)`.
 
-use std::io;
+use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use nix::libc::{POLLIN, POLLOUT};
 
-use super::poller::Table;
-use super::{Event, Interest, Poller, Token, Waker};
-use crate::sys::{PollFd, poll_fds};
+use super::poller::{Event, Interest, Poller, Table, Token};
+use super::waker::{WakeBackend, Waker};
+use crate::sys::{self, PollFd, poll_fds};
 
-/// A [`Poller`] over `poll(2)`. The kernel walks the whole set each time, so it is for systems (and
-/// tests) without anything better.
+/// A [`Poller`] over `poll(2)`. The kernel scans the whole set on each call, so it is only for tests and
+/// for systems without epoll or kqueue.
 #[derive(Debug)]
 pub struct PollPoller {
     waker: Waker,
-    /// Where in `watched` a descriptor stands; `None` while nothing is asked of it.
+    /// The waker writes to the other end of this pipe.
+    wake_pipe: PipeReader,
+    /// The index of each descriptor in `watched`; `None` while its interest is empty.
     table: Table<Option<usize>>,
-    /// The kernel's records; the first is the waker. Kept across calls, so that a poll allocates
-    /// nothing.
+    /// The records passed to the kernel; the first is the waker's. Kept between calls, so that a poll
+    /// does not allocate.
     watched: Vec<PollFd>,
 }
 
+/// The write end of the poller's wake pipe.
+#[derive(Debug)]
+struct PipeWake(PipeWriter);
+
+impl WakeBackend for PipeWake {
+    fn wake(&self) {
+        // The write fails only when the pipe is full, and then the poller wakes anyway.
+        let _ = (&self.0).write(&[1]);
+    }
+}
+
 impl PollPoller {
-    /// An empty set.
+    /// Creates an empty set.
     ///
     /// # Errors
-    /// What the kernel reports, such as a full descriptor table.
+    /// The error of the system call, such as `EMFILE`.
     pub fn new() -> io::Result<Self> {
-        let waker = Waker::pipe()?;
-        // A number below zero would be passed over by the kernel.
-        let bell = waker.pipe_end().map_or(-1, |fd| fd.as_raw_fd());
-        let first = PollFd { fd: bell, events: POLLIN, revents: 0 };
-        Ok(Self { waker, table: Table::new(), watched: vec![first] })
+        let (wake_pipe, writer) = io::pipe()?;
+        sys::set_nonblock(&wake_pipe)?;
+        sys::set_nonblock(&writer)?;
+        let first = PollFd { fd: wake_pipe.as_raw_fd(), events: POLLIN, revents: 0 };
+        let waker = Waker::new(PipeWake(writer));
+        Ok(Self { waker, wake_pipe, table: Table::new(), watched: vec![first] })
     }
 
-    fn forget(&mut self, place: usize) {
-        self.watched.swap_remove(place);
-        if let Some(moved) = self.watched.get(place)
+    /// Removes a record and updates the index of the one that takes its position.
+    fn remove_record(&mut self, index: usize) {
+        self.watched.swap_remove(index);
+        if let Some(moved) = self.watched.get(index)
             && let Some(&(token, _)) = self.table.get(moved.fd)
             && let Ok(row) = self.table.get_for(moved.fd, token)
         {
-            *row = Some(place);
+            *row = Some(index);
         }
+    }
+
+    /// Empties the wake pipe.
+    fn drain_wake_pipe(&self) {
+        let mut bytes = [0; 16];
+        let _ = nix::unistd::read(&self.wake_pipe, &mut bytes);
     }
 }
 
@@ -50,8 +71,8 @@ impl Poller for PollPoller {
     fn register(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> io::Result<()> {
         let fd = fd.as_raw_fd();
         if let Some(Some(stale)) = self.table.insert(fd, token, None) {
-            // Its owner closed it without telling us, and the number was given out again.
-            self.forget(stale);
+            // The owner closed it without deregistering, and the number was reused.
+            self.remove_record(stale);
         }
         self.reregister(fd, token, interest)
     }
@@ -65,47 +86,47 @@ impl Poller for PollPoller {
                 *row = Some(self.watched.len());
                 self.watched.push(PollFd { fd, events, revents: 0 });
             }
-            (Some(place), true) => {
+            (Some(index), true) => {
                 *row = None;
-                self.forget(place);
+                self.remove_record(index);
             }
-            (Some(place), false) => self.watched[place].events = events,
+            (Some(index), false) => self.watched[index].events = events,
         }
         Ok(())
     }
 
     fn deregister(&mut self, fd: RawFd, token: Token) {
-        if let Some(Some(place)) = self.table.remove(fd, token) {
-            self.forget(place);
+        if let Some(Some(index)) = self.table.remove(fd, token) {
+            self.remove_record(index);
         }
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
-        let timeout = if self.waker.fall_asleep() { timeout } else { Some(Duration::ZERO) };
+        let timeout = if self.waker.begin_wait() { timeout } else { Some(Duration::ZERO) };
         let got = poll_fds(&mut self.watched, timeout);
-        self.waker.awake();
-        let mut left = match got {
+        self.waker.end_wait();
+        let mut remaining = match got {
             Ok(got) => got,
             Err(err) if err.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(err) => return Err(err),
         };
         if self.watched[0].revents != 0 {
-            self.waker.silence();
-            left -= 1;
+            self.drain_wake_pipe();
+            remaining -= 1;
         }
         for watched in &self.watched[1..] {
-            if left == 0 {
+            if remaining == 0 {
                 break;
             }
             if watched.revents == 0 {
                 continue;
             }
-            left -= 1;
+            remaining -= 1;
             let Some(&(token, _)) = self.table.get(watched.fd) else { continue };
             let ended = watched.revents & !(POLLIN | POLLOUT) != 0;
-            let asked = |bit| watched.events & bit != 0 && (ended || watched.revents & bit != 0);
-            events.push(Event { token, readable: asked(POLLIN), writable: asked(POLLOUT) });
+            let requested = |bit| watched.events & bit != 0 && (ended || watched.revents & bit != 0);
+            events.push(Event { token, readable: requested(POLLIN), writable: requested(POLLOUT) });
         }
         Ok(())
     }

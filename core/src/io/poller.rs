@@ -1,4 +1,4 @@
-//! What the loop asks of the kernel: which descriptors are ready.
+//! The [`Poller`] interface: which descriptors are ready.
 
 use std::fmt;
 use std::io;
@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use super::Waker;
 
-/// Names a stream to the loop. Tokens are not reused for a long time, so a stale one is recognised.
+/// Identifies a registered stream. Tokens are not reused for a long time, so a stale one is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub usize);
 
 /// What a descriptor is watched for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
-    /// Watch for bytes to read, or the end of them.
+    /// Watch for data to read, or end of file.
     pub read: bool,
-    /// Watch for room to write.
+    /// Watch for space to write.
     pub write: bool,
 }
 
 impl Interest {
-    /// Watch nothing (the registration stays).
+    /// Watch nothing; the registration is kept.
     pub const NONE: Self = Self { read: false, write: false };
     /// Watch for reading.
     pub const READ: Self = Self { read: true, write: false };
@@ -30,7 +30,7 @@ impl Interest {
     /// Watch for both.
     pub const BOTH: Self = Self { read: true, write: true };
 
-    /// Whether nothing is watched.
+    /// Whether neither direction is watched.
     pub fn is_none(self) -> bool {
         self == Self::NONE
     }
@@ -48,84 +48,97 @@ impl Interest {
     }
 }
 
-/// What is known to be left in the kernel after a read or a write: bytes, or room for them.
+/// What a read or a write left in the kernel: unread data, or free buffer space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Residual {
-    /// Nothing is known: the kernel has to be asked.
+    /// Not known: the poller must ask the kernel.
     #[default]
     Unknown,
-    /// The kernel did less than it was asked for, or refused: it would do nothing more now.
+    /// The kernel processed less than requested, or returned `WouldBlock`: another call now would block.
     Drained,
-    /// The kernel did all that it was asked for: it might do more.
+    /// The kernel processed all that was requested: another call may succeed.
     Ready,
 }
 
-/// A descriptor is ready. Only directions that were asked for are set; an error or a hang-up is
-/// shown as readiness in each of them, because reading or writing is what tells more.
+/// A readiness event for one descriptor. Only requested directions are set. An error or a hang-up is
+/// reported as readiness in each requested direction; the following read or write returns the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// As registered.
+    /// The token that the descriptor was registered with.
     pub token: Token,
-    /// Reading will not block.
+    /// A read will not block.
     pub readable: bool,
-    /// Writing will not block.
+    /// A write will not block.
     pub writable: bool,
 }
 
-/// A set of watched descriptors. Towards its user it is level-triggered: what is not read is shown
-/// again at the next [`poll`](Self::poll). A user that says what it left behind, by
-/// [`note_residual`](Self::note_residual), may save a system call.
+/// A set of watched descriptors. The interface is level-triggered: data that was not read is reported
+/// again by the next [`poll`](Self::poll). A caller that reports what it left unread with
+/// [`note_residual`](Self::note_residual) may save a system call.
 ///
-/// A descriptor is registered once; a stream with two descriptors registers both with one token.
-/// Descriptors that the kernel cannot watch (regular files, `/dev/null`) count as always ready.
+/// Each descriptor is registered once; a stream with two descriptors registers both with one token.
+/// Descriptors that the kernel cannot watch (regular files, `/dev/null`) are always ready.
+///
+/// ```
+/// use std::io::Write;
+/// use std::os::fd::AsFd;
+/// use std::time::Duration;
+///
+/// use mitogen_core::io::{Interest, Token, default_poller};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (reader, mut writer) = std::io::pipe()?;
+/// let mut poller = default_poller()?;
+/// poller.register(reader.as_fd(), Token(1), Interest::READ)?;
+/// writer.write_all(b"x")?;
+///
+/// let mut events = Vec::new();
+/// poller.poll(&mut events, Some(Duration::from_secs(1)))?;
+/// assert_eq!(events[0].token, Token(1));
+/// assert!(events[0].readable);
+/// # Ok(())
+/// # }
+/// ```
 pub trait Poller: Send + fmt::Debug {
-    /// Starts to watch `fd`. It must stay open until [`deregister`](Self::deregister).
+    /// Starts to watch `fd`, which must stay open until [`deregister`](Self::deregister).
     ///
     /// # Errors
-    /// What the kernel reports; `fd` is then not registered.
+    /// The error of the system call; `fd` is then not registered.
     fn register(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> io::Result<()>;
 
-    /// Changes what a registered descriptor is watched for.
+    /// Changes the interest of a registered descriptor.
     ///
     /// # Errors
-    /// `NotFound` when `token` has no registration for `fd`, or what the kernel reports.
+    /// `NotFound` when `fd` is not registered with `token`, or the error of the system call.
     fn reregister(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()>;
 
-    /// Stops watching `fd` for `token`; nothing happens when it is not watched for `token` (any
-    /// more). After this the descriptor may be closed.
+    /// Stops watching `fd` for `token`; does nothing if it is not registered with `token`. The
+    /// descriptor may be closed afterwards.
     fn deregister(&mut self, fd: RawFd, token: Token);
 
-    /// Says what is left of a direction that the last [`poll`](Self::poll) has shown for `fd`. After
-    /// [`Residual::Drained`] it is shown again only when something has changed; after [`Residual::Ready`] it is
-    /// shown at the next poll without asking the kernel, thus perhaps in vain. It is only a hint: a
-    /// poller that knows levels by itself passes it over, as this does.
+    /// Reports what is left of a direction that the last [`poll`](Self::poll) reported for `fd`. After
+    /// [`Residual::Drained`] it is reported again only after a change; after [`Residual::Ready`] the next
+    /// poll reports it without asking the kernel, so the event may be spurious. This is only a hint: the
+    /// default implementation, for pollers that are level-triggered themselves, ignores it.
     fn note_residual(&mut self, fd: RawFd, token: Token, direction: Interest, residual: Residual) {
         let _ = (fd, token, direction, residual);
     }
 
-    /// Waits until something is ready, the waker is used, or `timeout` (`None`: for ever) is over,
-    /// and puts what is ready into `events`, which is cleared first. It may return early with no
-    /// events, and what it shows may have ceased to be true: a read or write must be ready to be told
-    /// `WouldBlock`.
+    /// Waits until a descriptor is ready, the waker is used, or `timeout` has passed (`None`: no
+    /// timeout), and writes the ready descriptors to `events`, which is cleared first. It may return
+    /// early without events. Events may be outdated: the caller must handle `WouldBlock` from the
+    /// following read or write.
     ///
     /// # Errors
-    /// What the kernel reports; an interruption is not an error but an early return.
+    /// The error of the system call. `EINTR` is not an error but an early return.
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// The waker, of which there is one per poller. A wake since the last return of
-    /// [`poll`](Self::poll) makes the next one return at once.
+    /// The waker of this poller. A wake after the last return of [`poll`](Self::poll) makes the next
+    /// call return immediately.
     fn waker(&self) -> Waker;
 }
 
-/// The best poller of this system.
-///
-/// # Errors
-/// What the kernel reports, such as a full descriptor table.
-pub fn default_poller() -> io::Result<Box<dyn Poller>> {
-    Ok(Box::new(super::mio_poller::MioPoller::new()?))
-}
-
-/// Registrations by descriptor number, which is small and dense: a look-up is an index.
+/// Registrations by descriptor number. Numbers are small and dense, so a lookup is an index.
 #[derive(Debug)]
 pub(super) struct Table<T> {
     rows: Vec<Option<(Token, T)>>,

@@ -1,4 +1,4 @@
-//! One direction of a stream, over a descriptor or over something in this process.
+//! One direction of a stream: [`Side`], and its implementation over a descriptor, [`FdSide`].
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -7,22 +7,28 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::{CHUNK_SIZE, Residual, io_op};
+use super::op::io_op;
+use super::poller::Residual;
 use crate::sys;
 
-/// One direction of a stream. Reads and writes never block: `WouldBlock` is an error that says so.
+/// The most that one read takes, in bytes (128 KiB). It bounds how long one ready stream can delay the
+/// others.
+pub const CHUNK_SIZE: usize = 131_072;
+
+/// One direction of a stream. Reads and writes never block; they fail with `WouldBlock` instead.
 pub trait Side: Send + fmt::Debug {
-    /// What a poller watches; `None` after [`close`](Self::close).
+    /// The descriptor that a poller watches; `None` after [`close`](Self::close).
     fn fd(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Reads once. 0 means that the other side is gone, however the system says it.
+    /// Reads once. Returns 0 when the peer has disconnected, whether the system reports that as end of
+    /// file or as an error.
     ///
     /// # Errors
-    /// `WouldBlock`, or what the system reports.
+    /// `WouldBlock`, or the error of the system call.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Reads once and appends to `buf`, which is grown as needed; at most
-    /// [`CHUNK_SIZE`] bytes. 0 means that the other side is gone.
+    /// Reads once, at most [`CHUNK_SIZE`] bytes, and appends them to `buf`, which grows as needed.
+    /// Returns 0 when the peer has disconnected.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -34,18 +40,20 @@ pub trait Side: Send + fmt::Debug {
         got
     }
 
-    /// What the last read has left to be read.
+    /// What the last read left unread in the kernel.
     fn residual(&self) -> Residual {
         Residual::Unknown
     }
 
-    /// Writes as much as fits. `None` means that the other side is gone.
+    /// Writes as much as the kernel accepts and returns the number of bytes. `None` means that the peer
+    /// has disconnected.
     ///
     /// # Errors
-    /// `WouldBlock` when nothing fits, or what the system reports.
+    /// `WouldBlock` when the kernel accepts nothing, or the error of the system call.
     fn write(&mut self, buf: &[u8]) -> io::Result<Option<usize>>;
 
-    /// [`write`](Self::write) for several pieces in one system call.
+    /// Writes several buffers with one system call. The default implementation writes the first one
+    /// that is not empty.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -56,78 +64,78 @@ pub trait Side: Send + fmt::Debug {
         }
     }
 
-    /// Gives the descriptor up. Deregister it first.
+    /// Closes the descriptor. It must be deregistered first.
     fn close(&mut self);
 
-    /// Whether the shutdown of the loop waits for this side.
+    /// Whether the broker's shutdown waits until this side is disconnected.
     fn keep_alive(&self) -> bool {
         true
     }
 }
 
-/// A [`Side`] over a descriptor. Two sides of one socket share it: it is closed with the last one.
+/// A [`Side`] over a descriptor. The two sides of one socket share it; it is closed with the last one.
 #[derive(Debug)]
 pub struct FdSide {
     fd: Option<Arc<OwnedFd>>,
     socket: bool,
-    /// Whether less than was asked for means that there is no more. It does for sockets and pipes;
-    /// a terminal hands out what it has in portions.
-    short_is_all: bool,
+    /// Whether a short read means that no data is left. True for sockets and pipes; a terminal returns
+    /// its data line by line.
+    short_read_drains: bool,
     residual: Residual,
     keep_alive: bool,
-    /// How much to ask for, in bytes: doubled when a read fills it, halved when reads stay far below.
+    /// Bytes to request: doubled when a read fills the buffer, halved after many small reads.
     read_size: usize,
     small_reads: u8,
 }
 
-/// A stream of small messages gets by with this much buffer, in bytes.
+/// The smallest read buffer, in bytes; enough for a stream of small messages.
 const MIN_READ_SIZE: usize = 8_192;
-/// So many small reads in a row make the buffer shrink.
+/// The number of consecutive small reads after which the buffer shrinks.
 const SHRINK_AFTER: u8 = 32;
 
 impl FdSide {
-    /// Takes over `fd` and makes it non-blocking.
+    /// Takes ownership of `fd` and makes it non-blocking.
     ///
     /// # Errors
-    /// What `fcntl` reports.
+    /// The error of `fcntl`.
     pub fn new(fd: impl Into<OwnedFd>) -> io::Result<Self> {
         Self::from_arc(Arc::new(fd.into()))
     }
 
-    /// The same for a descriptor that others hold too.
+    /// Like [`new`](Self::new), for a descriptor that other owners share.
     ///
     /// # Errors
-    /// What `fcntl` reports.
+    /// The error of `fcntl`.
     pub fn from_arc(fd: Arc<OwnedFd>) -> io::Result<Self> {
         sys::set_nonblock(&fd)?;
         let socket = sys::is_socket(&fd);
         if socket {
             sys::suppress_sigpipe(fd.as_fd());
         }
-        let short_is_all = socket || sys::is_pipe(&fd);
+        let short_read_drains = socket || sys::is_pipe(&fd);
         let fd = Some(fd);
         let (residual, keep_alive, read_size) = (Residual::Unknown, true, MIN_READ_SIZE);
-        Ok(Self { fd, socket, short_is_all, residual, keep_alive, read_size, small_reads: 0 })
+        Ok(Self { fd, socket, short_read_drains, residual, keep_alive, read_size, small_reads: 0 })
     }
 
-    /// Two sides of one descriptor, such as a socket.
+    /// Creates the two sides of one bidirectional descriptor, such as a socket.
     ///
     /// # Errors
-    /// What `fcntl` reports.
+    /// The error of `fcntl`.
     pub fn pair(fd: impl Into<OwnedFd>) -> io::Result<(Self, Self)> {
         let one = Self::new(fd)?;
         let other = one.share();
         Ok((one, other))
     }
 
-    /// Another side of the same descriptor (not a duplicate of it: no system call, and one
-    /// registration for both).
+    /// Creates another side of the same descriptor. The descriptor is shared, not duplicated: both sides
+    /// have one registration.
     pub fn share(&self) -> Self {
         let (residual, read_size) = (Residual::Unknown, MIN_READ_SIZE);
         Self { fd: self.fd.clone(), residual, read_size, small_reads: 0, ..*self }
     }
 
-    /// Says whether the shutdown of the loop waits for this side.
+    /// Sets whether the broker's shutdown waits until this side is disconnected (default: true).
     #[must_use]
     pub fn with_keep_alive(mut self, keep_alive: bool) -> Self {
         self.keep_alive = keep_alive;
@@ -135,15 +143,15 @@ impl FdSide {
     }
 
     fn open(&self) -> io::Result<BorrowedFd<'_>> {
-        // Reading or writing a closed side is like doing so with a peer that is gone.
+        // A closed side behaves like one whose peer has disconnected.
         self.fd.as_ref().map(|fd| fd.as_fd()).ok_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
 
-    /// What a read of at most `offered` bytes says of those that are left.
+    /// Derives the residual state from the result of a read of at most `offered` bytes.
     fn note_residual(&mut self, read: &io::Result<Option<usize>>, offered: usize) {
         self.residual = match read {
             Ok(Some(got)) if *got == offered => Residual::Ready,
-            Ok(Some(_)) if self.short_is_all => Residual::Drained,
+            Ok(Some(_)) if self.short_read_drains => Residual::Drained,
             Err(err) if err.kind() == io::ErrorKind::WouldBlock => Residual::Drained,
             _ => Residual::Unknown,
         };
@@ -219,10 +227,11 @@ impl Side for FdSide {
     }
 }
 
-/// The two sides of a started program's link: of one descriptor when `transmit` is `None`.
+/// Creates the receiving and the transmitting side of a child's link. `transmit` is `None` when one
+/// descriptor carries both directions.
 ///
 /// # Errors
-/// What `fcntl` reports.
+/// The error of `fcntl`.
 pub fn sides(receive: OwnedFd, transmit: Option<OwnedFd>) -> io::Result<(FdSide, FdSide)> {
     match transmit {
         None => FdSide::pair(receive),

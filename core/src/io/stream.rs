@@ -1,83 +1,84 @@
-//! What the loop tells a stream, and what a stream may ask of the loop.
+//! The callbacks of a stream ([`Stream`]), and what a callback may do ([`Reactor`]).
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Residual, Token};
+use super::poller::{Residual, Token};
 
-/// Something with descriptors that the loop tells of their readiness. All calls come from the
-/// broker's thread, one at a time, while the stream is out of its slot: a callback may ask anything
-/// of the reactor, even to disconnect or replace the stream that it belongs to.
+/// An object with descriptors whose readiness the loop reports through callbacks. All callbacks run on the
+/// broker's thread, one at a time, while the stream is out of its slot: a callback may use every method of
+/// the reactor, including disconnecting or replacing its own stream.
 pub trait Stream: Send {
-    /// A name for logs.
+    /// The stream's name in logs.
     fn name(&self) -> &str;
 
-    /// What is read; may be the same descriptor as [`transmit_fd`](Self::transmit_fd). It must not
+    /// The descriptor to read from; may be the same as [`transmit_fd`](Self::transmit_fd). It must not
     /// change while the stream is registered, and must stay open until
     /// [`on_disconnect`](Self::on_disconnect).
     fn receive_fd(&self) -> Option<BorrowedFd<'_>>;
 
-    /// What is written; as for [`receive_fd`](Self::receive_fd).
+    /// The descriptor to write to, under the same conditions as [`receive_fd`](Self::receive_fd).
     fn transmit_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 
-    /// Whether the shutdown of the loop waits for this stream as long as it receives.
+    /// Whether a shutdown waits for this stream while it is receiving.
     fn keep_alive(&self) -> bool {
         true
     }
 
-    /// There is something to read, or the other side is gone; now and then it is told in vain. Read
-    /// once: what is left is told again.
+    /// Data can be read, or the peer has disconnected. The event may be spurious. Read once; remaining
+    /// data is reported again.
     fn on_receive(&mut self, reactor: &mut dyn Reactor, token: Token);
 
-    /// What the last [`on_receive`](Self::on_receive) has left to read, such as [`super::Side::left`]
-    /// of the side it read. It is asked right after it. A stream that knows saves a system call per
-    /// message; one that claims [`Residual::Drained`] wrongly waits until something else comes.
+    /// What the last [`on_receive`](Self::on_receive) left unread, such as [`super::Side::residual`] of
+    /// the side that it read. Called right after it. A known state saves a system call per message; a
+    /// wrong [`Residual::Drained`] delays the remaining data until more arrives.
     fn receive_residual(&self) -> Residual {
         Residual::Unknown
     }
 
-    /// There is room to write. Ask [`Reactor::stop_transmit`] when nothing is left to be written.
+    /// The descriptor can be written. Call [`Reactor::stop_transmit`] when nothing is left to write.
     fn on_transmit(&mut self, reactor: &mut dyn Reactor, token: Token) {
         reactor.stop_transmit(token);
     }
 
-    /// The same for the room that the last [`on_transmit`](Self::on_transmit) has left. For a stream
-    /// that goes on transmitting only after [`super::Transmit::More`] it is [`Residual::Drained`].
+    /// The buffer space that the last [`on_transmit`](Self::on_transmit) left. [`Residual::Drained`] for a
+    /// stream that continues to transmit only after [`super::Transmit::More`].
     fn transmit_residual(&self) -> Residual {
         Residual::Unknown
     }
 
-    /// The loop is going to end. A stream that has nothing to wind up disconnects, as this does.
+    /// A shutdown has begun. The default implementation disconnects; override it to finish pending work
+    /// first.
     fn on_shutdown(&mut self, reactor: &mut dyn Reactor, token: Token) {
         reactor.disconnect(token);
     }
 
-    /// The last call: the stream is deregistered already and will be dropped afterwards.
+    /// The last callback: the stream is already deregistered and will be dropped afterwards.
     fn on_disconnect(&mut self, reactor: &mut dyn Reactor, token: Token) {
         let _ = (reactor, token);
     }
 }
 
-/// Names a timer.
+/// Identifies a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TimerId(pub(crate) u64);
 
-/// Work for the broker's thread.
+/// A closure to run on the broker's thread.
 pub type Task = Box<dyn FnOnce(&mut dyn Reactor) + Send>;
 
-/// The loop has ended and takes nothing more.
+/// The loop has ended and accepts no more work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("broker has stopped")]
 pub struct Stopped;
 
-/// The part of a broker that other threads may hold.
+/// A handle of a broker that other threads may hold.
 pub trait Defer: Send + Sync {
-    /// Runs `task` on the broker's thread, after everything deferred before it. It may be called on
-    /// that thread too; the task then runs after the current callback.
+    /// Runs `task` on the broker's thread, after everything that was deferred before it. When called on
+    /// that thread, the task runs after the current callback.
     ///
     /// # Errors
     /// [`Stopped`] when the loop has ended; the task is dropped.
@@ -90,52 +91,52 @@ pub trait Defer: Send + Sync {
     fn shutdown(&self);
 }
 
-/// What a callback may ask of the loop. An unknown token (its stream is gone) is never an error:
-/// requests cross with disconnects.
+/// The loop as a callback sees it. A token whose stream has been disconnected is never an error, because
+/// requests and disconnects may cross.
 pub trait Reactor {
-    /// Adds a stream; receiving starts when it has a [`Stream::receive_fd`].
+    /// Adds a stream. Receiving starts if it has a [`Stream::receive_fd`].
     ///
     /// # Errors
-    /// What the poller reports, or an error that wraps [`Stopped`] in the last phase of a shutdown;
+    /// The poller's error, or an error that wraps [`Stopped`] in the last phase of a shutdown;
     /// the stream is dropped without [`Stream::on_disconnect`].
     fn register(&mut self, stream: Box<dyn Stream>) -> io::Result<Token>;
 
-    /// Tells the stream again when there is something to read.
+    /// Resumes [`Stream::on_receive`].
     fn start_receive(&mut self, token: Token);
 
-    /// Does not tell the stream of anything to read, until started again.
+    /// Pauses [`Stream::on_receive`] until [`start_receive`](Self::start_receive).
     fn stop_receive(&mut self, token: Token);
 
-    /// Tells the stream when there is room to write.
+    /// Starts to call [`Stream::on_transmit`] while the descriptor can be written.
     fn start_transmit(&mut self, token: Token);
 
-    /// Does not tell the stream of room to write any more.
+    /// Stops calling [`Stream::on_transmit`].
     fn stop_transmit(&mut self, token: Token);
 
-    /// Puts another stream in the place of one, with the same descriptors (or duplicates, or
-    /// others) and what is watched unchanged. The old stream is dropped without
-    /// [`Stream::on_disconnect`]: it has handed everything over. Returns whether there was one.
+    /// Replaces a stream by another, under the same token and with the same interest; its descriptors may
+    /// be the same or others. The old stream is dropped without [`Stream::on_disconnect`]. Returns whether
+    /// `token` was registered.
     fn replace(&mut self, token: Token, stream: Box<dyn Stream>) -> bool;
 
-    /// Ends a stream: it is deregistered at once and gets [`Stream::on_disconnect`] when the current
-    /// callback is over. A second call does nothing.
+    /// Disconnects a stream: it is deregistered immediately, and [`Stream::on_disconnect`] runs after the
+    /// current callback. A second call does nothing.
     fn disconnect(&mut self, token: Token);
 
-    /// Whether the stream is still there.
+    /// Whether the stream is still registered.
     fn is_registered(&self, token: Token) -> bool;
 
-    /// Runs `task` at `when` or soon after. A shutdown does not wait for it.
+    /// Runs `task` at `when` or shortly after. A shutdown does not wait for it.
     fn schedule(&mut self, when: Instant, task: Task) -> TimerId;
 
-    /// Like [`schedule`](Self::schedule), but a shutdown waits for it (within its grace period).
+    /// Like [`schedule`](Self::schedule), but a shutdown waits for the task, within its grace period.
     fn schedule_keep_alive(&mut self, when: Instant, task: Task) -> TimerId;
 
-    /// Forgets a timer; returns whether it was still to come.
+    /// Cancels a timer; returns whether it was still pending.
     fn cancel(&mut self, timer: TimerId) -> bool;
 
-    /// When the current round of the loop began to work: the clock of everything in it.
+    /// The time at which the current iteration of the loop started; constant within the iteration.
     fn now(&self) -> Instant;
 
-    /// The part of the broker that may be kept and used from other threads.
+    /// A handle of this broker for other threads.
     fn handle(&self) -> Arc<dyn Defer>;
 }

@@ -1,50 +1,53 @@
-//! Deadlines in order, with cheap cancelling.
+//! A timer heap with cheap cancellation.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Instant;
 
-use super::TimerId;
+use super::stream::TimerId;
 
-/// A heap of deadlines, each with a value. The clock is not read here.
+/// A heap of deadlines, each with a value. It does not read the clock.
 #[derive(Debug)]
 pub(crate) struct Timers<T> {
     heap: BinaryHeap<Reverse<(Instant, u64)>>,
-    /// Only what is in here is still to come: a cancelled timer stays in the heap until it surfaces.
-    live: HashMap<u64, (T, bool)>,
+    /// The pending timers: the value, and whether a shutdown waits for it. A cancelled timer is removed
+    /// from here at once and stays in the heap until it reaches the top.
+    pending: HashMap<u64, (T, bool)>,
     last: u64,
-    holding: usize,
+    /// The number of pending timers that a shutdown waits for.
+    keep_alive: usize,
 }
 
 impl<T> Timers<T> {
     pub(crate) fn new() -> Self {
-        Self { heap: BinaryHeap::new(), live: HashMap::new(), last: 0, holding: 0 }
+        Self { heap: BinaryHeap::new(), pending: HashMap::new(), last: 0, keep_alive: 0 }
     }
 
-    /// Adds a timer. Timers of one instant come in the order in which they were added.
-    pub(crate) fn schedule(&mut self, when: Instant, value: T, holding: bool) -> TimerId {
+    /// Adds a timer. Timers with the same deadline fire in the order in which they were added. A shutdown
+    /// waits for the timer if `keep_alive` is set.
+    pub(crate) fn schedule(&mut self, when: Instant, value: T, keep_alive: bool) -> TimerId {
         self.last += 1;
         self.heap.push(Reverse((when, self.last)));
-        self.live.insert(self.last, (value, holding));
-        self.holding += usize::from(holding);
+        self.pending.insert(self.last, (value, keep_alive));
+        self.keep_alive += usize::from(keep_alive);
         TimerId(self.last)
     }
 
-    /// Forgets a timer and returns its value if it was still to come.
+    /// Cancels a timer and returns its value if it was still pending.
     pub(crate) fn cancel(&mut self, timer: TimerId) -> Option<T> {
         let value = self.remove(timer.0);
-        // A program that sets and cancels a timeout per call must not grow the heap for ever.
-        if self.heap.len() > 64 + 2 * self.live.len() {
-            let live = &self.live;
-            self.heap.retain(|Reverse((_, id))| live.contains_key(id));
+        // A program that sets and cancels a timeout for each call must not grow the heap forever.
+        if self.heap.len() > 64 + 2 * self.pending.len() {
+            let pending = &self.pending;
+            self.heap.retain(|Reverse((_, id))| pending.contains_key(id));
         }
         value
     }
 
-    /// When the next timer is due.
+    /// The earliest deadline.
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
         while let Some(&Reverse((when, id))) = self.heap.peek() {
-            if self.live.contains_key(&id) {
+            if self.pending.contains_key(&id) {
                 return Some(when);
             }
             self.heap.pop();
@@ -57,8 +60,8 @@ impl<T> Timers<T> {
         TimerId(self.last)
     }
 
-    /// Takes a timer that is due at `now`, if it was not added after `newest`: a timer that adds
-    /// itself again must not keep a round of the loop going.
+    /// Takes a timer that is due at `now` and was not added after `newest`. The latter ensures that a timer
+    /// that reschedules itself does not extend the current iteration of the loop.
     pub(crate) fn pop_due(&mut self, now: Instant, newest: TimerId) -> Option<T> {
         if self.next_deadline()? > now {
             return None;
@@ -71,21 +74,21 @@ impl<T> Timers<T> {
         self.remove(id)
     }
 
-    /// Whether a timer is pending that a shutdown waits for.
-    pub(crate) fn is_holding(&self) -> bool {
-        self.holding > 0
+    /// Whether a shutdown must wait for a pending timer.
+    pub(crate) fn keep_alive(&self) -> bool {
+        self.keep_alive > 0
     }
 
-    /// Forgets all timers.
+    /// Cancels all timers.
     pub(crate) fn clear(&mut self) {
         self.heap.clear();
-        self.live.clear();
-        self.holding = 0;
+        self.pending.clear();
+        self.keep_alive = 0;
     }
 
     fn remove(&mut self, id: u64) -> Option<T> {
-        let (value, holding) = self.live.remove(&id)?;
-        self.holding -= usize::from(holding);
+        let (value, keep_alive) = self.pending.remove(&id)?;
+        self.keep_alive -= usize::from(keep_alive);
         Some(value)
     }
 }
@@ -101,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_that_is_added_in_a_round_is_for_the_next() {
+    fn a_timer_added_during_an_iteration_fires_in_the_next() {
         let now = Instant::now();
         let mut timers = Timers::new();
         timers.schedule(now, "first", false);
@@ -114,28 +117,28 @@ mod tests {
     }
 
     #[test]
-    fn due_timers_come_in_order_and_cancelled_ones_do_not() {
+    fn due_timers_fire_in_order_and_cancelled_ones_do_not() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut timers = Timers::new();
         timers.schedule(at(3), "c", false);
         timers.schedule(at(1), "a", true);
-        let gone = timers.schedule(at(2), "gone", true);
+        let cancelled = timers.schedule(at(2), "cancelled", true);
         timers.schedule(at(1), "b", false);
-        assert_eq!(timers.cancel(gone), Some("gone"));
-        assert_eq!(timers.cancel(gone), None);
+        assert_eq!(timers.cancel(cancelled), Some("cancelled"));
+        assert_eq!(timers.cancel(cancelled), None);
         assert_eq!(timers.next_deadline(), Some(at(1)));
         assert_eq!(due(&mut timers, start), None);
-        assert!(timers.is_holding());
+        assert!(timers.keep_alive());
         assert_eq!(due(&mut timers, at(2)), Some("a"));
-        assert!(!timers.is_holding());
+        assert!(!timers.keep_alive());
         assert_eq!(due(&mut timers, at(2)), Some("b"));
         assert_eq!(due(&mut timers, at(2)), None);
         assert_eq!(timers.next_deadline(), Some(at(3)));
     }
 
     #[test]
-    fn cancelling_does_not_grow_the_heap() {
+    fn cancelled_timers_do_not_accumulate_in_the_heap() {
         let when = Instant::now();
         let mut timers = Timers::new();
         for _ in 0..10_000 {

@@ -1,7 +1,7 @@
-//! The out-queue of a stream, shared by all who send.
+//! [`Writer`]: the send queue of a stream, shared by all threads that send.
 //!
-//! A send goes straight to the descriptor when nothing is queued; the loop is asked for help only
-//! when the kernel would block. Nobody copies what is sent: the queue holds reference-counted slices.
+//! While the queue is empty, a send writes directly to the descriptor; the loop is involved only when the
+//! kernel would block. Data is not copied: the queue holds reference-counted slices.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,9 +12,11 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 
-use super::{Side, Token, stream::Defer};
+use super::poller::Token;
+use super::side::Side;
+use super::stream::Defer;
 
-/// The other side is gone, or the writer was closed; what was sent is lost.
+/// The peer has disconnected, or the writer was closed; the data was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("stream is disconnected")]
 pub struct Disconnected;
@@ -23,11 +25,11 @@ pub struct Disconnected;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The other side is gone, or the writer was closed.
+    /// The peer has disconnected, or the writer was closed.
     #[error("stream is disconnected")]
     Disconnected,
-    /// The queue was still too long at the deadline; nothing was sent.
-    #[error("timed out waiting for room in the send queue")]
+    /// The queue was still above the high-water mark at the deadline; nothing was sent.
+    #[error("timed out waiting for space in the send queue")]
     TimedOut,
 }
 
@@ -37,18 +39,18 @@ impl From<Disconnected> for WriteError {
     }
 }
 
-/// What is left after [`Writer::on_transmit`].
+/// The state of the queue after [`Writer::on_transmit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transmit {
-    /// Nothing: stop transmitting.
+    /// The queue is empty: stop transmitting.
     Drained,
-    /// More than the kernel took, which has no room now: go on transmitting.
+    /// The kernel's buffer is full and data is left: continue to transmit.
     More,
-    /// The other side is gone: disconnect the stream.
+    /// The peer has disconnected: disconnect the stream.
     Disconnected,
 }
 
-/// The out-queue of a stream. Clones are the same queue.
+/// The send queue of a stream. Clones are handles of the same queue.
 #[derive(Clone)]
 pub struct Writer {
     shared: Arc<Shared>,
@@ -56,224 +58,188 @@ pub struct Writer {
 
 struct Shared {
     state: Mutex<State>,
-    room: Condvar,
+    /// Notified when the queue falls below the high-water mark, and when the stream is disconnected.
+    space: Condvar,
+    /// In bytes.
     high_water: usize,
 }
 
 struct State {
-    /// `None` after closing.
+    /// `None` after [`Writer::close`].
     side: Option<Box<dyn Side>>,
     queue: VecDeque<Bytes>,
+    /// Bytes in `queue`.
     queued: usize,
-    /// Part of the first piece is written already.
-    torn: bool,
-    corked: bool,
+    /// A write has found the peer disconnected.
     broken: bool,
-    /// The loop has been asked to tell us of room.
-    armed: bool,
-    arm: Option<Arc<dyn Fn() + Send + Sync>>,
-    waiting: usize,
+    /// The loop was asked to call [`Writer::on_transmit`] and still does so.
+    transmitting: bool,
+    /// Asks the loop to call [`Writer::on_transmit`].
+    start_transmit: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Threads blocked in [`Writer::send_blocking`].
+    blocked: usize,
     on_low_water: Vec<Box<dyn FnOnce() + Send>>,
 }
 
-/// Pieces per system call. Systems allow 1024; so many records would cost more to lay out than
-/// fewer calls save.
+/// Slices per system call. Systems allow 1024, but filling that many records costs more than the fewer
+/// calls save.
 const MAX_PIECES: usize = 64;
 
 impl Writer {
-    /// A queue before `side`. Blocking senders wait while `high_water` bytes or more are queued; the
-    /// low-water mark is half of it.
+    /// Creates a queue that writes to `side`. [`send_blocking`](Self::send_blocking) waits while
+    /// `high_water` bytes or more are queued; the low-water mark is half of `high_water`.
     pub fn new(side: impl Side + 'static, high_water: usize) -> Self {
         let state = State {
             side: Some(Box::new(side)),
             queue: VecDeque::new(),
             queued: 0,
-            torn: false,
-            corked: false,
             broken: false,
-            armed: false,
-            arm: None,
-            waiting: 0,
+            transmitting: false,
+            start_transmit: None,
+            blocked: 0,
             on_low_water: Vec::new(),
         };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), room: Condvar::new(), high_water }) }
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), space: Condvar::new(), high_water }) }
     }
 
-    /// Tells the writer how to ask the loop to call [`on_transmit`](Self::on_transmit): `arm` is
-    /// called, outside any lock, by the thread whose send found no room. It is called at once when
-    /// something waits already.
-    pub fn bind(&self, arm: impl Fn() + Send + Sync + 'static) {
-        let arm: Arc<dyn Fn() + Send + Sync> = Arc::new(arm);
+    /// Sets how the writer asks the loop to call [`on_transmit`](Self::on_transmit): `start_transmit` is
+    /// called, without any lock held, by the thread whose send found the kernel's buffer full. It is
+    /// called immediately when data is queued already.
+    pub fn bind(&self, start_transmit: impl Fn() + Send + Sync + 'static) {
+        let start_transmit: Arc<dyn Fn() + Send + Sync> = Arc::new(start_transmit);
         let mut state = self.lock();
-        state.arm = Some(Arc::clone(&arm));
-        let needed = state.broken || (!state.corked && !state.queue.is_empty());
-        state.armed = needed;
+        state.start_transmit = Some(Arc::clone(&start_transmit));
+        state.transmitting = state.needs_transmit();
+        let needed = state.transmitting;
         drop(state);
         if needed {
-            arm();
+            start_transmit();
         }
     }
 
-    /// [`bind`](Self::bind) to a registered stream: the loop will be asked to start transmitting.
+    /// Like [`bind`](Self::bind), for a registered stream: asks the loop to start transmitting for
+    /// `token`.
     pub fn bind_to(&self, broker: Arc<dyn Defer>, token: Token) {
         self.bind(move || {
-            // A loop that has stopped has disconnected its streams, or is about to.
+            // A stopped loop has disconnected its streams, or is about to.
             let _ = broker.defer(Box::new(move |reactor| reactor.start_transmit(token)));
         });
     }
 
-    /// Sends, without ever blocking: for relays, control messages and the broker's thread. What the
-    /// kernel does not take is queued, without limit (see [`over_high_water`](Self::over_high_water)).
+    /// Sends without blocking: for relays, control messages and the broker's thread. Data that the kernel
+    /// does not accept is queued without limit (see [`over_high_water`](Self::over_high_water)).
     ///
     /// # Errors
-    /// [`Disconnected`] when the other side is known to be gone.
+    /// [`Disconnected`] when the peer is known to have disconnected.
     pub fn send(&self, pieces: &[Bytes]) -> Result<(), Disconnected> {
         self.send_locked(self.lock(), pieces)
     }
 
-    /// Sends, and waits while the queue is above the high-water mark. Never call it on the broker's
-    /// thread, which is the one that empties the queue.
+    /// Waits until the queue is below the high-water mark, and sends. Never call it on the broker's
+    /// thread, which is the thread that empties the queue.
     ///
     /// # Errors
     /// See [`WriteError`].
     pub fn send_blocking(&self, pieces: &[Bytes], deadline: Option<Instant>) -> Result<(), WriteError> {
         let mut state = self.lock();
-        while state.queued >= self.shared.high_water && !state.is_gone() {
-            let left = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-                Some(left) if left.is_zero() => return Err(WriteError::TimedOut),
-                left => left,
+        while state.queued >= self.shared.high_water && !state.is_disconnected() {
+            let remaining = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+            {
+                Some(remaining) if remaining.is_zero() => return Err(WriteError::TimedOut),
+                remaining => remaining,
             };
-            state.waiting += 1;
-            state = match left {
-                None => self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => {
-                    self.shared.room.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+            state.blocked += 1;
+            state = match remaining {
+                None => self.shared.space.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(remaining) => {
+                    self.shared.space.wait_timeout(state, remaining).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
-            state.waiting -= 1;
+            state.blocked -= 1;
         }
         Ok(self.send_locked(state, pieces)?)
     }
 
     fn send_locked(&self, mut state: MutexGuard<'_, State>, pieces: &[Bytes]) -> Result<(), Disconnected> {
-        if state.is_gone() {
+        if state.is_disconnected() {
             return Err(Disconnected);
         }
-        let written = if state.queue.is_empty() && !state.corked { state.write_pieces(pieces) } else { 0 };
+        let written = if state.queue.is_empty() { state.write_pieces(pieces) } else { 0 };
         state.enqueue(pieces, written);
-        let gone = state.broken;
-        let arm = state.must_arm();
+        let broken = state.broken;
+        let start_transmit = state.request_transmit();
         drop(state);
-        if let Some(arm) = arm {
-            arm();
+        if let Some(start_transmit) = start_transmit {
+            start_transmit();
         }
-        if gone { Err(Disconnected) } else { Ok(()) }
+        if broken { Err(Disconnected) } else { Ok(()) }
     }
 
-    /// From now on only queues: a tool on the way reads the link first, or the preamble is to come.
-    pub fn cork(&self) {
-        self.lock().corked = true;
-    }
-
-    /// Ends [`cork`](Self::cork) and writes what was queued.
-    pub fn uncork(&self) {
-        let mut state = self.lock();
-        state.corked = false;
-        self.flush(state);
-    }
-
-    /// Puts `piece` before everything that is queued: the preamble, ahead of what users sent while
-    /// the writer was corked. (Only a piece that is half written already stays ahead of it.)
-    ///
-    /// # Errors
-    /// [`Disconnected`] when the other side is known to be gone.
-    pub fn push_front(&self, piece: Bytes) -> Result<(), Disconnected> {
-        let mut state = self.lock();
-        if state.is_gone() {
-            return Err(Disconnected);
-        }
-        if !piece.is_empty() {
-            state.queued += piece.len();
-            let place = usize::from(state.torn);
-            state.queue.insert(place, piece);
-        }
-        self.flush(state);
-        Ok(())
-    }
-
-    /// Writes what there is room for: for [`super::Stream::on_transmit`].
+    /// Writes as much of the queue as the kernel accepts. To be called from
+    /// [`Stream::on_transmit`](super::Stream::on_transmit).
     pub fn on_transmit(&self) -> Transmit {
         let mut state = self.lock();
         state.drain();
-        let left = if state.broken || state.side.is_none() {
+        let result = if state.is_disconnected() {
             Transmit::Disconnected
-        } else if state.queue.is_empty() || state.corked {
-            state.armed = false;
+        } else if state.queue.is_empty() {
             Transmit::Drained
         } else {
-            state.armed = true;
             Transmit::More
         };
-        self.tell_of_room(state);
-        left
+        if result != Transmit::Disconnected {
+            state.transmitting = result == Transmit::More;
+        }
+        self.notify_space(state);
+        result
     }
 
-    /// Bytes that are queued and not yet taken by the kernel.
+    /// The number of queued bytes that the kernel has not accepted yet.
     pub fn pending_bytes(&self) -> usize {
         self.lock().queued
     }
 
-    /// Whether a source that feeds this queue should pause.
+    /// Whether the queue has reached its high-water mark, so that its source should pause.
     pub fn over_high_water(&self) -> bool {
         self.pending_bytes() >= self.shared.high_water
     }
 
-    /// Calls `callback` once, when the queue is below the low-water mark or the stream is gone; at
-    /// once if so already. It is called outside any lock, on whichever thread made it so.
+    /// Calls `callback` once, as soon as the queue is at or below the low-water mark or the stream is
+    /// disconnected; immediately if that is already so. It runs without any lock held, on the thread
+    /// that caused the change.
     pub fn on_low_water(&self, callback: Box<dyn FnOnce() + Send>) {
         let mut state = self.lock();
         state.on_low_water.push(callback);
-        self.tell_of_room(state);
+        self.notify_space(state);
     }
 
-    /// Whether the other side is known to be gone, or the writer was closed.
+    /// Whether the peer is known to have disconnected, or the writer was closed.
     pub fn is_disconnected(&self) -> bool {
-        self.lock().is_gone()
+        self.lock().is_disconnected()
     }
 
-    /// Drops what is queued and gives the descriptor up; senders fail from now on. Deregister the
-    /// stream first.
+    /// Drops the queue and closes the descriptor; all later sends fail. The stream must be deregistered
+    /// first.
     pub fn close(&self) {
         let mut state = self.lock();
         let side = state.side.take();
-        let arm = state.arm.take();
+        let start_transmit = state.start_transmit.take();
         state.clear();
-        self.tell_of_room(state);
-        // Outside the lock: the arm may hold the last handle of something that locks.
-        drop(arm);
+        self.notify_space(state);
+        // Without the lock: the callback may own the last handle of an object that locks when dropped.
+        drop(start_transmit);
         if let Some(mut side) = side {
             side.close();
         }
     }
 
-    /// Writes directly if that is allowed, and asks the loop for the rest.
-    fn flush(&self, mut state: MutexGuard<'_, State>) {
-        if !state.armed {
-            state.drain();
+    /// Wakes blocked senders and runs the low-water callbacks, as far as the state allows it.
+    fn notify_space(&self, mut state: MutexGuard<'_, State>) {
+        let disconnected = state.is_disconnected();
+        if state.blocked > 0 && (disconnected || state.queued < self.shared.high_water) {
+            self.shared.space.notify_all();
         }
-        let arm = state.must_arm();
-        self.tell_of_room(state);
-        if let Some(arm) = arm {
-            arm();
-        }
-    }
-
-    fn tell_of_room(&self, mut state: MutexGuard<'_, State>) {
-        let gone = state.is_gone();
-        if state.waiting > 0 && (gone || state.queued < self.shared.high_water) {
-            self.shared.room.notify_all();
-        }
-        let below = gone || state.queued <= self.shared.high_water / 2;
+        let below = disconnected || state.queued <= self.shared.high_water / 2;
         let callbacks = if below { mem::take(&mut state.on_low_water) } else { Vec::new() };
         drop(state);
         for callback in callbacks {
@@ -282,17 +248,17 @@ impl Writer {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No callback runs under the lock, so a poisoned state is still a whole one.
+        // No callback runs while the lock is held, so the state is consistent even when poisoned.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    fn is_gone(&self) -> bool {
+    fn is_disconnected(&self) -> bool {
         self.broken || self.side.is_none()
     }
 
-    /// Appends the pieces, except for their first `skip` bytes.
+    /// Appends the pieces without their first `skip` bytes.
     fn enqueue(&mut self, pieces: &[Bytes], mut skip: usize) {
         if self.broken {
             return;
@@ -302,18 +268,17 @@ impl State {
                 skip -= piece.len();
                 continue;
             }
-            self.torn |= skip > 0;
             self.queued += piece.len() - skip;
             self.queue.push_back(piece.slice(skip..));
             skip = 0;
         }
     }
 
-    /// Writes pieces that are not queued; returns how many bytes the kernel took.
+    /// Writes pieces that are not queued; returns the number of bytes that the kernel accepted.
     fn write_pieces(&mut self, pieces: &[Bytes]) -> usize {
         let mut done = 0;
         for batch in pieces.chunks(MAX_PIECES) {
-            let (slices, count, offered) = lay_out(batch.iter());
+            let (slices, count, offered) = io_slices(batch.iter());
             let taken = self.write(&slices[..count]);
             done += taken;
             if taken < offered {
@@ -323,16 +288,16 @@ impl State {
         done
     }
 
-    /// Writes from the queue until it is empty or the kernel takes less than it was offered, which
-    /// saves the call that would only say "not now".
+    /// Writes from the queue until it is empty or the kernel accepts less than it was offered. Stopping
+    /// after a short write saves the call that would fail with `WouldBlock`.
     fn drain(&mut self) {
-        while !self.queue.is_empty() && !self.corked && !self.is_gone() {
-            // The queue is lent out while it is being written, which is no allocation.
+        while !self.queue.is_empty() && !self.is_disconnected() {
+            // Moves the queue out while its slices are borrowed; this does not allocate.
             let mut queue = mem::take(&mut self.queue);
-            let (slices, count, offered) = lay_out(queue.iter().take(MAX_PIECES));
+            let (slices, count, offered) = io_slices(queue.iter().take(MAX_PIECES));
             let taken = self.write(&slices[..count]);
             if !self.broken {
-                self.torn = advance(&mut queue, taken, self.torn);
+                advance(&mut queue, taken);
                 self.queued -= taken;
                 self.queue = queue;
             }
@@ -342,7 +307,8 @@ impl State {
         }
     }
 
-    /// One system call; 0 bytes when nothing fits, or the stream is found to be broken.
+    /// Makes one system call. Returns 0 when the kernel accepts nothing, or when the peer has
+    /// disconnected, which sets `broken`.
     fn write(&mut self, slices: &[IoSlice<'_>]) -> usize {
         let Some(side) = &mut self.side else { return 0 };
         match side.write_vectored(slices) {
@@ -351,7 +317,7 @@ impl State {
             Ok(None) => {}
             Err(err) => tracing::debug!(%err, "cannot write"),
         }
-        // The descriptor stays open: the loop still watches it and has to deregister it first.
+        // The descriptor stays open: the loop still watches it and must deregister it first.
         self.broken = true;
         self.clear();
         0
@@ -360,23 +326,26 @@ impl State {
     fn clear(&mut self) {
         self.queue.clear();
         self.queued = 0;
-        self.torn = false;
     }
 
-    /// How to ask the loop, if it has to be asked: for room, or to notice that the stream is broken.
-    fn must_arm(&mut self) -> Option<Arc<dyn Fn() + Send + Sync>> {
-        let needed = self.broken || (!self.corked && !self.queue.is_empty());
-        if !needed || self.armed {
+    /// Whether the loop must call `on_transmit`: to send the queue, or to notice the disconnect.
+    fn needs_transmit(&self) -> bool {
+        self.broken || !self.queue.is_empty()
+    }
+
+    /// Returns the callback that asks the loop to transmit, if that is needed and was not done yet.
+    fn request_transmit(&mut self) -> Option<Arc<dyn Fn() + Send + Sync>> {
+        if !self.needs_transmit() || self.transmitting {
             return None;
         }
-        let arm = self.arm.clone()?;
-        self.armed = true;
-        Some(arm)
+        let start_transmit = self.start_transmit.clone()?;
+        self.transmitting = true;
+        Some(start_transmit)
     }
 }
 
-/// Lays pieces out for one call: the slices, how many they are, and their length in bytes.
-fn lay_out<'a>(pieces: impl Iterator<Item = &'a Bytes>) -> ([IoSlice<'a>; MAX_PIECES], usize, usize) {
+/// Builds the slices for one system call. Returns them, their number, and their total length in bytes.
+fn io_slices<'a>(pieces: impl Iterator<Item = &'a Bytes>) -> ([IoSlice<'a>; MAX_PIECES], usize, usize) {
     let mut slices = [IoSlice::new(&[]); MAX_PIECES];
     let (mut count, mut offered) = (0, 0);
     for (slot, piece) in slices.iter_mut().zip(pieces) {
@@ -387,20 +356,16 @@ fn lay_out<'a>(pieces: impl Iterator<Item = &'a Bytes>) -> ([IoSlice<'a>; MAX_PI
     (slices, count, offered)
 }
 
-/// Drops the first `taken` bytes; returns whether the first piece is now half written.
-fn advance(queue: &mut VecDeque<Bytes>, mut taken: usize, torn: bool) -> bool {
-    if taken == 0 {
-        return torn;
-    }
+/// Drops the first `taken` bytes of the queue.
+fn advance(queue: &mut VecDeque<Bytes>, mut taken: usize) {
     while let Some(first) = queue.front_mut() {
         if taken < first.len() {
             first.advance(taken);
-            return taken > 0;
+            return;
         }
         taken -= first.len();
         queue.pop_front();
     }
-    false
 }
 
 impl fmt::Debug for Writer {
@@ -408,9 +373,8 @@ impl fmt::Debug for Writer {
         let state = self.lock();
         f.debug_struct("Writer")
             .field("queued", &state.queued)
-            .field("corked", &state.corked)
-            .field("armed", &state.armed)
-            .field("disconnected", &state.is_gone())
+            .field("transmitting", &state.transmitting)
+            .field("disconnected", &state.is_disconnected())
             .finish_non_exhaustive()
     }
 }

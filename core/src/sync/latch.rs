@@ -1,4 +1,4 @@
-//! A queue that threads wait on.
+//! [`Latch`]: a queue that threads can wait on.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,19 +12,19 @@ use super::primitives::{
     Arc, AtomicBool, Mutex, MutexGuard, Ordering, Thread, current, is_over, park, park_until,
 };
 
-/// Why nothing was got.
+/// Why a latch returned no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LatchError {
     /// The latch is closed and empty.
     #[error("latch is closed")]
     Closed,
-    /// Nothing came before the deadline.
+    /// No value arrived before the deadline.
     #[error("timed out")]
     TimedOut,
 }
 
-/// The latch is closed; the value is given back.
+/// The latch is closed. Contains the value that was not put.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("latch is closed")]
 pub struct Closed<T>(pub T);
@@ -35,35 +35,52 @@ impl<T> fmt::Debug for Closed<T> {
     }
 }
 
-/// Called after each put and the closing of a latch.
-pub type Listener = StdArc<dyn Fn() + Send + Sync>;
+/// A callback that runs after each put into a latch and after its closing, without any lock held.
+pub type LatchListener = StdArc<dyn Fn() + Send + Sync>;
 
-/// A queue with many putters and many getters. Values come out in the order in which they were put,
-/// and go to waiting getters in the order in which those came. Clones are the same queue.
+/// An unbounded multi-producer, multi-consumer queue. Values are returned in the order in which they were
+/// put, and waiting threads are served in the order in which they started to wait. Clones are handles of
+/// the same queue.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use mitogen_core::sync::{Latch, LatchError};
+///
+/// let latch = Latch::new();
+/// let producer = latch.clone();
+/// let thread = std::thread::spawn(move || {
+///     producer.put(7).unwrap();
+///     producer.close();
+/// });
+/// assert_eq!(latch.get_timeout(Duration::from_secs(5)), Ok(7));
+/// assert_eq!(latch.get(), Err(LatchError::Closed));
+/// thread.join().unwrap();
+/// ```
 pub struct Latch<T> {
     shared: Arc<Mutex<State<T>>>,
 }
 
 struct State<T> {
-    /// Not empty only when no thread waits.
+    /// Empty while a thread waits: a put then hands its value to that thread.
     queue: VecDeque<T>,
-    waiting: VecDeque<Arc<Seat<T>>>,
-    /// Futures that want to be polled again at the next change.
+    waiting: VecDeque<Arc<Waiter<T>>>,
+    /// Wakers of the futures to poll again after the next change.
     tasks: Vec<Waker>,
-    listener: Option<Listener>,
+    listener: Option<LatchListener>,
     closed: bool,
 }
 
-/// A waiting thread. A value is handed to it in person, so that no thread that comes later can take
-/// it away.
-struct Seat<T> {
+/// A waiting thread. A value is handed to a specific waiter, so that a thread that arrives later cannot
+/// take it.
+struct Waiter<T> {
     thread: Thread,
-    called: AtomicBool,
+    served: AtomicBool,
     value: Mutex<Option<T>>,
 }
 
 impl<T> Latch<T> {
-    /// An empty, open latch.
+    /// Creates an empty, open latch.
     pub fn new() -> Self {
         let state = State {
             queue: VecDeque::new(),
@@ -75,19 +92,19 @@ impl<T> Latch<T> {
         Self { shared: Arc::new(Mutex::new(state)) }
     }
 
-    /// Adds a value and wakes one getter. Never blocks.
+    /// Adds a value and wakes one waiting thread. Never blocks.
     ///
     /// # Errors
-    /// [`Closed`] gives the value back.
+    /// [`Closed`] with the value when the latch is closed.
     pub fn put(&self, value: T) -> Result<(), Closed<T>> {
         let mut state = self.lock();
         if state.closed {
             return Err(Closed(value));
         }
-        let seat = state.waiting.pop_front();
-        let tasks = match &seat {
-            Some(seat) => {
-                *lock(&seat.value) = Some(value);
+        let waiter = state.waiting.pop_front();
+        let tasks = match &waiter {
+            Some(waiter) => {
+                *lock(&waiter.value) = Some(value);
                 Vec::new()
             }
             None => {
@@ -97,17 +114,17 @@ impl<T> Latch<T> {
         };
         let listener = state.listener.clone();
         drop(state);
-        if let Some(seat) = seat {
-            seat.call();
+        if let Some(waiter) = waiter {
+            waiter.wake();
         }
-        tell(tasks, listener);
+        notify(tasks, listener);
         Ok(())
     }
 
-    /// Takes a value if there is one; `None` when there is none at the moment.
+    /// Takes a value without waiting; `None` when the latch is empty but open.
     ///
     /// # Errors
-    /// [`LatchError::Closed`].
+    /// [`LatchError::Closed`] when the latch is empty and closed.
     pub fn try_get(&self) -> Result<Option<T>, LatchError> {
         let mut state = self.lock();
         match state.queue.pop_front() {
@@ -116,24 +133,24 @@ impl<T> Latch<T> {
         }
     }
 
-    /// Takes a value, and waits for one. Never call it on a broker's thread.
+    /// Takes a value, waiting for one if necessary. Never call it on a broker's thread.
     ///
     /// # Errors
-    /// [`LatchError::Closed`].
+    /// [`LatchError::Closed`] when the latch is empty and closed.
     pub fn get(&self) -> Result<T, LatchError> {
         self.wait(None)
     }
 
-    /// Takes a value, and waits for one no longer than `timeout`.
+    /// Takes a value, waiting for one no longer than `timeout`.
     ///
     /// # Errors
     /// See [`LatchError`].
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, LatchError> {
-        // A timeout beyond the clock's range is none.
+        // A timeout beyond the clock's range means no timeout.
         self.wait(Instant::now().checked_add(timeout))
     }
 
-    /// Takes a value, and waits for one until `deadline`.
+    /// Takes a value, waiting for one until `deadline`.
     ///
     /// # Errors
     /// See [`LatchError`].
@@ -142,7 +159,7 @@ impl<T> Latch<T> {
     }
 
     fn wait(&self, deadline: Option<Instant>) -> Result<T, LatchError> {
-        let seat = {
+        let waiter = {
             let mut state = self.lock();
             if let Some(value) = state.queue.pop_front() {
                 return Ok(value);
@@ -150,37 +167,37 @@ impl<T> Latch<T> {
             if state.closed {
                 return Err(LatchError::Closed);
             }
-            let seat = Arc::new(Seat::new());
-            state.waiting.push_back(Arc::clone(&seat));
-            seat
+            let waiter = Arc::new(Waiter::new());
+            state.waiting.push_back(Arc::clone(&waiter));
+            waiter
         };
-        // No spinning first: measured on two processors, it gained nothing when they were idle and
-        // took time from the very process that was to answer when they were not.
-        while !seat.called.load(Ordering::Acquire) {
+        // No spinning before parking: measured on two processors, it gained nothing when they were idle,
+        // and took time from the process that was about to reply when they were not.
+        while !waiter.served.load(Ordering::Acquire) {
             match deadline {
                 None => park(),
                 Some(deadline) if is_over(deadline) => {
-                    if self.give_up(&seat) {
+                    if self.stop_waiting(&waiter) {
                         return Err(LatchError::TimedOut);
                     }
-                    // The value was handed over just now.
+                    // A value was handed over in the meantime.
                     break;
                 }
                 Some(deadline) => park_until(deadline),
             }
         }
-        let value = lock(&seat.value).take();
+        let value = lock(&waiter.value).take();
         value.ok_or(LatchError::Closed)
     }
 
-    /// Leaves the row of waiting threads; `false` when this thread was called already.
-    fn give_up(&self, seat: &Arc<Seat<T>>) -> bool {
+    /// Removes `waiter` from the waiting threads; returns `false` if it was served already.
+    fn stop_waiting(&self, waiter: &Arc<Waiter<T>>) -> bool {
         let mut state = self.lock();
-        let place = state.waiting.iter().position(|other| Arc::ptr_eq(other, seat));
-        place.is_some_and(|place| state.waiting.remove(place).is_some())
+        let index = state.waiting.iter().position(|other| Arc::ptr_eq(other, waiter));
+        index.is_some_and(|index| state.waiting.remove(index).is_some())
     }
 
-    /// Takes a value, or has the task woken at the next change. Threads that wait in
+    /// Takes a value, or registers the task to be woken after the next change. Threads that wait in
     /// [`get`](Self::get) are served first.
     pub fn poll_get(&self, cx: &mut Context<'_>) -> Poll<Result<T, LatchError>> {
         let mut state = self.lock();
@@ -196,45 +213,45 @@ impl<T> Latch<T> {
         Poll::Pending
     }
 
-    /// Lets nothing more in. What is there can still be got; then getters fail, and those that wait
-    /// now fail at once (nothing is there for them).
+    /// Closes the latch: further puts fail. Queued values can still be taken; threads that wait now fail
+    /// immediately, because the queue is empty.
     pub fn close(&self) {
         let mut state = self.lock();
         if mem::replace(&mut state.closed, true) {
             return;
         }
-        let seats = mem::take(&mut state.waiting);
+        let waiters = mem::take(&mut state.waiting);
         let tasks = mem::take(&mut state.tasks);
         let listener = state.listener.clone();
         drop(state);
-        for seat in seats {
-            seat.call();
+        for waiter in waiters {
+            waiter.wake();
         }
-        tell(tasks, listener);
+        notify(tasks, listener);
     }
 
-    /// Sets what is called, outside any lock and on the putter's thread, after each put and after
-    /// closing; it must not block. Returns the listener that was there before.
-    pub fn set_listener(&self, listener: Option<Listener>) -> Option<Listener> {
+    /// Sets the callback that runs after each put and after closing, on the thread that put or closed and
+    /// without any lock held; it must not block. Returns the previous callback.
+    pub fn set_listener(&self, listener: Option<LatchListener>) -> Option<LatchListener> {
         mem::replace(&mut self.lock().listener, listener)
     }
 
-    /// How many values can be got at once.
+    /// The number of queued values.
     pub fn len(&self) -> usize {
         self.lock().queue.len()
     }
 
-    /// Whether no value can be got at once.
+    /// Whether no value is queued.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether the latch is closed (values may still be there).
+    /// Whether the latch is closed. It may still contain values.
     pub fn is_closed(&self) -> bool {
         self.lock().closed
     }
 
-    /// How many threads wait.
+    /// The number of waiting threads.
     #[cfg(all(test, not(loom)))]
     pub(super) fn waiting(&self) -> usize {
         self.lock().waiting.len()
@@ -245,12 +262,12 @@ impl<T> Latch<T> {
     }
 }
 
-/// No foreign code runs under these locks, so a poisoned state is still a whole one.
+/// No caller's code runs while these locks are held, so the state is consistent even when poisoned.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn tell(tasks: Vec<Waker>, listener: Option<Listener>) {
+fn notify(tasks: Vec<Waker>, listener: Option<LatchListener>) {
     for task in tasks {
         task.wake();
     }
@@ -259,13 +276,13 @@ fn tell(tasks: Vec<Waker>, listener: Option<Listener>) {
     }
 }
 
-impl<T> Seat<T> {
+impl<T> Waiter<T> {
     fn new() -> Self {
-        Self { thread: current(), called: AtomicBool::new(false), value: Mutex::new(None) }
+        Self { thread: current(), served: AtomicBool::new(false), value: Mutex::new(None) }
     }
 
-    fn call(&self) {
-        self.called.store(true, Ordering::Release);
+    fn wake(&self) {
+        self.served.store(true, Ordering::Release);
         self.thread.unpark();
     }
 }

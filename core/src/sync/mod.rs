@@ -1,17 +1,19 @@
-//! Blocking rendezvous for user threads.
+//! Blocking synchronization for user threads.
 //!
-//! Lives here: [`Latch`], a queue with many putters and many getters, and the protocol by which the
-//! loop is woken. It knows nothing of messages.
-//! The broker's thread may put, and never waits. The memory model of the room is checked by loom:
-//! `RUSTFLAGS="--cfg loom" cargo test -p mitogen-core --lib sync:: --target-dir target/loom`.
+//! This module contains [`Latch`], a multi-producer, multi-consumer queue, and the protocol by which the
+//! broker's loop is woken. It knows nothing about messages. The broker's thread may put into a latch but
+//! never waits for one.
+//!
+//! The memory orderings are checked with loom:
+//! `RUSTFLAGS="--cfg loom" cargo test -p mitogen-core --lib --release --target-dir target/loom sync::model`.
 
-mod alarm;
 mod latch;
 #[cfg(all(test, loom))]
 mod model;
 mod primitives;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod wake_state;
 
-pub(crate) use alarm::Alarm;
-pub use latch::{Closed, Latch, LatchError, Listener};
+pub use latch::{Closed, Latch, LatchError, LatchListener};
+pub(crate) use wake_state::WakeState;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
-use super::{Alarm, Latch, LatchError};
+use super::{Latch, LatchError, WakeState};
 
 #[test]
 fn a_put_reaches_a_getter_that_is_about_to_sleep() {
@@ -121,14 +121,14 @@ fn a_sleeper_misses_no_work_that_was_left_before_a_call() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(|| {
-        let alarm = Arc::new(Alarm::new());
+        let state = Arc::new(WakeState::new());
         let bell = Arc::new(Bell::default());
         let work = Arc::new(Mutex::new(0));
         let callers = [1, 2].map(|n| {
-            let (alarm, bell, work) = (Arc::clone(&alarm), Arc::clone(&bell), Arc::clone(&work));
+            let (state, bell, work) = (Arc::clone(&state), Arc::clone(&bell), Arc::clone(&work));
             thread::spawn(move || {
                 *work.lock().unwrap() += n;
-                if alarm.call() {
+                if state.notify() {
                     *bell.0.lock().unwrap() = true;
                     bell.1.notify_one();
                 }
@@ -137,14 +137,14 @@ fn a_sleeper_misses_no_work_that_was_left_before_a_call() {
         // If a ring were missed, the model would find that all threads sleep.
         let mut done = 0;
         while done < 3 {
-            if alarm.fall_asleep() {
+            if state.begin_sleep() {
                 let mut rung = bell.0.lock().unwrap();
                 while !*rung {
                     rung = bell.1.wait(rung).unwrap();
                 }
                 *rung = false;
             }
-            alarm.awake();
+            state.end_sleep();
             done += std::mem::take(&mut *work.lock().unwrap());
         }
         for caller in callers {
