@@ -1,4 +1,4 @@
-//! The half of a broker that other threads hold.
+//! [`BrokerHandle`]: the part of a broker that other threads hold.
 
 use std::fmt;
 use std::mem;
@@ -6,14 +6,28 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use super::event::Event;
-use crate::io::{Defer, Reactor, Stopped, Task, Token, Waker, Writer};
+use crate::io::{self, Defer, Reactor, Stopped, Task, Token, Waker, Writer};
 use crate::sync::Latch;
 
-/// Runs when the loop begins to shut down, or has ended.
+/// A callback for the begin of a shutdown, or for the end of the loop.
 pub(super) type Hook = Box<dyn FnOnce() + Send>;
 
-/// Leaves work for a broker from any thread. Clones are the same broker.
+/// Everything that the loop acts on.
+pub(super) enum LoopEvent {
+    /// A descriptor is ready.
+    Ready(io::Event),
+    /// A timer is due.
+    Timer(Task),
+    /// Another thread, or a callback, has deferred a task.
+    Deferred(Task),
+    /// A shutdown was requested.
+    Shutdown {
+        /// How long streams may take to finish their work.
+        grace: Duration,
+    },
+}
+
+/// A handle of a broker, for any thread. Clones refer to the same broker.
 #[derive(Clone)]
 pub struct BrokerHandle {
     shared: Arc<Shared>,
@@ -26,7 +40,7 @@ pub enum DeferError {
     /// The loop ended before the call was made.
     #[error("broker has stopped")]
     Stopped,
-    /// The call panicked; the panic is in the log.
+    /// The call panicked; the panic was logged.
     #[error("deferred call panicked")]
     Panicked,
 }
@@ -38,11 +52,11 @@ struct Shared {
 }
 
 struct Inbox {
-    events: Vec<Event>,
+    events: Vec<LoopEvent>,
     on_shutdown: Vec<Hook>,
     on_exit: Vec<Hook>,
     grace: Duration,
-    asked_to_stop: bool,
+    shutdown_requested: bool,
     stopped: bool,
 }
 
@@ -53,14 +67,15 @@ impl BrokerHandle {
             on_shutdown: Vec::new(),
             on_exit: Vec::new(),
             grace,
-            asked_to_stop: false,
+            shutdown_requested: false,
             stopped: false,
         };
         Self { shared: Arc::new(Shared { inbox: Mutex::new(inbox), waker, thread: OnceLock::new() }) }
     }
 
-    /// Runs `task` on the broker's thread, after everything deferred before it, also while the loop
-    /// is shutting down. On the broker's thread itself it runs after the current callback.
+    /// Runs `task` on the broker's thread, after everything that was deferred before it. Also works while
+    /// the loop is shutting down. When called on the broker's thread, the task runs after the current
+    /// callback.
     ///
     /// # Errors
     /// [`Stopped`] when the loop has ended; the task is dropped.
@@ -74,24 +89,24 @@ impl BrokerHandle {
     /// See [`DeferError`].
     ///
     /// # Panics
-    /// On the broker's thread, which would wait for itself.
+    /// When called on the broker's thread, which would wait for itself.
     pub fn defer_sync<T: Send + 'static>(
         &self,
         task: impl FnOnce(&mut dyn Reactor) -> T + Send + 'static,
     ) -> Result<T, DeferError> {
         assert!(!self.is_broker_thread(), "defer_sync called on the broker's thread");
         let latch = Latch::new();
-        let mut answer = Answer { latch: latch.clone(), failure: DeferError::Stopped };
+        let mut reply = Reply { latch: latch.clone(), failure: DeferError::Stopped };
         self.defer(move |reactor| {
-            answer.failure = DeferError::Panicked;
+            reply.failure = DeferError::Panicked;
             let value = task(reactor);
-            let _ = answer.latch.put(Ok(value));
+            let _ = reply.latch.put(Ok(value));
         })
         .map_err(|Stopped| DeferError::Stopped)?;
         latch.get().unwrap_or(Err(DeferError::Stopped))
     }
 
-    /// Begins an orderly shutdown; later calls do nothing.
+    /// Starts an orderly shutdown; later calls do nothing.
     pub fn shutdown(&self) {
         self.shared.shutdown();
     }
@@ -101,11 +116,13 @@ impl BrokerHandle {
         self.shared.is_broker_thread()
     }
 
-    /// Calls `hook` on the broker's thread when a shutdown begins, before any stream hears of it; at
-    /// once, on this thread, when it has begun already.
+    /// Calls `hook` on the broker's thread when a shutdown begins, before [`Stream::on_shutdown`] of any
+    /// stream; immediately, on this thread, when it has begun already.
+    ///
+    /// [`Stream::on_shutdown`]: crate::io::Stream::on_shutdown
     pub fn on_shutdown(&self, hook: impl FnOnce() + Send + 'static) {
         let mut inbox = self.shared.lock();
-        if inbox.stopped || inbox.asked_to_stop {
+        if inbox.stopped || inbox.shutdown_requested {
             drop(inbox);
             hook();
         } else {
@@ -113,8 +130,8 @@ impl BrokerHandle {
         }
     }
 
-    /// Calls `hook` on the broker's thread when the loop has ended and all streams are gone; at
-    /// once, on this thread, when it has ended already.
+    /// Calls `hook` on the broker's thread when the loop has ended and all streams are disconnected;
+    /// immediately, on this thread, when it has ended already.
     pub fn on_exit(&self, hook: impl FnOnce() + Send + 'static) {
         let mut inbox = self.shared.lock();
         if inbox.stopped {
@@ -125,12 +142,12 @@ impl BrokerHandle {
         }
     }
 
-    /// Lets `writer` ask this broker for help with the stream `token` (see [`Writer::bind_to`]).
+    /// Binds `writer` to the stream `token` of this broker (see [`Writer::bind_to`]).
     pub fn bind(&self, writer: &Writer, token: Token) {
         writer.bind_to(self.as_defer(), token);
     }
 
-    /// This handle as the trait object that the lower room knows.
+    /// This handle as the trait object that [`crate::io`] uses.
     pub fn as_defer(&self) -> Arc<dyn Defer> {
         Arc::clone(&self.shared) as Arc<dyn Defer>
     }
@@ -143,8 +160,8 @@ impl BrokerHandle {
         let _ = self.shared.thread.set(std::thread::current().id());
     }
 
-    /// Takes all events; `into` must be empty and lends its room to the next ones.
-    pub(super) fn take_events(&self, into: &mut Vec<Event>) {
+    /// Takes all events. `into` must be empty; its capacity is reused for the next events.
+    pub(super) fn take_events(&self, into: &mut Vec<LoopEvent>) {
         mem::swap(&mut self.shared.lock().events, into);
     }
 
@@ -152,26 +169,26 @@ impl BrokerHandle {
         mem::take(&mut self.shared.lock().on_shutdown)
     }
 
-    /// Stops taking work if there is none left, or in any case when `force` is set (what is left is
-    /// then dropped). Returns the exit hooks when it has stopped.
+    /// Stops accepting work if none is queued, or in any case when `force` is set (queued work is then
+    /// dropped). Returns the exit hooks when it has stopped.
     pub(super) fn stop(&self, force: bool) -> Option<Vec<Hook>> {
         let mut inbox = self.shared.lock();
         if !inbox.events.is_empty() && !force {
             return None;
         }
         inbox.stopped = true;
-        let lost = mem::take(&mut inbox.events);
+        let dropped = mem::take(&mut inbox.events);
         let hooks = mem::take(&mut inbox.on_exit);
         drop(inbox);
-        // Outside the lock: a dropped task may own a handle of ours, or answer somebody.
-        drop(lost);
+        // Without the lock: a task's destructor may use this handle.
+        drop(dropped);
         Some(hooks)
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inbox> {
-        // No callback runs under the lock, so a poisoned state is still a whole one.
+        // No callback runs while the lock is held, so the state is consistent even when poisoned.
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -180,12 +197,12 @@ impl Defer for Shared {
     fn defer(&self, task: Task) -> Result<(), Stopped> {
         let mut inbox = self.lock();
         if inbox.stopped {
-            // The guard goes first: the task's captures may lock us.
+            // Unlock first: the destructor of the task may use this handle.
             drop(inbox);
             drop(task);
             return Err(Stopped);
         }
-        inbox.events.push(Event::Deferred(task));
+        inbox.events.push(LoopEvent::Deferred(task));
         drop(inbox);
         self.waker.wake();
         Ok(())
@@ -197,25 +214,25 @@ impl Defer for Shared {
 
     fn shutdown(&self) {
         let mut inbox = self.lock();
-        if mem::replace(&mut inbox.asked_to_stop, true) || inbox.stopped {
+        if mem::replace(&mut inbox.shutdown_requested, true) || inbox.stopped {
             return;
         }
         let grace = inbox.grace;
-        inbox.events.push(Event::Shutdown { grace });
+        inbox.events.push(LoopEvent::Shutdown { grace });
         drop(inbox);
         self.waker.wake();
     }
 }
 
-/// Answers a waiting thread even if the call is dropped or panics.
-struct Answer<T> {
+/// Replies to the waiting thread even if the call is dropped or panics.
+struct Reply<T> {
     latch: Latch<Result<T, DeferError>>,
     failure: DeferError,
 }
 
-impl<T> Drop for Answer<T> {
+impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
-        // Behind the value, if there is one; nobody gets twice.
+        // Queued behind the value, if there is one; the waiting thread takes only one.
         let _ = self.latch.put(Err(self.failure));
     }
 }
@@ -224,8 +241,8 @@ impl fmt::Debug for BrokerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inbox = self.shared.lock();
         f.debug_struct("BrokerHandle")
-            .field("waiting", &inbox.events.len())
-            .field("asked_to_stop", &inbox.asked_to_stop)
+            .field("queued", &inbox.events.len())
+            .field("shutdown_requested", &inbox.shutdown_requested)
             .field("stopped", &inbox.stopped)
             .finish_non_exhaustive()
     }

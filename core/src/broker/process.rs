@@ -1,49 +1,50 @@
-//! Ends of child processes, told on the broker's thread.
+//! [`ProcessMonitor`]: reaps child processes on the broker's thread.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use crate::broker::BrokerHandle;
 use crate::io::{Reactor, Stopped, Stream, Task, Token};
 use crate::sys::{self, ExitStatus};
 
-/// How the end of a process is noticed.
+use super::handle::BrokerHandle;
+
+/// How the exit of a process is detected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WatchMethod {
-    /// By a descriptor for the process where the kernel has such a thing, else by asking.
+    /// With a pidfd where the kernel supports it, otherwise by polling.
     #[default]
     Best,
-    /// By asking from time to time: 2 ms after the start, then ever more seldom, up to every 50 ms.
+    /// With `waitpid` at growing intervals: 2 ms after the start, later every 50 ms.
     Poll,
 }
 
-/// Reaps child processes and tells how they ended. A shutdown of the broker does not wait for them.
+/// Reaps child processes and reports their exit status. A shutdown of the broker does not wait for them.
 #[derive(Clone, Debug)]
 pub struct ProcessMonitor {
     broker: BrokerHandle,
     method: WatchMethod,
 }
 
-/// Told once how a process ended.
+/// Called once with the exit status of a process.
 pub type ExitCallback = Box<dyn FnOnce(&mut dyn Reactor, ExitStatus) + Send>;
 
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(2);
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 impl ProcessMonitor {
-    /// A monitor that works on `broker`'s thread.
+    /// Creates a monitor that works on `broker`'s thread.
     pub fn new(broker: BrokerHandle) -> Self {
         Self::with_method(broker, WatchMethod::Best)
     }
 
-    /// The same with a chosen method.
+    /// Like [`new`](Self::new), with a given method of detection.
     pub fn with_method(broker: BrokerHandle, method: WatchMethod) -> Self {
         Self { broker, method }
     }
 
-    /// Reaps the child `pid` when it ends, and then calls `callback` once on the broker's thread
-    /// with the way it ended. Nobody else may wait for it. If the broker ends first, the callback is
+    /// Reaps the child `pid` when it exits, and then calls `callback` once on the broker's thread with its
+    /// exit status. No other code may wait for that child. If the broker ends first, the callback is
     /// dropped and the child is not reaped.
     ///
     /// # Errors
@@ -57,7 +58,7 @@ impl ProcessMonitor {
         self.broker.defer(move |reactor| Self::watch(reactor, method, pid, Box::new(callback)))
     }
 
-    /// [`add`](Self::add) from a callback.
+    /// Like [`add`](Self::add), for use in a callback on the broker's thread.
     pub fn watch(reactor: &mut dyn Reactor, method: WatchMethod, pid: i32, callback: ExitCallback) {
         let pidfd = match method {
             WatchMethod::Best => sys::pidfd_open(pid),
@@ -68,27 +69,28 @@ impl ProcessMonitor {
                 let name = format!("process {pid}");
                 let watcher = ProcessStream { name, fd, pid, callback: Some(callback) };
                 if let Err(err) = reactor.register(Box::new(watcher)) {
-                    tracing::debug!(%err, pid, "cannot watch a process any more");
+                    tracing::debug!(%err, pid, "cannot watch a process");
                 }
             }
-            None => ask(reactor, pid, FIRST_PAUSE, callback),
+            None => poll_exit(reactor, pid, MIN_POLL_INTERVAL, callback),
         }
     }
 }
 
-fn ask(reactor: &mut dyn Reactor, pid: i32, pause: Duration, callback: ExitCallback) {
+fn poll_exit(reactor: &mut dyn Reactor, pid: i32, interval: Duration, callback: ExitCallback) {
     match reap(pid) {
         Some(status) => callback(reactor, status),
         None => {
-            let next = (pause * 3 / 2).min(LONGEST_PAUSE);
-            let again: Task = Box::new(move |reactor| ask(reactor, pid, next, callback));
-            let when = reactor.now() + pause;
+            let next = (interval * 3 / 2).min(MAX_POLL_INTERVAL);
+            let again: Task = Box::new(move |reactor| poll_exit(reactor, pid, next, callback));
+            let when = reactor.now() + interval;
             reactor.schedule(when, again);
         }
     }
 }
 
-/// An error of `waitpid` means that nothing more will be learned.
+/// Reaps the child if it has exited. After an error of `waitpid` the exit status stays unknown, so the
+/// default status is returned.
 fn reap(pid: i32) -> Option<ExitStatus> {
     sys::wait_nohang(pid).unwrap_or_else(|err: io::Error| {
         tracing::warn!(%err, pid, "cannot wait for a process");
@@ -96,7 +98,7 @@ fn reap(pid: i32) -> Option<ExitStatus> {
     })
 }
 
-/// A descriptor that becomes readable when its process ends.
+/// A pidfd, which becomes readable when its process exits.
 struct ProcessStream {
     name: String,
     fd: OwnedFd,
@@ -126,6 +128,6 @@ impl Stream for ProcessStream {
         }
     }
 
-    /// Ends of processes are wanted during the graceful phase too: it is when most of them end.
+    /// Keeps watching during the graceful phase, because most processes exit then.
     fn on_shutdown(&mut self, _: &mut dyn Reactor, _: Token) {}
 }

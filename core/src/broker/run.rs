@@ -1,87 +1,86 @@
-//! The loop; the one place of the crate's reactor that reads the clock.
+//! The loop itself; the only file of this module that reads the clock.
 
 use std::num::NonZero;
 use std::time::{Duration, Instant};
 
-use super::BrokerHandle;
-use super::event::Event;
+use super::busy_poll::BusyPoll;
+use super::handle::{BrokerHandle, LoopEvent};
+use super::loop_state::LoopState;
 use super::shutdown::Phase;
-use super::turn::Turn;
-use super::vigil::Vigil;
 use crate::io::{Interest, Poller};
 
-/// Runs until a shutdown is over.
+/// Runs until a shutdown is complete.
 pub(super) fn run(handle: &BrokerHandle, poller: Box<dyn Poller>) {
-    let mut turn = Turn::new(handle.clone(), poller, Instant::now());
+    let mut state = LoopState::new(handle.clone(), poller, Instant::now());
     let mut phase = Phase::Running;
-    // Both keep their room, so that a round allocates nothing.
+    // Both keep their capacity, so that an iteration does not allocate.
     let mut ready = Vec::new();
     let mut inbox = Vec::new();
 
-    let mut vigil = Vigil::new(std::thread::available_parallelism().map_or(1, NonZero::get));
+    let mut busy_poll = BusyPoll::new(std::thread::available_parallelism().map_or(1, NonZero::get));
 
-    while !phase.is_over(&turn) {
-        let deadline = earlier(turn.timers.next_deadline(), phase.deadline());
+    while !phase.is_over(&state) {
+        let deadline = earlier(state.timers.next_deadline(), phase.deadline());
         let before = Instant::now();
-        let awake = vigil.is_on(before);
-        let timeout = if awake {
+        let spinning = busy_poll.is_active(before);
+        let timeout = if spinning {
             Some(Duration::ZERO)
         } else {
             deadline.map(|deadline| deadline.saturating_duration_since(before))
         };
-        if let Err(err) = turn.poller.poll(&mut ready, timeout) {
-            // Nothing that is retried would help: without a poller there is no loop.
-            tracing::error!(%err, "poller failed; broker ends");
+        if let Err(err) = state.poller.poll(&mut ready, timeout) {
+            // A retry would not help: the loop cannot work without a poller.
+            tracing::error!(%err, "poller failed; the broker stops");
             break;
         }
-        turn.now = Instant::now();
+        state.now = Instant::now();
         for &event in &ready {
-            act(&mut turn, handle, &mut phase, Event::Ready(event));
+            dispatch(&mut state, handle, &mut phase, LoopEvent::Ready(event));
         }
-        let newest = turn.timers.newest();
-        while let Some(task) = turn.timers.pop_due(turn.now, newest) {
-            act(&mut turn, handle, &mut phase, Event::Timer(task));
+        let newest = state.timers.newest();
+        while let Some(task) = state.timers.pop_due(state.now, newest) {
+            dispatch(&mut state, handle, &mut phase, LoopEvent::Timer(task));
         }
-        // What these leave behind is for the next round, so that ready streams get their turn.
+        // Tasks that these add are for the next iteration, so that they cannot starve ready streams.
         handle.take_events(&mut inbox);
         if !ready.is_empty() || !inbox.is_empty() {
-            vigil.worked(turn.now);
-        } else if awake {
-            // Others may need the processor for what is being waited for.
+            busy_poll.record_event(state.now);
+        } else if spinning {
+            // The sender of the next event may need this processor.
             std::thread::yield_now();
         }
         for event in inbox.drain(..) {
-            act(&mut turn, handle, &mut phase, event);
+            dispatch(&mut state, handle, &mut phase, event);
         }
     }
-    super::shutdown::finish(&mut turn, handle);
+    super::shutdown::finish(&mut state, handle);
 }
 
-fn act(turn: &mut Turn, handle: &BrokerHandle, phase: &mut Phase, event: Event) {
+fn dispatch(state: &mut LoopState, handle: &BrokerHandle, phase: &mut Phase, event: LoopEvent) {
     match event {
-        Event::Ready(ready) => {
-            let (token, now) = (ready.token, |turn: &mut Turn| {
-                turn.slots.get_mut(ready.token).map(|entry| entry.interest).unwrap_or_default()
+        LoopEvent::Ready(ready) => {
+            let (token, interest) = (ready.token, |state: &mut LoopState| {
+                state.slots.get_mut(ready.token).map(|entry| entry.interest).unwrap_or_default()
             });
-            // Earlier callbacks of this round may have ended the stream or its interest.
-            if ready.readable && now(turn).read {
-                let left = turn.visit(token, |stream, reactor| {
+            // Earlier callbacks of this iteration may have disconnected the stream or changed its interest.
+            if ready.readable && interest(state).read {
+                let residual = state.call_stream(token, |stream, reactor| {
                     stream.on_receive(reactor, token);
                     stream.receive_residual()
                 });
-                turn.note_residual(token, Interest::READ, left.unwrap_or_default());
+                state.note_residual(token, Interest::READ, residual.unwrap_or_default());
             }
-            if ready.writable && now(turn).write {
-                let left = turn.visit(token, |stream, reactor| {
+            if ready.writable && interest(state).write {
+                let residual = state.call_stream(token, |stream, reactor| {
                     stream.on_transmit(reactor, token);
                     stream.transmit_residual()
                 });
-                turn.note_residual(token, Interest::WRITE, left.unwrap_or_default());
+                state.note_residual(token, Interest::WRITE, residual.unwrap_or_default());
             }
         }
-        Event::Timer(task) => turn.perform("timer", task),
-        Event::Deferred(task) => turn.perform("deferred call", task),
-        Event::Shutdown { grace } => phase.begin(turn, handle, grace),
+        LoopEvent::Timer(task) => state.run_task("timer", task),
+        LoopEvent::Deferred(task) => state.run_task("deferred call", task),
+        LoopEvent::Shutdown { grace } => phase.begin(state, handle, grace),
     }
 }
 

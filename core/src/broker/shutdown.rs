@@ -1,55 +1,54 @@
-//! The orderly end: hooks, a graceful phase, a forced one, hooks again.
+//! The orderly shutdown: shutdown hooks, a graceful phase, a forced phase, exit hooks.
 //!
-//! Unlike stock's, our waker lives until the end, so work that is deferred during the graceful phase
-//! (late replies, late log records) is still done.
+//! Unlike in upstream Mitogen, the waker works until the end, so tasks that are deferred during the graceful
+//! phase (late replies, late log records) still run.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use super::BrokerHandle;
-use super::event::Event;
-use super::handle::Hook;
-use super::turn::Turn;
+use super::handle::{BrokerHandle, Hook, LoopEvent};
+use super::loop_state::LoopState;
 
-/// Where a loop is in its life.
+/// The phase that the loop is in.
 pub(super) enum Phase {
-    /// Nobody has asked for the end.
+    /// No shutdown was requested.
     Running,
-    /// Streams wind up, until the instant given.
+    /// Streams finish their work, until this deadline at the latest.
     Graceful(Instant),
 }
 
-/// How often tasks that leave further tasks are followed after all streams are gone.
-const LAST_ROUNDS: usize = 64;
+/// How often queued tasks are run after all streams are disconnected, if they keep adding tasks.
+const MAX_FINAL_ROUNDS: usize = 64;
 
 impl Phase {
-    /// Starts the graceful phase: the hooks, then each stream.
-    pub(super) fn begin(&mut self, turn: &mut Turn, handle: &BrokerHandle, grace: Duration) {
+    /// Starts the graceful phase: calls the hooks, then each stream's `on_shutdown`.
+    pub(super) fn begin(&mut self, state: &mut LoopState, handle: &BrokerHandle, grace: Duration) {
         if matches!(self, Self::Graceful(_)) {
             return;
         }
-        let far = Duration::from_secs(86_400 * 365);
-        *self = Self::Graceful(turn.now + grace.min(far));
+        // Keeps the addition within the clock's range.
+        let longest = Duration::from_secs(86_400 * 365);
+        *self = Self::Graceful(state.now + grace.min(longest));
         call_hooks(handle.take_shutdown_hooks());
-        for token in turn.slots.tokens() {
-            turn.visit(token, |stream, reactor| stream.on_shutdown(reactor, token));
+        for token in state.slots.tokens() {
+            state.call_stream(token, |stream, reactor| stream.on_shutdown(reactor, token));
         }
     }
 
-    /// Whether nothing holds the loop any more, or the grace period is over.
-    pub(super) fn is_over(&self, turn: &Turn) -> bool {
+    /// Whether no stream or timer keeps the loop alive, or the grace period has passed.
+    pub(super) fn is_over(&self, state: &LoopState) -> bool {
         let Self::Graceful(deadline) = self else { return false };
-        if turn.timers.keep_alive() || turn.slots.holding().next().is_some() {
-            if turn.now < *deadline {
+        if state.timers.keep_alive() || state.slots.keeping_alive().next().is_some() {
+            if state.now < *deadline {
                 return false;
             }
-            let left: Vec<_> = turn.slots.holding().collect();
-            tracing::warn!(?left, "grace period is over; disconnecting what is left");
+            let remaining: Vec<_> = state.slots.keeping_alive().collect();
+            tracing::warn!(?remaining, "shutdown timed out; disconnecting the remaining streams");
         }
         true
     }
 
-    /// When the loop must look at [`is_over`](Self::is_over) again at the latest.
+    /// The deadline at which [`is_over`](Self::is_over) becomes true.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Running => None,
@@ -58,25 +57,24 @@ impl Phase {
     }
 }
 
-/// The forced phase: all streams are disconnected, work that was taken is done, and the exit hooks
-/// are called.
-pub(super) fn finish(turn: &mut Turn, handle: &BrokerHandle) {
-    turn.ending = true;
+/// The forced phase: disconnects all streams, runs the tasks that were accepted, and calls the exit hooks.
+pub(super) fn finish(state: &mut LoopState, handle: &BrokerHandle) {
+    state.stopping = true;
     call_hooks(handle.take_shutdown_hooks());
-    for token in turn.slots.tokens() {
-        turn.perform("disconnect", Box::new(move |reactor| reactor.disconnect(token)));
+    for token in state.slots.tokens() {
+        state.run_task("disconnect", Box::new(move |reactor| reactor.disconnect(token)));
     }
     let mut inbox = Vec::new();
     for round in 0.. {
-        if let Some(hooks) = handle.stop(round == LAST_ROUNDS) {
-            turn.timers.clear();
+        if let Some(hooks) = handle.stop(round == MAX_FINAL_ROUNDS) {
+            state.timers.clear();
             call_hooks(hooks);
             return;
         }
         handle.take_events(&mut inbox);
         for event in inbox.drain(..) {
-            if let Event::Deferred(task) = event {
-                turn.perform("deferred call", task);
+            if let LoopEvent::Deferred(task) = event {
+                state.run_task("deferred call", task);
             }
         }
     }

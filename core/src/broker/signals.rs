@@ -1,13 +1,13 @@
-//! Signals of the system, told on the broker's thread.
+//! [`SignalWatch`]: handles Unix signals on the broker's thread.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::{BrokerHandle, DeferError};
+use super::handle::{BrokerHandle, DeferError};
 use crate::io::{Reactor, Stream, Token};
 use crate::sys::SignalSource;
 
-/// Catches signals for a broker. Dropping it restores the dispositions that were there before.
+/// Catches signals for a broker. Dropping it restores the previous dispositions.
 #[derive(Debug)]
 pub struct SignalWatch {
     broker: BrokerHandle,
@@ -15,16 +15,16 @@ pub struct SignalWatch {
 }
 
 impl SignalWatch {
-    /// Calls `callback` on the broker's thread for each of `signals` that comes (numbers, such as
-    /// `libc::SIGTERM`). Signals are watched through the graceful phase of a shutdown, so that a second
-    /// one can be told from the first.
+    /// Calls `callback` on the broker's thread for each of the `signals` (numbers, such as
+    /// `libc::SIGTERM`) that arrives. Signals are also handled during the graceful phase of a shutdown, so
+    /// that a second one can force the exit.
     ///
     /// # Errors
-    /// `ResourceBusy` when somebody in this process catches one of them already, `InvalidInput` for a
-    /// number that cannot be caught, or an error that wraps [`DeferError`].
+    /// `ResourceBusy` when another watch in this process catches one of them already, `InvalidInput` for
+    /// a number that cannot be caught, or an error that wraps [`DeferError`].
     ///
     /// # Panics
-    /// On the broker's thread, see [`BrokerHandle::defer_sync`].
+    /// When called on the broker's thread, see [`BrokerHandle::defer_sync`].
     pub fn new(
         broker: &BrokerHandle,
         signals: &[i32],
@@ -44,8 +44,8 @@ impl Drop for SignalWatch {
         if self.broker.is_broker_thread() {
             let _ = self.broker.defer(move |reactor| reactor.disconnect(token));
         } else {
-            // Waits: when this returns, the dispositions are restored. (A broker that has stopped
-            // has dropped the stream.)
+            // Waits until the dispositions are restored. (A stopped broker has already dropped the
+            // stream.)
             let _ = self.broker.defer_sync(move |reactor| reactor.disconnect(token));
             let _ = self.broker.defer_sync(|_| ());
         }
@@ -76,7 +76,7 @@ impl<F: FnMut(&mut dyn Reactor, i32) + Send> Stream for SignalStream<F> {
                 Ok(Some(signal)) => (self.callback)(reactor, signal),
                 Ok(None) => return,
                 Err(err) => {
-                    tracing::warn!(%err, "cannot read signals any more");
+                    tracing::warn!(%err, "cannot read signals");
                     return reactor.disconnect(token);
                 }
             }

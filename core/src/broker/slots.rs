@@ -1,4 +1,4 @@
-//! Where streams live between their callbacks.
+//! Storage of the streams between their callbacks.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -13,16 +13,16 @@ pub(super) struct Slots {
 
 #[derive(Default)]
 struct Slot {
-    /// Part of the token: a slot that is used again answers to another one.
+    /// Part of the token, so that a reused slot has a different token.
     generation: usize,
     entry: Option<Entry>,
 }
 
-/// One stream and what is watched for it.
+/// A stream, its descriptors and its interest.
 pub(super) struct Entry {
-    /// `None` while a callback has it.
+    /// `None` while one of its callbacks runs.
     pub(super) stream: Option<Box<dyn Stream>>,
-    /// What takes its place when the callback is over.
+    /// The stream that replaces it after the callback.
     pub(super) replacement: Option<Box<dyn Stream>>,
     pub(super) interest: Interest,
     fds: Fds,
@@ -34,36 +34,36 @@ struct Fds {
     transmit: Option<RawFd>,
 }
 
-/// The lower bits of a token are the place, the upper ones the generation.
-const PLACE_BITS: u32 = usize::BITS / 8 * 5;
-const PLACE_MASK: usize = (1 << PLACE_BITS) - 1;
-const GENERATIONS: usize = 1 << (usize::BITS - PLACE_BITS);
+/// The low bits of a token are the index, the high bits the generation.
+const INDEX_BITS: u32 = usize::BITS / 8 * 5;
+const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
+const GENERATIONS: usize = 1 << (usize::BITS - INDEX_BITS);
 
 impl Slots {
     pub(super) fn new() -> Self {
         Self { slots: Vec::new(), free: Vec::new() }
     }
 
-    /// Adds a stream and registers its descriptors; receiving is on when it has one to receive.
+    /// Adds a stream and registers its descriptors. Receiving starts if it has a receive descriptor.
     pub(super) fn insert(&mut self, poller: &mut dyn Poller, stream: Box<dyn Stream>) -> io::Result<Token> {
-        let place = self.free.pop().unwrap_or_else(|| {
+        let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             self.slots.len() - 1
         });
-        let token = Token(self.slots[place].generation << PLACE_BITS | place);
+        let token = Token(self.slots[index].generation << INDEX_BITS | index);
         let fds = Fds::of(&*stream);
         let interest = Interest { read: fds.receive.is_some(), write: false };
         if let Err(err) = fds.register(poller, &*stream, token, interest) {
-            self.free.push(place);
+            self.free.push(index);
             return Err(err);
         }
-        self.slots[place].entry = Some(Entry { stream: Some(stream), replacement: None, interest, fds });
+        self.slots[index].entry = Some(Entry { stream: Some(stream), replacement: None, interest, fds });
         Ok(token)
     }
 
     pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut Entry> {
-        let slot = self.slots.get_mut(token.0 & PLACE_MASK)?;
-        if slot.generation != token.0 >> PLACE_BITS {
+        let slot = self.slots.get_mut(token.0 & INDEX_MASK)?;
+        if slot.generation != token.0 >> INDEX_BITS {
             return None;
         }
         slot.entry.as_mut()
@@ -71,29 +71,29 @@ impl Slots {
 
     pub(super) fn contains(&self, token: Token) -> bool {
         self.slots
-            .get(token.0 & PLACE_MASK)
-            .is_some_and(|slot| slot.generation == token.0 >> PLACE_BITS && slot.entry.is_some())
+            .get(token.0 & INDEX_MASK)
+            .is_some_and(|slot| slot.generation == token.0 >> INDEX_BITS && slot.entry.is_some())
     }
 
-    /// Empties a slot; from now on its token is unknown. The descriptors are deregistered.
+    /// Deregisters the descriptors and empties the slot; the token is invalid from then on.
     pub(super) fn remove(&mut self, poller: &mut dyn Poller, token: Token) -> Option<Entry> {
         let entry = self.get_mut(token)?;
         entry.fds.deregister(poller, token);
-        let place = token.0 & PLACE_MASK;
-        let slot = &mut self.slots[place];
+        let index = token.0 & INDEX_MASK;
+        let slot = &mut self.slots[index];
         slot.generation = (slot.generation + 1) % GENERATIONS;
-        self.free.push(place);
+        self.free.push(index);
         slot.entry.take()
     }
 
     /// The tokens of all streams.
     pub(super) fn tokens(&self) -> Vec<Token> {
         let occupied = self.slots.iter().enumerate().filter(|(_, slot)| slot.entry.is_some());
-        occupied.map(|(place, slot)| Token(slot.generation << PLACE_BITS | place)).collect()
+        occupied.map(|(index, slot)| Token(slot.generation << INDEX_BITS | index)).collect()
     }
 
     /// The names of the streams that a shutdown waits for.
-    pub(super) fn holding(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn keeping_alive(&self) -> impl Iterator<Item = &str> {
         let streams = self.slots.iter().filter_map(|slot| slot.entry.as_ref());
         streams
             .filter(|entry| entry.interest.read)
@@ -104,19 +104,19 @@ impl Slots {
 }
 
 impl Entry {
-    /// Changes what is watched; a refusal of the kernel's is logged (the descriptor was closed too
-    /// early, which is a fault of the stream's).
+    /// Changes the interest. An error is logged; it means that the stream closed its descriptor while it
+    /// was registered.
     pub(super) fn watch(&mut self, poller: &mut dyn Poller, token: Token, interest: Interest) {
         if interest == self.interest {
             return;
         }
         self.interest = interest;
         if let Err(err) = self.fds.reregister(poller, token, interest) {
-            tracing::warn!(%err, ?token, ?interest, "cannot change what is watched");
+            tracing::warn!(%err, ?token, ?interest, "cannot change the interest of a stream");
         }
     }
 
-    /// Tells the poller what is left of one direction.
+    /// Passes the residual state of one direction to the poller.
     pub(super) fn note_residual(
         &self,
         poller: &mut dyn Poller,
@@ -130,8 +130,8 @@ impl Entry {
         }
     }
 
-    /// Puts a stream in, whose descriptors need not be those of the one before; it is in even if they
-    /// cannot be watched.
+    /// Stores a stream, whose descriptors may differ from its predecessor's. It is stored even if they
+    /// cannot be registered.
     pub(super) fn install(
         &mut self,
         poller: &mut dyn Poller,
@@ -157,7 +157,7 @@ impl Fds {
         }
     }
 
-    /// A descriptor can be registered once: if it serves both directions, so does its registration.
+    /// Whether one descriptor serves both directions, with one registration.
     fn is_shared(self) -> bool {
         self.receive.is_some() && self.receive == self.transmit
     }

@@ -1,4 +1,4 @@
-//! What a callback may do: the loop's state behind the [`Reactor`] trait.
+//! The loop's state, which implements the [`Reactor`] trait for callbacks.
 
 use std::collections::VecDeque;
 use std::io;
@@ -6,43 +6,43 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::BrokerHandle;
+use super::handle::BrokerHandle;
 use super::slots::Slots;
 use crate::io::{Defer, Interest, Poller, Reactor, Residual, Stopped, Stream, Task, TimerId, Timers, Token};
 
 /// The state of a loop.
-pub(super) struct Turn {
+pub(super) struct LoopState {
     pub(super) poller: Box<dyn Poller>,
     pub(super) slots: Slots,
     pub(super) timers: Timers<Task>,
     pub(super) now: Instant,
-    /// No stream is taken in any more.
-    pub(super) ending: bool,
-    /// Streams that have been disconnected and not been told yet. Telling waits until the current
-    /// callback is over, so that two streams never are in each other's callbacks.
-    gone: VecDeque<(Token, Box<dyn Stream>)>,
-    /// The current stream was disconnected by its own callback (or by one that this one called).
-    current_gone: bool,
+    /// No stream is accepted any more.
+    pub(super) stopping: bool,
+    /// Disconnected streams whose `on_disconnect` has not run yet. It runs after the current callback, so
+    /// that callbacks of two streams never nest.
+    disconnected: VecDeque<(Token, Box<dyn Stream>)>,
+    /// The stream whose callback runs was disconnected during it.
+    current_disconnected: bool,
     handle: BrokerHandle,
 }
 
-impl Turn {
+impl LoopState {
     pub(super) fn new(handle: BrokerHandle, poller: Box<dyn Poller>, now: Instant) -> Self {
         Self {
             poller,
             slots: Slots::new(),
             timers: Timers::new(),
             now,
-            ending: false,
-            gone: VecDeque::new(),
-            current_gone: false,
+            stopping: false,
+            disconnected: VecDeque::new(),
+            current_disconnected: false,
             handle,
         }
     }
 
-    /// Runs one callback of a stream, if the stream is there, and returns its result; a panic
-    /// disconnects the stream.
-    pub(super) fn visit<R>(
+    /// Runs one callback of a stream, if it is registered, and returns its result. A panic disconnects the
+    /// stream.
+    pub(super) fn call_stream<R>(
         &mut self,
         token: Token,
         call: impl FnOnce(&mut dyn Stream, &mut dyn Reactor) -> R,
@@ -50,53 +50,53 @@ impl Turn {
         let mut stream = self.slots.get_mut(token).and_then(|entry| entry.stream.take())?;
         let outcome = catch_unwind(AssertUnwindSafe(|| call(&mut *stream, self)));
         if outcome.is_err() {
-            tracing::error!(stream = stream.name(), "callback panicked; disconnecting its stream");
+            tracing::error!(stream = stream.name(), "callback panicked; disconnecting the stream");
             self.disconnect(token);
         }
-        if std::mem::take(&mut self.current_gone) {
-            self.gone.push_back((token, stream));
+        if std::mem::take(&mut self.current_disconnected) {
+            self.disconnected.push_back((token, stream));
         } else if let Some(entry) = self.slots.get_mut(token) {
             match entry.replacement.take() {
                 None => entry.stream = Some(stream),
                 Some(next) => {
                     self.install(token, next);
-                    drop_carefully(stream);
+                    drop_stream(stream);
                 }
             }
         }
-        self.tell_gone();
+        self.notify_disconnected();
         outcome.ok()
     }
 
-    /// Tells the poller what a callback of the stream has left of a direction.
+    /// Passes the residual state that a callback has left to the poller.
     pub(super) fn note_residual(&mut self, token: Token, direction: Interest, residual: Residual) {
         if let Some(entry) = self.slots.get_mut(token) {
             entry.note_residual(&mut *self.poller, token, direction, residual);
         }
     }
 
-    /// Runs work that belongs to no stream.
-    pub(super) fn perform(&mut self, what: &'static str, task: Task) {
+    /// Runs a task that does not belong to a stream.
+    pub(super) fn run_task(&mut self, what: &'static str, task: Task) {
         if catch_unwind(AssertUnwindSafe(|| task(self))).is_err() {
             tracing::error!("{what} panicked");
         }
-        self.tell_gone();
+        self.notify_disconnected();
     }
 
     fn install(&mut self, token: Token, stream: Box<dyn Stream>) {
         let Some(entry) = self.slots.get_mut(token) else { return };
         if let Err(err) = entry.install(&mut *self.poller, token, stream) {
-            tracing::warn!(%err, ?token, "cannot watch the stream that replaces another");
+            tracing::warn!(%err, ?token, "cannot register a replacement stream");
             self.disconnect(token);
         }
     }
 
-    fn tell_gone(&mut self) {
-        while let Some((token, mut stream)) = self.gone.pop_front() {
+    fn notify_disconnected(&mut self) {
+        while let Some((token, mut stream)) = self.disconnected.pop_front() {
             if catch_unwind(AssertUnwindSafe(|| stream.on_disconnect(self, token))).is_err() {
                 tracing::error!(stream = stream.name(), "callback panicked while disconnecting");
             }
-            drop_carefully(stream);
+            drop_stream(stream);
         }
     }
 
@@ -109,16 +109,16 @@ impl Turn {
     }
 }
 
-/// A destructor is the stream's own code too.
-fn drop_carefully(stream: Box<dyn Stream>) {
+/// Drops a stream, and contains a panic of its destructor.
+fn drop_stream(stream: Box<dyn Stream>) {
     if catch_unwind(AssertUnwindSafe(|| drop(stream))).is_err() {
         tracing::error!("destructor of a stream panicked");
     }
 }
 
-impl Reactor for Turn {
+impl Reactor for LoopState {
     fn register(&mut self, stream: Box<dyn Stream>) -> io::Result<Token> {
-        if self.ending {
+        if self.stopping {
             return Err(io::Error::other(Stopped));
         }
         self.slots.insert(&mut *self.poller, stream)
@@ -157,10 +157,10 @@ impl Reactor for Turn {
     fn disconnect(&mut self, token: Token) {
         let Some(entry) = self.slots.remove(&mut *self.poller, token) else { return };
         match (entry.stream, entry.replacement) {
-            (Some(stream), _) => self.gone.push_back((token, stream)),
-            // It was replaced in this same callback: the one that took over is told.
-            (None, Some(next)) => self.gone.push_back((token, next)),
-            (None, None) => self.current_gone = true,
+            (Some(stream), _) => self.disconnected.push_back((token, stream)),
+            // It was replaced during this callback: the replacement gets the notification.
+            (None, Some(next)) => self.disconnected.push_back((token, next)),
+            (None, None) => self.current_disconnected = true,
         }
     }
 
