@@ -4,7 +4,7 @@
 //! stamp, delivery, route, mode.
 
 use crate::ids::{ContextId, Identity};
-use crate::wire::Header;
+use crate::wire::{Encoding, Header};
 
 use super::error::SendError;
 use super::table::{LinkId, Table};
@@ -30,8 +30,9 @@ pub enum Verdict {
     Forward {
         /// By this link.
         link: LinkId,
-        /// With this authority written into it, if the ingress link has a stamp.
-        restamp: Option<ContextId>,
+        /// With this header: the one it came with, except for the authority of unix clients, and for the
+        /// encoding where the other end of `link` may know only one.
+        header: Header,
     },
     /// It cannot go on; its sender is told, if it wants to know.
     Refuse(SendError),
@@ -95,7 +96,9 @@ pub fn decide<O>(
             me: identity.id,
         });
     }
-    Verdict::Forward { link, restamp: stamp }
+    let encoding = if table.is_legacy_only(link) { Encoding::Legacy } else { header.encoding };
+    let header = Header { auth_id: stamp.unwrap_or(header.auth_id), encoding, ..*header };
+    Verdict::Forward { link, header }
 }
 
 fn privileged<O>(table: &Table<O>, link: LinkId) -> bool {
@@ -106,7 +109,6 @@ fn privileged<O>(table: &Table<O>, link: LinkId) -> bool {
 mod tests {
     use super::*;
     use crate::ids::Handle;
-    use crate::wire::Encoding;
 
     const MODE: Mode = Mode { max_message_size: 100, unidirectional: false };
 
@@ -139,17 +141,17 @@ mod tests {
     fn one_row_per_rule() {
         let (identity, table, [up, six, seven, client]) = tree();
         let deliver = |auth| Verdict::Deliver { auth_id: ContextId(auth) };
-        let forward = |link| Verdict::Forward { link, restamp: None };
+        let forward = |link, header| Verdict::Forward { link, header };
         let no_route = |dst| Verdict::Refuse(SendError::NoRoute { dst: ContextId(dst), me: ContextId(5) });
         let rows: &[(&str, Option<LinkId>, Header, Verdict)] = &[
-            ("own message down", None, header(5, 5, 6), forward(six)),
-            ("own message to a grandchild", None, header(5, 5, 8), forward(six)),
-            ("own message to a stranger goes up", None, header(5, 5, 99), forward(up)),
+            ("own message down", None, header(5, 5, 6), forward(six, header(5, 5, 6))),
+            ("own message to a grandchild", None, header(5, 5, 8), forward(six, header(5, 5, 8))),
+            ("own message to a stranger goes up", None, header(5, 5, 99), forward(up, header(5, 5, 99))),
             ("own message to ourselves", None, header(5, 5, 5), deliver(5)),
             ("parent calls us", Some(up), header(0, 0, 5), deliver(0)),
-            ("parent to our grandchild", Some(up), header(0, 0, 8), forward(six)),
-            ("child to sibling", Some(six), header(6, 6, 7), forward(seven)),
-            ("grandchild to the master", Some(six), header(8, 8, 0), forward(up)),
+            ("parent to our grandchild", Some(up), header(0, 0, 8), forward(six, header(0, 0, 8))),
+            ("child to sibling", Some(six), header(6, 6, 7), forward(seven, header(6, 6, 7))),
+            ("grandchild to the master", Some(six), header(8, 8, 0), forward(up, header(8, 8, 0))),
             (
                 "child claims the master's authority",
                 Some(six),
@@ -183,14 +185,9 @@ mod tests {
             ("child speaks for its own child", Some(six), header(8, 8, 5), deliver(8)),
             ("child forwards its child under its own authority", Some(six), header(8, 6, 5), deliver(6)),
             ("from the parent to nowhere is not bounced", Some(up), header(0, 0, 99), no_route(99)),
-            ("from a child to nowhere goes up", Some(six), header(6, 6, 99), forward(up)),
+            ("from a child to nowhere goes up", Some(six), header(6, 6, 99), forward(up, header(6, 6, 99))),
             ("client is stamped on delivery", Some(client), header(20, 20, 5), deliver(5)),
-            (
-                "client is stamped on forward",
-                Some(client),
-                header(20, 20, 6),
-                Verdict::Forward { link: six, restamp: Some(ContextId(5)) },
-            ),
+            ("client is stamped on forward", Some(client), header(20, 20, 6), forward(six, header(20, 5, 6))),
             (
                 "client may not claim the stamp itself",
                 Some(client),
@@ -200,6 +197,49 @@ mod tests {
         ];
         for (what, ingress, header, expected) in rows {
             assert_eq!(&decide(&identity, &table, MODE, header, *ingress), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_forwarded_header_says_what_the_other_end_can_read() {
+        let (identity, mut table, [up, six, seven, client]) = tree();
+        table.link_mut(seven).expect("it was added").one_encoding = true;
+        let with = |header, encoding| Header { encoding, ..header };
+        for encoding in [Encoding::Legacy, Encoding::Pickle, Encoding::Raw] {
+            let rows = [
+                ("own message", None, header(5, 5, 6), six, header(5, 5, 6), encoding),
+                (
+                    "own message to an old one",
+                    None,
+                    header(5, 5, 7),
+                    seven,
+                    header(5, 5, 7),
+                    Encoding::Legacy,
+                ),
+                ("relayed", Some(up), header(0, 0, 8), six, header(0, 0, 8), encoding),
+                (
+                    "relayed to an old one",
+                    Some(up),
+                    header(0, 0, 7),
+                    seven,
+                    header(0, 0, 7),
+                    Encoding::Legacy,
+                ),
+                ("relayed from an old one", Some(seven), header(7, 7, 6), six, header(7, 7, 6), encoding),
+                (
+                    "a client's to an old one",
+                    Some(client),
+                    header(20, 20, 7),
+                    seven,
+                    header(20, 5, 7),
+                    Encoding::Legacy,
+                ),
+            ];
+            for (what, ingress, came, link, goes, goes_as) in rows {
+                let verdict = decide(&identity, &table, MODE, &with(came, encoding), ingress);
+                let header = with(goes, goes_as);
+                assert_eq!(verdict, Verdict::Forward { link, header }, "{what}, {encoding:?}");
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use super::policy::Policy;
 use super::route::Router;
 use super::table::LinkId;
 use crate::ids::{ContextId, Handle};
-use crate::wire::{Encoding, Message, WellKnownHandle};
+use crate::wire::{Encoding, Header, Message, WellKnownHandle};
 
 impl Router {
     pub(super) fn listen_for_routes(&self) {
@@ -111,6 +111,18 @@ impl Router {
         let me = self.identity();
         let is_above = id == me.id || me.parents.contains(&id);
         !is_above && (me.parent().is_some() || self.ids().is_allocated(id))
+    }
+
+    /// Whether the message with `header`, which came in by `ingress` and has been delivered, was the
+    /// context at the other end withdrawing its own route. That is the last that it sends, and ends
+    /// the link: it cannot end it by closing its descriptor where a tool between us holds that too
+    /// (see `connect/detach.rs`).
+    pub(super) fn has_withdrawn(&self, ingress: LinkId, header: &Header) -> bool {
+        header.handle == WellKnownHandle::DelRoute.handle()
+            && self.with_table(|table| {
+                let route = table.remote_id(ingress).and_then(|remote| table.route(remote));
+                table.parent() != Some(ingress) && route != Some(ingress)
+            })
     }
 
     fn on_del_route(&self, delivery: &Delivery) {

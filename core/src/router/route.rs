@@ -15,7 +15,7 @@ use super::error::SendError;
 use super::extensions::Extensions;
 use super::handlers::{Delivery, HandlerOptions, Handlers, Many, Sink};
 use super::id_allocator::IdAllocator;
-use super::links::Outlet;
+use super::links::{Batch, Outlet};
 use super::table::{LinkId, Table};
 use crate::broker::BrokerHandle;
 use crate::ids::{ContextId, Handle, Identity};
@@ -236,21 +236,17 @@ impl Router {
             return Err(SendError::TooLarge { limit: self.0.mode.max_message_size });
         }
         let header = message.header();
-        let mut table = lock(&self.0.table);
+        let table = lock(&self.0.table);
         match decide(&self.0.identity, &table, self.0.mode, &header, None) {
             Verdict::Deliver { .. } => {
                 drop(table);
                 self.deliver(message, None, None);
                 Ok(())
             }
-            Verdict::Forward { link, .. } => {
-                let parts = parts(table.header_for(link, header).encode(), message.data);
-                let writer = table.link_mut(link).and_then(|entry| entry.outlet.accept(parts.as_slice()));
-                drop(table);
-                match writer {
-                    Some(writer) if !write(&writer, parts.as_slice()) => {
-                        Err(SendError::LinkLost(self.lost_reason(message.dst_id)))
-                    }
+            Verdict::Forward { link, header } => {
+                let data = message.data;
+                match self.forward(table, link, || parts(header.encode(), data), write) {
+                    Some(false) => Err(SendError::LinkLost(self.lost_reason(header.dst_id))),
                     _ => Ok(()),
                 }
             }
@@ -264,6 +260,40 @@ impl Router {
             }
             // Only messages with an ingress can be forgeries.
             Verdict::Drop(_) => Ok(()),
+        }
+    }
+
+    /// Sends `parts` by `link` and releases the table first. A link that is up is written to with
+    /// `write`, whose result is given; what is sent to others is kept for them, and `None` given.
+    fn forward<R>(
+        &self,
+        mut table: MutexGuard<'_, Table<Outlet>>,
+        link: LinkId,
+        parts: impl FnOnce() -> Parts,
+        write: impl FnOnce(&Writer, &[Bytes]) -> R,
+    ) -> Option<R> {
+        let outlet = &mut table.link_mut(link)?.outlet;
+        if let Some(writer) = outlet.live().cloned() {
+            drop(table);
+            #[cfg(test)]
+            tests::pause();
+            return Some(write(&writer, parts().as_slice()));
+        }
+        let batch = outlet.queue(parts().as_slice());
+        drop(table);
+        self.write_batches(link, batch);
+        None
+    }
+
+    /// Writes `batch`, and all that is sent by `link` in the meantime.
+    fn write_batches(&self, link: LinkId, mut batch: Option<Batch>) {
+        while let Some(Batch { writer, parts, attempt }) = batch {
+            #[cfg(test)]
+            tests::pause();
+            // A failed attempt shows at the driver; the next one gets the same frames.
+            let _ = writer.send(&parts);
+            let mut table = lock(&self.0.table);
+            batch = table.link_mut(link).and_then(|entry| entry.outlet.next_batch(attempt));
         }
     }
 
@@ -281,9 +311,8 @@ impl Router {
 
     // --- receiving ---
 
-    /// Routes one frame that came in by `ingress`. When it went on to a link whose queue is over
-    /// its mark, that link's writer, so that the reader can pause.
-    pub(crate) fn route_frame(&self, frame: Frame, ingress: LinkId) -> Option<Writer> {
+    /// Routes one frame that came in by `ingress`, and tells the stream that has read it what to do.
+    pub(crate) fn route_frame(&self, frame: Frame, ingress: LinkId) -> Routed {
         let header = frame.header;
         let mut table = lock(&self.0.table);
         let verdict = decide(&self.0.identity, &table, self.0.mode, &header, Some(ingress));
@@ -302,23 +331,27 @@ impl Router {
                 drop(table);
                 let message = Message { auth_id, ..frame.into_message() };
                 self.deliver(message, Some(ingress), peer);
-                None
-            }
-            Verdict::Forward { link, restamp } => {
-                let mut out = table.header_for(link, header);
-                out.auth_id = restamp.unwrap_or(header.auth_id);
-                let parts = if out == header {
-                    Parts::One([frame.bytes])
-                } else {
-                    parts(out.encode(), frame.into_message().data)
-                };
-                let writer = table.link_mut(link).and_then(|entry| entry.outlet.accept(parts.as_slice()))?;
-                drop(table);
-                if writer.send(parts.as_slice()).is_err() {
-                    tracing::debug!(dst = header.dst_id.0, "forwarded into a link that is being lost");
-                    return None;
+                match self.has_withdrawn(ingress, &header) {
+                    true => Routed::LinkEnded,
+                    false => Routed::Done,
                 }
-                writer.over_high_water().then_some(writer)
+            }
+            Verdict::Forward { link, header: out } => {
+                let parts = || match out == header {
+                    true => Parts::One([frame.bytes]),
+                    false => parts(out.encode(), frame.into_message().data),
+                };
+                let sent = self.forward(table, link, parts, |writer, parts| {
+                    writer.send(parts).map(|()| writer.over_high_water().then(|| writer.clone()))
+                });
+                match sent {
+                    Some(Ok(slow)) => slow.map_or(Routed::Done, Routed::Congested),
+                    Some(Err(_)) => {
+                        tracing::debug!(dst = header.dst_id.0, "forwarded into a link that is being lost");
+                        Routed::Done
+                    }
+                    None => Routed::Done,
+                }
             }
             Verdict::Refuse(error) => {
                 drop(table);
@@ -328,11 +361,11 @@ impl Router {
                     self.remind(ingress, header.dst_id);
                 }
                 self.refuse(&frame.into_message(), &error);
-                None
+                Routed::Done
             }
             Verdict::Drop(reason) => {
                 tracing::error!(?reason, ?header, link = ingress.0, "dropped a message with a forged source");
-                None
+                Routed::Done
             }
         }
     }
@@ -413,16 +446,15 @@ impl Router {
 
     /// The process behind `link` can be written to: it gets `preamble`, then what was sent so far.
     pub fn attach_link(&self, link: LinkId, preamble: Bytes, writer: Writer) {
-        if let Some(entry) = lock(&self.0.table).link_mut(link) {
-            entry.outlet.attach(preamble, writer);
-        }
+        let batch = self
+            .with_table(|table| table.link_mut(link).and_then(|entry| entry.outlet.attach(preamble, writer)));
+        self.write_batches(link, batch);
     }
 
     /// The attempt behind `link` has failed; what was sent waits for the next one.
     pub fn detach_link(&self, link: LinkId) {
-        if let Some(entry) = lock(&self.0.table).link_mut(link) {
-            entry.outlet.detach();
-        }
+        let writer = self.with_table(|table| table.link_mut(link).and_then(|entry| entry.outlet.detach()));
+        drop(writer);
     }
 
     /// `link` is up: from now on it carries frames both ways, and our parent learns of it.
@@ -496,9 +528,11 @@ impl Router {
 
     /// Bytes queued towards `id` and not yet taken by the kernel.
     pub fn pending_bytes(&self, id: ContextId) -> usize {
-        let table = lock(&self.0.table);
-        let link = table.route(id).and_then(|link| table.link(link));
-        link.and_then(|entry| entry.outlet.writer()).map_or(0, Writer::pending_bytes)
+        let writer = self.with_table(|table| {
+            let entry = table.route(id).and_then(|link| table.link(link))?;
+            entry.outlet.writer().cloned()
+        });
+        writer.map_or(0, |writer| writer.pending_bytes())
     }
 
     pub(super) fn with_table<R>(&self, work: impl FnOnce(&mut Table<Outlet>) -> R) -> R {
@@ -545,6 +579,18 @@ impl Router {
     pub fn request_shutdown(&self, id: ContextId) -> Result<(), SendError> {
         self.send(Message::new(id, WellKnownHandle::Shutdown, Encoding::Legacy, Bytes::new()))
     }
+}
+
+/// What the stream that has read a frame does next.
+#[derive(Debug)]
+pub(crate) enum Routed {
+    /// It goes on.
+    Done,
+    /// The frame went to a link whose queue is over its high-water mark: it reads no more until that
+    /// writer has room.
+    Congested(Writer),
+    /// The frame was the last one of the link.
+    LinkEnded,
 }
 
 /// A frame's bytes: joined when short.

@@ -4,10 +4,10 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use crate::io::{FdSide, Reactor, Residual, Side, Stream, Token, Transmit, Writer};
-use crate::wire::{Frame, FrameDecoder, HEADER_LEN, WellKnownHandle};
+use crate::wire::FrameDecoder;
 
 use super::keepalive::{Keepalive, Pulse};
-use super::route::Router;
+use super::route::{Routed, Router};
 use super::table::LinkId;
 
 /// A link in frame mode, as the broker drives it.
@@ -87,15 +87,11 @@ impl MitogenStream {
     pub fn drain(&mut self, reactor: &mut dyn Reactor, token: Token) -> bool {
         loop {
             match self.decoder.next_frame() {
-                Ok(Some(frame)) => {
-                    let last = self.is_farewell(&frame);
-                    if let Some(slow) = self.router.route_frame(frame, self.link) {
-                        self.pause_for(&slow, reactor, token);
-                    }
-                    if last {
-                        return false;
-                    }
-                }
+                Ok(Some(frame)) => match self.router.route_frame(frame, self.link) {
+                    Routed::Done => {}
+                    Routed::Congested(slow) => self.pause_for(&slow, reactor, token),
+                    Routed::LinkEnded => return false,
+                },
                 Ok(None) => return true,
                 Err(error) => {
                     let shown = self.decoder.pending();
@@ -106,17 +102,6 @@ impl MitogenStream {
                 }
             }
         }
-    }
-
-    /// Whether the other end withdraws itself, which is the last that it says. It cannot end the link
-    /// by closing it where a tool between us holds the descriptors, too (see `connect/detach.rs`).
-    fn is_farewell(&self, frame: &Frame) -> bool {
-        let header = &frame.header;
-        header.handle == WellKnownHandle::DelRoute.handle()
-            && header.dst_id == self.router.identity().id
-            && Some(header.src_id) != self.router.identity().parent()
-            && self.router.with_table(|table| table.remote_id(self.link)) == Some(header.src_id)
-            && frame.bytes[HEADER_LEN..] == *header.src_id.to_string().as_bytes()
     }
 
     /// Reads no more until `slow`, which we feed, has room: our memory is not the place to queue.

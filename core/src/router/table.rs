@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::ids::{ContextId, Identity};
-use crate::wire::{Encoding, Header};
+use crate::wire::Encoding;
 
 /// A link of one router. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -161,10 +161,9 @@ impl<O> Table<O> {
         }
     }
 
-    /// `header` as it goes out by `link`.
-    pub(crate) fn header_for(&self, link: LinkId, header: Header) -> Header {
-        let one_encoding = self.links.get(&link).is_some_and(|entry| entry.one_encoding);
-        Header { encoding: if one_encoding { Encoding::Legacy } else { header.encoding }, ..header }
+    /// Whether the other end of `link` may know one payload encoding only.
+    pub(crate) fn is_legacy_only(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|entry| entry.one_encoding)
     }
 
     pub(crate) fn link(&self, link: LinkId) -> Option<&LinkEntry<O>> {
@@ -188,27 +187,6 @@ impl<O> Table<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Handle;
-
-    #[test]
-    fn an_old_peer_is_shown_one_encoding_only() {
-        let mut table = Table::default();
-        let [old, new] = [7, 8].map(|id| table.add_link(&Identity::master(), ContextId(id), None, ()));
-        table.link_mut(old).expect("it was added").one_encoding = true;
-        for encoding in [Encoding::Legacy, Encoding::Pickle, Encoding::Raw] {
-            let header = Header {
-                encoding,
-                dst_id: ContextId(7),
-                src_id: ContextId(0),
-                auth_id: ContextId(0),
-                handle: Handle(101),
-                reply_to: Handle(1000),
-                length: 5,
-            };
-            assert_eq!(table.header_for(old, header), Header { encoding: Encoding::Legacy, ..header });
-            assert_eq!(table.header_for(new, header), header);
-        }
-    }
 
     #[test]
     fn a_peer_that_writes_other_encodings_is_shown_them() {
