@@ -100,8 +100,8 @@ fn verdicts(criterion: &mut Criterion) {
 fn dialogues(criterion: &mut Criterion) {
     let registry = builtin();
     let sudo = registry.get("sudo").expect("built in");
-    let transport = (sudo.from_options)(serde_json::json!({ "password": "secret" })).expect("a fine option");
-    let plan = transport.plan(&ChildCommand { argv: vec!["python3".to_owned()] }).expect("a plan");
+    let transport = sudo.create(serde_json::json!({ "password": "secret" })).expect("a fine option");
+    let plan = transport.plan(&ChildCommand::new(["python3"])).expect("a plan");
     criterion.bench_function("dialogue/sudo with a password", |bencher| {
         bencher.iter_batched(
             || Engine::new(&plan.dialogue, &plan.secrets),
@@ -145,7 +145,7 @@ fn calls(criterion: &mut Criterion) {
     let master = Master::start(MasterOptions::default()).expect("a master");
     let registry = builtin();
     let local = registry.get("local").expect("built in");
-    let transport = (local.from_options)(serde_json::json!({})).expect("no options");
+    let transport = local.create(serde_json::json!({})).expect("no options");
     let child = master.connect(&*transport).expect("a plan").wait().expect("a child");
     let mut group = criterion.benchmark_group("call");
     group.bench_function("round trip", |bencher| {

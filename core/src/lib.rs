@@ -8,6 +8,7 @@
 pub mod error;
 pub mod ids;
 pub mod secret;
+pub mod suggest;
 // Level 1
 pub mod child;
 pub mod dialogue;

@@ -278,7 +278,8 @@ impl<R: SecretResolver> ConnectionPool<R> {
             .registry
             .get(&hop.method)
             .ok_or_else(|| ChainError::UnknownMethod { hop: hop.key.clone(), method: hop.method.clone() })?;
-        let transport = (kind.from_options)(Json::Object(options))
+        let transport = kind
+            .create(Json::Object(options))
             .map_err(|source| ChainError::Options { hop: hop.key.clone(), source })?;
         Ok(HopTransport { transport, timeout: hop.timeout })
     }

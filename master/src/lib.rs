@@ -42,9 +42,9 @@ pub use mitogen_inventory::{profiles, targets};
 pub use mitogen_ops::{command, files};
 pub use responder::{ImportPolicy, ModuleStats};
 
-/// The built-in transports, each a crate of its own.
+/// The built-in transports. Each is a crate of its own.
 pub mod transports {
-    pub use mitogen_core::connect::{Registry, TransportKind};
+    pub use mitogen_core::connect::{OptionKind, OptionSpec, Registry, TransportKind, TransportOrigin};
     pub use {
         mitogen_doas as doas, mitogen_fork as fork, mitogen_local as local, mitogen_ssh as ssh,
         mitogen_su as su, mitogen_sudo as sudo,
@@ -52,11 +52,9 @@ pub mod transports {
 
     /// All built-in transports, by name.
     pub fn builtin() -> Registry {
-        let mut registry = Registry::new();
-        for kind in [local::KIND, fork::KIND, ssh::KIND, sudo::KIND, su::KIND, doas::KIND] {
-            registry.add(kind);
-        }
-        registry
+        [local::kind(), fork::kind(), ssh::kind(), sudo::kind(), su::kind(), doas::kind()]
+            .into_iter()
+            .collect()
     }
 }
 

@@ -28,20 +28,25 @@ fn tables() -> BTreeMap<&'static str, Vec<[&'static str; 4]>> {
 fn every_option_of_every_transport_is_there() {
     let tables = tables();
     for kind in builtin().iter() {
-        let rows = tables.get(kind.name).unwrap_or_else(|| panic!("no section for {}", kind.name));
+        let name = kind.name();
+        let rows = tables.get(name).unwrap_or_else(|| panic!("no section for {name}"));
         let told: Vec<&str> = rows.iter().map(|row| row[0]).collect();
         let (told_set, taken): (BTreeSet<_>, BTreeSet<_>) =
-            (told.iter().copied().collect(), kind.options.iter().copied().collect());
-        assert_eq!(told_set, taken, "{}", kind.name);
-        assert_eq!(told.len(), taken.len(), "{}: a key twice", kind.name);
+            (told.iter().copied().collect(), kind.option_names().collect());
+        assert_eq!(told_set, taken, "{name}");
+        assert_eq!(told.len(), taken.len(), "{name}: a key twice");
         let secrets: BTreeSet<&str> =
             rows.iter().filter(|row| row[1] == "secret").map(|row| row[0]).collect();
-        assert_eq!(secrets, kind.secrets.iter().copied().collect(), "{}", kind.name);
-        assert!(rows.iter().all(|row| row.iter().all(|cell| !cell.trim().is_empty())), "{}", kind.name);
+        assert_eq!(
+            secrets,
+            kind.options().iter().filter(|spec| spec.is_secret()).map(|spec| spec.name.as_str()).collect(),
+            "{name}"
+        );
+        assert!(rows.iter().all(|row| row.iter().all(|cell| !cell.trim().is_empty())), "{name}");
     }
     let sections: BTreeSet<&str> = tables.keys().copied().collect();
     let known = builtin();
-    let mut expected: BTreeSet<&str> = known.iter().map(|kind| kind.name).collect();
+    let mut expected: BTreeSet<&str> = known.names().collect();
     expected.extend(["[defaults]", "[profile.NAME]"]);
     assert_eq!(sections, expected, "a section for what does not exist");
 }
@@ -80,7 +85,7 @@ fn every_type_is_right() {
         tables[section].iter().map(|[key, kind, ..]| format!("{key} = {}\n", sample(key, kind))).collect()
     };
     for kind in builtin().iter() {
-        check(&format!("[profile.x]\nmethod = \"{}\"\nvia = \"local\"\n{}", kind.name, lines(kind.name)));
+        check(&format!("[profile.x]\nmethod = \"{}\"\nvia = \"local\"\n{}", kind.name(), lines(kind.name())));
     }
     check(&format!("[defaults]\n{}", lines("[defaults]")));
     let base = "[profile.base]\nmethod = \"local\"\n";

@@ -262,7 +262,7 @@ fn tree() -> Result<()> {
 fn transport(name: &str, options: serde_json::Value) -> Result<Box<dyn Transport>> {
     let registry = builtin();
     let kind = registry.get(name).ok_or("no such transport")?;
-    Ok((kind.from_options)(options)?)
+    Ok(kind.create(options)?)
 }
 
 fn ssh_transport(port: &str) -> Result<Box<dyn Transport>> {

@@ -21,7 +21,7 @@ use super::transport::{ChildCommand, OptionsError, Transport};
 use crate::broker::ProcessMonitor;
 use crate::call::Context;
 use crate::child::{self, ChildConfig, PythonCore, PythonSpec, StockBoot, StockPackage};
-use crate::dialogue::{FailureKind, Stage};
+use crate::dialogue::{FailureKind, Stage, interpreter_exits};
 use crate::ids::ContextId;
 use crate::router::{Keepalive, LinkId, Router};
 use crate::sys;
@@ -335,11 +335,11 @@ impl Connector {
                 (boot.argv.clone(), Some((Arc::clone(package), boot)))
             }
         };
-        let mut plan = request.transport.plan(&ChildCommand { argv })?;
+        let mut plan = request.transport.plan(&ChildCommand::new(argv).with_exits(interpreter_exits()))?;
         if plan.stdio == Stdio::Fork {
             let Some(via) = request.via else {
                 let message = FORK_NEEDS_VIA.to_owned();
-                return Err(OptionsError { method: plan.method, key: Some("via".to_owned()), message }.into());
+                return Err(OptionsError::in_option(plan.method, "via", message).into());
             };
             if stock.is_some() {
                 return Err(RequestError::StockCopy { via: via.name().to_owned() });

@@ -12,6 +12,7 @@ mod detach;
 mod error;
 mod gate;
 mod members;
+mod option_spec;
 mod options;
 mod plan;
 mod plan_text;
@@ -28,7 +29,8 @@ pub use connector::{ChildSettings, ConnectRequest, Connector, RequestError, Weak
 pub use error::ConnectError;
 pub use gate::HANDSHAKES_PER_DESTINATION;
 pub use members::Member;
+pub use option_spec::{DEFAULT_CONNECT_TIMEOUT, OptionKind, OptionSpec};
 pub use options::{check_word, parse_options};
 pub use plan::{Plan, Preamble, Stdio};
 pub use stock::{StockPeers, StockRoot};
-pub use transport::{ChildCommand, OptionsError, Registry, Transport, TransportKind};
+pub use transport::{ChildCommand, OptionsError, Registry, Transport, TransportKind, TransportOrigin};

@@ -1,4 +1,4 @@
-//! Reading a transport's options, with errors that name the option.
+//! Reads a transport's options, with errors that name the option.
 
 use std::cell::RefCell;
 
@@ -11,30 +11,33 @@ use super::OptionsError;
 /// Reads the options of the transport `method` from a JSON object.
 ///
 /// # Errors
-/// Anything that `T` does not take. The error names the option at fault.
+/// An option that `T` does not accept; the error names it.
 pub fn parse_options<T: DeserializeOwned>(method: &str, options: Value) -> Result<T, OptionsError> {
     let Value::Object(map) = options else {
-        return Err(error(method, None, "options must be a table of names and values"));
+        return Err(OptionsError::new(method, "options must be a table of names and values"));
     };
     let current = RefCell::new(None);
     let pairs = map.into_iter().inspect(|(key, _)| *current.borrow_mut() = Some(key.clone()));
     T::deserialize(MapDeserializer::new(pairs)).map_err(|cause: serde_json::Error| {
         let text = cause.to_string();
         match text.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
-            Some((key, _)) => error(method, Some(key), "this option is required"),
+            Some((key, _)) => OptionsError::in_option(method, key, "this option is required"),
             None => {
-                let key = current.borrow().clone();
-                error(method, key.as_deref(), &text.replace("unknown field", "unknown option"))
+                let message = text.replace("unknown field", "unknown option");
+                match current.borrow().as_deref() {
+                    Some(key) => OptionsError::in_option(method, key, message),
+                    None => OptionsError::new(method, message),
+                }
             }
         }
     })
 }
 
-/// Checks that `value` can stand in a command line as the value of the option `key`: not empty,
-/// nothing that a program would take for a flag, no control characters.
+/// Checks that `value`, the value of the option `key`, is safe as a command-line argument: not empty, not a flag,
+/// and without control characters.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The condition that `value` does not meet.
 pub fn check_word(method: &str, key: &str, value: &str) -> Result<(), OptionsError> {
     let problem = if value.is_empty() {
         "must not be empty"
@@ -45,11 +48,7 @@ pub fn check_word(method: &str, key: &str, value: &str) -> Result<(), OptionsErr
     } else {
         return Ok(());
     };
-    Err(error(method, Some(key), problem))
-}
-
-fn error(method: &str, key: Option<&str>, message: &str) -> OptionsError {
-    OptionsError { method: method.to_owned(), key: key.map(str::to_owned), message: message.to_owned() }
+    Err(OptionsError::in_option(method, key, problem))
 }
 
 #[cfg(test)]
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_would_be_taken_for_something_else_are_refused() {
+    fn unsafe_command_line_words_are_rejected() {
         for bad in ["", "-oProxyCommand=x", "a\nb", "a\0"] {
             assert_eq!(check_word("ssh", "hostname", bad).unwrap_err().key.as_deref(), Some("hostname"));
         }

@@ -23,7 +23,6 @@ pub const BLESS: &str = "MITOGEN_BLESS";
 /// # Errors
 /// Everything that differs, in words, one difference a line.
 pub fn rehearse(kind: &TransportKind, child: &ChildCommand, directory: &Path) -> Result<usize, String> {
-    check_options(kind)?;
     let plans = check_plans(kind, child, &directory.join("plans.json"))?;
     let mut complaints = String::new();
     let mut count = 0;
@@ -43,22 +42,37 @@ pub fn rehearse(kind: &TransportKind, child: &ChildCommand, directory: &Path) ->
     if complaints.is_empty() { Ok(count) } else { Err(complaints) }
 }
 
-/// The names that `kind` lists are those that it takes, which serde tells when asked for another.
-fn check_options(kind: &TransportKind) -> Result<(), String> {
-    let Err(error) = (kind.from_options)(json!({"no such option": null})) else {
-        return Err(format!("{} takes options that do not exist", kind.name));
+/// Checks that the recorded option sets cover every option, and that giving an option its documented default
+/// changes nothing in the plan for the smallest of them.
+fn check_options(
+    kind: &TransportKind,
+    child: &ChildCommand,
+    recorded: &Map<String, Value>,
+) -> Result<(), String> {
+    let sets: Vec<&Map<String, Value>> =
+        recorded.values().filter_map(|entry| entry["options"].as_object()).collect();
+    let Some(smallest) = sets.iter().min_by_key(|options| options.len()) else {
+        return Err("no option set is recorded".to_owned());
     };
-    let mut taken: Vec<_> = error.message.split('`').skip(1).step_by(2).skip(1).collect();
-    let mut listed = kind.options.to_vec();
-    taken.sort_unstable();
-    listed.sort_unstable();
-    if taken != listed {
-        return Err(format!("{} takes {taken:?} and lists {listed:?}", kind.name));
+    let plan = |options: &Map<String, Value>| {
+        kind.create(Value::Object(options.clone()))
+            .and_then(|transport| transport.plan(child))
+            .map_err(|error| error.to_string())
+    };
+    let unchanged = plan(smallest)?;
+    for spec in kind.options() {
+        let name = &spec.name;
+        if !sets.iter().any(|options| options.contains_key(name)) {
+            return Err(format!("no recorded option set has `{name}`"));
+        }
+        let Some(default) = spec.default.as_ref().filter(|_| !smallest.contains_key(name)) else { continue };
+        let mut given = (*smallest).clone();
+        given.insert(name.clone(), default.clone());
+        if plan(&given)? != unchanged {
+            return Err(format!("{default} is not the default of `{name}`"));
+        }
     }
-    match kind.secrets.iter().find(|secret| !listed.contains(secret)) {
-        Some(secret) => Err(format!("{} has the secret {secret}, which is no option", kind.name)),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Compares every plan in the file and returns them by name.
@@ -70,11 +84,13 @@ fn check_plans(
     let place = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     let text = fs::read_to_string(file).map_err(|error| place(&error))?;
     let recorded: Map<String, Value> = serde_json::from_str(&text).map_err(|error| place(&error))?;
+    check_options(kind, child, &recorded).map_err(|error| place(&error))?;
     let mut plans = BTreeMap::new();
     let mut written = Map::new();
     let mut complaints = String::new();
     for (name, entry) in recorded {
-        let plan = (kind.from_options)(entry["options"].clone())
+        let plan = kind
+            .create(entry["options"].clone())
             .and_then(|transport| transport.plan(child))
             .map_err(|error| place(&format!("{name}: {error}")))?;
         plan.dialogue.check().map_err(|error| place(&format!("{name}: {error}")))?;

@@ -127,7 +127,7 @@ fn read(
     unidirectional: bool,
 ) -> Result<(Box<dyn Transport>, ChildSettings), ProxyError> {
     let Some(kind) = registry.get(method) else {
-        let known: Vec<_> = registry.iter().map(|kind| kind.name).collect();
+        let known: Vec<_> = registry.names().collect();
         return Err(ProxyError::NoMethod(method.to_owned(), known.join(", ")));
     };
     let mut settings = settings.clone();
@@ -163,14 +163,14 @@ fn read(
             ("python_path" | "remote_name" | "debug" | "unidirectional", _) => {
                 return Err(wrong("of the wrong type"));
             }
-            (name, _) if !kind.options.contains(&name) => {
-                let known = kind.options.join(", ");
+            (name, _) if !kind.has_option(name) => {
+                let known = kind.option_names().collect::<Vec<_>>().join(", ");
                 return Err(wrong(&format!("not known here; known are: {known}")));
             }
             (name, value) => drop(own.insert(name.to_owned(), value)),
         }
     }
-    let transport = (kind.from_options)(Json::Object(own)).map_err(|error| match &error.key {
+    let transport = kind.create(Json::Object(own)).map_err(|error| match &error.key {
         Some(key) => {
             ProxyError::Option { method: method.to_owned(), key: key.clone(), message: error.message }
         }

@@ -1,10 +1,10 @@
 //! What can be said about doas.
 
-use mitogen_core::connect::{OptionsError, check_word};
+use mitogen_core::connect::{OptionKind, OptionSpec, OptionsError, check_word};
 use mitogen_core::dialogue::Secret;
 use serde::Deserialize;
 
-use crate::KIND;
+use crate::METHOD;
 
 /// Options of the doas transport.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -38,27 +38,46 @@ impl Default for Options {
     }
 }
 
-/// Every option's name.
-pub(crate) const NAMES: &[&str] =
-    &["username", "password", "doas_path", "password_prompt", "incorrect_prompts", "connect_timeout"];
-
 impl Options {
     pub(crate) fn check(&self) -> Result<(), OptionsError> {
-        check_word(KIND.name, "username", &self.username)?;
-        check_word(KIND.name, "doas_path", &self.doas_path)?;
+        check_word(METHOD, "username", &self.username)?;
+        check_word(METHOD, "doas_path", &self.doas_path)?;
         for (key, words) in [
             ("password_prompt", self.password_prompt.as_slice()),
             ("incorrect_prompts", &self.incorrect_prompts[..]),
         ] {
             if words.iter().any(|text| text.trim().is_empty()) {
-                let message = "must not be empty: it would match everything".to_owned();
-                return Err(OptionsError {
-                    method: KIND.name.to_owned(),
-                    key: Some(key.to_owned()),
-                    message,
-                });
+                let message = "must not be empty: it would match everything";
+                return Err(OptionsError::in_option(METHOD, key, message));
             }
         }
         Ok(())
     }
+}
+
+/// The specification of every option.
+pub(crate) fn specs() -> [OptionSpec; 6] {
+    [
+        OptionSpec::new("username", OptionKind::String, "the user to become").with_default("root"),
+        OptionSpec::new(
+            "password",
+            OptionKind::Secret,
+            "the calling user's password; without it `doas` gets no terminal and runs with `-n`",
+        ),
+        OptionSpec::new("doas_path", OptionKind::String, "the program").with_default("doas"),
+        OptionSpec::new(
+            "password_prompt",
+            OptionKind::String,
+            "the prompt to answer, for a `doas` whose prompt is not recognised; compared, ignoring case, with the end \
+             of an unfinished line",
+        )
+        .with_default_doc("known prompts"),
+        OptionSpec::new(
+            "incorrect_prompts",
+            OptionKind::StringArray,
+            "further messages with which `doas` rejects a password; case is ignored",
+        )
+        .with_default(Vec::<String>::new()),
+        OptionSpec::connect_timeout(),
+    ]
 }

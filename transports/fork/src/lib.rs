@@ -15,9 +15,19 @@ use mitogen_core::dialogue::{Dialogue, START, Stage};
 
 pub use options::Options;
 
-/// The transport's name and how it is made from options.
-pub const KIND: TransportKind =
-    TransportKind { name: "fork", options: options::NAMES, secrets: &[], from_options };
+/// The transport as profiles know it: its options and their specifications.
+pub fn kind() -> TransportKind {
+    TransportKind::new(METHOD, |options| Ok(Fork::new(parse_options(METHOD, options)?)))
+        .with_options(options::specs())
+}
+
+/// The transport's name.
+const METHOD: &str = "fork";
+// Until plans are built in the new way.
+struct Named {
+    name: &'static str,
+}
+const KIND: Named = Named { name: "fork" };
 
 /// Starts contexts as copies of others.
 #[derive(Clone, Debug, Default)]
@@ -59,10 +69,6 @@ impl Transport for Fork {
     }
 }
 
-fn from_options(options: serde_json::Value) -> Result<Box<dyn Transport>, OptionsError> {
-    Ok(Box::new(Fork::new(parse_options(KIND.name, options)?)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -74,16 +80,17 @@ mod tests {
 
     #[test]
     fn plans_and_transcripts_are_as_recorded() {
-        let child = ChildCommand { argv: vec!["python3".into()] };
+        let child = ChildCommand::new(["python3"]);
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/fork");
-        let count = rehearse(&KIND, &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+        let count = rehearse(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
         assert!(count > 0);
     }
 
     #[test]
     fn the_plan_starts_no_program() {
-        let plan = (KIND.from_options)(json!({"connect_timeout": 5}))
-            .and_then(|fork| fork.plan(&ChildCommand { argv: vec!["python3".into()] }));
+        let plan = kind()
+            .create(json!({"connect_timeout": 5}))
+            .and_then(|fork| fork.plan(&ChildCommand::new(["python3"])));
         let plan = plan.unwrap();
         assert!(plan.argv.is_empty() && plan.dialogue.rules.is_empty());
         assert_eq!((plan.stdio, plan.timeout), (Stdio::Fork, 5.0));
@@ -92,7 +99,7 @@ mod tests {
 
     #[test]
     fn unknown_options_are_named() {
-        let error = (KIND.from_options)(json!({"hostname": "x"})).unwrap_err();
+        let error = kind().create(json!({"hostname": "x"})).unwrap_err();
         assert_eq!(error.key.as_deref(), Some("hostname"));
     }
 }

@@ -1,5 +1,6 @@
 //! What can be said about a fork context.
 
+use mitogen_core::connect::OptionSpec;
 use serde::Deserialize;
 
 /// Options of the fork transport.
@@ -16,5 +17,7 @@ impl Default for Options {
     }
 }
 
-/// Every option's name.
-pub(crate) const NAMES: &[&str] = &["connect_timeout"];
+/// The specification of every option.
+pub(crate) fn specs() -> [OptionSpec; 1] {
+    [OptionSpec::connect_timeout()]
+}

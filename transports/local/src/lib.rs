@@ -14,9 +14,19 @@ use mitogen_core::dialogue::{Dialogue, START, Stage, interpreter_exits};
 
 pub use options::Options;
 
-/// The transport's name and how it is made from options.
-pub const KIND: TransportKind =
-    TransportKind { name: "local", options: options::NAMES, secrets: &[], from_options };
+/// The transport as profiles know it: its options and their specifications.
+pub fn kind() -> TransportKind {
+    TransportKind::new(METHOD, |options| Ok(Local::new(parse_options(METHOD, options)?)))
+        .with_options(options::specs())
+}
+
+/// The transport's name.
+const METHOD: &str = "local";
+// Until plans are built in the new way.
+struct Named {
+    name: &'static str,
+}
+const KIND: Named = Named { name: "local" };
 
 /// Starts contexts on this machine.
 #[derive(Clone, Debug)]
@@ -60,10 +70,6 @@ impl Transport for Local {
     }
 }
 
-fn from_options(options: serde_json::Value) -> Result<Box<dyn Transport>, OptionsError> {
-    Ok(Box::new(Local::new(parse_options(KIND.name, options)?)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -75,18 +81,17 @@ mod tests {
 
     #[test]
     fn plans_and_transcripts_are_as_recorded() {
-        let child = ChildCommand {
-            argv: ["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""].map(str::to_owned).to_vec(),
-        };
+        let child = ChildCommand::new(["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""])
+            .with_exits(interpreter_exits());
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/local");
-        let count = rehearse(&KIND, &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+        let count = rehearse(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
         assert!(count > 0);
     }
 
     #[test]
     fn the_plan_is_the_child_command_itself() {
-        let child = ChildCommand { argv: vec!["python3".into(), "-S".into()] };
-        let plan = (KIND.from_options)(json!({"connect_timeout": 5})).unwrap().plan(&child).unwrap();
+        let child = ChildCommand::new(["python3", "-S"]);
+        let plan = kind().create(json!({"connect_timeout": 5})).unwrap().plan(&child).unwrap();
         assert_eq!(plan.argv, child.argv);
         assert_eq!(plan.stdio, Stdio::Socketpair);
         assert_eq!(plan.timeout, 5.0);
@@ -96,7 +101,7 @@ mod tests {
 
     #[test]
     fn unknown_options_are_named() {
-        let error = (KIND.from_options)(json!({"hostname": "x"})).unwrap_err();
+        let error = kind().create(json!({"hostname": "x"})).unwrap_err();
         assert_eq!(error.key.as_deref(), Some("hostname"));
     }
 }

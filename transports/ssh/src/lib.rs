@@ -14,13 +14,19 @@ use mitogen_core::connect::{
 
 pub use options::{CheckHostKeys, Options};
 
-/// The transport's name and how it is made from options.
-pub const KIND: TransportKind = TransportKind {
-    name: "ssh",
-    options: options::NAMES,
-    secrets: &[dialogue::PASSWORD, dialogue::PASSPHRASE],
-    from_options,
-};
+/// The transport as profiles know it: its options and their specifications.
+pub fn kind() -> TransportKind {
+    TransportKind::new(METHOD, |options| Ssh::new(parse_options(METHOD, options)?))
+        .with_options(options::specs())
+}
+
+/// The transport's name.
+const METHOD: &str = "ssh";
+// Until plans are built in the new way.
+struct Named {
+    name: &'static str,
+}
+const KIND: Named = Named { name: "ssh" };
 
 /// Reaches a host by way of ssh.
 #[derive(Clone, Debug)]
@@ -76,7 +82,3 @@ impl Transport for Ssh {
 
 /// The port that needs no mention.
 const SSH_PORT: u16 = 22;
-
-fn from_options(options: serde_json::Value) -> Result<Box<dyn Transport>, OptionsError> {
-    Ok(Box::new(Ssh::new(parse_options(KIND.name, options)?)?))
-}

@@ -1,10 +1,10 @@
 //! What can be said about an ssh connection.
 
-use mitogen_core::connect::{OptionsError, check_word};
+use mitogen_core::connect::{OptionKind, OptionSpec, OptionsError, check_word};
 use mitogen_core::dialogue::Secret;
 use serde::Deserialize;
 
-use crate::KIND;
+use crate::METHOD;
 
 /// Options of the ssh transport. What is not said here is for the user's `ssh_config` to say.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -136,14 +136,10 @@ impl Options {
         ];
         for (key, value) in words {
             if let Some(value) = value {
-                check_word(KIND.name, key, value)?;
+                check_word(METHOD, key, value)?;
             }
         }
-        let error = |key: &str, message: &str| OptionsError {
-            method: KIND.name.to_owned(),
-            key: Some(key.to_owned()),
-            message: message.to_owned(),
-        };
+        let error = |key: &str, message: &str| OptionsError::in_option(METHOD, key, message);
         if self.hostname.contains(char::is_whitespace) {
             return Err(error("hostname", "must not contain white space"));
         }
@@ -163,23 +159,69 @@ impl Options {
     }
 }
 
-/// Every option's name.
-pub(crate) const NAMES: &[&str] = &[
-    "hostname",
-    "username",
-    "port",
-    "password",
-    "prompt_host",
-    "identity_file",
-    "passphrase",
-    "identities_only",
-    "check_host_keys",
-    "compression",
-    "keepalive_enabled",
-    "keepalive_interval",
-    "keepalive_count",
-    "ssh_debug_level",
-    "ssh_args",
-    "ssh_path",
-    "connect_timeout",
-];
+/// The specification of every option.
+pub(crate) fn specs() -> [OptionSpec; 17] {
+    use OptionKind::{Boolean, Integer, Seconds, Secret, String, StringArray};
+    const FROM_CONFIG: &str = "from `ssh_config`";
+    [
+        OptionSpec::new("hostname", String, "host name, address, or alias of `ssh_config`")
+            .required()
+            .with_default_doc("the profile's name"),
+        OptionSpec::new("username", String, "the user to log in as").with_default_doc(FROM_CONFIG),
+        OptionSpec::new("port", Integer { min: 1, max: 65535 }, "the port to connect to")
+            .with_default_doc(FROM_CONFIG),
+        OptionSpec::new(
+            "password",
+            Secret,
+            "the user's password; without a password or passphrase `ssh` gets no terminal and runs with \
+             `BatchMode=yes`",
+        ),
+        OptionSpec::new(
+            "prompt_host",
+            String,
+            "the host name in the password prompt, where `ssh_config` replaces `hostname` (`HostName`); the password \
+             is not sent to any other host, such as a jump host",
+        )
+        .with_default_doc("`hostname`"),
+        OptionSpec::new("identity_file", String, "the private key").with_default_doc(FROM_CONFIG),
+        OptionSpec::new("passphrase", Secret, "the passphrase of `identity_file`"),
+        OptionSpec::new(
+            "identities_only",
+            Boolean,
+            "offer no keys other than `identity_file`, if that or a password is given",
+        )
+        .with_default(true),
+        OptionSpec::new(
+            "check_host_keys",
+            OptionKind::one_of(["enforce", "accept", "ignore"]),
+            "`enforce`: the host key must be known; `accept`: record the keys of new hosts and reject changed keys; \
+             `ignore`: accept any key, which allows an attacker on the path to read and change everything",
+        )
+        .with_default("enforce"),
+        OptionSpec::new("compression", Boolean, "compress the connection").with_default(false),
+        OptionSpec::new("keepalive_enabled", Boolean, "detect dead connections by keep-alive probes")
+            .with_default(true),
+        OptionSpec::new(
+            "keepalive_interval",
+            Seconds,
+            "silence before the first probe and between probes; `ssh` itself rounds it up to whole seconds",
+        )
+        .with_default(15),
+        OptionSpec::new(
+            "keepalive_count",
+            Integer { min: 0, max: u32::MAX.into() },
+            "unanswered probes after which the connection is lost",
+        )
+        .with_default(3),
+        OptionSpec::new("ssh_debug_level", Integer { min: 0, max: 3 }, "verbosity of `ssh` (`-v` to `-vvv`)")
+            .with_default(0),
+        OptionSpec::new(
+            "ssh_args",
+            StringArray,
+            "further arguments of `ssh`, before the host; the other options take precedence",
+        )
+        .with_default(Vec::<&str>::new()),
+        OptionSpec::new("ssh_path", String, "the program").with_default("ssh"),
+        OptionSpec::connect_timeout(),
+    ]
+}

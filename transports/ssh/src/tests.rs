@@ -4,6 +4,7 @@ use std::path::Path;
 
 use mitogen_core::connect::ChildCommand;
 use mitogen_core::connect::rehearsal::rehearse;
+use mitogen_core::dialogue::interpreter_exits;
 use serde_json::json;
 
 use super::*;
@@ -11,9 +12,9 @@ use super::*;
 #[test]
 fn plans_and_transcripts_are_as_recorded() {
     let child =
-        ChildCommand { argv: ["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""].map(str::to_owned).to_vec() };
+        ChildCommand::new(["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""]).with_exits(interpreter_exits());
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/ssh");
-    let count = rehearse(&KIND, &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+    let count = rehearse(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
     assert!(count > 0);
 }
 
@@ -33,7 +34,7 @@ fn errors_name_the_option() {
         (json!({"hostname": "a", "prompt_host": "x"}), "prompt_host"),
         (json!({"hostname": "a", "compresion": true}), "compresion"),
     ] {
-        let error = (KIND.from_options)(options.clone()).unwrap_err();
+        let error = kind().create(options.clone()).unwrap_err();
         assert_eq!(error.key.as_deref(), Some(key), "{options}: {error}");
     }
 }

@@ -12,9 +12,19 @@ use mitogen_core::connect::{
 
 pub use options::Options;
 
-/// The transport's name and how it is made from options.
-pub const KIND: TransportKind =
-    TransportKind { name: "su", options: options::NAMES, secrets: &[dialogue::PASSWORD], from_options };
+/// The transport as profiles know it: its options and their specifications.
+pub fn kind() -> TransportKind {
+    TransportKind::new(METHOD, |options| Su::new(parse_options(METHOD, options)?))
+        .with_options(options::specs())
+}
+
+/// The transport's name.
+const METHOD: &str = "su";
+// Until plans are built in the new way.
+struct Named {
+    name: &'static str,
+}
+const KIND: Named = Named { name: "su" };
 
 /// Becomes another user by way of su.
 #[derive(Clone, Debug)]
@@ -59,8 +69,4 @@ impl Transport for Su {
             keepalive: None,
         })
     }
-}
-
-fn from_options(options: serde_json::Value) -> Result<Box<dyn Transport>, OptionsError> {
-    Ok(Box::new(Su::new(parse_options(KIND.name, options)?)?))
 }

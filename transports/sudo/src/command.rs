@@ -77,8 +77,7 @@ mod tests {
     #[test]
     fn a_login_shell_hands_everything_on() {
         let script = "for p in a 'b c'; do printf '%s|' \"$p\" \"\\\\\" `echo x`; done\nprintf \"$0\" \"$@\"";
-        let child =
-            ChildCommand { argv: ["/bin/sh", "-c", script, "it's %s! ü"].map(str::to_owned).to_vec() };
+        let child = ChildCommand::new(["/bin/sh", "-c", script, "it's %s! ü"]);
         let run = |argv: &[String]| Command::new(&argv[0]).args(&argv[1..]).output().unwrap().stdout;
         let direct = run(&child.argv);
         assert!(!direct.is_empty());

@@ -16,9 +16,19 @@ use mitogen_core::connect::{
 pub use options::Options;
 use options::Resolved;
 
-/// The transport's name and how it is made from options.
-pub const KIND: TransportKind =
-    TransportKind { name: "sudo", options: options::NAMES, secrets: &[dialogue::PASSWORD], from_options };
+/// The transport as profiles know it: its options and their specifications.
+pub fn kind() -> TransportKind {
+    TransportKind::new(METHOD, |options| Sudo::new(&parse_options(METHOD, options)?))
+        .with_options(options::specs())
+}
+
+/// The transport's name.
+const METHOD: &str = "sudo";
+// Until plans are built in the new way.
+struct Named {
+    name: &'static str,
+}
+const KIND: Named = Named { name: "sudo" };
 
 /// Becomes another user by way of sudo.
 #[derive(Clone, Debug)]
@@ -65,8 +75,4 @@ impl Transport for Sudo {
             keepalive: None,
         })
     }
-}
-
-fn from_options(options: serde_json::Value) -> Result<Box<dyn Transport>, OptionsError> {
-    Ok(Box::new(Sudo::new(&parse_options(KIND.name, options)?)?))
 }

@@ -1,9 +1,10 @@
 //! What can be said about sudo.
 
-use mitogen_core::connect::{OptionsError, check_word};
+use mitogen_core::connect::{OptionKind, OptionSpec, OptionsError, check_word};
 use mitogen_core::dialogue::Secret;
 use serde::Deserialize;
 
+use crate::METHOD;
 use crate::arguments::{self, Given};
 
 /// Options of the sudo transport. What is named here wins over `sudo_args`, which wins over the
@@ -54,21 +55,6 @@ impl Default for Options {
     }
 }
 
-/// Every option's name.
-pub(crate) const NAMES: &[&str] = &[
-    "username",
-    "password",
-    "sudo_path",
-    "sudo_args",
-    "preserve_env",
-    "set_home",
-    "login",
-    "selinux_role",
-    "selinux_type",
-    "tty",
-    "connect_timeout",
-];
-
 /// Options with `sudo_args` and defaults worked in.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
@@ -86,11 +72,8 @@ pub(crate) struct Resolved {
 
 impl Options {
     pub(crate) fn resolve(&self) -> Result<Resolved, OptionsError> {
-        let given: Given = arguments::parse(&self.sudo_args).map_err(|message| OptionsError {
-            method: crate::KIND.name.to_owned(),
-            key: Some("sudo_args".to_owned()),
-            message,
-        })?;
+        let given: Given = arguments::parse(&self.sudo_args)
+            .map_err(|message| OptionsError::in_option(METHOD, "sudo_args", message))?;
         let resolved = Resolved {
             username: self.username.clone().or(given.user).unwrap_or_else(|| "root".to_owned()),
             password: self.password.clone(),
@@ -111,9 +94,43 @@ impl Options {
         ];
         for (key, value) in words {
             if let Some(value) = value {
-                check_word(crate::KIND.name, key, value)?;
+                check_word(METHOD, key, value)?;
             }
         }
         Ok(resolved)
     }
+}
+
+/// The specification of every option.
+pub(crate) fn specs() -> [OptionSpec; 11] {
+    use OptionKind::{Boolean, Secret, String, StringArray};
+    [
+        OptionSpec::new("username", String, "the user to become, or `#` and a user id").with_default("root"),
+        OptionSpec::new(
+            "password",
+            Secret,
+            "the calling user's password; without it `sudo` gets no terminal and runs with `-n`",
+        ),
+        OptionSpec::new("sudo_path", String, "the program").with_default("sudo"),
+        OptionSpec::new(
+            "sudo_args",
+            StringArray,
+            "arguments of `sudo` itself: `-E`, `-H`, `-i`, `-r ROLE`, `-t TYPE`, `-u USER` and their long forms; `-n` \
+             and `-S` are ignored; the other options take precedence",
+        )
+        .with_default(Vec::<&str>::new()),
+        OptionSpec::new("preserve_env", Boolean, "keep the environment (`-E`)").with_default(false),
+        OptionSpec::new("set_home", Boolean, "set `HOME` to the new user's home directory (`-H`)")
+            .with_default(false),
+        OptionSpec::new("login", Boolean, "run the new user's login shell (`-i`)").with_default(false),
+        OptionSpec::new("selinux_role", String, "the SELinux role (`-r`)"),
+        OptionSpec::new("selinux_type", String, "the SELinux type (`-t`)"),
+        OptionSpec::new(
+            "tty",
+            Boolean,
+            "allocate a terminal even without a password, for a sudoers file with `requiretty`",
+        )
+        .with_default(false),
+        OptionSpec::connect_timeout(),
+    ]
 }

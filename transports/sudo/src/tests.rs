@@ -4,6 +4,7 @@ use std::path::Path;
 
 use mitogen_core::connect::ChildCommand;
 use mitogen_core::connect::rehearsal::rehearse;
+use mitogen_core::dialogue::interpreter_exits;
 use serde_json::json;
 
 use super::*;
@@ -11,9 +12,9 @@ use super::*;
 #[test]
 fn plans_and_transcripts_are_as_recorded() {
     let child =
-        ChildCommand { argv: ["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""].map(str::to_owned).to_vec() };
+        ChildCommand::new(["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""]).with_exits(interpreter_exits());
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/sudo");
-    let count = rehearse(&KIND, &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+    let count = rehearse(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
     assert!(count > 0);
 }
 
@@ -29,15 +30,15 @@ fn errors_name_the_option() {
         (json!({"selinux_role": "a\nb"}), "selinux_role"),
         (json!({"connect_timeout": "soon"}), "connect_timeout"),
     ] {
-        let error = (KIND.from_options)(options.clone()).unwrap_err();
+        let error = kind().create(options.clone()).unwrap_err();
         assert_eq!(error.key.as_deref(), Some(key), "{options}: {error}");
     }
 }
 
 #[test]
 fn options_win_over_arguments_and_arguments_over_defaults() {
-    let child = ChildCommand { argv: vec!["x".into()] };
-    let plan = |options| (KIND.from_options)(options).unwrap().plan(&child).unwrap();
+    let child = ChildCommand::new(["x"]);
+    let plan = |options| kind().create(options).unwrap().plan(&child).unwrap();
     let both = plan(json!({"username": "web", "sudo_args": ["-E", "-u", "db"], "preserve_env": false}));
     assert_eq!(both.argv, ["sudo", "-p", "mitogen-sudo-prompt:", "-u", "web", "-n", "--", "x"]);
     let arguments = plan(json!({"sudo_args": ["-Eu", "db"]}));

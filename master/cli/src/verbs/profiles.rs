@@ -53,29 +53,32 @@ pub fn list(inventory: &Inventory, out: &mut dyn Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use mitogen::profiles::Source;
-    use mitogen_core::connect::{OptionsError, Registry, Transport, TransportKind};
+    use mitogen_core::connect::{
+        ChildCommand, OptionKind, OptionSpec, OptionsError, Plan, Registry, Transport, TransportKind,
+    };
 
     use super::*;
 
-    fn inventory(text: &str) -> Inventory {
-        fn none(options: serde_json::Value) -> Result<Box<dyn Transport>, OptionsError> {
-            #[derive(Debug)]
-            struct Nowhere(#[allow(dead_code)] serde_json::Value);
-            impl Transport for Nowhere {
-                fn method(&self) -> &str {
-                    "ssh"
-                }
-                fn plan(
-                    &self,
-                    _: &mitogen_core::connect::ChildCommand,
-                ) -> Result<mitogen_core::connect::Plan, OptionsError> {
-                    Err(OptionsError { method: "ssh".into(), key: None, message: "leads nowhere".into() })
-                }
-            }
-            Ok(Box::new(Nowhere(options)))
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl Transport for Nowhere {
+        fn method(&self) -> &str {
+            "ssh"
         }
-        let mut registry = Registry::new();
-        registry.add(TransportKind { name: "ssh", options: &["hostname"], secrets: &[], from_options: none });
+
+        fn plan(&self, _: &ChildCommand) -> Result<Plan, OptionsError> {
+            Err(OptionsError::new("ssh", "leads nowhere"))
+        }
+    }
+
+    fn inventory(text: &str) -> Inventory {
+        let ssh = TransportKind::new("ssh", |_| Ok(Nowhere)).with_option(OptionSpec::new(
+            "hostname",
+            OptionKind::String,
+            "",
+        ));
+        let registry: Registry = [ssh].into_iter().collect();
         Inventory::parse(&Source::from_text("m.toml", text), &registry).unwrap()
     }
 

@@ -251,7 +251,7 @@ impl Inventory {
         self.registry.get(method).ok_or_else(|| ResolveError::UnknownMethod {
             label: label.to_owned(),
             method: method.to_owned(),
-            known: self.registry.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", "),
+            known: self.registry.names().collect::<Vec<_>>().join(", "),
         })
     }
 
@@ -370,7 +370,7 @@ impl Inventory {
         hop.keepalive = Some(keepalive);
         hop.origins.insert("keepalive".to_owned(), origin.clone());
         let kind = self.registry.get(&hop.method);
-        if kind.is_some_and(|kind| KEEPALIVE.iter().all(|key| kind.options.contains(key))) {
+        if kind.is_some_and(|kind| KEEPALIVE.iter().all(|key| kind.has_option(key))) {
             let seconds = keepalive.interval.as_secs() + u64::from(keepalive.interval.subsec_nanos() > 0);
             let [enabled, interval, count] = KEEPALIVE;
             let values = [
@@ -394,7 +394,7 @@ impl Inventory {
         hop.timeout = Some(timeout);
         hop.origins.insert("timeout".to_owned(), origin.clone());
         let kind = self.registry.get(&hop.method);
-        if kind.is_some_and(|kind| kind.options.contains(&"connect_timeout")) {
+        if kind.is_some_and(|kind| kind.has_option("connect_timeout")) {
             hop.options.insert("connect_timeout".to_owned(), Json::from(timeout.as_secs_f64()));
             hop.origins.insert("connect_timeout".to_owned(), origin);
         }
@@ -431,9 +431,8 @@ impl Inventory {
         let mut changes: Vec<String> = vec![String::new(); chain.hops.len()];
         if overrides.user.is_some() || overrides.ask_pass {
             let flag = if overrides.user.is_some() { "-u" } else { "-k" };
-            let logs_in = |hop: &Hop| {
-                self.registry.get(&hop.method).is_some_and(|kind| kind.options.contains(&"hostname"))
-            };
+            let logs_in =
+                |hop: &Hop| self.registry.get(&hop.method).is_some_and(|kind| kind.has_option("hostname"));
             let at = chain.hops.iter().rposition(logs_in);
             let at = at.ok_or_else(|| ResolveError::NoLogin { label: chain.label.clone(), flag })?;
             if let Some(user) = &overrides.user {
@@ -523,7 +522,7 @@ impl Inventory {
         option: &'static str,
         flag: &'static str,
     ) -> Result<(), ResolveError> {
-        if self.kind(label, method)?.options.contains(&option) {
+        if self.kind(label, method)?.has_option(option) {
             return Ok(());
         }
         Err(ResolveError::NoSuchOption { label: label.to_owned(), method: method.to_owned(), option, flag })

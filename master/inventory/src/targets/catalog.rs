@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::adhoc::AdHoc;
 use super::expression::{Atom, Expression, ExpressionError, NamePattern, Operator, Term, glob};
 use super::nodeset::MAX_NODES;
-use super::suggest::did_you_mean;
+use mitogen_core::suggest::did_you_mean;
 
 /// Why an expression does not choose machines.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

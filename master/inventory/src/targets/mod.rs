@@ -9,11 +9,10 @@ mod catalog;
 mod expression;
 mod fold;
 mod nodeset;
-mod suggest;
 
 pub use adhoc::AdHoc;
 pub use catalog::{Catalog, Entry, Target, TargetError, TargetKind};
 pub use expression::{Atom, Expression, ExpressionError, NamePattern, Operator, Term};
 pub use fold::fold;
+pub use mitogen_core::suggest::did_you_mean;
 pub use nodeset::{MAX_NODES, NodeSet, NodeSetError, expand};
-pub use suggest::did_you_mean;

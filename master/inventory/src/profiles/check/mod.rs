@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mitogen_core::connect::Registry;
+use mitogen_core::connect::{Registry, TransportKind};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Origin};
 use super::discover::Source;
@@ -64,7 +64,13 @@ struct Checker<'a> {
 impl<'a> Checker<'a> {
     fn new(source: &'a Source, registry: &'a Registry) -> Self {
         let mut secrets = vec!["password", "passphrase"];
-        secrets.extend(registry.iter().flat_map(|kind| kind.secrets.iter().copied()));
+        secrets.extend(
+            registry
+                .iter()
+                .flat_map(TransportKind::options)
+                .filter(|spec| spec.is_secret())
+                .map(|spec| spec.name.as_str()),
+        );
         Self { source, path: source.path().into(), registry, secrets, found: Vec::new() }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
-use mitogen_core::connect::TransportKind;
+use mitogen_core::connect::{OptionSpec, TransportKind};
 use serde_json::{Map, Value as Json};
 
 use super::super::document::Entry;
@@ -68,8 +68,7 @@ pub(super) fn check(checker: &mut Checker<'_>, table: &[Entry]) -> (Vec<Profile>
         if draft.broken || !draft.has_method() {
             complete &= !draft.broken;
             if !draft.broken && !draft.extended {
-                let known: Vec<String> =
-                    checker.registry.iter().map(|kind| format!("\"{}\"", kind.name)).collect();
+                let known: Vec<String> = checker.registry.names().map(|name| format!("\"{name}\"")).collect();
                 let hint = format!("add method = one of {}", known.join(", "));
                 let fault = Fault::new("the profile has no method", hint);
                 checker.report(entry.key_span.clone(), Some(format!("profile.{}", entry.key)), fault);
@@ -268,7 +267,7 @@ fn finish(checker: &mut Checker<'_>, draft: &Draft<'_>, hosts: Option<&Vec<Strin
     let name = draft.entry.key.as_str();
     let before = checker.found.len();
     let kind = method(checker, draft)?;
-    let mut profile = Profile::new(name, kind.name, checker.origin(&draft.entry.key_span));
+    let mut profile = Profile::new(name, kind.name(), checker.origin(&draft.entry.key_span));
     profile.owner = draft.held.get("hostname").is_some_and(|held| held.from == name);
     for (key, held) in &draft.held {
         let node = &held.entry.node;
@@ -296,8 +295,8 @@ fn finish(checker: &mut Checker<'_>, draft: &Draft<'_>, hosts: Option<&Vec<Strin
             "stock" => stock(node).map(|path| profile.stock = Some((path, origin))),
             "timeout" => timeout(node).map(|seconds| profile.timeout = Some((seconds, origin))),
             "keepalive" => keepalive(node).map(|keepalive| profile.keepalive = Some((keepalive, origin))),
-            key if kind.options.contains(&key) => {
-                let given = if kind.secrets.contains(&key) {
+            key if kind.has_option(key) => {
+                let given = if kind.option(key).is_some_and(OptionSpec::is_secret) {
                     let context = SecretContext {
                         path: checker.source.path(),
                         shared: checker.source.is_shared(),
@@ -321,7 +320,7 @@ fn finish(checker: &mut Checker<'_>, draft: &Draft<'_>, hosts: Option<&Vec<Strin
             checker.report(node.span.clone(), held.key(), fault);
         }
     }
-    if kind.options.contains(&"hostname") {
+    if kind.has_option("hostname") {
         let origin = profile.hostname_origin.clone().unwrap_or_else(|| profile.origin.clone());
         profile
             .settings
@@ -329,7 +328,7 @@ fn finish(checker: &mut Checker<'_>, draft: &Draft<'_>, hosts: Option<&Vec<Strin
     }
     if let Some(held) = draft.held.get("method").filter(|_| needs_via(kind, draft)) {
         let fault = Fault::new(
-            format!("`{}` copies the context that `via` names, and there is no `via`", kind.name),
+            format!("`{}` copies the context that `via` names, and there is no `via`", kind.name()),
             "add via = \"NAME\", a profile whose contexts run Python",
         );
         checker.report(held.entry.node.span.clone(), held.key(), fault);
@@ -342,14 +341,14 @@ fn finish(checker: &mut Checker<'_>, draft: &Draft<'_>, hosts: Option<&Vec<Strin
 /// Whether the profile can start nothing for want of a `via`; one that others extend may leave it to
 /// them.
 fn needs_via(kind: &TransportKind, draft: &Draft<'_>) -> bool {
-    COPIES.contains(&kind.name) && !draft.extended && !draft.held.contains_key("via")
+    COPIES.contains(&kind.name()) && !draft.extended && !draft.held.contains_key("via")
 }
 
 fn method<'r>(checker: &mut Checker<'r>, draft: &Draft<'_>) -> Option<&'r TransportKind> {
     let Some(held) = draft.held.get("method") else {
         return local_kind(checker, draft);
     };
-    let known = || checker.registry.iter().map(|kind| kind.name);
+    let known = || checker.registry.names();
     let fault = match held.entry.node.text() {
         None => Fault::new(
             format!("this must be the name of a transport, not {}", held.entry.node.kind()),
@@ -383,7 +382,7 @@ fn local_kind<'r>(checker: &mut Checker<'r>, draft: &Draft<'_>) -> Option<&'r Tr
 }
 
 fn unknown_option(key: &str, kind: &TransportKind, inherited: bool, name: &str) -> Fault {
-    let known = || kind.options.iter().chain(COMMON).copied();
+    let known = || kind.option_names().chain(COMMON.iter().copied());
     let hint = did_you_mean(key, known()).map_or_else(
         || {
             let mut names: Vec<&str> = known().collect();
@@ -394,7 +393,7 @@ fn unknown_option(key: &str, kind: &TransportKind, inherited: bool, name: &str) 
         |near| format!("did you mean `{near}`?"),
     );
     let whose = if inherited { format!(", which profile `{name}` uses") } else { String::new() };
-    Fault::new(format!("`{}`{whose} has no option of this name", kind.name), hint)
+    Fault::new(format!("`{}`{whose} has no option of this name", kind.name()), hint)
 }
 
 /// Lets the transport read the options, again and again without the one it rejected, so that all
@@ -418,9 +417,9 @@ fn try_options(
             (key.clone(), value)
         })
         .collect();
-    while let Err(error) = (kind.from_options)(Json::Object(given.clone())) {
+    while let Err(error) = kind.create(Json::Object(given.clone())) {
         let held = error.key.as_deref().and_then(|key| draft.held.get(key));
-        let fault = Fault { message: format!("{}: {}", kind.name, error.message), hint: None };
+        let fault = Fault { message: format!("{}: {}", kind.name(), error.message), hint: None };
         match held {
             Some(held) => checker.report(held.entry.node.span.clone(), held.key(), fault),
             // Rejected for want of what was taken out in an earlier turn, which was reported then.

@@ -351,11 +351,11 @@ all = ["web", "db*"]
     let recording = Recording(Mutex::default());
     let store = SecretStore::new(&recording);
     let overrides = Overrides { timeout: Some(Duration::from_secs(7)), ..Overrides::default() };
-    let child = ChildCommand { argv: vec!["python3".into()] };
+    let child = ChildCommand::new(["python3"]);
     for target in &targets {
         for hop in inventory.resolve(target, &overrides).unwrap().hops {
             let options = Json::Object(hop.filled_options(&store).unwrap());
-            let transport = (registry.get(&hop.method).unwrap().from_options)(options).unwrap();
+            let transport = registry.get(&hop.method).unwrap().create(options).unwrap();
             let plan = transport.plan(&child).unwrap();
             assert_eq!((plan.method.as_str(), plan.timeout), (hop.method.as_str(), 7.0));
         }

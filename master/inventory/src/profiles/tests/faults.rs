@@ -58,8 +58,8 @@ all = ["web", "dbx"]
             "2:2 profiles: unknown key at the top of the file | did you mean `profile`?",
             "4:1 defaults.fork: unknown key | did you mean `forks`?",
             "5:9 defaults.forks: this must be a number of connections, not 0 | write forks = 50; at least 1",
-            "8:8 profile.web.port: ssh: wrong type",
-            "9:15 profile.web.compression: ssh: wrong type",
+            "8:8 profile.web.port: ssh: must be an integer, not a string",
+            "9:15 profile.web.compression: ssh: must be true or false, not a string",
             "10:1 profile.web.usrname: `ssh` has no option of this name | did you mean `username`?",
             "11:11 profile.web.timeout: this must be a number of seconds, not 0 | write timeout = 30, at most 86400",
             "12:7 profile.web.via: there is no profile `gate` | add [profile.gate], or name one that exists",
@@ -340,7 +340,7 @@ fn groups_are_checked() {
     }
     // A member may be a machine of the profile that has a fault: one fault, not two.
     let text = "[profile.web]\nmethod = \"ssh\"\nport = \"x\"\nhostname = \"web[1-3]\"\n[group]\nall = [\"web1\", \"web\"]";
-    assert_eq!(brief(text), ["3:8 profile.web.port: ssh: wrong type"]);
+    assert_eq!(brief(text), ["3:8 profile.web.port: ssh: must be an integer, not a string"]);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 mod chains;
 mod faults;
 
-use mitogen_core::connect::{ChildCommand, OptionsError, Plan, Registry, Transport, TransportKind};
+use mitogen_core::connect::{
+    ChildCommand, OptionKind, OptionSpec, OptionsError, Plan, Registry, Transport, TransportKind,
+};
 use serde_json::Value as Json;
 
 use super::*;
@@ -11,40 +13,46 @@ use crate::profiles::{Diagnostics, Source};
 
 /// Transports of our own, because the real ones come and go above and below us.
 pub(super) fn registry() -> Registry {
-    let mut registry = Registry::new();
-    registry.add(kind("local", &["connect_timeout"], &[]));
-    registry.add(kind(
-        "ssh",
-        &["hostname", "username", "port", "compression", "ssh_args", "password", "connect_timeout"],
-        &["password"],
-    ));
-    registry.add(kind("sudo", &["username", "password", "sudo_args"], &["password"]));
-    registry.add(kind("docker", &["container", "username"], &[]));
-    registry
+    [
+        kind("local", &["connect_timeout"]),
+        kind(
+            "ssh",
+            &["hostname", "username", "port", "compression", "ssh_args", "password", "connect_timeout"],
+        ),
+        kind("sudo", &["username", "password", "sudo_args"]),
+        kind("docker", &["container", "username"]),
+    ]
+    .into_iter()
+    .collect()
 }
 
 /// The transports that the command has.
 pub(super) fn builtin() -> Registry {
-    let mut registry = Registry::new();
-    for kind in [
-        mitogen_local::KIND,
-        mitogen_fork::KIND,
-        mitogen_ssh::KIND,
-        mitogen_sudo::KIND,
-        mitogen_su::KIND,
-        mitogen_doas::KIND,
-    ] {
-        registry.add(kind);
-    }
-    registry
+    [
+        mitogen_local::kind(),
+        mitogen_fork::kind(),
+        mitogen_ssh::kind(),
+        mitogen_sudo::kind(),
+        mitogen_su::kind(),
+        mitogen_doas::kind(),
+    ]
+    .into_iter()
+    .collect()
 }
 
-fn kind(
-    name: &'static str,
-    options: &'static [&'static str],
-    secrets: &'static [&'static str],
-) -> TransportKind {
-    TransportKind { name, options, secrets, from_options: read }
+fn kind(name: &str, options: &[&str]) -> TransportKind {
+    let spec = |&option: &&str| {
+        let kind = match option {
+            "password" => OptionKind::Secret,
+            "port" => OptionKind::Integer { min: 1, max: 65535 },
+            "compression" => OptionKind::Boolean,
+            "ssh_args" | "sudo_args" => OptionKind::StringArray,
+            "connect_timeout" => OptionKind::Seconds,
+            _ => OptionKind::String,
+        };
+        OptionSpec::new(option, kind, "")
+    };
+    TransportKind::new(name, read).with_options(options.iter().map(spec))
 }
 
 #[derive(Debug)]
@@ -61,29 +69,16 @@ impl Transport for Nowhere {
 }
 
 fn wrong(key: &str, message: &str) -> OptionsError {
-    OptionsError { method: "test".into(), key: Some(key.into()), message: message.into() }
+    OptionsError::in_option("test", key, message)
 }
 
 // The signature is that of the registry.
 #[allow(clippy::needless_pass_by_value)]
-fn read(options: Json) -> Result<Box<dyn Transport>, OptionsError> {
-    let options = options.as_object().unwrap();
-    for (key, value) in options {
-        let right = match key.as_str() {
-            "port" => value.as_u64().is_some_and(|port| port < 65536),
-            "compression" => value.is_boolean(),
-            "ssh_args" | "sudo_args" => value.is_array(),
-            "connect_timeout" => value.is_number(),
-            _ => value.is_string(),
-        };
-        if !right {
-            return Err(wrong(key, "wrong type"));
-        }
-    }
-    if options.contains_key("ssh_args") && !options.contains_key("username") {
+fn read(options: Json) -> Result<Nowhere, OptionsError> {
+    if options.get("ssh_args").is_some() && options.get("username").is_none() {
         return Err(wrong("username", "ssh_args need a username"));
     }
-    Ok(Box::new(Nowhere))
+    Ok(Nowhere)
 }
 
 pub(super) fn parse(text: &str) -> Result<Inventory, Diagnostics> {

@@ -1,7 +1,7 @@
-//! Guessing what a misspelt name was meant to be.
+//! Suggestions for misspelt names.
 
-/// The candidate that `typed` most likely stands for, if any is close enough: at most one edit per
-/// three letters, where swapping two neighbours is one edit and case costs nothing.
+/// The candidate nearest to `typed`, if one is close enough: at most one edit per three letters, where swapping
+/// two neighbours is one edit and case does not count.
 pub fn did_you_mean<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted: Vec<char> = typed.to_lowercase().chars().collect();
     let allowed = (wanted.len() / 3).max(1);
@@ -12,7 +12,7 @@ pub fn did_you_mean<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a st
             continue;
         }
         let edits = distance(&wanted, &letters);
-        // A name of one or two letters is near everything of its length; then only case may differ.
+        // A name of one or two letters is close to every name of its length, so only its case may differ.
         let close = edits <= allowed && edits < wanted.len().max(letters.len()).max(2) - 1 || edits == 0;
         if close && candidate != typed && best.is_none_or(|(least, _)| edits < least) {
             best = Some((edits, candidate));
@@ -46,7 +46,7 @@ mod tests {
     use super::did_you_mean;
 
     #[test]
-    fn near_names_are_found_and_far_ones_are_not() {
+    fn names_within_the_edit_limit_are_suggested() {
         let names = ["username", "hostname", "port", "identity_file", "su", "web"];
         let table = [
             ("usrname", Some("username")),
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_wins() {
+    fn the_nearest_name_is_suggested() {
         assert_eq!(did_you_mean("webs1", ["webs", "webs11", "webs2"]), Some("webs"));
         assert_eq!(did_you_mean("passwrd_x", ["password", "password_x"]), Some("password_x"));
     }
