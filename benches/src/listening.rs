@@ -1,4 +1,4 @@
-//! A running `mitogen listen` with contexts on this machine, to measure commands that use it.
+//! A running `mitogen serve` with contexts on this machine, to measure commands that use it.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ impl Listening {
         );
         std::fs::write(place.path().join("mitogen.toml"), profiles)?;
         let mut child = Self::command(mitogen, place.path())
-            .args(["listen", "--socket", "socket", "n"])
+            .args(["serve", "--socket", "socket", "n"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -36,14 +36,14 @@ impl Listening {
         let read = out.map_or(Ok(0), |out| BufReader::new(out).read_line(&mut line));
         let this = Self { child, mitogen: mitogen.to_owned(), place };
         if read? == 0 {
-            return Err(io::Error::other("`mitogen listen` did not say where it listens"));
+            return Err(io::Error::other("`mitogen serve` did not say where it listens"));
         }
         Ok(this)
     }
 
     fn command(mitogen: &Path, place: &Path) -> Command {
         let mut command = Command::new(mitogen);
-        command.current_dir(place).env_remove("MITOGEN_PROFILES").env_remove("MITOGEN_TREE");
+        command.current_dir(place).env_remove("MITOGEN_PROFILES").env_remove("MITOGEN_SOCKET");
         command
     }
 
@@ -54,7 +54,7 @@ impl Listening {
     pub fn run_true(&self, targets: &str) -> io::Result<()> {
         // A word alone would be a line for the shell.
         let status = Self::command(&self.mitogen, self.place.path())
-            .args(["run", "--tree=socket", targets, "--", "true", "true"])
+            .args(["run", "--socket=socket", targets, "--", "true", "true"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .status()?;

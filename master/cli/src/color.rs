@@ -1,13 +1,13 @@
-//! Whether to use colours.
+//! Colours: when they are used, and what for. A colour is never the only sign of anything.
 
 use std::ffi::OsString;
 
 use clap::ValueEnum;
 
-/// What `--color` says.
+/// The values of `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
-    /// On a terminal, unless the environment says otherwise
+    /// On a terminal, unless the environment disables colours
     #[default]
     Auto,
     /// Always
@@ -17,8 +17,9 @@ pub enum ColorChoice {
 }
 
 impl ColorChoice {
-    /// Whether to use colours on a stream. `--color` beats `NO_COLOR`, which beats `CLICOLOR_FORCE`,
-    /// which beats `CLICOLOR=0`; with none of them a terminal gets colours unless it is `dumb`.
+    /// Whether to use colours on a stream. `--color` takes precedence over `NO_COLOR`, that over
+    /// `CLICOLOR_FORCE`, and that over `CLICOLOR=0`. Without any of them a terminal gets colours, unless
+    /// `TERM` is `dumb`.
     pub fn enabled(self, variable: impl Fn(&str) -> Option<OsString>, is_terminal: bool) -> bool {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         match self {
@@ -32,12 +33,42 @@ impl ColorChoice {
     }
 }
 
+/// Wraps text in the escape sequences of colours if it holds `true`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Palette(pub bool);
+
+impl Palette {
+    /// A host's prefix, or the title of its output.
+    pub fn host(self, text: &str) -> String {
+        self.wrap("36", text)
+    }
+
+    /// A failure.
+    pub fn bad(self, text: &str) -> String {
+        self.wrap("31", text)
+    }
+
+    /// A removed line.
+    pub fn removed(self, text: &str) -> String {
+        self.wrap("31", text)
+    }
+
+    /// An added line.
+    pub fn added(self, text: &str) -> String {
+        self.wrap("32", text)
+    }
+
+    fn wrap(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_stronger_wish_wins() {
+    fn the_option_takes_precedence_over_the_environment() {
         type Row<'a> = (ColorChoice, &'a [(&'a str, &'a str)], bool, bool);
         let table: &[Row<'_>] = &[
             (ColorChoice::Auto, &[], true, true),

@@ -1,12 +1,12 @@
-//! Completion of the command line: three short scripts that ask us, and the answers.
+//! Completion of the command line: a short script for each shell, and the answers to their requests.
 
 use std::collections::HashSet;
 
 use clap::{Arg, Command};
 
-use crate::args::Shell;
+use crate::cli::Shell;
 
-/// The script for a shell. It calls `mitogen __complete`, so that it knows targets and never grows old.
+/// The script for a shell. It calls `mitogen __complete`, so it completes targets and needs no update.
 pub fn script(shell: Shell) -> &'static str {
     match shell {
         Shell::Bash => include_str!("completions/mitogen.bash"),
@@ -15,17 +15,17 @@ pub fn script(shell: Shell) -> &'static str {
     }
 }
 
-/// Something that the current word may become.
+/// A completion of the current word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// The whole word.
     pub value: String,
-    /// What it is.
+    /// Its description.
     pub help: String,
 }
 
-/// What the last of `words` (those behind the program's name) may become. `targets` names the targets
-/// that begin with a text. None where files, or anything at all, may stand.
+/// The completions of the last of `words`, which are the words after the program's name. `targets` returns the
+/// targets that begin with a text. Empty where the shell completes file names.
 pub fn complete(root: &Command, words: &[String], targets: impl Fn(&str) -> Vec<String>) -> Vec<Candidate> {
     let Some((current, before)) = words.split_last() else { return Vec::new() };
     let mut command = root;
@@ -40,8 +40,9 @@ pub fn complete(root: &Command, words: &[String], targets: impl Fn(&str) -> Vec<
         }
         if word.len() > 1 && word.starts_with('-') {
             value_of = open_option(root, command, word);
-        } else if let Some(verb) = verbs(command).find(|verb| verb.get_name() == word) {
-            command = verb;
+        } else if let Some(subcommand) = subcommands(command).find(|subcommand| subcommand.get_name() == word)
+        {
+            command = subcommand;
             positional = 0;
         } else {
             positional += 1;
@@ -58,12 +59,14 @@ pub fn complete(root: &Command, words: &[String], targets: impl Fn(&str) -> Vec<
             .collect()
     } else if current.starts_with('-') {
         flags(root, command)
-    } else if verbs(command).next().is_some() {
-        let named =
-            |verb: &Command| Candidate { value: verb.get_name().to_owned(), help: help(verb.get_about()) };
-        verbs(command).filter(|verb| !verb.is_hide_set()).map(named).collect()
+    } else if subcommands(command).next().is_some() {
+        let named = |subcommand: &Command| Candidate {
+            value: subcommand.get_name().to_owned(),
+            help: help(subcommand.get_about()),
+        };
+        subcommands(command).filter(|subcommand| !subcommand.is_hide_set()).map(named).collect()
     } else {
-        // What may be repeated takes all further words.
+        // A repeatable argument takes all further words.
         let places: Vec<&Arg> = command.get_positionals().filter(|place| !place.is_last_set()).collect();
         let place = places.get(positional).or_else(|| places.last().filter(|place| repeats(place)));
         place.map_or_else(Vec::new, |place| values(place, current, &targets))
@@ -77,22 +80,26 @@ fn repeats(place: &Arg) -> bool {
     matches!(place.get_action(), clap::ArgAction::Append)
 }
 
-fn verbs(command: &Command) -> impl Iterator<Item = &Command> {
+fn subcommands(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands()
 }
 
-/// A verb's options and the global ones.
+/// The options of a subcommand, and the global ones unless it replaces them.
 fn options<'c>(root: &'c Command, command: &'c Command) -> impl Iterator<Item = &'c Arg> {
-    command.get_arguments().chain(root.get_arguments()).filter(|option| !option.is_positional())
+    let replaced = |option: &&Arg| !command.get_arguments().any(|own| own.get_id() == option.get_id());
+    command
+        .get_arguments()
+        .chain(root.get_arguments().filter(replaced))
+        .filter(|option| !option.is_positional())
 }
 
-/// The option whose value the next word is.
+/// The option that takes the next word as its value.
 fn open_option<'c>(root: &'c Command, command: &'c Command, word: &str) -> Option<&'c Arg> {
     let takes = |option: &&Arg| option.get_action().takes_values();
     if let Some(long) = word.strip_prefix("--") {
         return options(root, command).find(|option| option.get_long() == Some(long)).filter(takes);
     }
-    // In a cluster the first option with a value takes the rest of the word, if there is one.
+    // In a cluster of short options, the first one with a value takes the rest of the word.
     let mut letters = word[1..].chars();
     while let Some(letter) = letters.next() {
         let option = options(root, command).find(|option| option.get_short() == Some(letter));
@@ -138,12 +145,12 @@ fn help(text: Option<&clap::builder::StyledStr>) -> String {
     text.map(|text| text.to_string().lines().next().unwrap_or_default().to_owned()).unwrap_or_default()
 }
 
-/// A line of bash up to the cursor as words, and what bash keeps of the last one. Bash takes a word to
-/// begin behind the last of `breaks` in it, such as `=` or `:`, and replaces what follows only; an `@`
-/// stays with what follows it.
+/// Splits a line of bash up to the cursor into words, and returns the beginning of the last word that bash keeps.
+/// Bash replaces only the part of a word after the last of the characters in `breaks`, such as `=` or `:`. An `@`
+/// belongs to the part that is replaced.
 pub fn bash_words(line: &str, breaks: &str) -> (Vec<String>, String) {
     let mut words = vec![String::new()];
-    // Where the part begins that bash replaces, and the quote that is open.
+    // Where the replaced part begins, and the open quote.
     let (mut start, mut open, mut letters) = (0, None, line.chars());
     while let Some(letter) = letters.next() {
         let last = words.len() - 1;
@@ -183,7 +190,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::args::Cli;
+    use crate::cli::Cli;
 
     fn targets(begin: &str) -> Vec<String> {
         let all = ["web", "web-root", "db1", "@all", "@odd", "local"];
@@ -199,7 +206,7 @@ mod tests {
     #[test]
     fn words_are_completed() {
         let table = [
-            ("", "run call script put get ping listen tree plan profiles minify completions"),
+            ("", "run call script put get ping serve tree plan profiles minify completions"),
             ("p", "put ping plan profiles"),
             ("put w", "web web-root"),
             ("put web ", ""),
@@ -236,13 +243,16 @@ mod tests {
     }
 
     #[test]
-    fn candidates_carry_their_help() {
+    fn completions_have_descriptions() {
         let found = complete(&Cli::command(), &["pin".to_owned()], targets);
-        assert_eq!(found, [Candidate { value: "ping".into(), help: "Connect, say hello, and leave".into() }]);
+        assert_eq!(
+            found,
+            [Candidate { value: "ping".into(), help: "Check connectivity and latency".into() }]
+        );
     }
 
     #[test]
-    fn bash_lines_are_split_as_bash_does() {
+    fn bash_lines_are_split_as_in_bash() {
         let breaks = " \t\n\"'@><=;|&(:";
         let table: [(&str, &[&str], &str); 10] = [
             ("mitogen ", &[""], ""),
@@ -266,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_ask_us() {
+    fn scripts_call_the_command() {
         for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
             assert!(script(shell).contains(" __complete "), "{shell:?}");
         }

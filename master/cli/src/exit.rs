@@ -1,46 +1,47 @@
-//! Exit statuses: what they mean, and how many outcomes become one status.
+//! Exit codes: what they mean, and how the results of many hosts become one code.
 
 use mitogen_core::dialogue::{FailureKind, Stage};
 
-/// All went well.
+/// Success.
 pub const OK: u8 = 0;
-/// A fault of ours.
+/// An internal error.
 pub const INTERNAL: u8 = 1;
-/// The command line or a profile is wrong; nothing was run, or a transport rejected its options.
+/// The command line or the profile file is wrong, or a transport rejected its options.
 pub const USAGE: u8 = 2;
-/// A command ended with another status than 0 or by a signal, or a call raised.
+/// A command exited with a non-zero status or was killed by a signal, a call raised an exception, or a
+/// transfer failed.
 pub const COMMAND_FAILED: u8 = 3;
-/// A host was not reached, or nothing that we need runs there.
+/// A host could not be reached, has no usable Python, or its connection was lost.
 pub const UNREACHABLE: u8 = 4;
-/// Somebody refused to let us in: authentication, host keys, privilege.
+/// Authentication, the host key or the change of user was refused.
 pub const REFUSED: u8 = 5;
-/// A command did not end in time, or a host that answers did not get ready in time.
+/// A command or call timed out, or a host that can be reached took too long to connect.
 pub const TIMEOUT: u8 = 124;
-/// The user interrupted us.
+/// The user interrupted the run.
 pub const INTERRUPTED: u8 = 130;
 
-/// How it went with one host.
+/// The category of a host's result. The order is that of severity, least severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Outcome {
-    /// Well.
+pub enum HostOutcome {
+    /// Success.
     Ok,
-    /// The command or call failed.
+    /// The command, call or transfer failed.
     CommandFailed,
-    /// Time ran out.
+    /// A time limit was exceeded.
     TimedOut,
-    /// The host was not reached.
+    /// The host could not be reached.
     Unreachable,
-    /// We were not let in.
+    /// Authentication, the host key or the change of user was refused.
     Refused,
     /// The transport rejected its options.
     Misconfigured,
-    /// A fault of ours.
+    /// An internal error.
     Internal,
-    /// Given up on the user's wish.
+    /// The user interrupted the run.
     Interrupted,
 }
 
-impl Outcome {
+impl HostOutcome {
     /// The outcome of a connection that failed.
     pub fn of_failure(stage: Stage, kind: FailureKind) -> Self {
         match kind {
@@ -54,13 +55,13 @@ impl Outcome {
             | FailureKind::HostKeyChanged => Self::Refused,
             FailureKind::BadOption => Self::Misconfigured,
             FailureKind::Cancelled => Self::Interrupted,
-            // A host that is down is silent: that it does not answer in time is how we learn it.
+            // A host that is down does not answer: a timeout of the connection itself means unreachable.
             FailureKind::Timeout if stage > Stage::Connect => Self::TimedOut,
             _ => Self::Unreachable,
         }
     }
 
-    /// The exit status of this outcome alone.
+    /// The exit status for this outcome alone.
     pub fn status(self) -> u8 {
         match self {
             Self::Ok => OK,
@@ -74,7 +75,7 @@ impl Outcome {
         }
     }
 
-    /// One word for machines, as in `--json`.
+    /// The name in `--json` and in summaries.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -89,12 +90,12 @@ impl Outcome {
     }
 }
 
-/// The exit status of a run: that of its gravest outcome. The order, gravest first, is the order of
-/// [`Outcome`] backwards: interrupted (130), internal (1), misconfigured (2), refused (5), unreachable
-/// (4), timeout (124), command failed (3), ok (0). The graver one is the one that says less about the
-/// command: where a host was not reached, nobody knows what the command would have done there.
-pub fn exit_status(outcomes: impl IntoIterator<Item = Outcome>) -> u8 {
-    outcomes.into_iter().max().unwrap_or(Outcome::Ok).status()
+/// The exit status of a run: that of its most severe outcome. Most severe first: interrupted (130), internal
+/// (1), misconfigured (2), refused (5), unreachable (4), timeout (124), command failed (3), ok (0). An outcome
+/// is more severe the less it says about the command: if a host was not reached, it is unknown what the
+/// command would have done on it.
+pub fn exit_status(outcomes: impl IntoIterator<Item = HostOutcome>) -> u8 {
+    outcomes.into_iter().max().unwrap_or(HostOutcome::Ok).status()
 }
 
 #[cfg(test)]
@@ -102,43 +103,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gravest_outcome_decides() {
+    fn the_most_severe_outcome_decides() {
         let rising = [
-            (Outcome::Ok, 0),
-            (Outcome::CommandFailed, 3),
-            (Outcome::TimedOut, 124),
-            (Outcome::Unreachable, 4),
-            (Outcome::Refused, 5),
-            (Outcome::Misconfigured, 2),
-            (Outcome::Internal, 1),
-            (Outcome::Interrupted, 130),
+            (HostOutcome::Ok, 0),
+            (HostOutcome::CommandFailed, 3),
+            (HostOutcome::TimedOut, 124),
+            (HostOutcome::Unreachable, 4),
+            (HostOutcome::Refused, 5),
+            (HostOutcome::Misconfigured, 2),
+            (HostOutcome::Internal, 1),
+            (HostOutcome::Interrupted, 130),
         ];
-        for (i, (graver, status)) in rising.into_iter().enumerate() {
-            assert_eq!(exit_status([graver]), status);
-            for (milder, _) in &rising[..i] {
-                assert_eq!(exit_status([*milder, graver]), status);
-                assert_eq!(exit_status([graver, *milder, Outcome::Ok]), status);
+        for (i, (worse, status)) in rising.into_iter().enumerate() {
+            assert_eq!(exit_status([worse]), status);
+            for (better, _) in &rising[..i] {
+                assert_eq!(exit_status([*better, worse]), status);
+                assert_eq!(exit_status([worse, *better, HostOutcome::Ok]), status);
             }
         }
         assert_eq!(exit_status([]), 0);
     }
 
     #[test]
-    fn failures_have_outcomes() {
+    fn connection_failures_have_outcomes() {
         let table = [
-            (Stage::Connect, FailureKind::ConnectionRefused, Outcome::Unreachable),
-            (Stage::Connect, FailureKind::Timeout, Outcome::Unreachable),
-            (Stage::Resolve, FailureKind::Timeout, Outcome::Unreachable),
-            (Stage::Interpreter, FailureKind::Timeout, Outcome::TimedOut),
-            (Stage::HostKey, FailureKind::HostKeyChanged, Outcome::Refused),
-            (Stage::Privilege, FailureKind::PasswordIncorrect, Outcome::Refused),
-            (Stage::Privilege, FailureKind::NotPermitted, Outcome::Refused),
-            (Stage::Interpreter, FailureKind::NoInterpreter, Outcome::Unreachable),
-            (Stage::Spawn, FailureKind::BadOption, Outcome::Misconfigured),
-            (Stage::Shell, FailureKind::Cancelled, Outcome::Interrupted),
+            (Stage::Connect, FailureKind::ConnectionRefused, HostOutcome::Unreachable),
+            (Stage::Connect, FailureKind::Timeout, HostOutcome::Unreachable),
+            (Stage::Resolve, FailureKind::Timeout, HostOutcome::Unreachable),
+            (Stage::Interpreter, FailureKind::Timeout, HostOutcome::TimedOut),
+            (Stage::HostKey, FailureKind::HostKeyChanged, HostOutcome::Refused),
+            (Stage::Privilege, FailureKind::PasswordIncorrect, HostOutcome::Refused),
+            (Stage::Privilege, FailureKind::NotPermitted, HostOutcome::Refused),
+            (Stage::Interpreter, FailureKind::NoInterpreter, HostOutcome::Unreachable),
+            (Stage::Spawn, FailureKind::BadOption, HostOutcome::Misconfigured),
+            (Stage::Shell, FailureKind::Cancelled, HostOutcome::Interrupted),
         ];
         for (stage, kind, outcome) in table {
-            assert_eq!(Outcome::of_failure(stage, kind), outcome, "{stage:?} {kind:?}");
+            assert_eq!(HostOutcome::of_failure(stage, kind), outcome, "{stage:?} {kind:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where log records go: to standard error as much as was asked for, and into a file if wanted.
+//! Log records: which ones are printed to standard error, written to a file, and sent by children.
 
 use std::io;
 use std::path::Path;
@@ -12,15 +12,15 @@ use tracing_subscriber::layer::SubscriberExt;
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Loudness {
-    /// What standard error shows.
+pub struct Verbosity {
+    /// The level of standard error.
     shown: Level,
-    /// What anything of ours takes.
+    /// The most detailed level of standard error and the file.
     wanted: Level,
 }
 
-impl Loudness {
-    /// `verbose` is how often `-v` was given; `file` whether records go to a file, too.
+impl Verbosity {
+    /// `verbose` is the number of `-v` options; `file` is whether records also go to a file.
     pub fn new(verbose: u8, quiet: bool, file: bool) -> Self {
         let shown = match verbose {
             0 if quiet => Level::ERROR,
@@ -32,17 +32,17 @@ impl Loudness {
         Self { shown, wanted: if file { shown.max(Level::DEBUG) } else { shown } }
     }
 
-    /// What children are told, for their root, `mitogen` and `mitogen.io` loggers: a record that
-    /// nobody wants does not travel. The last one tells of every byte, so it is one step behind.
+    /// The levels of children's root, `mitogen` and `mitogen.io` loggers, so that they do not send records
+    /// which would be discarded. `mitogen.io` logs every read and write, so it is one level less detailed.
     pub fn child_levels(self) -> [i64; 3] {
         let io = if self.wanted == Level::TRACE { Level::DEBUG } else { self.wanted.min(Level::INFO) };
         [python_level(self.wanted), python_level(self.wanted), python_level(io)]
     }
 
-    /// Begins to log.
+    /// Installs the log subscriber of this process.
     ///
     /// # Errors
-    /// The directory for the file cannot be made.
+    /// The directory for the file cannot be created.
     pub fn install(self, directory: Option<&Path>) -> io::Result<()> {
         let screen = tracing_subscriber::fmt::layer()
             .with_writer(io::stderr)
@@ -59,7 +59,7 @@ impl Loudness {
             }
         };
         let subscriber = tracing_subscriber::registry().with(screen).with(file);
-        // There is one already only where this is a library in somebody's tests.
+        // Tests that use this crate as a library may have installed one already.
         let _ = tracing::subscriber::set_global_default(subscriber);
         Ok(())
     }
@@ -70,8 +70,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn children_send_what_somebody_reads() {
-        let levels = |verbose, quiet, file| Loudness::new(verbose, quiet, file).child_levels();
+    fn children_log_as_much_as_this_process_uses() {
+        let levels = |verbose, quiet, file| Verbosity::new(verbose, quiet, file).child_levels();
         assert_eq!(levels(0, true, false), [40, 40, 40]);
         assert_eq!(levels(0, false, false), [30, 30, 30]);
         assert_eq!(levels(1, false, false), [20, 20, 20]);

@@ -1,6 +1,6 @@
-//! The command as a process: what it prints where, and its exit status.
+//! The command as a process: its output on both streams, and its exit status.
 
-// Helpers of tests are tests, which clippy does not see in a file of its own.
+// clippy does not recognise helpers of integration tests as test code.
 #![allow(clippy::unwrap_used)]
 
 use std::fs::{self, Permissions};
@@ -22,7 +22,7 @@ hostname = "web[01-03].example.org"
 all = ["web", "gate"]
 "#;
 
-/// Status, standard output and standard error of a run in a directory of its own.
+/// Runs the command in `directory`. Returns its exit status, standard output and standard error.
 fn mitogen(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
     mitogen_with_input(directory, arguments, b"")
 }
@@ -50,9 +50,9 @@ fn directory(file: &str) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_faultless_file_is_told_in_numbers() {
+fn a_valid_file_is_summarised_in_numbers() {
     let here = directory(FILE);
-    let expected = "mitogen.toml: 2 profiles, 4 targets, 1 group; no faults\n";
+    let expected = "mitogen.toml: 2 profiles, 4 targets, 1 group; no errors\n";
     assert_eq!(mitogen(here.path(), &["profiles", "check"]), (0, expected.into(), String::new()));
     let (status, out, err) = mitogen(here.path(), &["profiles", "list"]);
     let expected = "\
@@ -65,7 +65,7 @@ local  local
 }
 
 #[test]
-fn targets_are_listed_within_limits() {
+fn listed_targets_respect_the_limit() {
     let here = directory(FILE);
     let (status, out, _) = mitogen(here.path(), &["profiles", "list", "@all", "-l", "!web02"]);
     assert_eq!((status, out.as_str()), (0, "web01.example.org\nweb03.example.org\ngate\n"));
@@ -75,7 +75,7 @@ fn targets_are_listed_within_limits() {
 }
 
 #[test]
-fn faults_end_with_the_status_of_usage() {
+fn profile_errors_are_usage_errors() {
     let here = directory(&FILE.replace("via = \"gate\"", "via = \"gat\"\nusrname = \"x\""));
     let (status, out, err) = mitogen(here.path(), &["profiles", "check"]);
     assert_eq!((status, out.as_str()), (2, ""));
@@ -133,7 +133,7 @@ fn completion_knows_targets() {
 }
 
 #[test]
-fn minify_prints_what_is_sent() {
+fn minify_prints_the_source_that_is_sent() {
     let here = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(here.path().join(name), bytes).unwrap();
     write("good.py", b"# Why\ndef f( x ):\n    'Doc.'\n    return x  # this\n");
@@ -158,30 +158,30 @@ fn minify_prints_what_is_sent() {
     let (status, _, err) = mitogen(here.path(), &["minify", "."]);
     assert_eq!(
         (status, err.as_str()),
-        (2, "mitogen: . is a directory: say with --into where its minified sources go\n")
+        (2, "mitogen: . is a directory: give a directory for the results with --into\n")
     );
     assert_eq!(mitogen(here.path(), &["minify"]).0, 2);
 
-    // Files are the shell's to complete.
+    // File names are left to the shell.
     let complete = |words: &[&str]| mitogen(here.path(), &[&["__complete", "bash", "--"], words].concat()).1;
     assert_eq!(complete(&["mitogen mini"]), "minify\n");
     assert_eq!(complete(&["mitogen minify g"]), "");
 }
 
 #[test]
-fn minify_makes_another_tree_of_a_directory() {
+fn minify_writes_a_directory_into_another() {
     let here = tempfile::tempdir().unwrap();
     let at = |name: &str| here.path().join(name);
     fs::create_dir_all(at("lib/pkg/deep")).unwrap();
     for (name, text) in [
         ("lib/one.py", "x = 1  # one\n"),
         ("lib/pkg/deep/two.py", "def f( ):\n    'Doc.'\n"),
-        ("lib/pkg/notes.txt", "not ours"),
+        ("lib/pkg/notes.txt", "not Python"),
     ] {
         fs::write(at(name), text).unwrap();
     }
     let done = (0, String::new(), String::new());
-    // The second time there are results of the first in it.
+    // The second run finds the results of the first one.
     for _ in 0..2 {
         assert_eq!(mitogen(here.path(), &["minify", "lib", "--into", "lib/small"]), done);
         assert_eq!(fs::read_to_string(at("lib/small/one.py")).unwrap(), "x=1\n");
@@ -189,10 +189,10 @@ fn minify_makes_another_tree_of_a_directory() {
         assert!(!at("lib/small/pkg/notes.txt").exists() && !at("lib/small/small").exists());
     }
     let (status, _, err) = mitogen(here.path(), &["minify", "lib", "--into", "./lib/"]);
-    assert_eq!((status, err.contains("the sources are there")), (2, true), "{err}");
+    assert_eq!((status, err.contains("contains the sources")), (2, true), "{err}");
     fs::write(at("lib/bad.py"), "x = ?\n").unwrap();
     let (status, _, err) = mitogen(here.path(), &["minify", "lib", "--into", "other"]);
-    let refused = "mitogen: lib/bad.py:1:5: invalid character '?' (U+003F); all others are done\n";
+    let refused = "mitogen: lib/bad.py:1:5: invalid character '?' (U+003F)\nall other files were written\n";
     assert_eq!((status, err.as_str()), (2, refused));
     assert!(at("other/one.py").exists() && !at("other/bad.py").exists());
 }

@@ -296,14 +296,14 @@ fn so_does_a_client_of_a_running_tree() {
     isolated(|| {
         let site = Site::new();
         let socket = site.scratch.at("socket");
-        let listen = ["listen", "a,b,c", "--socket"];
-        let mut tree = site.mitogen().args(listen).arg(&socket).stdout(Stdio::piped()).spawn().unwrap();
+        let serve = ["serve", "a,b,c", "--socket"];
+        let mut tree = site.mitogen().args(serve).arg(&socket).stdout(Stdio::piped()).spawn().unwrap();
         // It says where it listens when it does.
         let mut said = String::new();
         BufReader::new(tree.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
-        let with_tree = format!("--tree={}", socket.display());
+        let with_socket = format!("--socket={}", socket.display());
         let mut put = Command::new(mitogen_bin().unwrap());
-        Site::well(put.stdin(Stdio::null()).args(["put", &with_tree, "a,b,c"]).arg(&site.source).arg("copy"));
+        Site::well(put.stdin(Stdio::null()).args(["put", &with_socket, "a,b,c"]).arg(&site.source).arg("copy"));
         kill(Pid::from_raw(tree.id().cast_signed()), Signal::SIGINT).unwrap();
         let ended = tree.wait().unwrap();
         assert!(ended.success(), "{ended:?} after {said:?}");

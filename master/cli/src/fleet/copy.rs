@@ -1,6 +1,5 @@
-//! Files to or from each host: a thread each, since that is where reading and writing may block.
+//! Transfers to or from each host. Each has a thread of its own, because local reads and writes may block.
 
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
@@ -8,156 +7,126 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use mitogen::Context;
 use mitogen::files::{
     self, Distribution, FileError, Member, Sources, TransferOptions, TransferProgress, TransferReport,
 };
-use mitogen::{CallError, Context, RemoteError};
 use serde_json::json;
 
-use super::{Fleet, Incoming};
-use crate::output::{End, Event, HostId};
+use super::event::{FleetEvent, TransferEvent};
+use crate::output::HostId;
 
-/// How often a transfer says how far it is.
-const PACE: Duration = Duration::from_millis(100);
-/// It keeps its buffers elsewhere.
+/// The least time between two progress events of a transfer.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// The stack size of a transfer's thread, in bytes: its buffers are on the heap.
 const STACK: usize = 512 << 10;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is copied on every host.
+/// A transfer with all hosts of the run. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct Copy {
     direction: Arc<Direction>,
-    options: Arc<TransferOptions>,
-    ready: Arc<Mutex<Vec<Job>>>,
+    prepared: Arc<Mutex<Vec<HostTransfer>>>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
-/// A copy with one host.
+/// The transfer with one host.
 #[derive(Debug)]
-struct Job {
+struct HostTransfer {
     context: Context,
     host: HostId,
-    events: Sender<Incoming>,
+    events: Sender<FleetEvent>,
     work: Work,
 }
 
 #[derive(Debug)]
 enum Work {
     Put { member: Member, dest: Vec<u8> },
-    Get { sources: Vec<Vec<u8>>, dest: PathBuf },
+    Get { sources: Vec<Vec<u8>>, dest: PathBuf, options: TransferOptions },
 }
 
-/// From where, to where.
+/// What is copied, from where and to where.
 #[derive(Clone, Debug)]
 pub enum Direction {
     /// To the hosts.
     Put {
-        /// What.
+        /// The local sources.
         sources: Sources,
-        /// How: hosts behind the same neighbour share it.
-        all: Distribution,
-        /// Where to, there.
+        /// How they are sent: hosts behind the same intermediate share the transfer.
+        distribution: Distribution,
+        /// The remote destination.
         dest: Vec<u8>,
     },
     /// From the hosts.
     Get {
-        /// What, there.
+        /// The remote sources.
         sources: Vec<Vec<u8>>,
-        /// Where to, for each host; before the hosts are known, once for all.
+        /// The local destination of each host, or one for all before the hosts are known.
         dests: Vec<PathBuf>,
+        /// How files are written.
+        options: TransferOptions,
     },
 }
 
-/// News of a transfer.
-#[derive(Debug)]
-pub enum Transfer {
-    /// How far it is.
-    Moved(TransferProgress),
-    /// It is over.
-    Done(Result<TransferReport, FileError>),
-}
-
 impl Copy {
-    /// A copy that has not begun.
-    pub fn new(direction: Direction, options: TransferOptions) -> Self {
-        let (direction, options) = (direction.into(), options.into());
-        Self { direction, options, ready: Arc::default(), threads: Arc::default() }
+    /// A transfer that has not started.
+    pub fn new(direction: Direction) -> Self {
+        Self { direction: direction.into(), prepared: Arc::default(), threads: Arc::default() }
     }
 
-    /// The same with the hosts known: what several of them give goes into a directory for each.
-    pub fn spread(self, hosts: &[String]) -> Self {
-        let Direction::Get { sources, dests } = &*self.direction else { return self };
+    /// The transfer for these hosts: if there are several to get from, each gets a directory of its name
+    /// in the destination.
+    pub fn with_hosts(self, hosts: &[String]) -> Self {
+        let Direction::Get { sources, dests, options } = &*self.direction else { return self };
         let [dest] = dests.as_slice() else { return self };
         if hosts.len() < 2 {
             return self;
         }
         let dests = hosts.iter().map(|host| dest.join(directory(host)).join("")).collect();
-        let direction = Direction::Get { sources: sources.clone(), dests };
+        let direction = Direction::Get { sources: sources.clone(), dests, options: options.clone() };
         Self { direction: direction.into(), ..self }
     }
 
-    /// What is copied.
-    pub fn direction(&self) -> &Direction {
-        &self.direction
-    }
-
-    /// Makes it ready with one host; [`Copy::go`] starts it, with all others that are ready then.
-    pub(super) fn prepare(&self, context: &Context, host: HostId, events: &Sender<Incoming>) {
+    /// Prepares the transfer with one host. [`Copy::start_prepared`] starts it.
+    pub(super) fn prepare(&self, context: &Context, host: HostId, events: &Sender<FleetEvent>) {
         let work = match &*self.direction {
-            Direction::Put { all, dest, .. } => Work::Put { member: all.add(context), dest: dest.clone() },
-            Direction::Get { sources, dests } => {
+            Direction::Put { distribution, dest, .. } => {
+                Work::Put { member: distribution.add(context), dest: dest.clone() }
+            }
+            Direction::Get { sources, dests, options } => {
                 let dest = dests.get(host.0).or(dests.first()).cloned().unwrap_or_default();
-                Work::Get { sources: sources.clone(), dest }
+                Work::Get { sources: sources.clone(), dest, options: options.clone() }
             }
         };
-        let job = Job { context: context.clone(), host, events: events.clone(), work };
-        lock(&self.ready).push(job);
+        let transfer = HostTransfer { context: context.clone(), host, events: events.clone(), work };
+        lock(&self.prepared).push(transfer);
     }
 
-    /// Starts what is ready.
-    pub(super) fn go(&self) {
-        let ready = std::mem::take(&mut *lock(&self.ready));
+    /// Starts the prepared transfers, each on a thread.
+    pub(super) fn start_prepared(&self) {
+        let prepared = std::mem::take(&mut *lock(&self.prepared));
         let mut threads = lock(&self.threads);
         threads.retain(|thread| !thread.is_finished());
-        for job in ready {
-            let (copy, host, events) = (self.clone(), job.host, job.events.clone());
+        for transfer in prepared {
+            let (host, events) = (transfer.host, transfer.events.clone());
             let work = move || {
-                let events = job.events.clone();
-                let done = copy.perform(job);
-                let _ = events.send(Incoming::Transfer(host, Transfer::Done(done)));
+                let (host, events) = (transfer.host, transfer.events.clone());
+                let done = transfer.perform();
+                let _ = events.send(FleetEvent::Transfer(host, TransferEvent::Done(done)));
             };
             match Builder::new().name("mitogen.copy".to_owned()).stack_size(STACK).spawn(work) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
-                    let error = CallError::Remote(RemoteError::from_text(&error.to_string()));
-                    let _ = events.send(Incoming::Transfer(host, Transfer::Done(Err(error.into()))));
+                    let _ = events.send(FleetEvent::Transfer(host, TransferEvent::NotStarted(error)));
                 }
             }
         }
     }
 
-    fn perform(&self, job: Job) -> Result<TransferReport, FileError> {
-        let Job { context, host, events, work } = job;
-        let mut last: Option<Instant> = None;
-        let moved = |progress: &TransferProgress| {
-            if last.is_none_or(|last| last.elapsed() >= PACE) {
-                last = Some(Instant::now());
-                let _ = events.send(Incoming::Transfer(host, Transfer::Moved(*progress)));
-            }
-        };
-        match work {
-            Work::Put { member, dest } => member.put(&dest, moved),
-            Work::Get { sources, dest } => {
-                make_way(&dest, sources.len())?;
-                files::get(&context, &sources, &dest, &self.options, moved)
-            }
-        }
-    }
-
-    /// Waits for all threads; the tree has ended, and with it what they wait for.
+    /// Waits for all threads. Called after the connections are closed, so none of them can wait for a host.
     pub fn join(&self) {
         let threads = std::mem::take(&mut *lock(&self.threads));
         for thread in threads {
@@ -166,14 +135,14 @@ impl Copy {
     }
 
     /// What would be done, for people.
-    pub fn words(&self) -> String {
+    pub fn summary(&self) -> String {
         let list = |names: Vec<String>| names.join(" ");
         match &*self.direction {
             Direction::Put { sources, dest, .. } => {
                 let names = sources.paths().map(|path| path.display().to_string()).collect();
                 format!("put {} to {}", list(names), String::from_utf8_lossy(dest))
             }
-            Direction::Get { sources, dests } => {
+            Direction::Get { sources, dests, .. } => {
                 let names = sources.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
                 let dest = dests.first().map(|dest| dest.display().to_string()).unwrap_or_default();
                 format!("get {} to {dest}", list(names))
@@ -182,13 +151,13 @@ impl Copy {
     }
 
     /// What would be done, for programs.
-    pub fn json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         match &*self.direction {
             Direction::Put { sources, dest, .. } => json!({
                 "put": sources.paths().map(|path| path.display().to_string()).collect::<Vec<_>>(),
                 "to": String::from_utf8_lossy(dest),
             }),
-            Direction::Get { sources, dests } => json!({
+            Direction::Get { sources, dests, .. } => json!({
                 "get": sources.iter().map(|path| String::from_utf8_lossy(path)).collect::<Vec<_>>(),
                 "to": dests.first().map(|dest| dest.display().to_string()),
             }),
@@ -196,49 +165,38 @@ impl Copy {
     }
 }
 
-impl Fleet<'_> {
-    /// Takes news of a transfer.
-    pub(super) fn transfer(&mut self, host: HostId, transfer: Transfer) -> io::Result<()> {
-        if self.active(host).is_none() {
-            return Ok(());
-        }
-        match transfer {
-            Transfer::Moved(progress) => self.show(&Event::Moved(host, progress)),
-            Transfer::Done(Ok(report)) => {
-                self.show(&Event::Moved(host, report.progress))?;
-                self.end(host, &copied(&report))
+impl HostTransfer {
+    fn perform(self) -> Result<TransferReport, FileError> {
+        let Self { context, host, events, work } = self;
+        let mut last: Option<Instant> = None;
+        let report_progress = |progress: &TransferProgress| {
+            if last.is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL) {
+                last = Some(Instant::now());
+                let _ = events.send(FleetEvent::Transfer(host, TransferEvent::Progress(*progress)));
             }
-            Transfer::Done(Err(FileError::Call(error))) => self.failed(host, error),
-            Transfer::Done(Err(error)) => self.end(host, &End::NotCopied(error.to_string())),
+        };
+        match work {
+            Work::Put { member, dest } => member.put(&dest, report_progress),
+            Work::Get { sources, dest, options } => {
+                create_parents(&dest, sources.len())?;
+                files::get(&context, &sources, &dest, &options, report_progress)
+            }
         }
     }
 }
 
-/// Makes the directories on the way to the destination, and itself if it must be one.
-fn make_way(dest: &Path, sources: usize) -> Result<(), FileError> {
+/// Creates the missing parent directories of the destination, and the destination itself if it must be a
+/// directory.
+fn create_parents(dest: &Path, sources: usize) -> Result<(), FileError> {
     let itself = sources > 1 || dest.as_os_str().as_bytes().ends_with(b"/");
-    let way = if itself { Some(dest) } else { dest.parent() };
-    match way.filter(|way| !way.as_os_str().is_empty()).map(std::fs::create_dir_all) {
+    let parent = if itself { Some(dest) } else { dest.parent() };
+    match parent.filter(|parent| !parent.as_os_str().is_empty()).map(std::fs::create_dir_all) {
         Some(Err(error)) => Err(FileError::local(dest, &error)),
         _ => Ok(()),
     }
 }
 
-/// A transfer that left something out has failed, after all.
-fn copied(report: &TransferReport) -> End {
-    match report.skipped.as_slice() {
-        [] => End::Copied(report.progress),
-        [first, more @ ..] => {
-            let more = match more.len() {
-                0 => String::new(),
-                count => format!(", and {count} more"),
-            };
-            End::NotCopied(format!("left out {}: {}{more}", first.path, first.reason))
-        }
-    }
-}
-
-/// A host's name as that of a directory.
+/// A host's name as the name of a directory: one component, and not hidden.
 fn directory(label: &str) -> String {
     let name = label.replace('/', "_");
     if name.starts_with('.') { format!("_{name}") } else { name }

@@ -1,11 +1,11 @@
-//! One moment per host by which something must have happened.
+//! At most one deadline per host, ordered by time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
 use crate::output::HostId;
 
-/// Deadlines of hosts.
+/// The deadlines of all hosts.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     by_time: BTreeSet<(Instant, HostId)>,
@@ -13,26 +13,26 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
-    /// Sets the host's deadline, in the place of an earlier one.
+    /// Sets the host's deadline, replacing an earlier one.
     pub(super) fn set(&mut self, host: HostId, when: Instant) {
         self.clear(host);
         self.by_host.insert(host, when);
         self.by_time.insert((when, host));
     }
 
-    /// The host has none any more.
+    /// Removes the host's deadline.
     pub(super) fn clear(&mut self, host: HostId) {
         if let Some(when) = self.by_host.remove(&host) {
             self.by_time.remove(&(when, host));
         }
     }
 
-    /// The nearest.
+    /// The next deadline.
     pub(super) fn next(&self) -> Option<Instant> {
         self.by_time.first().map(|(when, _)| *when)
     }
 
-    /// Takes out a host whose deadline is not after `now`.
+    /// Removes and returns a host whose deadline is not after `now`.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<HostId> {
         let (_, host) = *self.by_time.first().filter(|(when, _)| *when <= now)?;
         self.clear(host);
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_come_in_their_order() {
+    fn deadlines_are_due_in_order() {
         let now = Instant::now();
         let at = |seconds| now + Duration::from_secs(seconds);
         let mut deadlines = Deadlines::default();

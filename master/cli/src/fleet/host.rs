@@ -1,60 +1,61 @@
-//! What is known of a host during a run.
+//! The state of a host during a run.
 
 use std::time::Instant;
 
 use mitogen::command::RunningCommand;
 use mitogen::{CallError, Connection};
 
-/// Where a host is in its run.
+/// The state of a host.
 pub(super) enum Host {
-    /// Not started.
+    /// Not started yet.
     Waiting,
-    /// Connecting, or doing what it was asked to do.
+    /// Connecting or working.
     Active(Box<Active>),
-    /// Over.
+    /// Finished.
     Ended,
 }
 
-/// A host that is being connected to or works.
+/// A host that is connecting or working.
 pub(super) struct Active {
-    pub(super) route: Connection,
-    /// The command, if it runs one.
+    pub(super) connection: Connection,
+    /// Its command, if the task is one.
     pub(super) running: Option<RunningCommand>,
-    /// When the connection was up.
-    pub(super) reached: Option<Instant>,
-    /// Why the request failed, before it was known whether the connection would.
-    pub(super) lost: Option<CallError>,
-    /// Bytes of output printed and not yet acknowledged.
-    pub(super) shown: usize,
-    pub(super) patience: Patience,
-    /// When it was started.
+    /// When the connection was established.
+    pub(super) connected: Option<Instant>,
+    /// Why the task could not be sent. It is reported only if the connection itself succeeds; otherwise
+    /// the connection's error says more.
+    pub(super) send_error: Option<CallError>,
+    /// Bytes of output that were printed and not acknowledged yet.
+    pub(super) unacknowledged: usize,
+    pub(super) kill_stage: KillStage,
+    /// When connecting began.
     pub(super) began: Instant,
-    /// When the second question of `ping` was asked.
-    pub(super) asked: Option<Instant>,
+    /// When the second call of `ping` was sent.
+    pub(super) pinged: Option<Instant>,
 }
 
-/// How far we are with a command whose time may be up.
+/// How far the termination of a command has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// It has time.
-    Full,
-    /// It was asked to end.
-    Thin,
-    /// It was killed.
-    Gone,
+pub(super) enum KillStage {
+    /// Within its time limit.
+    Running,
+    /// Was sent SIGTERM.
+    Terminating,
+    /// Was sent SIGKILL.
+    Killed,
 }
 
 impl Active {
-    pub(super) fn new(route: Connection) -> Self {
+    pub(super) fn new(connection: Connection) -> Self {
         Self {
-            route,
+            connection,
             running: None,
-            reached: None,
-            lost: None,
-            shown: 0,
-            patience: Patience::Full,
+            connected: None,
+            send_error: None,
+            unacknowledged: 0,
+            kill_stage: KillStage::Running,
             began: Instant::now(),
-            asked: None,
+            pinged: None,
         }
     }
 }

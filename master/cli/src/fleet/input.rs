@@ -1,8 +1,8 @@
-//! Our own input, given to all hosts alike.
+//! Standard input, forwarded to all hosts.
 //!
-//! One thread reads, a portion at a time and only when asked to, and it is asked when every host
-//! that is under way has room: the slowest sets the pace. Nothing is read before some command
-//! runs. The thread may hang in a read for ever; nobody waits for it, and the process's end ends it.
+//! One thread reads a chunk at a time, on request. It is asked for a chunk when every connected host has room
+//! for it, so the slowest host sets the pace, and nothing is read before a command runs. The thread may block
+//! in a read forever; nothing waits for it, and it ends with the process.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -14,24 +14,24 @@ use std::sync::mpsc::{Sender, channel};
 use bytes::Bytes;
 use mitogen::command::RunningCommand;
 
-use super::Incoming;
+use super::event::FleetEvent;
 use super::streams::read;
 use crate::output::HostId;
 
 /// The most that is read at once, in bytes.
-const PORTION: usize = 128 * 1024;
-/// The most that is kept for hosts whose turn comes later (`-f`), in bytes.
-const MOST_KEPT: u64 = 64 << 20;
-/// Said to hosts for which more would have to be kept.
-pub(super) const TOO_MUCH: &str = "more than 64 MiB of input came before its turn; raise --forks";
+const CHUNK: usize = 128 * 1024;
+/// The most that is buffered for hosts that `--forks` delays, in bytes.
+const MAX_BUFFERED: u64 = 64 << 20;
+/// The error of hosts that would need a larger buffer.
+pub(super) const TOO_MUCH: &str =
+    "standard input has more than 64 MiB, the limit for hosts that start late; increase --forks";
 
 /// Where input comes from.
 #[derive(Debug)]
 pub struct InputSource(File);
 
 impl InputSource {
-    /// Standard input; `None` when there is nothing to be read from it: a terminal, which is the
-    /// user's, `/dev/null`, and a file that is at its end.
+    /// Standard input. `None` if it is not forwarded: a terminal, `/dev/null`, or a file at its end.
     pub fn standard() -> Option<Self> {
         let stdin = io::stdin();
         if stdin.is_terminal() {
@@ -48,27 +48,27 @@ impl InputSource {
     }
 }
 
-/// A host that gets input.
-struct Taker {
+/// A host that receives input.
+struct Receiver {
     running: RunningCommand,
-    /// How much of the input it was sent.
+    /// How much of the input it was sent, in bytes.
     sent: u64,
-    /// How much more it may be sent.
+    /// How much more it accepts, in bytes.
     room: usize,
-    told_end: bool,
+    closed: bool,
 }
 
-/// The input on its way from our standard input to the hosts.
+/// The state of the forwarding.
 pub(super) struct Input {
     source: Option<InputSource>,
     reader: Option<Sender<usize>>,
-    events: Sender<Incoming>,
-    takers: BTreeMap<HostId, Taker>,
-    /// How many hosts have not joined yet, and may.
-    to_come: usize,
+    events: Sender<FleetEvent>,
+    receivers: BTreeMap<HostId, Receiver>,
+    /// The number of hosts that may still join.
+    not_joined: usize,
     joined: Vec<bool>,
-    /// What somebody still needs, and where in the input it begins and ends.
-    kept: VecDeque<Bytes>,
+    /// The chunks that some host still needs, and the positions in the input where they begin and end.
+    buffered: VecDeque<Bytes>,
     begin: u64,
     end: u64,
     at_end: bool,
@@ -77,15 +77,15 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn new(source: Option<InputSource>, events: Sender<Incoming>, hosts: usize) -> Self {
+    pub(super) fn new(source: Option<InputSource>, events: Sender<FleetEvent>, hosts: usize) -> Self {
         Self {
             source,
             reader: None,
             events,
-            takers: BTreeMap::new(),
-            to_come: hosts,
+            receivers: BTreeMap::new(),
+            not_joined: hosts,
             joined: vec![false; hosts],
-            kept: VecDeque::new(),
+            buffered: VecDeque::new(),
             begin: 0,
             end: 0,
             at_end: false,
@@ -94,122 +94,128 @@ impl Input {
         }
     }
 
-    /// A command is under way to the host and will want all input, from its beginning.
+    /// A command was sent to the host. It will receive all input from the beginning.
     pub(super) fn join(&mut self, host: HostId, running: &RunningCommand) {
-        self.arrive(host);
+        self.note_joined(host);
         if self.source.is_none() && self.reader.is_none() && !self.at_end {
             return;
         }
-        let taker =
-            Taker { running: running.clone(), sent: 0, room: RunningCommand::STDIN_WINDOW, told_end: false };
-        self.takers.insert(host, taker);
+        let receiver =
+            Receiver { running: running.clone(), sent: 0, room: RunningCommand::STDIN_WINDOW, closed: false };
+        self.receivers.insert(host, receiver);
         self.pump();
     }
 
-    /// The host is done with, whether it joined or not.
+    /// The host has ended, whether it had joined or not.
     pub(super) fn leave(&mut self, host: HostId) {
-        self.arrive(host);
-        self.takers.remove(&host);
+        self.note_joined(host);
+        self.receivers.remove(&host);
         self.pump();
     }
 
-    fn arrive(&mut self, host: HostId) {
+    fn note_joined(&mut self, host: HostId) {
         if !std::mem::replace(&mut self.joined[host.0], true) {
-            self.to_come -= 1;
+            self.not_joined -= 1;
         }
     }
 
-    /// A command runs: from now on there is somebody to read for.
-    pub(super) fn wanted(&mut self) {
+    /// A command is running, so that reading may begin.
+    pub(super) fn allow_reading(&mut self) {
         self.wanted = true;
         self.pump();
     }
 
-    /// The host can take more.
+    /// The host accepts this much more.
     pub(super) fn room(&mut self, host: HostId, bytes: usize) {
-        if let Some(taker) = self.takers.get_mut(&host) {
-            taker.room += bytes;
+        if let Some(receiver) = self.receivers.get_mut(&host) {
+            receiver.room += bytes;
             self.pump();
         }
     }
 
-    /// A portion was read. Gives the hosts that cannot be served any more.
+    /// A chunk was read. Returns the hosts that cannot be served any more, because the buffer is full.
     pub(super) fn arrived(&mut self, data: io::Result<Bytes>) -> Vec<HostId> {
         self.reading = false;
         match data {
             Ok(data) if !data.is_empty() => {
                 self.end += data.len() as u64;
-                self.kept.push_back(data);
+                self.buffered.push_back(data);
             }
             Ok(_) => self.at_end = true,
             Err(error) => {
-                tracing::warn!(%error, "cannot read standard input; it ends here");
+                tracing::warn!("cannot read standard input: {error}; it is closed for the commands");
                 self.at_end = true;
             }
         }
         let mut late = Vec::new();
-        if self.to_come > 0 && self.end > MOST_KEPT {
+        if self.not_joined > 0 && self.end > MAX_BUFFERED {
             late = (0..self.joined.len()).filter(|host| !self.joined[*host]).map(HostId).collect();
         }
         self.pump();
         late
     }
 
-    /// Sends what can be sent, forgets what nobody needs, and asks for more if all have room.
+    /// Sends what the hosts accept, drops what no host needs, and requests more if all hosts have room.
     fn pump(&mut self) {
-        for taker in self.takers.values_mut() {
+        for receiver in self.receivers.values_mut() {
             let mut at = self.begin;
-            for portion in &self.kept {
-                let end = at + portion.len() as u64;
-                if taker.sent < end && taker.room > 0 {
-                    let rest = portion.slice((taker.sent - at) as usize..);
-                    let part = rest.slice(..rest.len().min(taker.room));
-                    taker.sent += part.len() as u64;
-                    taker.room -= part.len();
-                    // A context that is gone is told of by an event of its own.
-                    let _ = taker.running.write(part);
+            for chunk in &self.buffered {
+                let end = at + chunk.len() as u64;
+                if receiver.sent < end && receiver.room > 0 {
+                    let rest = chunk.slice((receiver.sent - at) as usize..);
+                    let part = rest.slice(..rest.len().min(receiver.room));
+                    receiver.sent += part.len() as u64;
+                    receiver.room -= part.len();
+                    // If the context is lost, its own event reports that.
+                    let _ = receiver.running.write(part);
                 }
                 at = end;
             }
-            if self.at_end && taker.sent == self.end && !std::mem::replace(&mut taker.told_end, true) {
-                let _ = taker.running.close_stdin();
+            if self.at_end && receiver.sent == self.end && !std::mem::replace(&mut receiver.closed, true) {
+                let _ = receiver.running.close_stdin();
             }
         }
-        let needed =
-            if self.to_come > 0 { Some(0) } else { self.takers.values().map(|taker| taker.sent).min() };
+        let needed = if self.not_joined > 0 {
+            Some(0)
+        } else {
+            self.receivers.values().map(|receiver| receiver.sent).min()
+        };
         let needed = needed.unwrap_or(self.end);
-        while let Some(first) = self.kept.front().filter(|first| self.begin + first.len() as u64 <= needed) {
+        while let Some(first) =
+            self.buffered.front().filter(|first| self.begin + first.len() as u64 <= needed)
+        {
             self.begin += first.len() as u64;
-            self.kept.pop_front();
+            self.buffered.pop_front();
         }
-        let room = |taker: &Taker| if taker.sent == self.end { taker.room } else { 0 };
-        let room = self.takers.values().map(room).min().unwrap_or(0);
+        let room = |receiver: &Receiver| if receiver.sent == self.end { receiver.room } else { 0 };
+        let room = self.receivers.values().map(room).min().unwrap_or(0);
         if room > 0 && self.wanted && !self.reading && !self.at_end {
-            self.ask(room.min(PORTION));
+            self.request(room.min(CHUNK));
         }
     }
 
-    fn ask(&mut self, bytes: usize) {
+    /// Asks the reading thread for a chunk, and starts the thread if necessary.
+    fn request(&mut self, bytes: usize) {
         if let Some(source) = self.source.take() {
-            let (orders, to_do) = channel();
+            let (requests, incoming) = channel();
             let events = self.events.clone();
             let started = std::thread::Builder::new().name("mitogen.stdin".to_owned()).spawn(move || {
                 let InputSource(mut file) = source;
-                while let Ok(bytes) = to_do.recv() {
+                while let Ok(bytes) = incoming.recv() {
                     let mut buffer = vec![0; bytes];
                     let data = read(&mut file, &mut buffer).map(|count| {
                         buffer.truncate(count);
                         Bytes::from(buffer)
                     });
-                    if events.send(Incoming::Input(data)).is_err() {
+                    if events.send(FleetEvent::Input(data)).is_err() {
                         break;
                     }
                 }
             });
             match started {
-                Ok(_) => self.reader = Some(orders),
+                Ok(_) => self.reader = Some(requests),
                 Err(error) => {
-                    let _ = self.events.send(Incoming::Input(Err(error)));
+                    let _ = self.events.send(FleetEvent::Input(Err(error)));
                 }
             }
         }

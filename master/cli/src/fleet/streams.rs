@@ -1,4 +1,4 @@
-//! Our standard streams, without a buffer in between: what was written has been written.
+//! Unbuffered standard streams of this process, which behave as blocking even if their file is non-blocking.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -8,14 +8,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Standard output.
 #[derive(Debug)]
-pub struct Stdout(File);
+pub(super) struct Stdout(File);
 
 impl Stdout {
-    /// Standard output.
+    /// Duplicates the descriptor.
     ///
     /// # Errors
-    /// No descriptor is left.
-    pub fn new() -> io::Result<Self> {
+    /// The process has too many open descriptors.
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self(File::from(io::stdout().as_fd().try_clone_to_owned()?)))
     }
 }
@@ -30,16 +30,16 @@ impl Write for Stdout {
     }
 }
 
-/// Standard error.
+/// Standard error. It accepts and discards data after its reader has closed it.
 #[derive(Debug)]
-pub struct Stderr(File);
+pub(super) struct Stderr(File);
 
 impl Stderr {
-    /// Standard error.
+    /// Duplicates the descriptor.
     ///
     /// # Errors
-    /// No descriptor is left.
-    pub fn new() -> io::Result<Self> {
+    /// The process has too many open descriptors.
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self(File::from(io::stderr().as_fd().try_clone_to_owned()?)))
     }
 }
@@ -47,7 +47,7 @@ impl Stderr {
 impl Write for Stderr {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         match write(&mut self.0, data) {
-            // Nobody listens to messages; that does not end the run.
+            // The loss of messages must not end the run.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(data.len()),
             written => written,
         }
@@ -69,8 +69,8 @@ fn write(file: &mut File, data: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Reads like a blocking descriptor does. Somebody who shares our descriptors (a terminal, a pipe)
-/// may have made them non-blocking, which is a property of what they lead to and not of them.
+/// Reads as from a blocking descriptor. Another process that shares the terminal or pipe may have made it
+/// non-blocking: that is a property of the open file, not of our descriptor.
 pub(super) fn read(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match file.read(buffer) {
@@ -83,8 +83,8 @@ pub(super) fn read(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-fn wait(fd: BorrowedFd<'_>, what: PollFlags) -> io::Result<()> {
-    match poll(&mut [PollFd::new(fd, what)], PollTimeout::NONE) {
+fn wait(fd: BorrowedFd<'_>, flags: PollFlags) -> io::Result<()> {
+    match poll(&mut [PollFd::new(fd, flags)], PollTimeout::NONE) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
         Err(errno) => Err(errno.into()),
     }

@@ -1,71 +1,74 @@
-//! What is done on each host, and what its answers mean.
+//! What is done on each host, and what its replies mean.
 
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
 use mitogen::command::{Command, RunningCommand};
-use mitogen::{CallError, Context, RemoteError, Value};
+use mitogen::{CallError, Context, Value};
 use mitogen_core::call::{FunctionName, Reply};
+use mitogen_core::dialogue::quote_argv;
 use serde_json::json;
 
+use super::copy::Copy;
+use super::event::FleetEvent;
 use super::host::Active;
-use super::{Copy, Incoming};
-use crate::output::{End, HostId};
-use crate::values;
+use crate::json::to_json;
+use crate::output::{HostId, HostResult};
 
 /// What is done on each host.
 #[derive(Clone, Debug)]
 pub enum Task {
-    /// A command is run.
+    /// Run a command.
     Run(Command),
-    /// A function is called.
+    /// Call a function.
     Call {
-        /// Which.
+        /// The function.
         function: FunctionName,
-        /// By position.
+        /// Its positional arguments.
         positional: Vec<Value>,
-        /// By keyword.
+        /// Its keyword arguments.
         keywords: Vec<(String, Value)>,
     },
-    /// Files are copied.
+    /// Copy files.
     Copy(Copy),
-    /// Something small is asked, to see that it answers and how soon.
+    /// Connect, and measure a round trip.
     Ping {
-        /// Whether the answer is for programs: numbers instead of a sentence.
-        numbers: bool,
+        /// Whether the result is JSON numbers instead of a sentence.
+        json: bool,
     },
 }
 
-/// What a task says on standard output, if anything, and how it ended.
-type Answer = (Option<String>, End);
+/// A line for standard output, if there is one, and the host's result.
+type Answer = (Option<String>, HostResult);
 
 impl Task {
-    /// Whether a command is run, as opposed to a function called.
+    /// Whether the task runs a command, as opposed to calling a function or copying files.
     pub fn is_command(&self) -> bool {
         matches!(self, Self::Run(_))
     }
 
-    /// The message with the directory before it that was asked for: if that is missing, the system
-    /// says of the program that there is no such file.
-    pub(super) fn place(&self, message: String) -> String {
+    /// The message for a command that could not be started, with its working directory: if that is missing,
+    /// the system's message names the program.
+    pub(super) fn with_directory(&self, message: String) -> String {
         match self {
-            Self::Run(Command { cwd: Some(cwd), .. }) => format!("in {cwd}: {message}"),
+            Self::Run(Command { cwd: Some(cwd), .. }) => format!("in directory {cwd}: {message}"),
             _ => message,
         }
     }
 
-    /// Starts it in `context`, which need not be up; what hosts share waits for [`Task::go`].
+    /// Starts the task in `context`, which need not be connected yet. Transfers are only prepared;
+    /// [`Task::start_prepared`] starts them.
     pub(super) fn start(
         &self,
         context: &Context,
         host: HostId,
-        events: &Sender<Incoming>,
+        events: &Sender<FleetEvent>,
     ) -> Result<Option<RunningCommand>, CallError> {
         let sender = events.clone();
         match self {
             Self::Run(command) => {
                 let sink = move |event| {
-                    let _ = sender.send(Incoming::Command(host, event));
+                    let _ = sender.send(FleetEvent::Command(host, event));
                 };
                 command.start(context, sink).map(Some)
             }
@@ -75,7 +78,7 @@ impl Task {
                     request = request.kwarg(name, value.clone());
                 }
                 request.call_then(move |reply| {
-                    let _ = sender.send(Incoming::Reply(host, reply));
+                    let _ = sender.send(FleetEvent::Reply(host, reply));
                 })?;
                 Ok(None)
             }
@@ -83,58 +86,98 @@ impl Task {
                 copy.prepare(context, host, events);
                 Ok(None)
             }
-            Self::Ping { .. } => ask_pid(context, host, events).map(|()| None),
+            Self::Ping { .. } => call_getpid(context, host, events).map(|()| None),
         }
     }
 
-    /// All hosts that can be started now have been.
-    pub(super) fn go(&self) {
+    /// Starts the prepared transfers, together: all hosts that can start now have been prepared.
+    pub(super) fn start_prepared(&self) {
         if let Self::Copy(copy) = self {
-            copy.go();
+            copy.start_prepared();
         }
     }
 
-    /// Takes an answer; `None` when another one will follow.
-    pub(super) fn answered(
+    /// Handles a reply. Returns `None` if another one will follow.
+    pub(super) fn reply(
         &self,
         active: &mut Active,
         host: HostId,
         reply: Reply,
-        events: &Sender<Incoming>,
+        events: &Sender<FleetEvent>,
     ) -> Result<Option<Answer>, CallError> {
         let value = reply.decode::<Value>()?;
-        let Self::Ping { numbers } = self else {
-            return Ok(Some((None, End::Value(values::to_json(&value)))));
+        let Self::Ping { json } = self else {
+            return Ok(Some((None, HostResult::Value(to_json(&value)))));
         };
-        // The first answer comes with the connection; the second one is a round trip of its own.
-        let Some(asked) = active.asked else {
-            active.asked = Some(Instant::now());
-            return ask_pid(active.route.context(), host, events).map(|()| None);
+        // The first call was sent along with the connection; the second one measures the round trip.
+        let Some(pinged) = active.pinged else {
+            active.pinged = Some(Instant::now());
+            return call_getpid(active.connection.context(), host, events).map(|()| None);
         };
-        let trip = asked.elapsed().as_secs_f64();
-        let up = active.reached.map_or(0.0, |at| at.saturating_duration_since(active.began).as_secs_f64());
-        if *numbers {
+        let trip = pinged.elapsed().as_secs_f64();
+        let connect =
+            active.connected.map_or(0.0, |at| at.saturating_duration_since(active.began).as_secs_f64());
+        if *json {
             let rounded = |seconds: f64| (seconds * 1e6).round() / 1e6;
-            return Ok(Some((None, End::Value(json!({"connect": rounded(up), "call": rounded(trip)})))));
+            let times = json!({"connect": rounded(connect), "call": rounded(trip)});
+            return Ok(Some((None, HostResult::Value(times))));
         }
-        let line = format!("up in {up:.3} s, answers in {:.3} ms\n", trip * 1e3);
-        Ok(Some((Some(line), End::Exit(0))))
+        let line = format!("connected in {connect:.3} s, round trip {:.3} ms\n", trip * 1e3);
+        Ok(Some((Some(line), HostResult::Exit(0))))
+    }
+
+    /// What would be done on a host, for people.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Run(command) => {
+                let what = if command.script.is_some() { "run local program" } else { "run" };
+                let mut text = format!("{what} {}", quote_argv(&command.argv));
+                if let Some(cwd) = &command.cwd {
+                    text.push_str(&format!(", in directory {cwd}"));
+                }
+                for (name, value) in &command.env {
+                    text.push_str(&format!(", with {name}={}", value.as_deref().unwrap_or_default()));
+                }
+                let input = if command.stdin { ", with standard input" } else { ", without standard input" };
+                text.push_str(input);
+                text
+            }
+            Self::Call { function, positional, keywords } => {
+                let arguments = positional.iter().map(|value| to_json(value).to_string());
+                let keywords = keywords.iter().map(|(name, value)| format!("{name}={}", to_json(value)));
+                format!("call {function}({})", arguments.chain(keywords).collect::<Vec<_>>().join(", "))
+            }
+            Self::Copy(copy) => copy.summary(),
+            Self::Ping { .. } => "measure a round trip".to_owned(),
+        }
+    }
+
+    /// What would be done on a host, for programs.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Run(command) => json!({
+                "argv": command.argv, "cwd": command.cwd, "env": command.env, "stdin": command.stdin,
+                "script": command.script.is_some(),
+            }),
+            Self::Call { function, positional, keywords } => {
+                let keywords = keywords.iter().map(|(name, value)| (name.clone(), to_json(value))).collect();
+                json!({
+                    "function": function.to_string(),
+                    "args": positional.iter().map(to_json).collect::<Vec<_>>(),
+                    "kwargs": serde_json::Value::Object(keywords),
+                })
+            }
+            Self::Copy(copy) => copy.to_json(),
+            Self::Ping { .. } => json!({}),
+        }
     }
 }
 
-/// Asks for the process id, which every Python can tell without importing anything.
-fn ask_pid(context: &Context, host: HostId, events: &Sender<Incoming>) -> Result<(), CallError> {
+/// Calls `os.getpid`, which needs no module to be sent.
+fn call_getpid(context: &Context, host: HostId, events: &Sender<FleetEvent>) -> Result<(), CallError> {
     let sender = events.clone();
     let function = FunctionName { module: "os".to_owned(), class: None, function: "getpid".to_owned() };
     context.request(function).call_then(move |reply| {
-        let _ = sender.send(Incoming::Reply(host, reply));
+        let _ = sender.send(FleetEvent::Reply(host, reply));
     })
-}
-
-/// An exception as Python prints it.
-pub(super) fn traceback(error: &RemoteError) -> String {
-    match &error.traceback {
-        Some(traceback) => format!("Traceback (most recent call last):\n{traceback}\n{error}"),
-        None => error.to_string(),
-    }
 }

@@ -1,4 +1,4 @@
-//! Printing events for programs: one JSON object a line.
+//! Printing events for programs: one JSON object per line.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -7,36 +7,38 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Channel, Counts, End, Event, HostId, Report, Streams, base64};
-use crate::exit::Outcome;
+use super::Counts;
+use super::event::{HostEvent, HostId, HostResult, Printer, StdStream, Streams};
+use crate::exit::HostOutcome;
+use crate::json::base64;
 
-/// The version of the objects' form: a program that knows it need not fear later ones that have the
-/// same. Members may be added under the same version.
+/// The version of the format. Programs that know a version can read all later output of the same version:
+/// members may be added, but not removed or changed.
 pub const SCHEMA: u32 = 1;
 
-/// The least time between two reports of a host's progress.
-const PACE: Duration = Duration::from_secs(1);
+/// The least time between two progress events of a host.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Writes every event as an object with `schema`, `event`, `time` (seconds since the start) and, but
-/// for the last one, `host`:
+/// Writes every event as an object with `schema`, `event`, `time` (seconds since the start) and, except for
+/// `summary`, `host`:
 ///
 /// - `start`: the host is connected and the command was started;
-/// - `stdout`, `stderr`: `data`, a text; or base64, then with `"base64": true`, where it is no UTF-8;
-/// - `progress`, at most once a second: `bytes` and `files` in place or on their way, and the totals;
+/// - `stdout`, `stderr`: `data` is text, or base64 with `"base64": true` if it is not UTF-8;
+/// - `progress`, at most once a second: `bytes` and `files` transferred so far, and `total_bytes` and
+///   `total_files`;
 /// - `end`: `outcome` (`ok`, `failed`, `timeout`, `unreachable`, `refused`, `misconfigured`, `internal`,
-///   `interrupted`) and, as the case may be, `status`, `signal`, `value`, `error`, or the members of
-///   a [`ConnectError`](mitogen::ConnectError);
-///   For files: `files`, `bytes`, and `resumed`, the bytes that an earlier attempt had brought.
-/// - `summary`, the last: `hosts`, the number of each outcome under `outcomes`, and `exit`, our own exit
-///   status.
+///   `interrupted`), and, depending on the result, `status`, `signal`, `value`, `error`, `message`, or the
+///   members of a [`ConnectError`](mitogen::ConnectError); for transfers `files`, `bytes`, and `resumed`,
+///   the bytes that an earlier, interrupted transfer had copied;
+/// - `summary`, the last: `hosts`, the number of hosts with each outcome as `outcomes`, and `exit`, the exit
+///   status of this process.
 #[derive(Clone, Debug)]
 pub struct JsonLines {
     hosts: Arc<[String]>,
-    /// The first bytes of letters that are not complete yet.
-    partial: HashMap<(HostId, Channel), Vec<u8>>,
-    ends: Vec<Option<Outcome>>,
-    started: Vec<bool>,
-    /// When each host's progress was last told.
+    /// Incomplete UTF-8 sequences at the end of the last chunk.
+    partial: HashMap<(HostId, StdStream), Vec<u8>>,
+    outcomes: Vec<Option<HostOutcome>>,
+    /// The time of each host's last progress event.
     moved: HashMap<HostId, Duration>,
 }
 
@@ -44,13 +46,7 @@ impl JsonLines {
     /// For hosts of these names.
     pub fn new(hosts: Arc<[String]>) -> Self {
         let count = hosts.len();
-        Self {
-            hosts,
-            partial: HashMap::new(),
-            ends: vec![None; count],
-            started: vec![false; count],
-            moved: HashMap::new(),
-        }
+        Self { hosts, partial: HashMap::new(), outcomes: vec![None; count], moved: HashMap::new() }
     }
 
     fn output(
@@ -58,16 +54,16 @@ impl JsonLines {
         to: &mut Streams<'_>,
         at: Duration,
         host: HostId,
-        channel: Channel,
+        stream: StdStream,
         data: &[u8],
     ) -> io::Result<()> {
-        let mut bytes = self.partial.remove(&(host, channel)).unwrap_or_default();
+        let mut bytes = self.partial.remove(&(host, stream)).unwrap_or_default();
         bytes.extend_from_slice(data);
         let rest = bytes.split_off(bytes.len() - incomplete(&bytes));
         if !rest.is_empty() {
-            self.partial.insert((host, channel), rest);
+            self.partial.insert((host, stream), rest);
         }
-        self.write_data(to, at, host, channel, bytes)
+        self.write_data(to, at, host, stream, bytes)
     }
 
     fn write_data(
@@ -75,15 +71,15 @@ impl JsonLines {
         to: &mut Streams<'_>,
         at: Duration,
         host: HostId,
-        channel: Channel,
+        stream: StdStream,
         bytes: Vec<u8>,
     ) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let event = match channel {
-            Channel::Stdout => "stdout",
-            Channel::Stderr => "stderr",
+        let event = match stream {
+            StdStream::Stdout => "stdout",
+            StdStream::Stderr => "stderr",
         };
         let mut line = self.line(event, at, Some(host));
         match String::from_utf8(bytes) {
@@ -91,7 +87,7 @@ impl JsonLines {
                 line.insert("data".to_owned(), Value::from(text));
             }
             Err(error) => {
-                line.insert("data".to_owned(), Value::from(base64::encode(error.as_bytes())));
+                line.insert("data".to_owned(), Value::from(base64(error.as_bytes())));
                 line.insert("base64".to_owned(), Value::from(true));
             }
         }
@@ -105,7 +101,7 @@ impl JsonLines {
         host: HostId,
         progress: mitogen::files::TransferProgress,
     ) -> io::Result<()> {
-        if self.moved.get(&host).is_some_and(|last| at < *last + PACE) {
+        if self.moved.get(&host).is_some_and(|last| at < *last + PROGRESS_INTERVAL) {
             return Ok(());
         }
         self.moved.insert(host, at);
@@ -132,31 +128,37 @@ impl JsonLines {
         line
     }
 
-    fn end(&mut self, to: &mut Streams<'_>, at: Duration, host: HostId, end: &End) -> io::Result<()> {
-        for channel in [Channel::Stdout, Channel::Stderr] {
-            if let Some(rest) = self.partial.remove(&(host, channel)) {
-                self.write_data(to, at, host, channel, rest)?;
+    fn end(
+        &mut self,
+        to: &mut Streams<'_>,
+        at: Duration,
+        host: HostId,
+        result: &HostResult,
+    ) -> io::Result<()> {
+        for stream in [StdStream::Stdout, StdStream::Stderr] {
+            if let Some(rest) = self.partial.remove(&(host, stream)) {
+                self.write_data(to, at, host, stream, rest)?;
             }
         }
-        self.ends[host.0] = Some(end.outcome());
+        self.outcomes[host.0] = Some(result.outcome());
         let mut line = self.line("end", at, Some(host));
-        line.insert("outcome".to_owned(), end.outcome().word().into());
-        let more = match end {
-            End::Exit(status) => json!({"status": status}),
-            End::Signal(signal) => json!({"signal": signal}),
-            End::Value(value) => json!({"value": value}),
-            End::Raised(text) => json!({"error": text}),
-            End::TimedOut(limit) => json!({"message": end.describe(), "limit": time(*limit)}),
-            // The host's own output is in it, but no secret: the error's argv is a redacted one.
-            End::Failed(error) => serde_json::to_value(error)?,
-            End::Interrupted => json!({}),
-            End::Copied(progress) => {
+        line.insert("outcome".to_owned(), result.outcome().word().into());
+        let more = match result {
+            HostResult::Exit(status) => json!({"status": status}),
+            HostResult::Signal(signal) => json!({"signal": signal}),
+            HostResult::Value(value) => json!({"value": value}),
+            HostResult::Raised(text) => json!({"error": text}),
+            HostResult::TimedOut(limit) => json!({"message": result.describe(), "limit": time(*limit)}),
+            // It includes output of the host but no secrets: secrets in the error's argv are masked.
+            HostResult::Failed(error) => serde_json::to_value(error)?,
+            HostResult::Interrupted => json!({}),
+            HostResult::Copied(progress) => {
                 json!({"files": progress.files, "bytes": progress.bytes, "resumed": progress.resumed})
             }
-            End::Internal(message)
-            | End::NotCopied(message)
-            | End::NotStarted(message)
-            | End::Lost(message) => {
+            HostResult::Internal(message)
+            | HostResult::NotCopied(message)
+            | HostResult::NotStarted(message)
+            | HostResult::Lost(message) => {
                 json!({"message": message})
             }
         };
@@ -167,7 +169,7 @@ impl JsonLines {
     }
 }
 
-/// Seconds, to the millisecond.
+/// Seconds, rounded to milliseconds.
 fn time(at: Duration) -> Value {
     Value::from((at.as_secs_f64() * 1000.0).round() / 1000.0)
 }
@@ -179,7 +181,7 @@ fn write(to: &mut dyn Write, line: Map<String, Value>) -> io::Result<()> {
     to.flush()
 }
 
-/// How many bytes at the end are the beginning of a letter that may be completed.
+/// The number of bytes at the end that begin a UTF-8 sequence which the next chunk may complete.
 fn incomplete(bytes: &[u8]) -> usize {
     for back in 1..=bytes.len().min(3) {
         let byte = bytes[bytes.len() - back];
@@ -195,27 +197,26 @@ fn incomplete(bytes: &[u8]) -> usize {
     0
 }
 
-impl Report for JsonLines {
-    fn event(&mut self, to: &mut Streams<'_>, at: Duration, event: &Event<'_>) -> io::Result<()> {
+impl Printer for JsonLines {
+    fn event(&mut self, to: &mut Streams<'_>, at: Duration, event: &HostEvent<'_>) -> io::Result<()> {
         match event {
-            Event::Started(host) => {
-                self.started[host.0] = true;
+            HostEvent::Started(host) => {
                 let line = self.line("start", at, Some(*host));
                 write(to.out, line)
             }
-            Event::Moved(host, progress) => self.moved(to, at, *host, *progress),
-            Event::Output(host, channel, data) => self.output(to, at, *host, *channel, data),
-            Event::Ended(host, end) => self.end(to, at, *host, end),
+            HostEvent::Progress(host, progress) => self.moved(to, at, *host, *progress),
+            HostEvent::Output(host, stream, data) => self.output(to, at, *host, *stream, data),
+            HostEvent::Ended(host, result) => self.end(to, at, *host, result),
         }
     }
 
     fn finish(&mut self, to: &mut Streams<'_>, at: Duration) -> io::Result<()> {
-        for host in 0..self.ends.len() {
-            if self.ends[host].is_none() {
-                self.end(to, at, HostId(host), &End::Interrupted)?;
+        for host in 0..self.outcomes.len() {
+            if self.outcomes[host].is_none() {
+                self.end(to, at, HostId(host), &HostResult::Interrupted)?;
             }
         }
-        let counts = Counts::of(self.ends.iter().flatten().copied());
+        let counts = Counts::of(self.outcomes.iter().flatten().copied());
         let mut line = self.line("summary", at, None);
         line.insert("hosts".to_owned(), self.hosts.len().into());
         let outcomes = counts.iter().map(|(outcome, count)| (outcome.word().to_owned(), count.into()));
@@ -236,9 +237,9 @@ mod tests {
             Step::Start(0),
             Step::Out(0, b"a\n"),
             Step::Err(0, b"\xff\n"),
-            Step::End(0, End::Exit(3)),
+            Step::End(0, HostResult::Exit(3)),
             Step::End(1, refused("no key fits")),
-            Step::End(2, End::Value(json!({"a": 1}))),
+            Step::End(2, HostResult::Value(json!({"a": 1}))),
             Step::Start(3),
         ];
         let (out, err) = run(&mut JsonLines::new(hosts(&["a", "b", "c", "d"])), &steps);
@@ -256,14 +257,14 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_not_torn_by_chunks() {
+    fn utf8_sequences_are_not_split_between_chunks() {
         let steps = [
             Step::Out(0, b"\xe2"),
             Step::Out(0, b"\x82"),
             Step::Out(0, b"\xac\xc3"),
             Step::Out(0, b"x"),
             Step::Err(0, b"\xf0\x9f"),
-            Step::End(0, End::Exit(0)),
+            Step::End(0, HostResult::Exit(0)),
         ];
         let (out, _) = run(&mut JsonLines::new(hosts(&["a"])), &steps);
         let data: Vec<String> = out

@@ -1,27 +1,29 @@
-//! Which way to print.
+//! How output is printed: which printer the options and the terminal call for.
 
 use std::sync::Arc;
 
-use super::{Diff, Gather, JsonLines, Paint, Prefixed, Raw, Report};
+use super::event::Printer;
+use super::{Diff, Gather, JsonLines, Prefixed, Raw};
+use crate::color::Palette;
 
-/// What was asked for, and what is there.
+/// What the options ask for, and the circumstances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct OutputPrefs {
     /// `--json`.
     pub json: bool,
     /// `--diff`.
     pub diff: bool,
-    /// `-g`.
+    /// `--gather`.
     pub gather: bool,
     /// `--fold`.
     pub fold: bool,
     /// `--no-fold`.
     pub no_fold: bool,
-    /// Nothing is passed on from the targets, so that one of them has no right to raw output.
-    pub plain: bool,
+    /// The targets print nothing themselves, so the output of a single target is not passed through.
+    pub no_raw: bool,
     /// Standard output is a terminal.
     pub terminal: bool,
-    /// How many targets there are.
+    /// The number of targets.
     pub targets: usize,
 }
 
@@ -30,44 +32,44 @@ pub struct Wishes {
 pub enum Mode {
     /// Events as JSON lines.
     Json,
-    /// The reference and differences from it.
+    /// The most common output, and how the others differ.
     Diff,
-    /// Whole outputs, equal ones once.
+    /// Whole outputs, identical ones once.
     Folded,
     /// Whole outputs, each under its host.
     Gathered,
-    /// Lines as they come, each with its host.
+    /// Lines as they arrive, each prefixed with its host.
     Prefixed,
-    /// The bytes of the only target.
+    /// The unchanged output of the only target.
     Raw,
 }
 
 impl Mode {
-    /// Programs get what they asked for; one target's output is passed on untouched unless `-g` or
-    /// `--fold` asks for a title; on a terminal equal outputs of several are folded; elsewhere, and with
-    /// `--no-fold`, lines come as they are printed.
-    pub fn choose(wishes: Wishes) -> Self {
-        let Wishes { json, diff, gather, fold, no_fold, plain, terminal, targets } = wishes;
+    /// `--json` and `--diff` come first. A single target's output is passed through unchanged unless
+    /// `--gather` or `--fold` asks for a title. With several targets identical outputs are folded on a
+    /// terminal; otherwise, and with `--no-fold`, lines are printed as they arrive.
+    pub fn choose(prefs: OutputPrefs) -> Self {
+        let OutputPrefs { json, diff, gather, fold, no_fold, no_raw, terminal, targets } = prefs;
         match () {
             () if json => Self::Json,
             () if diff => Self::Diff,
             () if gather && no_fold => Self::Gathered,
             () if gather || fold => Self::Folded,
-            () if targets == 1 && !plain => Self::Raw,
+            () if targets == 1 && !no_raw => Self::Raw,
             () if terminal && !no_fold => Self::Folded,
             () => Self::Prefixed,
         }
     }
 
-    /// The report that prints so.
-    pub fn report(self, hosts: &Arc<[String]>, paint: Paint) -> Box<dyn Report> {
+    /// A printer of this mode for hosts of these names.
+    pub fn printer(self, hosts: &Arc<[String]>, palette: Palette) -> Box<dyn Printer> {
         let hosts = Arc::clone(hosts);
         match self {
             Self::Json => Box::new(JsonLines::new(hosts)),
-            Self::Diff => Box::new(Diff::new(hosts, paint)),
-            Self::Folded => Box::new(Gather::new(hosts, paint, true)),
-            Self::Gathered => Box::new(Gather::new(hosts, paint, false)),
-            Self::Prefixed => Box::new(Prefixed::new(hosts, paint)),
+            Self::Diff => Box::new(Diff::new(hosts, palette)),
+            Self::Folded => Box::new(Gather::new(hosts, palette, true)),
+            Self::Gathered => Box::new(Gather::new(hosts, palette, false)),
+            Self::Prefixed => Box::new(Prefixed::new(hosts, palette)),
             Self::Raw => Box::new(Raw),
         }
     }
@@ -78,24 +80,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_follows_the_wishes() {
-        let piped = Wishes { targets: 3, ..Wishes::default() };
-        let terminal = Wishes { terminal: true, ..piped };
-        let one = Wishes { targets: 1, ..terminal };
+    fn options_and_the_terminal_choose_the_mode() {
+        let piped = OutputPrefs { targets: 3, ..OutputPrefs::default() };
+        let terminal = OutputPrefs { terminal: true, ..piped };
+        let one = OutputPrefs { targets: 1, ..terminal };
         let table = [
             (piped, Mode::Prefixed),
             (terminal, Mode::Folded),
             (one, Mode::Raw),
-            (Wishes { no_fold: true, ..terminal }, Mode::Prefixed),
-            (Wishes { fold: true, ..piped }, Mode::Folded),
-            (Wishes { gather: true, ..piped }, Mode::Folded),
-            (Wishes { gather: true, no_fold: true, ..terminal }, Mode::Gathered),
-            (Wishes { gather: true, ..one }, Mode::Folded),
-            (Wishes { diff: true, ..piped }, Mode::Diff),
-            (Wishes { json: true, gather: true, ..one }, Mode::Json),
+            (OutputPrefs { no_fold: true, ..terminal }, Mode::Prefixed),
+            (OutputPrefs { fold: true, ..piped }, Mode::Folded),
+            (OutputPrefs { gather: true, ..piped }, Mode::Folded),
+            (OutputPrefs { gather: true, no_fold: true, ..terminal }, Mode::Gathered),
+            (OutputPrefs { gather: true, ..one }, Mode::Folded),
+            (OutputPrefs { diff: true, ..piped }, Mode::Diff),
+            (OutputPrefs { json: true, gather: true, ..one }, Mode::Json),
         ];
-        for (wishes, mode) in table {
-            assert_eq!(Mode::choose(wishes), mode, "{wishes:?}");
+        for (prefs, mode) in table {
+            assert_eq!(Mode::choose(prefs), mode, "{prefs:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Report, summary and progress together.
+//! The printer, the summary and the progress line of a run together.
 
 use std::io;
 use std::sync::Arc;
@@ -6,41 +6,43 @@ use std::time::Duration;
 
 use mitogen::targets::fold;
 
-use super::{Event, Mode, Paint, Progress, Report, Streams, Summary};
+use super::event::{HostEvent, Printer, Streams};
+use super::{Mode, ProgressLine, Summary};
+use crate::color::Palette;
 
-/// All that a run prints: feed it every event, tell it the time now and then, and finish it.
+/// Prints a whole run: it takes every event, is told the time now and then, and is finished once.
 pub struct Presenter {
-    report: Box<dyn Report>,
+    printer: Box<dyn Printer>,
     summary: Summary,
-    progress: Option<Progress>,
-    /// Whether failures are told at the end; JSON has its own way to tell.
-    tells: bool,
-    /// Whether events are printed as they come, so that the progress line must make room for them.
+    progress: Option<ProgressLine>,
+    /// Whether failures are summed up at the end. JSON has an event for that.
+    prints_summary: bool,
+    /// Whether the printer prints events as they arrive, so that the progress line must be erased first.
     live: bool,
 }
 
 impl Presenter {
-    /// Prints in this mode. `out` and `err` say whether the streams get colours; `progress` is for a
-    /// terminal only; `quiet` leaves out progress and summary.
+    /// Prints in this mode. `out` and `err` are the colours of the two streams; `progress` is given on a
+    /// terminal only; `quiet` suppresses progress and summary.
     pub fn new(
         mode: Mode,
         hosts: &Arc<[String]>,
-        out: Paint,
-        err: Paint,
-        progress: Option<Progress>,
+        out: Palette,
+        err: Palette,
+        progress: Option<ProgressLine>,
         quiet: bool,
     ) -> Self {
         Self {
-            report: mode.report(hosts, out),
+            printer: mode.printer(hosts, out),
             summary: Summary::new(Arc::clone(hosts), err),
-            // Raw output has its own idea of where the cursor is.
+            // Raw output may move the cursor itself.
             progress: progress.filter(|_| !quiet && mode != Mode::Raw),
-            tells: !quiet && mode != Mode::Json,
+            prints_summary: !quiet && mode != Mode::Json,
             live: !matches!(mode, Mode::Folded | Mode::Diff),
         }
     }
 
-    /// Tells all that is known of failed connections at the end.
+    /// Whether the summary prints full reports of failed connections.
     #[must_use]
     pub fn detailed(mut self, detailed: bool) -> Self {
         self.summary = self.summary.detailed(detailed);
@@ -50,32 +52,32 @@ impl Presenter {
     /// Takes an event; `at` is the time since the run began.
     ///
     /// # Errors
-    /// Of the streams.
-    pub fn event(&mut self, to: &mut Streams<'_>, at: Duration, event: &Event<'_>) -> io::Result<()> {
+    /// Errors of the streams.
+    pub fn event(&mut self, to: &mut Streams<'_>, at: Duration, event: &HostEvent<'_>) -> io::Result<()> {
         match event {
-            Event::Ended(host, end) => self.summary.ended(*host, end),
-            Event::Moved(host, moved) => {
-                if let Some(progress) = &mut self.progress {
-                    progress.moved(*host, *moved);
+            HostEvent::Ended(host, result) => self.summary.ended(*host, result),
+            HostEvent::Progress(host, progress) => {
+                if let Some(line) = &mut self.progress {
+                    line.moved(*host, *progress);
                 }
-                // Nothing is printed that the line would have to make room for.
-                if self.tells {
+                // Only JSON prints these events, so the line need not be erased.
+                if self.prints_summary {
                     return self.tick(to, at);
                 }
             }
-            Event::Started(_) | Event::Output(..) => {}
+            HostEvent::Started(_) | HostEvent::Output(..) => {}
         }
         if let Some(progress) = self.progress.as_mut().filter(|_| self.live) {
             progress.clear(to)?;
         }
-        self.report.event(to, at, event)?;
+        self.printer.event(to, at, event)?;
         self.tick(to, at)
     }
 
-    /// Lets the progress line move on.
+    /// Updates the progress line.
     ///
     /// # Errors
-    /// Of the streams.
+    /// Errors of the streams.
     pub fn tick(&mut self, to: &mut Streams<'_>, at: Duration) -> io::Result<()> {
         match &mut self.progress {
             Some(progress) => progress.show(to, at, &self.summary),
@@ -83,36 +85,37 @@ impl Presenter {
         }
     }
 
-    /// Prints what has arrived and who is waited for, after the user's first interrupt.
+    /// After the user's first interrupt: prints the buffered output of finished hosts, and the hosts that
+    /// are still running.
     ///
     /// # Errors
-    /// Of the streams.
+    /// Errors of the streams.
     pub fn interrupted(&mut self, to: &mut Streams<'_>) -> io::Result<()> {
         if let Some(progress) = &mut self.progress {
             progress.clear(to)?;
         }
-        self.report.so_far(to)?;
+        self.printer.so_far(to)?;
         let pending = fold(self.summary.pending());
         let line = format!("mitogen: interrupted; waiting for {pending}; press Ctrl-C again to kill\n");
         to.err.write_all(line.as_bytes())?;
         to.err.flush()
     }
 
-    /// What is known so far.
+    /// The results so far.
     pub fn summary(&self) -> &Summary {
         &self.summary
     }
 
-    /// Prints what is still kept and tells of failures. The exit status of the run.
+    /// Prints what is still buffered and the summary. Returns the exit status of the run.
     ///
     /// # Errors
-    /// Of the streams.
+    /// Errors of the streams.
     pub fn finish(mut self, to: &mut Streams<'_>, at: Duration) -> io::Result<u8> {
         if let Some(progress) = &mut self.progress {
             progress.clear(to)?;
         }
-        self.report.finish(to, at)?;
-        if self.tells {
+        self.printer.finish(to, at)?;
+        if self.prints_summary {
             self.summary.write(to)?;
         }
         Ok(self.summary.exit_status())
@@ -122,20 +125,21 @@ impl Presenter {
 #[cfg(test)]
 mod tests {
     use super::super::testing::hosts;
-    use super::super::{Channel, End, HostId};
+    use super::super::{HostId, HostResult, StdStream};
     use super::*;
 
     fn run(mode: Mode, quiet: bool) -> (String, String, u8) {
         let names = hosts(&["a1", "a2"]);
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut to = Streams { out: &mut out, err: &mut err };
-        let paint = Paint(false);
-        let mut presenter = Presenter::new(mode, &names, paint, paint, Some(Progress::new(80)), quiet);
+        let palette = Palette(false);
+        let mut presenter =
+            Presenter::new(mode, &names, palette, palette, Some(ProgressLine::new(80)), quiet);
         let events = [
-            Event::Started(HostId(0)),
-            Event::Output(HostId(0), Channel::Stdout, b"x\n"),
-            Event::Ended(HostId(0), &End::Exit(3)),
-            Event::Ended(HostId(1), &End::Exit(0)),
+            HostEvent::Started(HostId(0)),
+            HostEvent::Output(HostId(0), StdStream::Stdout, b"x\n"),
+            HostEvent::Ended(HostId(0), &HostResult::Exit(3)),
+            HostEvent::Ended(HostId(1), &HostResult::Exit(0)),
         ];
         for (seconds, event) in (1..).zip(&events) {
             presenter.event(&mut to, Duration::from_secs(seconds), event).unwrap();
@@ -145,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_makes_room_and_failures_are_told_last() {
+    fn progress_is_erased_for_output_and_failures_are_printed_last() {
         let (out, err, status) = run(Mode::Prefixed, false);
         assert_eq!((out.as_str(), status), ("a1: x\n", 3));
         assert_eq!(
@@ -157,22 +161,22 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_shows_what_is_whole_and_who_is_pending() {
+    fn an_interrupt_prints_finished_hosts_and_names_pending_ones() {
         let names = hosts(&["a1", "a2", "a3"]);
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut to = Streams { out: &mut out, err: &mut err };
-        let paint = Paint(false);
-        let mut presenter = Presenter::new(Mode::Folded, &names, paint, paint, None, false);
-        let mut take = |presenter: &mut Presenter, events: &[Event<'_>]| {
+        let palette = Palette(false);
+        let mut presenter = Presenter::new(Mode::Folded, &names, palette, palette, None, false);
+        let mut take = |presenter: &mut Presenter, events: &[HostEvent<'_>]| {
             events.iter().for_each(|event| presenter.event(&mut to, Duration::ZERO, event).unwrap());
             presenter.interrupted(&mut to).unwrap();
         };
-        let output = |host, text| Event::Output(HostId(host), Channel::Stdout, text);
+        let output = |host, text| HostEvent::Output(HostId(host), StdStream::Stdout, text);
         take(
             &mut presenter,
-            &[output(0, b"x\n"), output(1, b"half"), Event::Ended(HostId(0), &End::Exit(0))],
+            &[output(0, b"x\n"), output(1, b"half"), HostEvent::Ended(HostId(0), &HostResult::Exit(0))],
         );
-        take(&mut presenter, &[output(1, b" and half\n"), Event::Ended(HostId(1), &End::Exit(0))]);
+        take(&mut presenter, &[output(1, b" and half\n"), HostEvent::Ended(HostId(1), &HostResult::Exit(0))]);
         let mut to = Streams { out: &mut out, err: &mut err };
         assert_eq!(presenter.finish(&mut to, Duration::ZERO).unwrap(), 130);
         let rule = "---------------";
@@ -188,7 +192,7 @@ mitogen: 2 ok, 1 interrupted
     }
 
     #[test]
-    fn quiet_and_json_keep_standard_error_clean() {
+    fn quiet_and_json_print_nothing_on_standard_error() {
         assert_eq!(run(Mode::Prefixed, true), ("a1: x\n".into(), String::new(), 3));
         let (out, err, status) = run(Mode::Json, true);
         assert_eq!((out.lines().count(), err.as_str(), status), (5, "", 3));

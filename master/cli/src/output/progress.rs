@@ -1,4 +1,4 @@
-//! A line on the terminal that says how far the run is.
+//! The progress line on the terminal.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,49 +7,52 @@ use std::time::Duration;
 use mitogen::files;
 use mitogen::targets::fold;
 
-use super::{HostId, Streams, Summary};
-use crate::exit::Outcome;
+use super::Summary;
+use super::event::{HostId, Streams};
+use crate::exit::HostOutcome;
 
-/// Runs shorter than this show nothing.
-const QUIET: Duration = Duration::from_secs(1);
-/// The line changes at most this often.
-const PACE: Duration = Duration::from_millis(100);
+/// Runs shorter than this show no progress.
+const DELAY: Duration = Duration::from_secs(1);
+/// The least time between two updates.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// The most hosts that are named.
+const MAX_NAMES: usize = 256;
+/// The width of the bar, in columns.
+const BAR: usize = 20;
 
-/// Only so many hosts are named.
-const MOST_NAMED: usize = 256;
-
-/// The progress line. It is only for terminals: whoever has none does not make one.
+/// A line that says how many hosts are done and which are not. Made only if there is a terminal.
 #[derive(Clone, Debug)]
-pub struct Progress {
+pub struct ProgressLine {
     width: usize,
     shown: bool,
     last: Option<Duration>,
-    /// Files on their way, by host, and when the first of them was seen.
-    moved: BTreeMap<HostId, files::TransferProgress>,
+    /// The progress of transfers by host.
+    transfers: BTreeMap<HostId, files::TransferProgress>,
+    /// When the progress of a transfer was first shown: the start for the speed.
     since: Option<Duration>,
 }
 
-impl Progress {
-    /// For a terminal with this many columns.
+impl ProgressLine {
+    /// For a terminal of this many columns.
     pub fn new(width: usize) -> Self {
-        Self { width, shown: false, last: None, moved: BTreeMap::new(), since: None }
+        Self { width, shown: false, last: None, transfers: BTreeMap::new(), since: None }
     }
 
-    /// Notes how far a host's files are.
+    /// Notes how far a host's transfer has got.
     pub fn moved(&mut self, host: HostId, progress: files::TransferProgress) {
-        self.moved.insert(host, progress);
+        self.transfers.insert(host, progress);
     }
 
-    /// How far all files are, how fast, and how long it will take.
+    /// The bar, the speed and the time left of all transfers together.
     fn files(&mut self, at: Duration) -> String {
-        let sum = |part: fn(&files::TransferProgress) -> u64| self.moved.values().map(part).sum::<u64>();
-        let (bytes, total) = (sum(|moved| moved.bytes), sum(|moved| moved.total_bytes));
+        let sum = |part: fn(&files::TransferProgress) -> u64| self.transfers.values().map(part).sum::<u64>();
+        let (bytes, total) = (sum(|progress| progress.bytes), sum(|progress| progress.total_bytes));
         if total == 0 {
             return String::new();
         }
         let since = *self.since.get_or_insert(at);
-        // What an earlier attempt had brought says nothing about the speed of this one.
-        let fresh = bytes.saturating_sub(sum(|moved| moved.resumed)) as f64;
+        // Bytes of an earlier, interrupted transfer do not count for the speed of this one.
+        let fresh = bytes.saturating_sub(sum(|progress| progress.resumed)) as f64;
         let share = bytes as f64 / total as f64;
         let filled = ((share * BAR as f64) as usize).min(BAR);
         let bar = format!("[{}{}]", "#".repeat(filled), "-".repeat(BAR - filled));
@@ -63,10 +66,10 @@ impl Progress {
         text
     }
 
-    /// Takes the line away, before something else is printed.
+    /// Erases the line, before something else is printed.
     ///
     /// # Errors
-    /// Of the stream.
+    /// Errors of the stream.
     pub fn clear(&mut self, to: &mut Streams<'_>) -> io::Result<()> {
         if !std::mem::take(&mut self.shown) {
             return Ok(());
@@ -75,12 +78,12 @@ impl Progress {
         to.err.flush()
     }
 
-    /// Shows how far it is, if it is time to.
+    /// Shows the line, unless it is too early for it or for an update.
     ///
     /// # Errors
-    /// Of the stream.
+    /// Errors of the stream.
     pub fn show(&mut self, to: &mut Streams<'_>, at: Duration, summary: &Summary) -> io::Result<()> {
-        if at < QUIET || self.last.is_some_and(|last| at < last + PACE) {
+        if at < DELAY || self.last.is_some_and(|last| at < last + INTERVAL) {
             return Ok(());
         }
         self.last = Some(at);
@@ -92,13 +95,13 @@ impl Progress {
         let mut parts = Vec::new();
         for (outcome, count) in summary.counts().iter() {
             done += count;
-            if outcome != Outcome::Ok {
+            if outcome != HostOutcome::Ok {
                 parts.push(format!(", {count} {}", outcome.word()));
             }
         }
-        // No terminal shows more names than these, and folding a hundred thousand takes its time.
+        // No terminal is wide enough for more names, and folding many thousands takes noticeable time.
         let pending: Vec<&str> = pending.collect();
-        let named = pending.len().min(MOST_NAMED);
+        let named = pending.len().min(MAX_NAMES);
         let more = if named < pending.len() { ",…" } else { "" };
         let total = done + pending.len();
         let files = self.files(at);
@@ -118,10 +121,7 @@ impl Progress {
     }
 }
 
-/// Cells of the bar.
-const BAR: usize = 20;
-
-/// A number of bytes, for people.
+/// A number of bytes for people.
 fn size(bytes: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut number, mut unit) = (bytes, 0);
@@ -134,11 +134,12 @@ fn size(bytes: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::HostResult;
     use super::super::testing::hosts;
-    use super::super::{End, HostId, Paint};
     use super::*;
+    use crate::color::Palette;
 
-    fn shown(progress: &mut Progress, at: u64, summary: &Summary) -> String {
+    fn shown(progress: &mut ProgressLine, at: u64, summary: &Summary) -> String {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         progress
             .show(&mut Streams { out: &mut out, err: &mut err }, Duration::from_millis(at), summary)
@@ -148,24 +149,24 @@ mod tests {
     }
 
     #[test]
-    fn the_line_comes_late_and_changes_slowly() {
-        let mut summary = Summary::new(hosts(&["web1", "web2", "web3"]), Paint(false));
-        let mut progress = Progress::new(60);
-        summary.ended(HostId(0), &End::Exit(0));
+    fn the_line_appears_after_a_second_and_updates_ten_times_a_second() {
+        let mut summary = Summary::new(hosts(&["web1", "web2", "web3"]), Palette(false));
+        let mut progress = ProgressLine::new(60);
+        summary.ended(HostId(0), &HostResult::Exit(0));
         assert_eq!(shown(&mut progress, 999, &summary), "");
         assert_eq!(shown(&mut progress, 1000, &summary), "\r1/3 done; waiting for web[2-3]\x1b[K");
-        summary.ended(HostId(1), &End::Exit(1));
+        summary.ended(HostId(1), &HostResult::Exit(1));
         assert_eq!(shown(&mut progress, 1099, &summary), "");
         assert_eq!(shown(&mut progress, 1100, &summary), "\r2/3 done, 1 failed; waiting for web3\x1b[K");
-        summary.ended(HostId(2), &End::Exit(1));
+        summary.ended(HostId(2), &HostResult::Exit(1));
         assert_eq!(shown(&mut progress, 1200, &summary), "\r\x1b[K");
         assert_eq!(shown(&mut progress, 1300, &summary), "");
     }
 
     #[test]
-    fn files_on_their_way_have_a_bar() {
-        let summary = Summary::new(hosts(&["a", "b"]), Paint(false));
-        let mut progress = Progress::new(100);
+    fn transfers_have_a_bar_a_speed_and_a_time_left() {
+        let summary = Summary::new(hosts(&["a", "b"]), Palette(false));
+        let mut progress = ProgressLine::new(100);
         let mib = 1 << 20;
         let all = files::TransferProgress::of_total(0, 4 * mib);
         progress.moved(HostId(0), all);
@@ -183,14 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn the_line_fits_and_goes_away() {
-        let summary = Summary::new(hosts(&["web1", "db1", "cache1"]), Paint(false));
-        let mut progress = Progress::new(20);
+    fn the_line_fits_the_terminal_and_is_erased() {
+        let summary = Summary::new(hosts(&["web1", "db1", "cache1"]), Palette(false));
+        let mut progress = ProgressLine::new(20);
         assert_eq!(shown(&mut progress, 2000, &summary), "\r0/3 done; waiting …\x1b[K");
         let many: Vec<String> = (0..300).map(|n| format!("h{n}")).collect();
-        let many = Summary::new(many.into(), Paint(false));
+        let many = Summary::new(many.into(), Palette(false));
         let expected = "\r0/300 done; waiting for h[0-255],…\x1b[K";
-        assert_eq!(shown(&mut Progress::new(80), 2000, &many), expected);
+        assert_eq!(shown(&mut ProgressLine::new(80), 2000, &many), expected);
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut to = Streams { out: &mut out, err: &mut err };
         progress.clear(&mut to).unwrap();

@@ -1,25 +1,26 @@
-//! Printing output as it comes.
+//! Printing output as it arrives: unchanged, or line by line with the host's name.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Channel, End, Event, HostId, Paint, Report, Streams, ending_text};
+use super::event::{HostEvent, HostId, HostResult, Printer, StdStream, Streams, result_text};
+use crate::color::Palette;
 
-/// The bytes of a single target, untouched.
+/// Passes the output of a single target through unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Raw;
 
-impl Report for Raw {
-    fn event(&mut self, to: &mut Streams<'_>, _: Duration, event: &Event<'_>) -> io::Result<()> {
+impl Printer for Raw {
+    fn event(&mut self, to: &mut Streams<'_>, _: Duration, event: &HostEvent<'_>) -> io::Result<()> {
         match event {
-            Event::Output(_, channel, data) => write(to.channel(*channel), data),
-            Event::Ended(_, end) => match ending_text(end) {
-                Some((channel, text)) => write(to.channel(channel), &text),
+            HostEvent::Output(_, stream, data) => write(to.of(*stream), data),
+            HostEvent::Ended(_, result) => match result_text(result) {
+                Some((stream, text)) => write(to.of(stream), &text),
                 None => Ok(()),
             },
-            Event::Started(_) | Event::Moved(..) => Ok(()),
+            HostEvent::Started(_) | HostEvent::Progress(..) => Ok(()),
         }
     }
 
@@ -29,76 +30,77 @@ impl Report for Raw {
     }
 }
 
-/// Somebody may be waiting for this very prompt, so nothing lingers in a buffer.
+/// Writes and flushes: the data may be a prompt.
 fn write(to: &mut dyn Write, data: &[u8]) -> io::Result<()> {
     to.write_all(data)?;
     to.flush()
 }
 
-/// A line longer than this is cut in two, so that a host that never ends its line cannot fill our
-/// memory.
-const LONGEST_LINE: usize = 1024 * 1024;
+/// The longest line in bytes. A longer one is split, so that a host that never ends its line cannot use
+/// unlimited memory.
+const MAX_LINE: usize = 1024 * 1024;
 
-/// Whole lines, each with the name of its host before it. The bytes of a line are not touched; a last
-/// line without an end gets one.
+/// Prints whole lines, each prefixed with the name of its host. The bytes of a line are unchanged; an
+/// unterminated last line gets a newline.
 #[derive(Clone, Debug)]
 pub struct Prefixed {
     hosts: Arc<[String]>,
-    paint: Paint,
-    /// The beginnings of lines that have not ended yet.
-    partial: HashMap<(HostId, Channel), Vec<u8>>,
+    palette: Palette,
+    /// Lines that have not ended yet.
+    partial: HashMap<(HostId, StdStream), Vec<u8>>,
 }
 
 impl Prefixed {
     /// For hosts of these names.
-    pub fn new(hosts: Arc<[String]>, paint: Paint) -> Self {
-        Self { hosts, paint, partial: HashMap::new() }
+    pub fn new(hosts: Arc<[String]>, palette: Palette) -> Self {
+        Self { hosts, palette, partial: HashMap::new() }
     }
 
     fn output(
         &mut self,
         to: &mut Streams<'_>,
         host: HostId,
-        channel: Channel,
+        stream: StdStream,
         data: &[u8],
     ) -> io::Result<()> {
-        let prefix = self.paint.host(&format!("{}:", self.hosts[host.0])).into_bytes();
-        let partial = self.partial.entry((host, channel)).or_default();
-        // One write for all lines of a chunk, so that those of other programs do not come between.
+        let prefix = self.palette.host(&format!("{}:", self.hosts[host.0])).into_bytes();
+        let partial = self.partial.entry((host, stream)).or_default();
+        // One write for all lines of a chunk, so that the output of other processes is less likely to
+        // come between them.
         let mut lines = Vec::new();
         for piece in data.split_inclusive(|byte| *byte == b'\n') {
             partial.extend_from_slice(piece);
             if piece.ends_with(b"\n") {
                 write_line(&mut lines, &prefix, partial);
                 partial.clear();
-            } else if partial.len() >= LONGEST_LINE {
-                for part in partial.chunks(LONGEST_LINE) {
+            } else if partial.len() >= MAX_LINE {
+                for part in partial.chunks(MAX_LINE) {
                     write_line(&mut lines, &prefix, part);
                 }
                 partial.clear();
             }
         }
-        if lines.is_empty() { Ok(()) } else { write(to.channel(channel), &lines) }
+        if lines.is_empty() { Ok(()) } else { write(to.of(stream), &lines) }
     }
 
-    /// Prints lines that will not end any more.
+    /// Prints the host's unterminated lines.
     fn flush(&mut self, to: &mut Streams<'_>, host: HostId) -> io::Result<()> {
-        for channel in [Channel::Stdout, Channel::Stderr] {
-            if let Some(partial) = self.partial.remove(&(host, channel)).filter(|partial| !partial.is_empty())
+        for stream in [StdStream::Stdout, StdStream::Stderr] {
+            if let Some(partial) = self.partial.remove(&(host, stream)).filter(|partial| !partial.is_empty())
             {
-                let prefix = self.paint.host(&format!("{}:", self.hosts[host.0])).into_bytes();
+                let prefix = self.palette.host(&format!("{}:", self.hosts[host.0])).into_bytes();
                 let mut line = Vec::new();
                 write_line(&mut line, &prefix, &partial);
-                write(to.channel(channel), &line)?;
+                write(to.of(stream), &line)?;
             }
         }
         Ok(())
     }
 
-    fn ended(&mut self, to: &mut Streams<'_>, host: HostId, end: &End) -> io::Result<()> {
-        if let Some((channel, text)) = ending_text(end) {
+    fn ended(&mut self, to: &mut Streams<'_>, host: HostId, result: &HostResult) -> io::Result<()> {
+        if let Some((stream, text)) = result_text(result) {
             self.flush(to, host)?;
-            self.output(to, host, channel, &text)?;
+            self.output(to, host, stream, &text)?;
         }
         self.flush(to, host)
     }
@@ -113,12 +115,12 @@ fn write_line(lines: &mut Vec<u8>, prefix: &[u8], line: &[u8]) {
     }
 }
 
-impl Report for Prefixed {
-    fn event(&mut self, to: &mut Streams<'_>, _: Duration, event: &Event<'_>) -> io::Result<()> {
+impl Printer for Prefixed {
+    fn event(&mut self, to: &mut Streams<'_>, _: Duration, event: &HostEvent<'_>) -> io::Result<()> {
         match event {
-            Event::Started(_) | Event::Moved(..) => Ok(()),
-            Event::Output(host, channel, data) => self.output(to, *host, *channel, data),
-            Event::Ended(host, end) => self.ended(to, *host, end),
+            HostEvent::Started(_) | HostEvent::Progress(..) => Ok(()),
+            HostEvent::Output(host, stream, data) => self.output(to, *host, *stream, data),
+            HostEvent::Ended(host, result) => self.ended(to, *host, result),
         }
     }
 
@@ -137,51 +139,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_single_target_is_passed_through() {
+    fn the_output_of_a_single_target_is_passed_through() {
         let steps = [
             Step::Start(0),
             Step::Out(0, b"a\xff"),
             Step::Err(0, b"warn"),
             Step::Out(0, b"\0b\r"),
-            Step::End(0, End::Exit(3)),
+            Step::End(0, HostResult::Exit(3)),
         ];
         assert_eq!(run_bytes(&mut Raw, &steps), (b"a\xff\0b\r".to_vec(), b"warn".to_vec()));
-        let value = End::Value(json!({"a": [1, null]}));
+        let value = HostResult::Value(json!({"a": [1, null]}));
         assert_eq!(run(&mut Raw, &[Step::End(0, value)]).0, "{\"a\":[1,null]}\n");
-        assert_eq!(run(&mut Raw, &[Step::End(0, End::Raised("T\nE: x".into()))]).1, "T\nE: x\n");
+        assert_eq!(run(&mut Raw, &[Step::End(0, HostResult::Raised("T\nE: x".into()))]).1, "T\nE: x\n");
     }
 
     #[test]
-    fn lines_carry_their_host() {
-        let mut report = Prefixed::new(hosts(&["web1", "web2"]), Paint(false));
+    fn lines_are_prefixed_with_their_host() {
+        let mut printer = Prefixed::new(hosts(&["web1", "web2"]), Palette(false));
         let steps = [
             Step::Out(0, b"one\ntw"),
             Step::Out(1, b"eins\n\nzwei"),
             Step::Err(0, b"oops"),
             Step::Out(0, b"o\nthree"),
             Step::Err(1, b"a\nb\n"),
-            Step::End(0, End::Exit(0)),
+            Step::End(0, HostResult::Exit(0)),
             Step::Out(1, b"!\n"),
-            Step::End(1, End::Value(json!("x"))),
+            Step::End(1, HostResult::Value(json!("x"))),
         ];
-        let (out, err) = run(&mut report, &steps);
+        let (out, err) = run(&mut printer, &steps);
         assert_eq!(out, "web1: one\nweb2: eins\nweb2: \nweb1: two\nweb1: three\nweb2: zwei!\nweb2: \"x\"\n");
         assert_eq!(err, "web2: a\nweb2: b\nweb1: oops\n");
     }
 
     #[test]
-    fn bytes_of_lines_are_not_touched() {
-        let mut report = Prefixed::new(hosts(&["h"]), Paint(true));
-        let (out, _) = run_bytes(&mut report, &[Step::Out(0, b"\xff\0\r\n\x1b[1m"), Step::Out(0, b"x")]);
+    fn the_bytes_of_lines_are_unchanged() {
+        let mut printer = Prefixed::new(hosts(&["h"]), Palette(true));
+        let (out, _) = run_bytes(&mut printer, &[Step::Out(0, b"\xff\0\r\n\x1b[1m"), Step::Out(0, b"x")]);
         assert_eq!(out, b"\x1b[36mh:\x1b[0m \xff\0\r\n\x1b[36mh:\x1b[0m \x1b[1mx\n");
     }
 
     #[test]
-    fn lines_without_an_end_are_cut() {
-        static LONG: [u8; LONGEST_LINE + 5] = [b'x'; LONGEST_LINE + 5];
-        let mut report = Prefixed::new(hosts(&["h"]), Paint(false));
-        let (out, _) = run_bytes(&mut report, &[Step::Out(0, &LONG), Step::Out(0, b"y\n")]);
+    fn endless_lines_are_split() {
+        static LONG: [u8; MAX_LINE + 5] = [b'x'; MAX_LINE + 5];
+        let mut printer = Prefixed::new(hosts(&["h"]), Palette(false));
+        let (out, _) = run_bytes(&mut printer, &[Step::Out(0, &LONG), Step::Out(0, b"y\n")]);
         let lengths: Vec<usize> = out.split(|byte| *byte == b'\n').map(<[u8]>::len).collect();
-        assert_eq!(lengths, [LONGEST_LINE + 3, 8, 4, 0]);
+        assert_eq!(lengths, [MAX_LINE + 3, 8, 4, 0]);
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a run: what failed, where, and why.
+//! The results of all hosts, and the summary of failures at the end of a run.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,16 +7,17 @@ use std::sync::Arc;
 use mitogen::ConnectError;
 use mitogen::targets::fold;
 
-use super::{End, HostId, Paint, Streams};
-use crate::exit::{Outcome, exit_status};
+use super::event::{HostId, HostResult, Streams};
+use crate::color::Palette;
+use crate::exit::{HostOutcome, exit_status};
 
-/// How many hosts had each outcome.
+/// The number of hosts with each outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts(BTreeMap<Outcome, usize>);
+pub struct Counts(BTreeMap<HostOutcome, usize>);
 
 impl Counts {
     /// Counts outcomes.
-    pub fn of(outcomes: impl IntoIterator<Item = Outcome>) -> Self {
+    pub fn of(outcomes: impl IntoIterator<Item = HostOutcome>) -> Self {
         let mut counts = BTreeMap::new();
         for outcome in outcomes {
             *counts.entry(outcome).or_insert(0) += 1;
@@ -24,8 +25,8 @@ impl Counts {
         Self(counts)
     }
 
-    /// The outcomes that occurred, mildest first, and how often.
-    pub fn iter(&self) -> impl Iterator<Item = (Outcome, usize)> + '_ {
+    /// The outcomes that occurred, least severe first, with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (HostOutcome, usize)> + '_ {
         self.0.iter().map(|(outcome, count)| (*outcome, *count))
     }
 
@@ -35,71 +36,73 @@ impl Counts {
     }
 }
 
-/// Keeps how it ended everywhere, and tells of failures at the end: nothing if there are none.
+/// The results so far. Prints nothing if all hosts succeed.
 #[derive(Clone, Debug)]
 pub struct Summary {
     hosts: Arc<[String]>,
-    ends: BTreeMap<HostId, End>,
-    paint: Paint,
+    results: BTreeMap<HostId, HostResult>,
+    palette: Palette,
     detailed: bool,
 }
 
 impl Summary {
     /// For hosts of these names.
-    pub fn new(hosts: Arc<[String]>, paint: Paint) -> Self {
-        Self { hosts, ends: BTreeMap::new(), paint, detailed: false }
+    pub fn new(hosts: Arc<[String]>, palette: Palette) -> Self {
+        Self { hosts, results: BTreeMap::new(), palette, detailed: false }
     }
 
-    /// Tells all that is known of a failed connection, too: the command, how it ended, what it printed.
+    /// Whether failed connections are printed with the command line, its exit status and its output.
     #[must_use]
     pub fn detailed(mut self, detailed: bool) -> Self {
         self.detailed = detailed;
         self
     }
 
-    /// Notes an end.
-    pub fn ended(&mut self, host: HostId, end: &End) {
-        // The value was printed; only that there was one matters here.
-        let end = if end.outcome() == Outcome::Ok { End::Exit(0) } else { end.clone() };
-        self.ends.insert(host, end);
+    /// Notes a host's result.
+    pub fn ended(&mut self, host: HostId, result: &HostResult) {
+        // Values can be large and have been printed; the summary needs only the success.
+        let result = if result.outcome() == HostOutcome::Ok { HostResult::Exit(0) } else { result.clone() };
+        self.results.insert(host, result);
     }
 
-    /// Hosts that have not ended yet, in their order.
+    /// The hosts that have not ended, in order.
     pub fn pending(&self) -> impl Iterator<Item = &str> {
-        (0..self.hosts.len()).filter(|i| !self.ends.contains_key(&HostId(*i))).map(|i| self.hosts[i].as_str())
+        (0..self.hosts.len())
+            .filter(|i| !self.results.contains_key(&HostId(*i)))
+            .map(|i| self.hosts[i].as_str())
     }
 
-    /// How many have ended with each outcome.
+    /// The outcomes of the hosts that have ended.
     pub fn counts(&self) -> Counts {
-        Counts::of(self.ends.values().map(End::outcome))
+        Counts::of(self.results.values().map(HostResult::outcome))
     }
 
-    /// The exit status of the run; hosts that have not ended were interrupted.
+    /// The exit status of the run. Hosts that have not ended count as interrupted.
     pub fn exit_status(&self) -> u8 {
-        let pending = self.pending().map(|_| Outcome::Interrupted);
-        exit_status(self.ends.values().map(End::outcome).chain(pending))
+        let pending = self.pending().map(|_| HostOutcome::Interrupted);
+        exit_status(self.results.values().map(HostResult::outcome).chain(pending))
     }
 
-    /// Tells of all that did not go well: one line of numbers, then every failure under the node set
-    /// of its hosts.
+    /// Prints the number of hosts with each outcome, and then every failure with its hosts.
     ///
     /// # Errors
-    /// Of the stream.
+    /// Errors of the stream.
     pub fn write(&self, to: &mut Streams<'_>) -> io::Result<()> {
-        let pending = (0..self.hosts.len()).map(HostId).filter(|host| !self.ends.contains_key(host));
-        let mut ends: Vec<(HostId, End)> = self.ends.iter().map(|(host, end)| (*host, end.clone())).collect();
-        ends.extend(pending.map(|host| (host, End::Interrupted)));
-        let counts = Counts::of(ends.iter().map(|(_, end)| end.outcome()));
+        let pending = (0..self.hosts.len()).map(HostId).filter(|host| !self.results.contains_key(host));
+        let mut results: Vec<(HostId, HostResult)> =
+            self.results.iter().map(|(host, result)| (*host, result.clone())).collect();
+        results.extend(pending.map(|host| (host, HostResult::Interrupted)));
+        let counts = Counts::of(results.iter().map(|(_, result)| result.outcome()));
         if counts.exit_status() == 0 {
             return Ok(());
         }
         let numbers: Vec<String> =
             counts.iter().map(|(outcome, count)| format!("{count} {}", outcome.word())).collect();
-        let mut text = self.paint.bad(&format!("mitogen: {}", numbers.join(", ")));
+        let mut text = self.palette.bad(&format!("mitogen: {}", numbers.join(", ")));
         text.push('\n');
-        let mut failures: BTreeMap<(Outcome, String, Option<String>), Vec<HostId>> = BTreeMap::new();
-        for (host, end) in ends.iter().filter(|(_, end)| end.outcome() != Outcome::Ok) {
-            let key = (end.outcome(), end.describe(), end.hint().map(str::to_owned));
+        let mut failures: BTreeMap<(HostOutcome, String, Option<String>), Vec<HostId>> = BTreeMap::new();
+        for (host, result) in results.iter().filter(|(_, result)| result.outcome() != HostOutcome::Ok) {
+            let key = (result.outcome(), result.describe(), result.hint().map(str::to_owned));
             failures.entry(key).or_default().push(*host);
         }
         for ((_, what, hint), mut hosts) in failures {
@@ -109,22 +112,22 @@ impl Summary {
             text.push_str(&format!("  {names}{number}: {what}\n"));
             let errors: Vec<&ConnectError> = hosts
                 .iter()
-                .filter_map(|host| match self.ends.get(host) {
-                    Some(End::Failed(error)) => Some(&**error),
+                .filter_map(|host| match self.results.get(host) {
+                    Some(HostResult::Failed(error)) => Some(&**error),
                     _ => None,
                 })
                 .collect();
             let Some(first) = errors.first() else { continue };
             if self.detailed {
-                // One speaks for all: they failed alike.
+                // The hosts of one group failed alike, so one report is enough.
                 for line in first.report().lines() {
                     text.push_str(&format!("    {line}\n"));
                 }
                 continue;
             }
-            // Many hosts failing on one hop: that hop is where to look.
+            // Several hosts that fail at the same hop: the cause is there.
             if errors.len() > 1 && errors.iter().all(|error| error.hop == first.hop) {
-                text.push_str(&format!("    all on {}\n", first.hop));
+                text.push_str(&format!("    all at hop {}\n", first.hop));
             }
             if let Some(hint) = hint {
                 text.push_str(&format!("    {hint}\n"));
@@ -148,26 +151,26 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_and_folded() {
+    fn failures_are_listed_and_folded() {
         let names = ["web1", "web2", "web3", "web4", "db1", "db2", "db3"];
-        let mut summary = Summary::new(hosts(&names), Paint(false));
-        let ends = [
-            (3, End::Exit(1)),
-            (1, End::Exit(1)),
-            (0, End::Exit(0)),
-            (2, End::Exit(2)),
+        let mut summary = Summary::new(hosts(&names), Palette(false));
+        let results = [
+            (3, HostResult::Exit(1)),
+            (1, HostResult::Exit(1)),
+            (0, HostResult::Exit(0)),
+            (2, HostResult::Exit(2)),
             (4, refused("no key fits")),
-            (5, unreachable("nobody listens")),
+            (5, unreachable("connection refused")),
         ];
-        for (host, end) in &ends {
-            summary.ended(HostId(*host), end);
+        for (host, result) in &results {
+            summary.ended(HostId(*host), result);
         }
         assert_eq!(summary.pending().collect::<Vec<_>>(), ["db3"]);
         let expected = "\
 mitogen: 1 ok, 3 failed, 1 unreachable, 1 refused, 1 interrupted
   web[2,4] (2): exit status 1
   web3: exit status 2
-  db2: unreachable: connect: nobody listens
+  db2: unreachable: connect: connection refused
   db1: refused: authenticate: no key fits
     check the key
   db3: interrupted
@@ -178,24 +181,24 @@ mitogen: 1 ok, 3 failed, 1 unreachable, 1 refused, 1 interrupted
     }
 
     #[test]
-    fn alike_failures_name_their_hop_and_details_on_demand() {
-        let mut summary = Summary::new(hosts(&["web1", "web2"]), Paint(false));
+    fn equal_failures_name_their_hop_and_show_details_on_request() {
+        let mut summary = Summary::new(hosts(&["web1", "web2"]), Palette(false));
         summary.ended(HostId(0), &refused("no key fits"));
         summary.ended(HostId(1), &refused("no key fits"));
         let head = "mitogen: 2 refused\n  web[1-2] (2): refused: authenticate: no key fits\n";
-        assert_eq!(written(&summary), format!("{head}    all on ssh.x\n    check the key\n"));
-        let End::Failed(mut error) = refused("no key fits") else { panic!() };
+        assert_eq!(written(&summary), format!("{head}    all at hop ssh.x\n    check the key\n"));
+        let HostResult::Failed(mut error) = refused("no key fits") else { panic!() };
         error.output = vec!["denied".into()];
         let report = error.report().replace('\n', "\n    ");
-        summary.ended(HostId(0), &End::Failed(error));
+        summary.ended(HostId(0), &HostResult::Failed(error));
         assert_eq!(written(&summary.detailed(true)), format!("{head}    {report}\n"));
     }
 
     #[test]
-    fn success_is_silent() {
-        let mut summary = Summary::new(hosts(&["a", "b"]), Paint(true));
-        summary.ended(HostId(0), &End::Exit(0));
-        summary.ended(HostId(1), &End::Value(serde_json::Value::Null));
+    fn success_prints_nothing() {
+        let mut summary = Summary::new(hosts(&["a", "b"]), Palette(true));
+        summary.ended(HostId(0), &HostResult::Exit(0));
+        summary.ended(HostId(1), &HostResult::Value(serde_json::Value::Null));
         assert_eq!((written(&summary).as_str(), summary.exit_status()), ("", 0));
     }
 }

@@ -48,8 +48,7 @@ fn no_more_is_kept_for_later_hosts_than_fits() {
     let input = vec![b'x'; 65 << 20];
     let done = scene.run_with_input(&["run", "-f", "1", "n[01-03]", "--", "wc -c"], &input);
     assert_eq!((done.status, done.text().trim()), (3, format!("n01: {}", input.len()).as_str()));
-    let told =
-        "  n[02-03] (2): cannot be started: more than 64 MiB of input came before its turn; raise --forks\n";
+    let told = "  n[02-03] (2): cannot start: standard input has more than 64 MiB, the limit for hosts that start late; increase --forks\n";
     assert!(done.err.ends_with(told), "{}", done.err);
 }
 

@@ -10,5 +10,5 @@ mod many;
 mod one;
 mod scene;
 mod script;
-mod trees;
-mod verbs;
+mod serve;
+mod subcommands;

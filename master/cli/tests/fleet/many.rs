@@ -84,7 +84,7 @@ fn a_hop_that_fails_fails_all_behind_it_with_its_own_words() {
     let done = scene.run(&["run", "behind/b1,broken/b1", "--", "true"]);
     assert_eq!((done.status, done.text()), (4, ""));
     let lines: Vec<&str> = done.err.lines().collect();
-    assert_eq!((lines.len(), lines[0], lines[2]), (3, "mitogen: 2 unreachable", "    all on local"));
+    assert_eq!((lines.len(), lines[0], lines[2]), (3, "mitogen: 2 unreachable", "    all at hop local"));
     let told = "  behind/b1,b1 (2): unreachable: spawn: cannot run \"/nowhere/python\"";
     assert!(lines[1].starts_with(told), "{}", lines[1]);
     let done = scene.run(&["run", "-v", "broken/b1", "--", "true"]);

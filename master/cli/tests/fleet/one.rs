@@ -34,10 +34,10 @@ fn what_cannot_be_started_says_why() {
     let scene = Scene::new();
     let done = scene.run(&["run", "local", "--", "/nowhere/at/all", "x"]);
     assert_eq!((done.status, done.text()), (3, ""));
-    assert!(done.err.contains("local: cannot be started: "), "{}", done.err);
+    assert!(done.err.contains("local: cannot start: "), "{}", done.err);
     assert!(done.err.contains("No such file or directory: '/nowhere/at/all'"), "{}", done.err);
     let done = scene.run(&["run", "local", "--cwd", "/nowhere", "--", "true", "x"]);
-    assert!(done.err.contains("local: cannot be started: in /nowhere: "), "{}", done.err);
+    assert!(done.err.contains("local: cannot start: in directory /nowhere: "), "{}", done.err);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_background_process_keeps_nobody_waiting() {
 #[test]
 fn time_runs_out_for_commands() {
     let scene = Scene::new();
-    let expected = "mitogen: 1 timeout\n  local: no end within 0.2s\n";
+    let expected = "mitogen: 1 timeout\n  local: timed out after 0.2s\n";
     let done = scene.run(&["run", "local", "--command-timeout", "0.2", "--", "sleep", "1000"]);
     assert_eq!((done.status, done.err.as_str()), (124, expected));
     let deaf = "trap '' TERM; sleep 1000";

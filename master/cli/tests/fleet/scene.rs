@@ -119,6 +119,7 @@ impl Scene {
             .env(MARK, &self.mark)
             .env_remove("XDG_CONFIG_HOME")
             .env_remove("MITOGEN_PROFILES")
+            .env_remove("MITOGEN_SOCKET")
             .env_remove("MITOGEN_TREE")
             .stdin(Stdio::null());
         command

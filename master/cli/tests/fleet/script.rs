@@ -149,7 +149,11 @@ fn a_check_says_what_would_run() {
     let scene = scene("1/0");
     let done = scene.run(&["script", "-C", "-n", "local", "prog.py", "a b"]);
     assert_eq!(done.status, 0, "{}", done.err);
-    assert!(done.text().contains("then run our program prog.py 'a b', without input"), "{}", done.text());
+    assert!(
+        done.text().contains("then run local program prog.py 'a b', without standard input"),
+        "{}",
+        done.text()
+    );
 }
 
 #[test]

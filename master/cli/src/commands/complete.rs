@@ -1,4 +1,4 @@
-//! `mitogen completions` and the questions of its scripts.
+//! `mitogen __complete`: the answers to the scripts that `mitogen completions` prints.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -7,24 +7,24 @@ use clap::CommandFactory;
 use mitogen::profiles::{Inventory, Search};
 use mitogen_core::connect::Registry;
 
-use crate::args::{Cli, Complete, Shell};
+use crate::cli::{Cli, CompleteArgs, Shell};
 use crate::completions::{bash_words, complete};
 
-/// Prints what the last word may become, one a line, with a tab before its explanation.
+/// Prints the completions of the last word, one per line, each with a tab and its description.
 ///
 /// # Errors
-/// Of the stream.
-pub fn answer(asked: &Complete, registry: &Registry, out: &mut dyn Write) -> io::Result<()> {
-    let (words, kept) = match (asked.shell, asked.words.as_slice()) {
-        (Shell::Bash, [line]) => bash_words(line, &asked.breaks),
+/// Errors of `out`.
+pub fn answer(args: &CompleteArgs, registry: &Registry, out: &mut dyn Write) -> io::Result<()> {
+    let (words, kept) = match (args.shell, args.words.as_slice()) {
+        (Shell::Bash, [line]) => bash_words(line, &args.breaks),
         (_, words) => (words.to_vec(), String::new()),
     };
-    // A file with faults has no targets to offer; a completion is no place to complain of it.
+    // Errors of the profile file are not reported during completion; there are no targets to offer then.
     let inventory = Inventory::load(&Search::from_environment(profiles_option(&words)), registry);
     let inventory = inventory.unwrap_or_else(|_| Inventory::empty(registry));
     for found in complete(&Cli::command(), &words, |begin| targets(&inventory, begin)) {
         let value = found.value.strip_prefix(&kept).unwrap_or(&found.value);
-        if found.help.is_empty() || asked.shell == Shell::Bash {
+        if found.help.is_empty() || args.shell == Shell::Bash {
             writeln!(out, "{value}")?;
         } else {
             writeln!(out, "{value}\t{}", found.help)?;
@@ -33,7 +33,7 @@ pub fn answer(asked: &Complete, registry: &Registry, out: &mut dyn Write) -> io:
     Ok(())
 }
 
-/// The file that the unfinished line names.
+/// The profile file that the unfinished command line names.
 fn profiles_option(words: &[String]) -> Option<PathBuf> {
     let pairs = words.iter().zip(words.iter().skip(1));
     pairs
@@ -43,8 +43,7 @@ fn profiles_option(words: &[String]) -> Option<PathBuf> {
         .or_else(|| words.iter().rev().find_map(|word| word.strip_prefix("--profiles=")).map(PathBuf::from))
 }
 
-/// Profiles and groups; hosts only when a beginning of their names is there, because there may be very
-/// many.
+/// Targets that begin with a text. Without one, only profiles and groups: there may be very many hosts.
 fn targets(inventory: &Inventory, begin: &str) -> Vec<String> {
     let catalog = inventory.catalog();
     let mut names: Vec<String> = catalog.names();
@@ -65,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_of_the_line_is_found() {
+    fn the_profile_option_is_found() {
         let find = |line: &str| profiles_option(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
         assert_eq!(find("run web"), None);
         assert_eq!(find("--profiles a run"), Some("a".into()));
@@ -73,16 +72,16 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_lines() {
+    fn completions_are_lines() {
         let answer_to = |shell, breaks: &str, words: &[&str]| {
             let words = words.iter().map(|word| (*word).to_owned()).collect();
             let mut out = Vec::new();
-            let asked = Complete { shell, breaks: breaks.into(), words };
-            answer(&asked, &Registry::new(), &mut out).unwrap();
+            let args = CompleteArgs { shell, breaks: breaks.into(), words };
+            answer(&args, &Registry::new(), &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
         let nowhere = "--profiles=/nowhere/at/all";
-        assert_eq!(answer_to(Shell::Zsh, "", &["pin"]), "ping\tConnect, say hello, and leave\n");
+        assert_eq!(answer_to(Shell::Zsh, "", &["pin"]), "ping\tCheck connectivity and latency\n");
         assert_eq!(answer_to(Shell::Bash, " ", &["mitogen pin"]), "ping\n");
         assert_eq!(answer_to(Shell::Bash, " =", &["mitogen --color=ne"]), "never\n");
         assert_eq!(answer_to(Shell::Fish, "", &[nowhere, "run", "l"]), "local\n");

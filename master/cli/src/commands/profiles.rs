@@ -1,23 +1,48 @@
-//! `mitogen profiles`: what the profile file says, and what is wrong with it.
+//! `mitogen profiles`: validates the profile file, and lists profiles, groups and hosts.
 
 use std::io::{self, Write};
 
 use mitogen::profiles::Inventory;
 use mitogen::targets::fold;
 
-/// Says that all is well, with numbers to compare with what one expects.
+use crate::cli::{ProfilesArgs, ProfilesSubcommand};
+use crate::session::Env;
+
+/// Runs the subcommand.
 ///
 /// # Errors
-/// Of the stream.
-pub fn check(inventory: &Inventory, out: &mut dyn Write) -> io::Result<()> {
+/// Errors of the profile file, of the target expression and of `out`.
+pub fn profiles(env: Env<'_>, args: &ProfilesArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let inventory = env.inventory()?;
+    match &args.command {
+        ProfilesSubcommand::Check => check(&inventory, out)?,
+        ProfilesSubcommand::List { targets } if targets.is_empty() && env.global.limit.is_none() => {
+            list(&inventory, out)?;
+        }
+        ProfilesSubcommand::List { targets } => {
+            let wanted = if targets.is_empty() { "*".to_owned() } else { targets.join(" ") };
+            for target in inventory.select(&wanted, env.global.limit.as_deref())? {
+                writeln!(out, "{target}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Prints that the file is valid, and how many profiles, hosts and groups it defines. A file with errors
+/// cannot be loaded, so its errors have been reported already.
+///
+/// # Errors
+/// Errors of `out`.
+fn check(inventory: &Inventory, out: &mut dyn Write) -> io::Result<()> {
     let Some(path) = inventory.path() else {
-        return writeln!(out, "no profile file; `local` and user@host can be used without one");
+        return writeln!(out, "no profile file found; `local`, user@host and ssh:host work without one");
     };
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let hosts = inventory.profiles().iter().map(|profile| profile.hosts.len()).sum();
     writeln!(
         out,
-        "{}: {}, {}, {}; no faults",
+        "{}: {}, {}, {}; no errors",
         path.display(),
         count(inventory.profiles().len(), "profile"),
         count(hosts, "target"),
@@ -28,8 +53,8 @@ pub fn check(inventory: &Inventory, out: &mut dyn Write) -> io::Result<()> {
 /// Lists profiles with their methods and hosts, and groups with their members.
 ///
 /// # Errors
-/// Of the stream.
-pub fn list(inventory: &Inventory, out: &mut dyn Write) -> io::Result<()> {
+/// Errors of `out`.
+fn list(inventory: &Inventory, out: &mut dyn Write) -> io::Result<()> {
     let mut rows: Vec<[String; 3]> = Vec::new();
     for profile in inventory.profiles() {
         let via = profile.via.as_ref().map_or_else(String::new, |(via, _)| format!(" via {via}"));
@@ -94,7 +119,7 @@ mod tests {
             "[profile.gate]\nmethod = \"ssh\"\n[profile.web]\nmethod = \"ssh\"\nvia = \"gate\"\n\
              hostname = \"web[01-20].x\"\n[group]\nall = [\"web\", \"gate\"]\n",
         );
-        assert_eq!(printed(check, &inventory), "m.toml: 2 profiles, 21 targets, 1 group; no faults\n");
+        assert_eq!(printed(check, &inventory), "m.toml: 2 profiles, 21 targets, 1 group; no errors\n");
         let expected = "\
 gate   ssh           gate
 web    ssh via gate  web[01-20].x

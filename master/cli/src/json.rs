@@ -1,20 +1,19 @@
-//! Between JSON, which people type and programs read, and what Python functions take and give.
+//! Conversion between JSON, which people type and programs read, and the values of Python functions.
 //!
-//! To Python, JSON is what Python's own `json` makes of it; whole numbers beyond 64 bits are floats
-//! there already when they come from the command line. From Python: tuples are arrays; bytes are
-//! text if they are UTF-8, else `{"base64": "..."}`; whole numbers beyond 64 bits are decimal text;
-//! the floats that JSON has no words for are the texts `nan`, `inf` and `-inf`; keys that are no
-//! text are written as JSON; a context or sender is an object of its numbers. Secrets are masked.
+//! JSON becomes the Python value that Python's own `json` module would make of it; integers beyond 64 bits
+//! arrive as floats, because the command line's JSON parser reads them so. A Python value becomes JSON like
+//! this: tuples are arrays; bytes are a string if they are UTF-8, else `{"base64": "..."}`; integers beyond
+//! 64 bits are decimal strings; floats without a JSON form are the strings `nan`, `inf` and `-inf`; dictionary
+//! keys that are not strings are written as JSON; a context or sender is an object with its numbers. Secrets
+//! are masked.
 
 use mitogen::Value;
 use serde_json::{Map, Number, Value as Json, json};
 
-use crate::output::base64;
-
-/// What stands for a secret.
+/// Printed in place of a secret.
 const MASK: &str = "********";
 
-/// What a function is given for this JSON.
+/// The argument of a Python function for this JSON.
 pub fn from_json(json: &Json) -> Value {
     match json {
         Json::Null => Value::None,
@@ -32,13 +31,13 @@ pub fn from_json(json: &Json) -> Value {
     }
 }
 
-/// The JSON that is printed for what a function gave.
+/// The JSON that is printed for a value that a Python function returned.
 pub fn to_json(value: &Value) -> Json {
     match value {
         Value::None => Json::Null,
         Value::Bool(yes) => Json::from(*yes),
         Value::Int(number) => Json::from(*number),
-        // JSON's readers lose digits of what 64 bits do not hold, so those numbers are text.
+        // Many JSON parsers lose digits of integers beyond 64 bits, so these are strings.
         Value::Big(number) => match number.to_u128().and_then(|number| u64::try_from(number).ok()) {
             Some(number) => Json::from(number),
             None => Json::from(number.to_string()),
@@ -77,13 +76,46 @@ fn key_text(key: &Value) -> String {
 fn bytes_to_json(bytes: &[u8]) -> Json {
     match std::str::from_utf8(bytes) {
         Ok(text) => Json::from(text),
-        Err(_) => json!({"base64": base64::encode(bytes)}),
+        Err(_) => json!({"base64": base64(bytes)}),
     }
+}
+
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// The bytes in base64 (RFC 4648, the standard alphabet).
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4_usize {
+            let six = (bits >> (18 - 6 * place)) as usize & 63;
+            text.push(if place <= chunk.len() { char::from(LETTERS[six]) } else { '=' });
+        }
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn base64_matches_the_test_vectors_of_rfc_4648() {
+        let table: [(&[u8], &str); 8] = [
+            (b"", ""),
+            (b"f", "Zg=="),
+            (b"fo", "Zm8="),
+            (b"foo", "Zm9v"),
+            (b"foob", "Zm9vYg=="),
+            (b"fooba", "Zm9vYmE="),
+            (b"foobar", "Zm9vYmFy"),
+            (b"\xff\xfe\xfd", "//79"),
+        ];
+        for (bytes, text) in table {
+            assert_eq!(base64(bytes), text);
+        }
+    }
 
     #[test]
     fn values_become_json() {
@@ -115,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn json_comes_back_as_it_went() {
+    fn json_survives_a_round_trip() {
         let json = json!({"a": [1, -2, u64::MAX, 0.5, null, true, "é"], "b": {"c": {}}});
         assert_eq!(to_json(&from_json(&json)), json);
     }

@@ -36,7 +36,7 @@ fn functions_take_and_give_json() {
     }
     let (status, out, err) = call(&["os.path.join", "a"]);
     assert_eq!((status, out.as_str()), (2, ""));
-    assert!(err.contains("write '\"a\"'"), "{err}");
+    assert!(err.contains("a string is written as '\"a\"'"), "{err}");
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn pings_are_answered() {
         let words: Vec<&str> = line.split(' ').collect();
         assert_eq!(
             [&words[1..3], &words[4..7], &words[8..]].concat(),
-            ["up", "in", "s,", "answers", "in", "ms"],
+            ["connected", "in", "s,", "round", "trip", "ms"],
             "{line}"
         );
         assert!(words[3].parse::<f64>().is_ok() && words[7].parse::<f64>().is_ok(), "{line}");
@@ -209,7 +209,11 @@ fn a_check_shows_what_would_be_done_and_does_nothing() {
     let scene = Scene::with(BECOME);
     let done = scene.run(&["run", "-C", "-K", "web-root/web01.example.org", "--", "touch", "it happened"]);
     assert_eq!((done.status, done.err.as_str()), (0, ""));
-    assert!(done.text().ends_with("\n  then run touch 'it happened', without input\n"), "{}", done.text());
+    assert!(
+        done.text().ends_with("\n  then run touch 'it happened', without standard input\n"),
+        "{}",
+        done.text()
+    );
     let done = scene.run(&["run", "-C", "n01", "--", "touch", "happened"]);
     assert_eq!(done.status, 0);
     assert!(!scene.path().join("happened").exists());

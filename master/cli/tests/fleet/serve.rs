@@ -1,4 +1,4 @@
-//! `mitogen listen`, and the others in its tree.
+//! `mitogen serve`, and commands that use its connections.
 
 use std::fs;
 use std::process::Stdio;
@@ -10,8 +10,8 @@ use nix::sys::signal::Signal;
 use super::scene::{Scene, Started};
 
 /// A tree that is kept, with a socket in the scene's directory.
-fn listen(scene: &Scene, targets: &[&str]) -> Started {
-    let arguments = [&["listen", "--socket", "t.sock"], targets].concat();
+fn serve(scene: &Scene, targets: &[&str]) -> Started {
+    let arguments = [&["serve", "--socket", "t.sock"], targets].concat();
     let mut started = scene.start(&arguments, Stdio::null());
     assert_eq!(started.line(), "t.sock\n");
     started
@@ -36,9 +36,9 @@ fn run(scene: &Scene, arguments: &[&str]) -> (i32, String, String) {
 #[test]
 fn commands_use_the_tree_and_leave_it_as_it_was() {
     let scene = Scene::new();
-    let started = listen(&scene, &["n", "deep"]);
+    let started = serve(&scene, &["n", "deep"]);
     let pids = || {
-        let (status, out, err) = run(&scene, &["call", "--tree=t.sock", "n[01-03],d1", "os.getpid"]);
+        let (status, out, err) = run(&scene, &["call", "--socket=t.sock", "n[01-03],d1", "os.getpid"]);
         assert_eq!((status, err.as_str()), (0, ""));
         let mut lines: Vec<String> = out.lines().map(str::to_owned).collect();
         lines.sort_unstable();
@@ -47,13 +47,13 @@ fn commands_use_the_tree_and_leave_it_as_it_was() {
     let first = pids();
     assert_eq!(first.len(), 4, "{first:?}");
     assert_eq!(pids(), first, "the same processes");
-    let (status, out, err) = run(&scene, &["run", "--tree=t.sock", "n", "-l", "n[02-03]", "--", "echo hi"]);
+    let (status, out, err) = run(&scene, &["run", "--socket=t.sock", "n", "-l", "n[02-03]", "--", "echo hi"]);
     let mut lines: Vec<&str> = out.lines().collect();
     lines.sort_unstable();
     assert_eq!((status, lines, err.as_str()), (0, vec!["n02: hi", "n03: hi"], ""));
-    let (status, out, err) = run(&scene, &["run", "--tree=t.sock", "n01", "--", "cat; exit 3"]);
+    let (status, out, err) = run(&scene, &["run", "--socket=t.sock", "n01", "--", "cat; exit 3"]);
     assert_eq!((status, out.as_str(), err.as_str()), (3, "", "mitogen: 1 failed\n  n01: exit status 3\n"));
-    let output = scene.command(&["ping", "n"]).env("MITOGEN_TREE", "t.sock").output().unwrap();
+    let output = scene.command(&["ping", "n"]).env("MITOGEN_SOCKET", "t.sock").output().unwrap();
     assert_eq!(
         (output.status.code(), output.stdout.iter().filter(|byte| **byte == b'\n').count()),
         (Some(0), 30)
@@ -64,8 +64,8 @@ fn commands_use_the_tree_and_leave_it_as_it_was() {
 #[test]
 fn the_tree_is_drawn() {
     let scene = Scene::new();
-    let started = listen(&scene, &["n01", "deep/d1"]);
-    let (status, out, err) = run(&scene, &["tree", "--tree=t.sock"]);
+    let started = serve(&scene, &["n01", "deep/d1"]);
+    let (status, out, err) = run(&scene, &["tree", "--socket=t.sock"]);
     assert_eq!((status, err.as_str()), (0, ""));
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!((lines.len(), lines[0]), (4, "t.sock"), "{out}");
@@ -74,7 +74,7 @@ fn the_tree_is_drawn() {
         lines[1..].iter().all(|line| line.contains("  local  Python ") && line.contains("  up ")),
         "{out}"
     );
-    let (status, out, _) = run(&scene, &["tree", "--tree=t.sock", "--json"]);
+    let (status, out, _) = run(&scene, &["tree", "--socket=t.sock", "--json"]);
     let told: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((status, told["contexts"].as_array().unwrap().len()), (0, 3), "{out}");
     assert_eq!(told["contexts"][0]["via"], 0);
@@ -91,27 +91,30 @@ fn the_tree_is_drawn() {
 #[test]
 fn what_the_tree_cannot_do_is_said() {
     let scene = Scene::new();
-    let (status, _, err) = run(&scene, &["run", "--tree=t.sock", "n01", "--", "true"]);
-    let advice = "start one with `mitogen listen`, or leave out --tree (and MITOGEN_TREE)\n";
+    let (status, _, err) = run(&scene, &["run", "--socket=t.sock", "n01", "--", "true"]);
+    let advice = "start a session with `mitogen serve`, or leave out --socket (and MITOGEN_SOCKET)\n";
     assert_eq!((status, err), (4, format!("mitogen: t.sock: no tree listens there; {advice}")));
-    let started = listen(&scene, &["n01"]);
-    let (status, out, err) = run(&scene, &["run", "--tree=t.sock", "n[01-03]", "--", "true"]);
-    let expected = "mitogen: the tree at t.sock does not hold n[02-03]; to add it, end that `mitogen listen` \
-                    and start it with n[02-03] among its targets, or leave --tree out\n";
+    let started = serve(&scene, &["n01"]);
+    let (status, out, err) = run(&scene, &["run", "--socket=t.sock", "n[01-03]", "--", "true"]);
+    let expected = "mitogen: the session at t.sock is not connected to n[02-03]; restart its `mitogen serve` \
+                    with n[02-03] among the targets, or leave out --socket\n";
     assert_eq!((status, out.as_str(), err.as_str()), (2, "", expected));
-    let (status, _, err) = run(&scene, &["run", "--tree=t.sock", "nobody", "--", "true"]);
+    let (status, _, err) = run(&scene, &["run", "--socket=t.sock", "nobody", "--", "true"]);
     assert!(status == 2 && err.contains("nobody"), "{status} {err}");
-    let (status, _, err) = run(&scene, &["run", "--tree=t.sock", "-b", "n01", "--", "true"]);
-    assert!(status == 2 && err.contains("leave them out, or --tree"), "{status} {err}");
+    let (status, _, err) = run(&scene, &["run", "--socket=t.sock", "-b", "n01", "--", "true"]);
+    assert!(
+        status == 2 && err.contains("give -u, -k, -b, -K, -T and --become-* to `mitogen serve`"),
+        "{status} {err}"
+    );
     for (flags, reason) in [
-        (&["--profiles", "mitogen.toml"][..], "--profiles goes to `mitogen listen`"),
+        (&["--profiles", "mitogen.toml"][..], "give --profiles to `mitogen serve`"),
         (&["-C"], "there is no plan to show"),
     ] {
-        let words = [&["run", "--tree=t.sock"], flags, &["n01", "--", "true"]].concat();
+        let words = [&["run", "--socket=t.sock"], flags, &["n01", "--", "true"]].concat();
         let (status, out, err) = run(&scene, &words);
         assert!(status == 2 && out.is_empty() && err.contains(reason), "{status} {out} {err}");
     }
-    let (status, _, err) = run(&scene, &["listen", "--socket", "t.sock", "n02"]);
+    let (status, _, err) = run(&scene, &["serve", "--socket", "t.sock", "n02"]);
     assert!(status == 2 && err.contains("a listener is running there already"), "{status} {err}");
     end(&scene, started, Signal::SIGTERM);
 }
@@ -119,12 +122,13 @@ fn what_the_tree_cannot_do_is_said() {
 #[test]
 fn a_lost_target_is_connected_again_on_next_use() {
     let scene = Scene::new();
-    let mut started = listen(&scene, &["deep/d1", "n01"]);
-    let pid = || run(&scene, &["call", "--tree=t.sock", "d1", "os.getppid"]).1.trim().parse::<i32>().unwrap();
+    let mut started = serve(&scene, &["deep/d1", "n01"]);
+    let pid =
+        || run(&scene, &["call", "--socket=t.sock", "d1", "os.getppid"]).1.trim().parse::<i32>().unwrap();
     let gate = pid();
     procs::kill_now(Process::get(gate).expect("it runs").id);
     let message = started.message();
-    assert!(message.starts_with("mitogen: d1 is lost: "), "{message}");
+    assert!(message.starts_with("mitogen: d1: connection lost: "), "{message}");
     assert_ne!(pid(), gate);
     end(&scene, started, Signal::SIGTERM);
 }
@@ -132,14 +136,14 @@ fn a_lost_target_is_connected_again_on_next_use() {
 #[test]
 fn what_fails_to_connect_is_said_and_the_others_are_kept() {
     let scene = Scene::new();
-    let mut started = scene.start(&["listen", "--socket", "t.sock", "n01,b1"], Stdio::null());
+    let mut started = scene.start(&["serve", "--socket", "t.sock", "n01,b1"], Stdio::null());
     assert_eq!(started.line(), "t.sock\n");
     let message = started.message();
     assert!(message.starts_with("mitogen: b1: "), "{message}");
-    let (status, _, err) = run(&scene, &["run", "--tree=t.sock", "n01,b1", "--", "true"]);
+    let (status, _, err) = run(&scene, &["run", "--socket=t.sock", "n01,b1", "--", "true"]);
     assert!(status == 4 && err.contains("b1: "), "{status} {err}");
     end(&scene, started, Signal::SIGTERM);
-    let done = scene.run(&["listen", "--socket", "t.sock", "broken"]);
+    let done = scene.run(&["serve", "--socket", "t.sock", "broken"]);
     assert_eq!((done.status, done.text()), (4, ""), "{}", done.err);
     assert!(!scene.path().join("t.sock").exists());
 }
@@ -161,10 +165,10 @@ fn versions(scene: &Scene) {
 fn two_clients_bring_versions_of_their_own_at_the_same_time() {
     let scene = Scene::new();
     versions(&scene);
-    let started = listen(&scene, &["n01", "deep/d1"]);
+    let started = serve(&scene, &["n01", "deep/d1"]);
     for words in [
-        &["call", "--tree=t.sock", "--path=VERSION", "n01,d1", "mine.which", "0.5"][..],
-        &["script", "--tree=t.sock", "n01,d1", "VERSION/prog.py", "x"],
+        &["call", "--socket=t.sock", "--path=VERSION", "n01,d1", "mine.which", "0.5"][..],
+        &["script", "--socket=t.sock", "n01,d1", "VERSION/prog.py", "x"],
     ] {
         let start = |version: &str| {
             let words: Vec<String> = words.iter().map(|word| word.replace("VERSION", version)).collect();
@@ -185,7 +189,7 @@ fn two_clients_bring_versions_of_their_own_at_the_same_time() {
         }
     }
     // And nobody else has it.
-    let (status, _, err) = run(&scene, &["call", "--tree=t.sock", "n01", "mine.which", "0"]);
+    let (status, _, err) = run(&scene, &["call", "--socket=t.sock", "n01", "mine.which", "0"]);
     assert!(status == 3 && err.contains("mine"), "{status} {err}");
     end(&scene, started, Signal::SIGTERM);
 }
@@ -195,18 +199,18 @@ fn an_interrupt_ends_what_its_client_has_started_and_nothing_else() {
     let scene = Scene::new();
     versions(&scene);
     fs::write(scene.path().join("two/prog.py"), "import time\nprint('up')\ntime.sleep(1000)\n").unwrap();
-    let started = listen(&scene, &["n01", "n02"]);
+    let started = serve(&scene, &["n01", "n02"]);
     let line = "echo $$; exec sleep 1000";
-    let mut mine = scene.start(&["run", "--tree=t.sock", "n01", "--", line], Stdio::null());
-    let mut other = scene.start(&["run", "--tree=t.sock", "n01", "--", line], Stdio::null());
-    let mut program = scene.start(&["script", "--tree=t.sock", "n01", "two/prog.py"], Stdio::null());
-    let call = ["call", "--tree=t.sock", "--path=one", "n02", "mine.which", "1000"];
+    let mut mine = scene.start(&["run", "--socket=t.sock", "n01", "--", line], Stdio::null());
+    let mut other = scene.start(&["run", "--socket=t.sock", "n01", "--", line], Stdio::null());
+    let mut program = scene.start(&["script", "--socket=t.sock", "n01", "two/prog.py"], Stdio::null());
+    let call = ["call", "--socket=t.sock", "--path=one", "n02", "mine.which", "1000"];
     let call = scene.start(&call, Stdio::null());
     let pid = |started: &mut Started| started.line().trim().parse::<i32>().unwrap();
     let (first, second) = (pid(&mut mine), pid(&mut other));
     assert_eq!(program.line(), "up\n");
     let guest = || {
-        let (_, out, _) = run(&scene, &["call", "--tree=t.sock", "n02", "os.getpid"]);
+        let (_, out, _) = run(&scene, &["call", "--socket=t.sock", "n02", "os.getpid"]);
         let parent: i32 = out.trim().parse().unwrap();
         let children = procs::all().into_iter().filter(|process| process.parent == parent);
         children.filter(|process| !process.is_zombie()).map(|process| process.id).collect::<Vec<_>>()
@@ -223,23 +227,26 @@ fn an_interrupt_ends_what_its_client_has_started_and_nothing_else() {
     assert!(Process::get(second).is_some(), "it is somebody else's");
     other.signal(Signal::SIGINT);
     assert_eq!(other.child.wait_with_output().unwrap().status.code(), Some(130));
-    assert_eq!(run(&scene, &["run", "--tree=t.sock", "n", "-l", "n01,n02", "-n", "--", "echo", "well"]).0, 0);
+    assert_eq!(
+        run(&scene, &["run", "--socket=t.sock", "n", "-l", "n01,n02", "-n", "--", "echo", "well"]).0,
+        0
+    );
     end(&scene, started, Signal::SIGTERM);
 }
 
 #[test]
 fn files_go_both_ways_in_a_running_tree() {
     let scene = Scene::new();
-    let started = listen(&scene, &["n01", "deep/d1"]);
+    let started = serve(&scene, &["n01", "deep/d1"]);
     let place = scene.path().join("there");
     fs::create_dir(&place).unwrap();
     fs::write(scene.path().join("file"), "precious").unwrap();
     let to = format!("{}/", place.display());
-    let (status, _, err) = run(&scene, &["put", "--tree=t.sock", "--mode=600", "d1", "file", &to]);
+    let (status, _, err) = run(&scene, &["put", "--socket=t.sock", "--mode=600", "d1", "file", &to]);
     assert_eq!((status, err.as_str()), (0, ""));
     assert_eq!(fs::read(place.join("file")).unwrap(), b"precious");
     let from = place.join("file").display().to_string();
-    let (status, _, err) = run(&scene, &["get", "--tree=t.sock", "n01,d1", &from, "back"]);
+    let (status, _, err) = run(&scene, &["get", "--socket=t.sock", "n01,d1", &from, "back"]);
     assert_eq!((status, err.as_str()), (0, ""));
     for host in ["n01", "d1"] {
         assert_eq!(fs::read(scene.path().join("back").join(host).join("file")).unwrap(), b"precious");
@@ -250,41 +257,41 @@ fn files_go_both_ways_in_a_running_tree() {
 #[test]
 fn a_killed_client_takes_its_command_along_and_nothing_else() {
     let scene = Scene::new();
-    let started = listen(&scene, &["n01"]);
-    let arguments = ["run", "--tree=t.sock", "n01", "--", "echo $$; exec sleep 1000"];
+    let started = serve(&scene, &["n01"]);
+    let arguments = ["run", "--socket=t.sock", "n01", "--", "echo $$; exec sleep 1000"];
     let mut client = scene.start(&arguments, Stdio::null());
     let pid: i32 = client.line().trim().parse().unwrap();
     client.child.kill().unwrap();
     client.child.wait().unwrap();
     let gone = wait::until(wait::PATIENCE, || Process::get(pid).is_none().then_some(()));
     assert!(gone.is_some(), "the command has outlived its client");
-    assert_eq!(run(&scene, &["run", "--tree=t.sock", "n01", "--", "echo well"]).1, "well\n");
+    assert_eq!(run(&scene, &["run", "--socket=t.sock", "n01", "--", "echo well"]).1, "well\n");
     end(&scene, started, Signal::SIGTERM);
 }
 
 #[test]
 fn a_killed_listener_leaves_no_process_and_its_socket_is_replaced() {
     let scene = Scene::new();
-    let mut started = listen(&scene, &["n[01-03]", "deep/d1"]);
+    let mut started = serve(&scene, &["n[01-03]", "deep/d1"]);
     started.child.kill().unwrap();
     started.child.wait().unwrap();
     scene.assert_nothing_left();
-    assert!(scene.path().join("t.sock").exists(), "nobody was there to remove it");
-    let (status, _, err) = run(&scene, &["tree", "--tree=t.sock"]);
-    assert!(status == 4 && err.contains("has left the socket behind; start one"), "{status} {err}");
-    let started = listen(&scene, &["n01"]);
+    assert!(scene.path().join("t.sock").exists(), "a killed process cannot remove its socket");
+    let (status, _, err) = run(&scene, &["tree", "--socket=t.sock"]);
+    assert!(status == 4 && err.contains("; start a session with `mitogen serve`"), "{status} {err}");
+    let started = serve(&scene, &["n01"]);
     end(&scene, started, Signal::SIGTERM);
 }
 
 #[test]
 fn the_default_socket_is_in_a_private_directory() {
     let scene = Scene::new();
-    let mut command = scene.command(&["listen", "n01"]);
+    let mut command = scene.command(&["serve", "n01"]);
     command.env("XDG_RUNTIME_DIR", scene.path());
     let mut started = Scene::spawn(command, Stdio::null());
     let path = scene.path().join("mitogen/default.sock");
     assert_eq!(started.line(), format!("{}\n", path.display()));
-    let mut command = scene.command(&["run", "--tree", "n01", "--", "echo hi"]);
+    let mut command = scene.command(&["run", "--socket", "n01", "--", "echo hi"]);
     let output = command.env("XDG_RUNTIME_DIR", scene.path()).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "hi\n");
     started.signal(Signal::SIGTERM);
@@ -292,8 +299,35 @@ fn the_default_socket_is_in_a_private_directory() {
     assert!(!path.exists());
     // With TMPDIR, and open to others.
     fs::create_dir(scene.path().join(format!("mitogen-{}", nix::unistd::geteuid()))).unwrap();
-    let mut command = scene.command(&["listen", "n01"]);
+    let mut command = scene.command(&["serve", "n01"]);
     command.env_remove("XDG_RUNTIME_DIR").env("TMPDIR", scene.path());
     let done = scene.finish(Scene::spawn(command, Stdio::null()));
     assert!(done.status == 2 && done.err.contains("open to other users"), "{} {}", done.status, done.err);
+}
+
+#[test]
+fn the_old_names_work_and_the_old_variable_warns() {
+    let scene = Scene::new();
+    let mut started = scene.start(&["listen", "--socket", "t.sock", "n01"], Stdio::null());
+    assert_eq!(started.line(), "t.sock\n");
+    assert_eq!(
+        run(&scene, &["run", "--tree=t.sock", "n01", "--", "echo hi"]),
+        (0, "hi\n".into(), String::new())
+    );
+    let with = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let output = scene.command(arguments).envs(variables.iter().copied()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let command = &["run", "n01", "--", "echo hi"];
+    let old = ("MITOGEN_TREE", "t.sock");
+    let warning = "mitogen: warning: MITOGEN_TREE is deprecated; set MITOGEN_SOCKET instead\n";
+    assert_eq!(with(&[old], command), (0, "hi\n".into(), warning.into()));
+    assert_eq!(with(&[old], &[&["-q"], &command[..]].concat()), (0, "hi\n".into(), String::new()));
+    // The new variable takes precedence, and the option over both.
+    assert_eq!(with(&[("MITOGEN_TREE", "none"), ("MITOGEN_SOCKET", "t.sock")], command).0, 0);
+    assert_eq!(with(&[("MITOGEN_SOCKET", "none")], command).0, 4);
+    let option = &[&["--socket=t.sock"], &command[..]].concat();
+    assert_eq!(with(&[("MITOGEN_SOCKET", "none")], option), (0, "hi\n".into(), String::new()));
+    end(&scene, started, Signal::SIGTERM);
 }

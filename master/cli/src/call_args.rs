@@ -1,62 +1,62 @@
-//! The arguments of `call`: JSON, by position or by keyword.
+//! The function arguments of `mitogen call`: JSON, positional or keyword.
 
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-/// Arguments for a Python function.
+/// Arguments of a Python function.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct CallArguments {
-    /// By position.
+pub struct FunctionArgs {
+    /// Positional arguments.
     pub positional: Vec<Value>,
-    /// By keyword.
+    /// Keyword arguments.
     pub keywords: Map<String, Value>,
 }
 
-/// An argument that cannot be used.
+/// An invalid argument.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ArgumentError {
-    /// Not JSON.
+    /// It is not JSON.
     #[error("argument {position}: `{text}` is not JSON: {reason}{}", quoting(.keyword.as_deref(), .text))]
     NotJson {
-        /// Which, from 1.
+        /// Its position, from 1.
         position: usize,
-        /// The keyword before it.
+        /// Its keyword, if it has one.
         keyword: Option<String>,
-        /// What should be JSON.
+        /// The text that is not JSON.
         text: String,
-        /// What the parser says.
+        /// The error of the parser.
         reason: String,
     },
-    /// A keyword twice.
+    /// A keyword is given twice.
     #[error("argument {position}: `{keyword}` is given twice")]
     Twice {
-        /// Which, from 1.
+        /// Its position, from 1.
         position: usize,
         /// The keyword.
         keyword: String,
     },
-    /// Python wants them in this order.
-    #[error("argument {position}: positional arguments come before keyword arguments")]
+    /// A positional argument follows a keyword argument.
+    #[error("argument {position}: positional arguments must come before keyword arguments")]
     PositionalLast {
-        /// Which, from 1.
+        /// Its position, from 1.
         position: usize,
     },
 }
 
-/// How the text would be written for a shell, if it was meant as text.
+/// How to write the argument if it was meant as a string.
 fn quoting(keyword: Option<&str>, text: &str) -> String {
     let json = Value::from(text).to_string().replace('\'', r"'\''");
     let keyword = keyword.map_or_else(String::new, |keyword| format!("{keyword}="));
-    format!("; if it is meant as text, write {keyword}'{json}'")
+    format!("; a string is written as {keyword}'{json}'")
 }
 
-/// Reads arguments: JSON, or `NAME=JSON` where the name is one in Python.
+/// Parses arguments: JSON, or `NAME=JSON` if the name is a Python identifier.
 ///
 /// # Errors
-/// What is not JSON, with how to quote it; keywords twice or before positional arguments.
-pub fn parse(arguments: &[String]) -> Result<CallArguments, ArgumentError> {
-    let mut parsed = CallArguments::default();
+/// Text that is not JSON, repeated keywords, and positional arguments after keyword arguments.
+pub fn parse(arguments: &[String]) -> Result<FunctionArgs, ArgumentError> {
+    let mut parsed = FunctionArgs::default();
     for (i, argument) in arguments.iter().enumerate() {
         let position = i + 1;
         let keyword = argument.split_once('=').filter(|(name, _)| is_name(name));
@@ -115,18 +115,15 @@ mod tests {
     }
 
     #[test]
-    fn text_must_be_quoted_and_the_error_shows_how() {
+    fn unquoted_strings_are_errors_that_show_the_quoting() {
         let tail = |error: String| error.rsplit_once("; ").unwrap().1.to_owned();
-        assert_eq!(
-            tail(read(&["/etc/hosts"]).unwrap_err()),
-            "if it is meant as text, write '\"/etc/hosts\"'"
-        );
-        assert_eq!(tail(read(&["it's"]).unwrap_err()), r#"if it is meant as text, write '"it'\''s"'"#);
-        assert_eq!(tail(read(&["a=b"]).unwrap_err()), "if it is meant as text, write a='\"b\"'");
+        assert_eq!(tail(read(&["/etc/hosts"]).unwrap_err()), "a string is written as '\"/etc/hosts\"'");
+        assert_eq!(tail(read(&["it's"]).unwrap_err()), r#"a string is written as '"it'\''s"'"#);
+        assert_eq!(tail(read(&["a=b"]).unwrap_err()), "a string is written as a='\"b\"'");
         let error = read(&["1", "abc"]).unwrap_err();
         assert!(error.starts_with("argument 2: `abc` is not JSON: expected value"), "{error}");
         assert_eq!(read(&["a=1", "a=2"]).unwrap_err(), "argument 2: `a` is given twice");
         let error = read(&["a=1", "2"]).unwrap_err();
-        assert_eq!(error, "argument 2: positional arguments come before keyword arguments");
+        assert_eq!(error, "argument 2: positional arguments must come before keyword arguments");
     }
 }

@@ -1,4 +1,4 @@
-//! `mitogen minify`: a Python source as children get it. Connects nothing.
+//! `mitogen minify`: Python source as it is sent to children. Connects nothing.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,62 +7,72 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Why a source could not be minimized; all of it is the user's to mend.
+use crate::cli::MinifyArgs;
+
+/// Why a source cannot be minified. All of these are usage errors.
 #[derive(Debug, Error)]
 pub enum MinifyError {
     /// The file cannot be read.
     #[error("{file}")]
     Unreadable {
-        /// As the user named it.
+        /// The path as given.
         file: String,
-        /// Why.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A directory, and no place for what becomes of it.
-    #[error("{file} is a directory: say with --into where its minified sources go")]
-    NoPlace {
-        /// As the user named it.
+    /// A directory without `--into`.
+    #[error("{file} is a directory: give a directory for the results with --into")]
+    NoDestination {
+        /// The path as given.
         file: String,
     },
-    /// The results would take the place of the sources.
-    #[error("{file}: the sources are there; choose another directory for --into")]
-    SamePlace {
-        /// As the user named it.
+    /// The results would overwrite the sources.
+    #[error("{file} contains the sources; choose another directory for --into")]
+    SameDirectory {
+        /// The path as given.
         file: String,
     },
     /// A result cannot be written.
     #[error("cannot write {file}")]
     Unwritable {
-        /// Where.
+        /// Its path.
         file: String,
-        /// Why.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Some sources are no Python; all others are done.
-    #[error("{}; all others are done", refused.join("\n"))]
+    /// Some sources are not valid Python. The others were written.
+    #[error("{}\nall other files were written", refused.join("\n"))]
     SomeRefused {
-        /// What is wrong with each.
+        /// The error of each.
         refused: Vec<String>,
     },
-    /// The source is no Python.
+    /// The source is not valid Python.
     #[error("{file}:{}:{}: {}", error.line, error.column, error.fault)]
     Refused {
-        /// As the user named it.
+        /// The path as given.
         file: String,
-        /// What is wrong, and where.
+        /// The error and its position.
         error: mitogen_minify::Error,
     },
 }
 
-/// Prints what remains of `file`, or of `input` when it is `-`.
+/// Minifies a file to `out`, or a directory into another.
 ///
 /// # Errors
-/// [`MinifyError`], and those of our own output.
-pub fn minify(file: &Path, input: &mut dyn Read, out: &mut dyn Write) -> anyhow::Result<()> {
+/// [`MinifyError`], and errors of `out`.
+pub fn minify(args: &MinifyArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    match &args.into {
+        Some(into) => Ok(minify_directory(&args.file, into)?),
+        None => minify_file(&args.file, &mut io::stdin().lock(), out),
+    }
+}
+
+/// Prints the minified `file`, or the minified `input` if it is `-`.
+fn minify_file(file: &Path, input: &mut dyn Read, out: &mut dyn Write) -> anyhow::Result<()> {
     let is_input = file.as_os_str() == "-";
     let name = || if is_input { "<stdin>".to_owned() } else { file.display().to_string() };
     if !is_input && file.is_dir() {
-        return Err(MinifyError::NoPlace { file: name() }.into());
+        return Err(MinifyError::NoDestination { file: name() }.into());
     }
     let mut source = Vec::new();
     let read = if is_input {
@@ -76,20 +86,18 @@ pub fn minify(file: &Path, input: &mut dyn Read, out: &mut dyn Write) -> anyhow:
     Ok(())
 }
 
-/// Sources that are in memory at once.
+/// The number of sources that are in memory at the same time.
 const BATCH: usize = 512;
 
-/// Minifies every `.py` below `directory` into the same places below `into`, on all processors.
-///
-/// # Errors
-/// [`MinifyError`]. A source that is refused is left out, and the others are done.
-pub fn minify_below(directory: &Path, into: &Path) -> Result<(), MinifyError> {
+/// Minifies every `.py` file below `directory` to the same path below `into`, on all processors. Sources that
+/// are not valid Python are left out.
+fn minify_directory(directory: &Path, into: &Path) -> Result<(), MinifyError> {
     let shown = |path: &Path| path.display().to_string();
     let unreadable = |path: &Path, source| MinifyError::Unreadable { file: shown(path), source };
     let unwritable = |path: &Path, source| MinifyError::Unwritable { file: shown(path), source };
     let from = fs::canonicalize(directory).map_err(|error| unreadable(directory, error))?;
     if fs::canonicalize(into).is_ok_and(|into| into == from) {
-        return Err(MinifyError::SamePlace { file: shown(into) });
+        return Err(MinifyError::SameDirectory { file: shown(into) });
     }
     let mut refused = Vec::new();
     for paths in sources_below(directory, into)?.chunks(BATCH) {
@@ -117,10 +125,10 @@ pub fn minify_below(directory: &Path, into: &Path) -> Result<(), MinifyError> {
     if refused.is_empty() { Ok(()) } else { Err(MinifyError::SomeRefused { refused }) }
 }
 
-/// The Python sources below `directory`, in order, by their paths from there, without those below `into`:
-/// they are results of before. Links to directories are not followed.
+/// The sorted relative paths of the Python sources below `directory`. Those below `into` are results of an
+/// earlier run and left out. Links to directories are not followed.
 fn sources_below(directory: &Path, into: &Path) -> Result<Vec<PathBuf>, MinifyError> {
-    // Where there is none yet, nothing is below it.
+    // If `into` does not exist yet, there is nothing below it to leave out.
     let into = fs::canonicalize(into).ok();
     let mut found = Vec::new();
     let mut todo = vec![PathBuf::new()];

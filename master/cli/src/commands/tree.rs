@@ -1,4 +1,4 @@
-//! `mitogen tree`: the contexts of a running tree.
+//! `mitogen tree`: the contexts of a running `mitogen serve`.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -9,24 +9,24 @@ use mitogen::ids::ContextId;
 use mitogen::listen::{Told, default_path};
 use serde_json::json;
 
-use super::fleet::join;
-use crate::args::{Global, Tree};
+use crate::cli::TreeArgs;
 use crate::output::SCHEMA;
+use crate::session::{Env, join};
 
-/// How long the contexts may take, together, to say which Python they are.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The time limit for the answers of all contexts together.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Prints the tree.
+/// Prints the contexts, each below its parent.
 ///
 /// # Errors
-/// There is no such tree, and errors of the stream.
-pub fn tree(global: &Global, asked: &Tree, out: &mut dyn Write) -> anyhow::Result<()> {
-    let path = global.tree().unwrap_or_else(default_path);
+/// Nothing listens at the socket, and errors of `out`.
+pub fn tree(env: Env<'_>, args: &TreeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let path = env.socket().unwrap_or_else(default_path);
     let client = join(&path)?;
     let contexts = client.contexts()?;
     let answers = ask(&client, &contexts);
     let depths = depths(&contexts);
-    if asked.json {
+    if args.json {
         let contexts: Vec<_> = contexts
             .iter()
             .zip(&answers)
@@ -51,7 +51,7 @@ pub fn tree(global: &Global, asked: &Tree, out: &mut dyn Write) -> anyhow::Resul
     Ok(())
 }
 
-/// What contexts say of themselves; nothing, if they are too busy.
+/// What a context says about itself. `None` if it does not answer in time.
 #[derive(Debug, Default)]
 struct Answers {
     python: Option<String>,
@@ -59,8 +59,8 @@ struct Answers {
 }
 
 fn ask(client: &Client, contexts: &[Told]) -> Vec<Answers> {
-    let deadline = Instant::now() + PATIENCE;
-    let asked: Vec<_> = contexts
+    let deadline = Instant::now() + TIMEOUT;
+    let calls: Vec<_> = contexts
         .iter()
         .map(|told| {
             let context = client.context(ContextId(told.id), &told.name);
@@ -68,7 +68,7 @@ fn ask(client: &Client, contexts: &[Told]) -> Vec<Answers> {
             (context.call_async::<String>("platform.python_version", ()), pid)
         })
         .collect();
-    asked
+    calls
         .into_iter()
         .map(|(python, pid)| Answers {
             python: python.ok().and_then(|python| python.get_deadline(deadline).ok()),
@@ -77,7 +77,7 @@ fn ask(client: &Client, contexts: &[Told]) -> Vec<Answers> {
         .collect()
 }
 
-/// How many contexts there are from the listener to each, itself counted. Those above come first.
+/// The depth of each context below the root. Parents come before their children in `contexts`.
 fn depths(contexts: &[Told]) -> BTreeMap<u32, u32> {
     let mut depths = BTreeMap::new();
     for told in contexts {
@@ -107,7 +107,7 @@ fn draw(
     Ok(())
 }
 
-/// A time as people say it.
+/// A duration in seconds as text for people.
 fn age(seconds: f64) -> String {
     match seconds as u64 {
         seconds @ 0..60 => format!("{seconds} s"),
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn children_stand_under_their_parents() {
+    fn contexts_are_drawn_below_their_parents() {
         let told = |id, via, name: &str| Told {
             id,
             name: name.to_owned(),
@@ -132,10 +132,11 @@ mod tests {
             target: (id == 2).then(|| "web".to_owned()),
         };
         let all = [told(1, 0, "a"), told(2, 1, "a.b"), told(3, 0, "c")];
-        let (there, busy) = (Answers { python: Some("3.11.2".to_owned()), pid: Some(7) }, Answers::default());
+        let (answers, busy) =
+            (Answers { python: Some("3.11.2".to_owned()), pid: Some(7) }, Answers::default());
         let mut below: BTreeMap<u32, Vec<(&Told, &Answers)>> = BTreeMap::new();
         for told in &all {
-            below.entry(told.via).or_default().push((told, if told.id == 3 { &busy } else { &there }));
+            below.entry(told.via).or_default().push((told, if told.id == 3 { &busy } else { &answers }));
         }
         assert_eq!(depths(&all).into_iter().collect::<Vec<_>>(), [(1, 1), (2, 2), (3, 1)]);
         let mut out = Vec::new();

@@ -1,4 +1,4 @@
-//! Command lines and what they mean.
+//! Tests of the command line definition.
 
 use clap::CommandFactory;
 
@@ -8,12 +8,12 @@ fn parse(line: &[&str]) -> Cli {
     Cli::try_parse_from(line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
 }
 
-fn refused(line: &[&str]) -> String {
+fn rejected(line: &[&str]) -> String {
     Cli::try_parse_from(line).map(|_| ()).unwrap_err().to_string()
 }
 
 #[test]
-fn the_definition_is_sound() {
+fn the_definition_passes_claps_checks() {
     Cli::command().debug_assert();
 }
 
@@ -21,19 +21,18 @@ fn the_definition_is_sound() {
 fn run_takes_targets_and_a_command() {
     let cli =
         parse(&["mitogen", "run", "web,!web1", "db", "-g", "-e", "A=1", "-e", "B=", "-n", "--", "ls", "-l"]);
-    let Verb::Run(run) = &cli.verb else { panic!("{cli:?}") };
+    let Subcommand::Run(run) = &cli.command else { panic!("{cli:?}") };
     assert_eq!(run.targets, ["web,!web1", "db"]);
-    assert_eq!(run.command(), Command::Argv(vec!["ls".into(), "-l".into()]));
-    assert_eq!(run.execution.env, [("A".into(), "1".into()), ("B".into(), String::new())]);
-    assert!(run.execution.gather && run.execution.no_stdin && !run.execution.shape.json);
+    assert_eq!(run.argv(), ["ls", "-l"]);
+    assert_eq!(run.exec.env, [("A".into(), "1".into()), ("B".into(), String::new())]);
+    assert!(run.exec.gather && run.exec.no_stdin && !run.exec.output.json);
     let cli = parse(&["mitogen", "run", "web", "--", "df -h | tail -1"]);
-    let Verb::Run(run) = &cli.verb else { panic!("{cli:?}") };
-    assert_eq!(run.command(), Command::Shell("df -h | tail -1".into()));
-    assert_eq!(run.command().argv(), ["/bin/sh", "-c", "df -h | tail -1"]);
+    let Subcommand::Run(run) = &cli.command else { panic!("{cli:?}") };
+    assert_eq!(run.argv(), ["/bin/sh", "-c", "df -h | tail -1"]);
 }
 
 #[test]
-fn global_options_stand_anywhere() {
+fn global_options_are_accepted_before_and_after_the_subcommand() {
     let before = parse(&["mitogen", "-l", "!web1", "-f", "5", "-T", "1.5", "run", "web", "--", "x"]);
     let after = parse(&["mitogen", "run", "web", "-f", "5", "-l", "!web1", "-T", "1.5", "--", "x"]);
     for cli in [before, after] {
@@ -62,50 +61,76 @@ fn become_options_imply_each_other() {
 }
 
 #[test]
-fn call_takes_json() {
+fn call_takes_json_arguments() {
     let cli = parse(&["mitogen", "call", "web", "os.path.join", "\"a\"", "-1", "b=2", "--json"]);
-    let Verb::Call(call) = &cli.verb else { panic!("{cli:?}") };
+    let Subcommand::Call(call) = &cli.command else { panic!("{cli:?}") };
     assert_eq!((call.targets.as_str(), call.function.as_str()), ("web", "os.path.join"));
     assert_eq!(call.arguments, ["\"a\"", "-1", "b=2"]);
-    assert!(call.shape.json);
+    assert!(call.output.json);
 }
 
 #[test]
-fn the_last_of_fold_and_no_fold_holds() {
-    let shape = |flags: &[&str]| {
+fn the_last_of_fold_and_no_fold_wins() {
+    let folding = |flags: &[&str]| {
         let cli = parse(&[&["mitogen", "ping", "web"], flags].concat());
-        let Verb::Ping(ping) = &cli.verb else { panic!("{cli:?}") };
-        (ping.shape.fold, ping.shape.no_fold)
+        let Subcommand::Ping(ping) = &cli.command else { panic!("{cli:?}") };
+        (ping.output.fold, ping.output.no_fold)
     };
-    assert_eq!(shape(&["--fold", "--no-fold"]), (false, true));
-    assert_eq!(shape(&["--no-fold", "--fold"]), (true, false));
+    assert_eq!(folding(&["--fold", "--no-fold"]), (false, true));
+    assert_eq!(folding(&["--no-fold", "--fold"]), (true, false));
 }
 
 #[test]
-fn faults_are_refused() {
+fn invalid_command_lines_are_rejected() {
     let table: [(&[&str], &str); 9] = [
         (&["mitogen", "run", "--", "x"], "<TARGETS>"),
         (&["mitogen", "run", "web"], "<COMMAND>"),
-        (&["mitogen", "run", "web", "-f", "0", "--", "x"], "give a number, at least 1"),
-        (&["mitogen", "run", "web", "-T", "0", "--", "x"], "give a number of seconds above 0"),
-        (&["mitogen", "run", "web", "-e", "=x", "--", "x"], "write KEY=VALUE"),
+        (&["mitogen", "run", "web", "-f", "0", "--", "x"], "expected a number of at least 1"),
+        (&["mitogen", "run", "web", "-T", "0", "--", "x"], "expected a number of seconds above 0"),
+        (&["mitogen", "run", "web", "-e", "=x", "--", "x"], "expected KEY=VALUE"),
         (&["mitogen", "run", "web", "--diff", "--json", "--", "x"], "cannot be used with"),
-        (&["mitogen", "call", "web", "listdir"], "write the function with its module"),
-        (&["mitogen", "call", "web", "os..x"], "write the function with its module"),
+        (&["mitogen", "call", "web", "listdir"], "expected a function with its module"),
+        (&["mitogen", "call", "web", "os..x"], "expected a function with its module"),
         (&["mitogen", "rum", "web"], "run"),
     ];
     for (line, expected) in table {
-        let found = refused(line);
+        let found = rejected(line);
         assert!(found.contains(expected), "{line:?}: {found}");
     }
 }
 
 #[test]
 fn help_begins_with_examples() {
-    let help = refused(&["mitogen", "--help"]);
+    let help = rejected(&["mitogen", "--help"]);
     assert!(help.starts_with("Examples:\n  mitogen run local -- uname -a"), "{help}");
-    for text in ["Targets:", "Exit status", "--command-timeout", "--become-method", "completions"] {
+    for text in
+        ["Targets:", "Exit codes:\n    0  success\n", "--command-timeout", "--become-method", "completions"]
+    {
         assert!(help.contains(text), "{text}: {help}");
     }
     assert!(!help.contains("__complete"), "{help}");
+}
+
+#[test]
+fn the_socket_option_and_its_old_names() {
+    let socket = |line: &[&str]| parse(line).global.socket;
+    assert_eq!(socket(&["mitogen", "ping", "web"]), None);
+    for name in ["--socket", "--tree"] {
+        assert_eq!(socket(&["mitogen", "ping", name, "web"]), Some(None));
+        let with_path = format!("{name}=/x");
+        assert_eq!(socket(&["mitogen", "ping", &with_path, "web"]), Some(Some("/x".into())));
+        assert_eq!(socket(&["mitogen", &with_path, "ping", "web"]), Some(Some("/x".into())));
+    }
+    for name in ["serve", "listen"] {
+        for line in
+            [&["mitogen", name, "--socket", "/x", "web"][..], &["mitogen", name, "--socket=/x", "web"]]
+        {
+            let cli = parse(line);
+            let Subcommand::Serve(serve) = &cli.command else { panic!("{cli:?}") };
+            assert_eq!(serve.socket.as_deref(), Some("/x".as_ref()));
+            assert_eq!(serve.targets, ["web"]);
+        }
+    }
+    let help = rejected(&["mitogen", "--help"]);
+    assert!(!help.contains("listen") && !help.contains("--tree"), "{help}");
 }
