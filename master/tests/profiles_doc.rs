@@ -1,74 +1,79 @@
-//! `PROFILES.md` says what the transports take, no more and no less.
+//! `docs/profiles.md` describes what profiles accept: its option tables are generated from the transports' option
+//! specifications, and its examples are loaded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
 
 use mitogen::profiles::{Inventory, Source};
-use mitogen::transports::builtin;
+use mitogen::transports::{OptionKind, OptionSpec, TransportKind, builtin};
 
-const DOCUMENT: &str = include_str!("../PROFILES.md");
+const DOCUMENT: &str = include_str!("../../docs/profiles.md");
 
-/// The rows of each section's table: key, type, default and meaning.
-fn tables() -> BTreeMap<&'static str, Vec<[&'static str; 4]>> {
-    let mut tables: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    let mut section = "";
-    for line in DOCUMENT.lines() {
-        if let Some(title) = line.strip_prefix("## ") {
-            section = title.trim_matches('`');
-        } else if let Some(cells) = line.strip_prefix("| `").and_then(|row| row.strip_suffix(" |")) {
-            let cells: Vec<&str> = cells.split(" | ").collect();
-            let [key, kind, default, meaning] = cells[..] else { panic!("{line}") };
-            let key = key.strip_suffix('`').unwrap_or_else(|| panic!("{line}"));
-            tables.entry(section).or_default().push([key, kind, default, meaning]);
-        }
+/// When this variable is set, the generated tables are written anew.
+const BLESS: &str = "MITOGEN_BLESS";
+
+const END: &str = "<!-- end of options -->";
+
+fn table(kind: &TransportKind) -> String {
+    let mut text = "| option | type | default | meaning |\n|---|---|---|---|\n".to_owned();
+    for spec in kind.options() {
+        let (default, doc) = (spec.default_text(), &spec.doc);
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| `{}` | {} | {default} | {doc} |", spec.name, spec.kind);
     }
-    tables
+    text
+}
+
+/// The document with every generated table written anew, and the transports that have one.
+fn generated() -> (String, Vec<String>) {
+    let registry = builtin();
+    let (mut text, mut names) = (String::new(), Vec::new());
+    let mut parts = DOCUMENT.split("<!-- options: ");
+    text.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let (name, rest) = part.split_once(" -->\n").expect("a marker with a name");
+        let (_, rest) = rest.split_once(END).expect("a marker for the end of the table");
+        let kind = registry.get(name).unwrap_or_else(|| panic!("there is no transport {name}"));
+        let _ = write!(text, "<!-- options: {name} -->\n{}{END}{rest}", table(kind));
+        names.push(name.to_owned());
+    }
+    names.sort_unstable();
+    (text, names)
 }
 
 #[test]
-fn every_option_of_every_transport_is_there() {
-    let tables = tables();
-    for kind in builtin().iter() {
-        let name = kind.name();
-        let rows = tables.get(name).unwrap_or_else(|| panic!("no section for {name}"));
-        let told: Vec<&str> = rows.iter().map(|row| row[0]).collect();
-        let (told_set, taken): (BTreeSet<_>, BTreeSet<_>) =
-            (told.iter().copied().collect(), kind.option_names().collect());
-        assert_eq!(told_set, taken, "{name}");
-        assert_eq!(told.len(), taken.len(), "{name}: a key twice");
-        let secrets: BTreeSet<&str> =
-            rows.iter().filter(|row| row[1] == "secret").map(|row| row[0]).collect();
-        assert_eq!(
-            secrets,
-            kind.options().iter().filter(|spec| spec.is_secret()).map(|spec| spec.name.as_str()).collect(),
-            "{name}"
-        );
-        assert!(rows.iter().all(|row| row.iter().all(|cell| !cell.trim().is_empty())), "{name}");
+fn option_tables_are_up_to_date() {
+    let (text, names) = generated();
+    assert_eq!(names, builtin().names().collect::<Vec<_>>(), "one table for each transport");
+    if std::env::var_os(BLESS).is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/profiles.md");
+        std::fs::write(path, &text).unwrap();
+        return;
     }
-    let sections: BTreeSet<&str> = tables.keys().copied().collect();
-    let known = builtin();
-    let mut expected: BTreeSet<&str> = known.names().collect();
-    expected.extend(["[defaults]", "[profile.NAME]"]);
-    assert_eq!(sections, expected, "a section for what does not exist");
+    for (old, new) in DOCUMENT.lines().zip(text.lines()) {
+        assert_eq!(
+            old, new,
+            "run `{BLESS}=1 cargo test -p mitogen --test profiles_doc` to update the tables"
+        );
+    }
+    assert_eq!(
+        DOCUMENT, text,
+        "run `{BLESS}=1 cargo test -p mitogen --test profiles_doc` to update the tables"
+    );
 }
 
-/// A value of the type that the document names, as TOML.
-fn sample(key: &str, kind: &str) -> &'static str {
-    match (key, kind) {
-        ("method", _) => "\"sudo\"",
-        ("via", _) => "\"base\"",
-        ("extends", _) => "\"base\"",
-        ("check_host_keys", _) => "\"accept\"",
-        ("ssh_args" | "sudo_args", _) => "[]",
-        ("python", _) => "[\"python3\"]",
-        ("ssh_debug_level", _) => "3",
-        ("keepalive", _) => "{ interval = 15, count = 3 }",
-        (_, "text") => "\"x\"",
-        (_, "integer") => "7",
-        (_, "number") => "2.5",
-        (_, "truth value") => "true",
-        (_, "list of texts") => "[\"x\"]",
-        (_, "secret") => "{ env = \"X\" }",
-        (key, kind) => panic!("{key} is of type {kind}, of which there is no sample"),
+/// A value of the type, as TOML.
+fn sample(kind: &OptionKind) -> String {
+    match kind {
+        OptionKind::String => "\"x\"".to_owned(),
+        OptionKind::Integer { min, .. } => (min + 1).to_string(),
+        OptionKind::Number | OptionKind::Seconds => "3".to_owned(),
+        OptionKind::Boolean => "true".to_owned(),
+        OptionKind::StringArray => "[]".to_owned(),
+        OptionKind::Enum(values) => format!("{:?}", values[0]),
+        OptionKind::Secret => "{ env = \"X\" }".to_owned(),
+        other => panic!("no sample for {other:?}"),
     }
 }
 
@@ -79,18 +84,59 @@ fn check(text: &str) {
 }
 
 #[test]
-fn every_type_is_right() {
-    let tables = tables();
-    let lines = |section: &str| -> String {
-        tables[section].iter().map(|[key, kind, ..]| format!("{key} = {}\n", sample(key, kind))).collect()
-    };
+fn every_option_is_accepted_in_a_profile() {
     for kind in builtin().iter() {
-        check(&format!("[profile.x]\nmethod = \"{}\"\nvia = \"local\"\n{}", kind.name(), lines(kind.name())));
+        let line = |spec: &OptionSpec| format!("{} = {}\n", spec.name, sample(&spec.kind));
+        let lines: String = kind.options().iter().map(line).collect();
+        check(&format!("[profile.x]\nmethod = \"{}\"\nvia = \"local\"\n{lines}", kind.name()));
     }
+}
+
+/// The keys and types of the hand-written tables, by section.
+fn key_tables() -> BTreeMap<&'static str, Vec<[&'static str; 2]>> {
+    let mut tables: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let mut section = "";
+    for line in DOCUMENT.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            section = title.trim_matches('`');
+        } else if let Some(row) = line.strip_prefix("| `").filter(|_| section.starts_with('[')) {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            let key = cells[0].strip_suffix('`').unwrap_or_else(|| panic!("{line}"));
+            assert!(cells.len() == 4 && cells.iter().all(|cell| !cell.trim().is_empty()), "{line}");
+            tables.entry(section).or_default().push([key, cells[1]]);
+        }
+    }
+    tables
+}
+
+#[test]
+fn every_documented_key_is_accepted() {
+    let tables = key_tables();
+    let lines = |section: &str| -> String {
+        let sample = |[key, kind]: &[&str; 2]| match (*key, *kind) {
+            ("method", _) => "\"sudo\"",
+            ("via" | "extends", _) => "\"base\"",
+            (_, "keep-alive") => "{ interval = 15, count = 3 }",
+            (_, "string") => "\"x\"",
+            (_, "path") => "\"/opt/mitogen\"",
+            (_, "integer") => "7",
+            (_, "seconds") => "2.5",
+            (_, "array of strings") => "[\"python3\"]",
+            (key, kind) => panic!("{key} is of type {kind}, of which there is no sample"),
+        };
+        tables[section].iter().map(|row| format!("{} = {}\n", row[0], sample(row))).collect()
+    };
     check(&format!("[defaults]\n{}", lines("[defaults]")));
     let base = "[profile.base]\nmethod = \"local\"\n";
     check(&format!("{base}[profile.x]\n{}", lines("[profile.NAME]")));
-    let example =
-        DOCUMENT.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    check(&example.replace("\"db*\"", "\"web-root\""));
+}
+
+#[test]
+fn examples_are_valid() {
+    let examples: Vec<&str> =
+        DOCUMENT.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 5);
+    for example in examples {
+        check(example);
+    }
 }
