@@ -1,25 +1,24 @@
-//! Integers beyond 64 bits, kept as the wire has them. No arithmetic: other crates do that.
+//! [`BigInt`]: integers beyond 64 bits in their wire form. Use another crate for arithmetic.
 
 use std::fmt::{self, Write as _};
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
-use super::special::{BIG, Wire};
-use super::{Error, Value};
+use super::error::Error;
+use super::names::{BIG, ByteSlice};
 
 /// An integer of any size, as its shortest little-endian two's complement form.
 ///
-/// Invariant: no byte could be left off without changing the number; zero has no bytes at all.
+/// Invariant: no byte is redundant; zero has no bytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct BigInt(Vec<u8>);
 
-/// The most decimal digits that are parsed, because the work grows with their square. No peer writes
-/// large integers as decimal text in protocol 2.
+/// The most decimal digits that are parsed, because the time is quadratic. Peers do not write large integers
+/// as decimal text in protocol 2.
 const DIGITS_MAX: usize = 10_000;
 
-/// Up to this many bytes a number is printed in decimal, beyond it in hexadecimal: the conversion's work
-/// grows with the square.
+/// Numbers of up to this many bytes are printed in decimal, larger ones in hexadecimal, because the time of
+/// the decimal conversion is quadratic.
 const DECIMAL_BYTES_MAX: usize = 8192;
 
 impl BigInt {
@@ -28,7 +27,7 @@ impl BigInt {
         Self(trim(bytes).to_vec())
     }
 
-    /// The shortest little-endian two's complement form: what the wire carries.
+    /// The shortest little-endian two's complement form, as on the wire.
     pub fn as_le_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -50,12 +49,12 @@ impl BigInt {
         out
     }
 
-    /// The number, if 64 bits hold it.
+    /// The number, if it fits in 64 bits.
     pub fn to_i64(&self) -> Option<i64> {
         small(&self.0)
     }
 
-    /// The number, if 128 bits hold it.
+    /// The number, if it fits in 128 bits.
     pub fn to_i128(&self) -> Option<i128> {
         if self.0.len() > 16 {
             return None;
@@ -65,7 +64,7 @@ impl BigInt {
         Some(i128::from_le_bytes(wide))
     }
 
-    /// The number, if it is not negative and 128 bits hold it.
+    /// The number, if it is not negative and fits in 128 bits.
     pub fn to_u128(&self) -> Option<u128> {
         match (self.0.len(), self.0.last()) {
             (17, Some(0)) => {
@@ -77,10 +76,11 @@ impl BigInt {
         }
     }
 
-    /// Reads decimal text with an optional sign.
+    /// Parses decimal text with an optional sign.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is anything but digits, [`Error::Limit`] beyond 10,000 digits.
+    /// [`Error::Invalid`] when the text contains anything but digits, [`Error::Limit`] for more than 10,000
+    /// digits.
     pub fn from_decimal(text: &str) -> Result<Self, Error> {
         let (negative, digits) = match text.as_bytes() {
             [b'-', rest @ ..] => (true, rest),
@@ -115,7 +115,7 @@ impl BigInt {
     }
 }
 
-/// `bytes` without those that only repeat the sign.
+/// `bytes` without redundant sign bytes.
 pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
     loop {
         match bytes {
@@ -127,7 +127,7 @@ pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// The number that little-endian two's complement `bytes` stand for, if 64 bits hold it.
+/// The number with the little-endian two's complement form `bytes`, if it fits in 64 bits.
 pub(super) fn small(bytes: &[u8]) -> Option<i64> {
     let bytes = trim(bytes);
     if bytes.len() > 8 {
@@ -139,7 +139,7 @@ pub(super) fn small(bytes: &[u8]) -> Option<i64> {
     Some(i64::from_le_bytes(wide))
 }
 
-/// Two's complement negation in place; the caller leaves room for the sign.
+/// Two's complement negation in place; the caller provides a byte for the sign.
 fn negate(bytes: &mut [u8]) {
     let mut carry = true;
     for byte in bytes {
@@ -213,24 +213,14 @@ impl fmt::Debug for BigInt {
 }
 
 impl Serialize for BigInt {
-    /// To formats for people: decimal text, unless 128 bits hold it.
+    /// In human-readable formats: a number if it fits in 128 bits, otherwise decimal text.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !serializer.is_human_readable() {
-            serializer.serialize_newtype_struct(BIG, &Wire(&self.0))
+            serializer.serialize_newtype_struct(BIG, &ByteSlice(&self.0))
         } else if let Some(n) = self.to_i128() {
             serializer.serialize_i128(n)
         } else {
             serializer.collect_str(self)
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for BigInt {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Int(n) => Ok(Self::from(n)),
-            Value::Big(n) => Ok(n),
-            other => Err(D::Error::invalid_type(other.unexpected(), &"an integer")),
         }
     }
 }

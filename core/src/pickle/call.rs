@@ -1,20 +1,21 @@
-//! The payload of a function call (handle 101), written straight from its parts.
+//! The payload of a function call (handle 101); see docs/protocol.md#Call-payload.
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{Error, Writer};
+use super::encoder::Encoder;
+use super::error::Error;
 
 /// The parts of a function call.
 #[derive(Clone, Copy, Debug)]
 pub struct CallRequest<'a, A: ?Sized, K: ?Sized> {
-    /// The call chain that it belongs to: after a failure its further calls are not executed.
+    /// The chain that the call belongs to: after a failed call, further calls of the chain are not executed.
     pub chain_id: Option<&'a str>,
-    /// The module to import.
+    /// The module to import, by its full name.
     pub module: &'a str,
-    /// The class whose method is called.
+    /// The class whose method is called; `None` for a function of the module.
     pub class: Option<&'a str>,
-    /// The function or method.
+    /// The name of the function or method.
     pub function: &'a str,
     /// Positional arguments: a tuple, a sequence, or `()`.
     pub arguments: &'a A,
@@ -22,37 +23,37 @@ pub struct CallRequest<'a, A: ?Sized, K: ?Sized> {
     pub keywords: Option<&'a K>,
 }
 
-/// The payload of `call`.
+/// Encodes the payload of `call`.
 ///
 /// # Errors
-/// [`Error::Type`] when the arguments are no tuple or the keywords no map; otherwise as
+/// [`Error::Type`] when the arguments are not a tuple or the keywords not a map; otherwise as
 /// [`to_bytes`](super::to_bytes).
 pub fn write_call<A, K>(call: &CallRequest<'_, A, K>) -> Result<Bytes, Error>
 where
     A: Serialize + ?Sized,
     K: Serialize + ?Sized,
 {
-    let mut writer = Writer::with_capacity(160);
-    writer.tuple(|writer| {
-        optional(writer, call.chain_id)?;
-        writer.text(call.module)?;
-        optional(writer, call.class)?;
-        writer.text(call.function)?;
-        writer.arguments(call.arguments)?;
+    let mut encoder = Encoder::with_capacity(160);
+    encoder.tuple(|encoder| {
+        optional(encoder, call.chain_id)?;
+        encoder.text(call.module)?;
+        optional(encoder, call.class)?;
+        encoder.text(call.function)?;
+        encoder.arguments(call.arguments)?;
         match call.keywords {
-            Some(keywords) => writer.keywords(keywords)?,
-            // A plain dict spares the child a global look-up, and every peer takes it.
-            None => writer.dict(|_| Ok(()))?,
+            Some(keywords) => encoder.keywords(keywords)?,
+            // A plain dict saves the child a lookup of the global, and every peer accepts it.
+            None => encoder.dict(|_| Ok(()))?,
         };
         Ok(())
     })?;
-    Ok(writer.finish())
+    Ok(encoder.finish())
 }
 
-fn optional(writer: &mut Writer, text: Option<&str>) -> Result<(), Error> {
+fn optional(encoder: &mut Encoder, text: Option<&str>) -> Result<(), Error> {
     match text {
-        Some(text) => writer.text(text)?,
-        None => writer.none(),
+        Some(text) => encoder.text(text)?,
+        None => encoder.none(),
     };
     Ok(())
 }

@@ -1,14 +1,16 @@
-//! serde's view of a graph, without a `Value` in between.
+//! The serde deserializer over a graph, without an intermediate `Value`.
 
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Unexpected, VariantAccess,
     Visitor,
 };
 
+use super::error::Error;
 use super::expand::{Raw, Text, View};
 use super::graph::{Members, Node};
-use super::special::VALUE;
-use super::{CallError, Error, handoff};
+use super::names::VALUE;
+use super::objects::CallErrorText;
+use super::value_serde::pass_value;
 
 /// Deserializes one node.
 pub(super) struct NodeDeserializer<'g, 'de> {
@@ -26,7 +28,7 @@ impl<'g, 'de> NodeDeserializer<'g, 'de> {
         let total = members.len();
         let mut access = Container { view: self.view, members, depth: self.depth + 1 };
         let result = visitor.visit_seq(&mut access)?;
-        // A tuple's visitor stops at its own length, and what it left would be lost silently.
+        // A tuple's visitor stops at its own length; the remaining members must not be lost silently.
         if access.members.len() > 0 {
             return Err(Error::invalid_length(total, &"fewer members"));
         }
@@ -49,16 +51,16 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_, 'de> {
             Node::Bool(it) => visitor.visit_bool(it),
             Node::Int(it) => visitor.visit_i64(it),
             Node::Float(it) => visitor.visit_f64(it),
-            // serde's complaints quote what they got.
+            // Serde's errors quote the value, so the error of a secret is replaced.
             Node::Secret(span) => match self.view.text(span)? {
                 Text::Input(text) | Text::Unescaped(text) => visitor.visit_str(text),
                 Text::Surrogates(_) => Err(Error::custom("")),
             }
-            .map_err(|_: Error| Error::custom("a secret stands where none fits")),
+            .map_err(|_: Error| Error::custom("unexpected secret")),
             Node::Text(span) => match self.view.text(span)? {
                 Text::Input(text) => visitor.visit_borrowed_str(text),
                 Text::Unescaped(text) => visitor.visit_str(text),
-                // Strings refuse these; byte strings take them.
+                // Strings reject these; byte strings accept them.
                 Text::Surrogates(bytes) => visitor.visit_bytes(bytes),
             },
             Node::Bytes(_) | Node::Latin1(_) => match self.view.raw(self.node)? {
@@ -89,10 +91,10 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_, 'de> {
                 self.seq(members, visitor)
             }
             Node::Dict(first) | Node::Kwargs(first) => self.map(first, visitor),
-            Node::CallError(span) => Err(Error::Call(CallError(self.view.call_error(span)?))),
+            Node::CallError(span) => Err(Error::Call(CallErrorText(self.view.call_error(span)?))),
             Node::Context(_) => Err(Error::invalid_type(Unexpected::Other("context"), &visitor)),
             Node::Sender { .. } => Err(Error::invalid_type(Unexpected::Other("sender"), &visitor)),
-            Node::Global(_) => Err(Error::Invalid("a function is no data".into())),
+            Node::Global(_) => Err(Error::Invalid("a function is not data".into())),
         }
     }
 
@@ -109,7 +111,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_, 'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         if name == VALUE {
-            handoff::give(self.view.value(self.node, self.depth)?, visitor)
+            pass_value(self.view.value(self.node, self.depth)?, visitor)
         } else {
             visitor.visit_newtype_struct(self)
         }
@@ -128,11 +130,19 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_, 'de> {
                 let mut members = self.view.graph.members(first);
                 match (members.next(), members.next(), members.next()) {
                     (Some(variant), Some(content), None) => (variant, Some(content)),
-                    _ => return Err(Error::custom(format_args!("enum {name} wants a dict of one entry"))),
+                    _ => {
+                        return Err(Error::custom(format_args!(
+                            "enum {name} requires a dict with one entry"
+                        )));
+                    }
                 }
             }
             Node::CallError(_) => return self.deserialize_any(visitor),
-            _ => return Err(Error::custom(format_args!("enum {name} wants a text or a dict of one entry"))),
+            _ => {
+                return Err(Error::custom(format_args!(
+                    "enum {name} requires a text or a dict with one entry"
+                )));
+            }
         };
         visitor.visit_enum(Variant { view: self.view, variant, content, depth: self.depth + 1 })
     }
@@ -151,7 +161,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_, 'de> {
     }
 }
 
-/// The members of a container that have not been asked for yet.
+/// The remaining members of a container.
 struct Container<'g, 'de> {
     view: View<'g, 'de>,
     members: Members<'g>,
@@ -189,7 +199,7 @@ impl<'de> MapAccess<'de> for Container<'_, 'de> {
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         match self.next(seed)? {
             Some(value) => Ok(value),
-            None => Err(Error::custom("a map's value was asked for before its key")),
+            None => Err(Error::custom("a map's value was requested before its key")),
         }
     }
 
@@ -198,7 +208,7 @@ impl<'de> MapAccess<'de> for Container<'_, 'de> {
     }
 }
 
-/// An externally tagged enum: its name, and its content unless it is a unit variant.
+/// An externally tagged enum: its variant's name, and the content unless it is a unit variant.
 struct Variant<'g, 'de> {
     view: View<'g, 'de>,
     variant: Node,

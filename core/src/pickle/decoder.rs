@@ -1,15 +1,18 @@
-//! Decoding: the functions that callers use, and the reader of messages with several pickles.
+//! [`Decoder`], which reads messages with several pickles, and the functions for messages with one.
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::de::NodeDeserializer;
-use super::expand::{Budget, View};
+use super::error::Error;
+use super::expand::View;
+use super::graph::Node;
+use super::limits::{Budget, Limits};
 use super::machine::Machine;
-use super::{Error, Limits, Value};
+use super::value::Value;
 
-/// Reads the pickles of one message in turn. They share a memo, as with stock peers: a later pickle may
+/// Reads the pickles of one message in sequence. They share a memo, as in upstream Mitogen: a later pickle may
 /// refer to objects of an earlier one.
 #[derive(Debug)]
 pub struct Decoder<'de> {
@@ -19,7 +22,7 @@ pub struct Decoder<'de> {
 }
 
 impl<'de> Decoder<'de> {
-    /// A decoder of `input` with the default limits.
+    /// Creates a decoder of `input` with the default limits.
     ///
     /// # Errors
     /// [`Error::Limit`] when the input is 4 GiB or more.
@@ -27,7 +30,7 @@ impl<'de> Decoder<'de> {
         Self::with_limits(input, Limits::default())
     }
 
-    /// A decoder of `input` with other limits.
+    /// Creates a decoder of `input` with the given limits.
     ///
     /// # Errors
     /// [`Error::Limit`] when the input is 4 GiB or more.
@@ -35,7 +38,7 @@ impl<'de> Decoder<'de> {
         Ok(Self { machine: Machine::new(input, &limits)?, budget: Budget::new(limits), source: None })
     }
 
-    /// A decoder whose large byte strings share `input`'s memory.
+    /// Creates a decoder whose large byte strings share `input`'s memory.
     ///
     /// # Errors
     /// [`Error::Limit`] when the input is 4 GiB or more.
@@ -43,7 +46,7 @@ impl<'de> Decoder<'de> {
         Self::shared_with_limits(input, Limits::default())
     }
 
-    /// [`Decoder::shared`] with other limits.
+    /// Like [`Decoder::shared`], with the given limits.
     ///
     /// # Errors
     /// [`Error::Limit`] when the input is 4 GiB or more.
@@ -53,32 +56,32 @@ impl<'de> Decoder<'de> {
         Ok(decoder)
     }
 
-    /// Whether no pickle is left.
+    /// Whether all pickles were read.
     pub fn at_end(&self) -> bool {
         self.machine.at_end()
     }
 
-    /// The next pickle as any value; call errors are values here.
+    /// Reads the next pickle as a [`Value`]; a call error is returned as a value.
     ///
     /// # Errors
-    /// [`Error::Empty`] when none is left, else whatever is wrong with it. After an error the decoder's
-    /// position means nothing.
+    /// [`Error::Empty`] when no pickle is left, otherwise the reason why it is rejected. After an error the
+    /// decoder must not be used any more.
     pub fn value(&mut self) -> Result<Value, Error> {
         let node = self.run()?;
         self.view().value(node, 0)
     }
 
-    /// The next pickle as a `T`, which may borrow text and bytes from the input.
+    /// Reads the next pickle as a `T`, which may borrow text and bytes from the input.
     ///
     /// # Errors
-    /// As [`Decoder::value`]; [`Error::Call`] when it holds a call error and `T` does not ask for one;
-    /// [`Error::Type`] when it does not fit.
+    /// As [`Decoder::value`]; [`Error::Call`] when the pickle is a call error and `T` does not accept one;
+    /// [`Error::Type`] when it does not match `T`.
     pub fn read<T: Deserialize<'de>>(&mut self) -> Result<T, Error> {
         let node = self.run()?;
         T::deserialize(NodeDeserializer::new(self.view(), node, 0))
     }
 
-    fn run(&mut self) -> Result<super::graph::Node, Error> {
+    fn run(&mut self) -> Result<Node, Error> {
         if self.at_end() { Err(Error::Empty) } else { self.machine.run() }
     }
 
@@ -87,26 +90,26 @@ impl<'de> Decoder<'de> {
     }
 }
 
-/// The first pickle of `input` as any value; what follows it is ignored, as stock does.
+/// Decodes the first pickle of `input` as a [`Value`]. Further pickles are ignored, as in upstream Mitogen.
 ///
 /// # Errors
-/// [`Error`] says what is wrong with the bytes.
+/// The reason why the pickle is rejected.
 pub fn decode(input: &[u8]) -> Result<Value, Error> {
     Decoder::new(input)?.value()
 }
 
-/// [`decode`], with large byte strings sharing `input`'s memory.
+/// Like [`decode`]; large byte strings share `input`'s memory.
 ///
 /// # Errors
-/// [`Error`] says what is wrong with the bytes.
+/// The reason why the pickle is rejected.
 pub fn decode_shared(input: &Bytes) -> Result<Value, Error> {
     Decoder::shared(input)?.value()
 }
 
-/// All pickles of `input`, none if it is empty; large byte strings share its memory.
+/// Decodes all pickles of `input`; none if it is empty. Large byte strings share its memory.
 ///
 /// # Errors
-/// [`Error`] says what is wrong with the first bad pickle.
+/// The reason why the first invalid pickle is rejected.
 pub fn decode_all(input: &Bytes) -> Result<Vec<Value>, Error> {
     let mut decoder = Decoder::shared(input)?;
     let mut values = Vec::new();
@@ -116,16 +119,16 @@ pub fn decode_all(input: &Bytes) -> Result<Vec<Value>, Error> {
     Ok(values)
 }
 
-/// The first pickle of `input` as a `T`, which may borrow text and bytes from it.
+/// Decodes the first pickle of `input` as a `T`, which may borrow text and bytes from it.
 ///
 /// # Errors
-/// [`Error::Call`] when the peer sent a call error and `T` is not made for one; otherwise [`Error`] says
-/// what is wrong with the bytes, or how they do not fit.
+/// [`Error::Call`] when the peer sent a call error and `T` does not accept one; otherwise the reason why the
+/// pickle is rejected or does not match `T`.
 pub fn from_bytes<'de, T: Deserialize<'de>>(input: &'de [u8]) -> Result<T, Error> {
     Decoder::new(input)?.read()
 }
 
-/// The first pickle of `input` as a `T`. Large [`Value`](Value::Bytes), [`Binary`](super::Binary) and
+/// Decodes the first pickle of `input` as a `T`. Large [`Value`](Value::Bytes), [`Binary`](super::Binary) and
 /// [`Blob`](super::Blob) byte strings in it share `input`'s memory.
 ///
 /// # Errors

@@ -1,72 +1,72 @@
-//! Why bytes are no acceptable pickle, or why a value cannot become one.
+//! The errors of encoding and decoding.
 
 use std::fmt;
 
 use thiserror::Error;
 
-use super::CallError;
+use super::objects::CallErrorText;
 
-/// What went wrong in encoding or decoding.
+/// Why encoding or decoding failed.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The payload ended inside a pickle.
     #[error("truncated pickle of {length} bytes")]
     Truncated {
-        /// Bytes that were there.
+        /// Length of the payload in bytes.
         length: usize,
     },
-    /// There was no pickle at all.
+    /// No pickle is left in the payload.
     #[error("empty pickle")]
     Empty,
-    /// A byte that is no opcode of protocols 0 to 5.
+    /// A byte is not an opcode of protocols 0 to 5.
     #[error("unknown pickle opcode {opcode:#04x} at byte {offset}")]
     UnknownOpcode {
-        /// The byte.
+        /// The unknown byte.
         opcode: u8,
-        /// Where it stands in the payload.
+        /// Its offset in the payload.
         offset: usize,
     },
-    /// The peer sent a kind of object that does not travel: sets, instances, persistent ids.
+    /// The peer sent a kind of object that is never accepted: sets, instances, persistent ids.
     #[error("cannot unpickle {what} at byte {offset}: only plain data is accepted")]
     Refused {
         /// The kind of object.
         what: &'static str,
-        /// Where the opcode stands in the payload.
+        /// The offset of its opcode in the payload.
         offset: usize,
     },
-    /// The peer named a function or class that is not on the list; the text is stock Mitogen's.
+    /// The peer named a function or class that is not allowed. The text is upstream Mitogen's.
     #[error("cannot unpickle '{module}'/'{name}'")]
     Global {
-        /// The module part, shortened if long.
+        /// The module's name, truncated to 100 bytes.
         module: String,
-        /// The name part, shortened if long.
+        /// The object's name, truncated to 100 bytes.
         name: String,
     },
-    /// The opcodes make no sense: too few operands, a wrong type of operand, a bad number.
+    /// An opcode is used wrongly: too few operands, an operand of the wrong type, a bad number.
     #[error("malformed pickle at byte {offset}: {what}")]
     Malformed {
-        /// What is wrong.
+        /// What is malformed.
         what: &'static str,
-        /// How far the decoder had read.
+        /// How many bytes of the payload were read.
         offset: usize,
     },
-    /// The bytes are a pickle, but what they describe is not allowed: a byte string's text beyond
-    /// latin-1, a context id out of range, an overlong call error.
+    /// The pickle is well-formed but its content is not allowed: characters beyond latin-1 in a byte string,
+    /// a context id out of range, a call error that is too long.
     #[error("invalid message: {0}")]
     Invalid(String),
-    /// One of [`Limits`](super::Limits) was exceeded, or a size that the format cannot express.
+    /// One of the [`Limits`](super::Limits) was exceeded, or a size that the format can express.
     #[error("pickle exceeds the limit of {limit} {what}")]
     Limit {
         /// What is limited, with its unit.
         what: &'static str,
-        /// How much would have been allowed.
+        /// The limit, in the unit that `what` names.
         limit: usize,
     },
-    /// The peer answered with a call error where a value of another type was asked for.
+    /// The peer replied with a call error where a value of another type was expected.
     #[error("{0}")]
-    Call(CallError),
-    /// The data does not fit the Rust type, or the type cannot be encoded; from serde.
+    Call(CallErrorText),
+    /// Serde's error: the data does not match the Rust type, or the type cannot be encoded.
     #[error("{0}")]
     Type(String),
 }

@@ -1,9 +1,9 @@
-//! The text forms of protocol 0: Python's raw-unicode-escape and quoted string literals.
+//! The text formats of protocol 0: Python's raw-unicode-escape and quoted string literals.
 
-/// Appends the text that raw-unicode-escape `line` stands for, as UTF-8 extended by surrogates.
+/// Decodes the raw-unicode-escape `line` and appends it to `out` as UTF-8 extended by surrogates.
 ///
-/// Bytes are latin-1 characters; `\uXXXX` and `\UXXXXXXXX` count only after an even number of
-/// backslashes. `None` if an escape is malformed.
+/// Bytes are latin-1 characters; `\uXXXX` and `\UXXXXXXXX` are escapes only after an even number of
+/// backslashes. Returns `None` if an escape is malformed.
 pub(super) fn raw_unicode(line: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let mut rest = line;
     while let [first, tail @ ..] = rest {
@@ -33,7 +33,7 @@ fn number(digits: &[u8], radix: u32) -> Option<u32> {
     digits.iter().try_fold(0u32, |n, d| n.checked_mul(radix)?.checked_add(char::from(*d).to_digit(radix)?))
 }
 
-/// Appends one code point, surrogates included; `None` beyond U+10FFFF.
+/// Appends one code point, which may be a surrogate. Returns `None` beyond U+10FFFF.
 fn push_code_point(code: u32, out: &mut Vec<u8>) -> Option<()> {
     match char::from_u32(code) {
         Some(c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
@@ -45,7 +45,8 @@ fn push_code_point(code: u32, out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// Appends the bytes that the quoted Python 2 string literal `line` stands for; `None` if it is none.
+/// Decodes the quoted Python 2 string literal `line` and appends its bytes to `out`. Returns `None` if it is not a
+/// literal.
 pub(super) fn quoted(line: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let mut rest = match line.trim_ascii() {
         [b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"'] => inner,

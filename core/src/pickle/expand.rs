@@ -1,72 +1,27 @@
-//! From the graph to owned values, and what that may cost.
+//! Converts the graph to owned values.
 //!
-//! Both ways out of a graph, into a [`Value`] and into serde, go through a [`View`], which does the
-//! counting. Nesting is the only recursion of this codec and bounded by `Limits::depth`.
+//! Both conversions of a graph, to a [`Value`] and to serde, go through a [`View`], which counts against the
+//! limits. Nesting is the only recursion of this codec and is bounded by `Limits::depth`.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 
 use bytes::Bytes;
 
+use super::big::BigInt;
+use super::error::Error;
 use super::graph::{Graph, Members, Node, Slice, Span};
-use super::special::{CALL_ERROR_MAX, NAME_MAX};
-use super::text::{lossy, well_formed};
-use super::{BigInt, Error, Limits, SurrogateText, Value};
+use super::limits::Budget;
+use super::names::{CALL_ERROR_MAX, NAME_MAX};
+use super::text::{SurrogateText, lossy, well_formed};
+use super::value::Value;
 use crate::ids::{ContextId, Handle};
+use crate::secret::Secret;
 
-/// Byte strings from this size on are shared with the message instead of copied: below it a copy is as
-/// cheap, and does not keep a whole message alive for a few bytes.
+/// Byte strings of at least this size, in bytes, share the message's memory. Copying a smaller one is as cheap,
+/// and does not keep the whole message alive.
 pub(super) const SHARE_MIN: usize = 1024;
 
-/// What of the limits is left for a message.
-#[derive(Debug)]
-pub(super) struct Budget {
-    limits: Limits,
-    items: Cell<usize>,
-    copied: Cell<usize>,
-}
-
-impl Budget {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, items: Cell::new(limits.items), copied: Cell::new(limits.copied) }
-    }
-
-    /// Counts one value at `depth`.
-    pub(super) fn item(&self, depth: usize) -> Result<(), Error> {
-        if depth > self.limits.depth {
-            return Err(Error::Limit { what: "nested containers", limit: self.limits.depth });
-        }
-        match self.items.get().checked_sub(1) {
-            Some(left) => {
-                self.items.set(left);
-                Ok(())
-            }
-            None => Err(self.too_many()),
-        }
-    }
-
-    /// Checks that `count` members can still come, before room is made for them.
-    fn expect(&self, count: usize) -> Result<(), Error> {
-        if count > self.items.get() { Err(self.too_many()) } else { Ok(()) }
-    }
-
-    /// Counts `len` bytes that are read through or copied.
-    fn copy(&self, len: usize) -> Result<(), Error> {
-        match self.copied.get().checked_sub(len) {
-            Some(left) => {
-                self.copied.set(left);
-                Ok(())
-            }
-            None => Err(Error::Limit { what: "copied bytes", limit: self.limits.copied }),
-        }
-    }
-
-    fn too_many(&self) -> Error {
-        Error::Limit { what: "items", limit: self.limits.items }
-    }
-}
-
-/// Text as it turned out to be.
+/// Checked text.
 pub(super) enum Text<'g, 'de> {
     Input(&'de str),
     Unescaped(&'g str),
@@ -74,23 +29,23 @@ pub(super) enum Text<'g, 'de> {
     Surrogates(&'g [u8]),
 }
 
-/// Bytes as they turned out to be.
+/// The bytes of a byte string.
 pub(super) enum Raw<'g, 'de> {
     Input(&'de [u8]),
     Other(Cow<'g, [u8]>),
 }
 
-/// A graph with what is needed to take values out of it.
+/// A graph with the context that conversions need.
 #[derive(Clone, Copy)]
 pub(super) struct View<'g, 'de> {
     pub(super) graph: &'g Graph<'de>,
     pub(super) budget: &'g Budget,
-    /// The buffer that the input is, if it is one that can be shared.
+    /// The buffer of the input, if its memory can be shared.
     pub(super) source: Option<&'g Bytes>,
 }
 
 impl<'g, 'de> View<'g, 'de> {
-    /// The value that `node` stands for, itself at `depth`.
+    /// The value of `node`, which is at `depth`.
     pub(super) fn value(self, node: Node, depth: usize) -> Result<Value, Error> {
         self.budget.item(depth)?;
         Ok(match node {
@@ -111,8 +66,10 @@ impl<'g, 'de> View<'g, 'de> {
             Node::Kwargs(first) => Value::Kwargs(self.entries(first, depth)?),
             Node::Blob(at) => Value::Blob(self.shared(self.graph.item(at))?),
             Node::Secret(span) => match self.text(span)? {
-                Text::Input(text) | Text::Unescaped(text) => Value::Secret(super::Secret::new(text)),
-                Text::Surrogates(_) => return Err(Error::Invalid("a secret holds lone surrogates".into())),
+                Text::Input(text) | Text::Unescaped(text) => Value::Secret(Secret::new(text)),
+                Text::Surrogates(_) => {
+                    return Err(Error::Invalid("a secret contains lone surrogates".into()));
+                }
             },
             Node::CallError(span) => Value::CallError(self.call_error(span)?),
             Node::Context(at) => {
@@ -122,7 +79,7 @@ impl<'g, 'de> View<'g, 'de> {
             Node::Sender { context, handle } => {
                 Value::Sender { context: ContextId(context), handle: Handle(handle) }
             }
-            Node::Global(_) => return Err(Error::Invalid("a function is no data".into())),
+            Node::Global(_) => return Err(Error::Invalid("a function is not data".into())),
         })
     }
 
@@ -177,7 +134,7 @@ impl<'g, 'de> View<'g, 'de> {
         })
     }
 
-    /// The same as a buffer of its own or a part of the message.
+    /// The bytes of a `Bytes` or `Latin1` node, shared with the message or copied.
     fn shared(self, node: Node) -> Result<Bytes, Error> {
         match (self.raw(node)?, self.source) {
             (Raw::Input(bytes), Some(source)) if bytes.len() >= SHARE_MIN => Ok(source.slice_ref(bytes)),
@@ -208,7 +165,7 @@ impl<'g, 'de> View<'g, 'de> {
 
     /// The id and name of a `Context` node.
     pub(super) fn context(self, at: u32) -> Result<(u32, Option<&'g str>), Error> {
-        let invalid = || Error::Invalid("a context's name holds lone surrogates".into());
+        let invalid = || Error::Invalid("a context's name contains lone surrogates".into());
         let name = match self.graph.item(at + 1) {
             Node::Text(span) => match self.text(span)? {
                 Text::Input(text) | Text::Unescaped(text) => Some(text),
@@ -223,12 +180,12 @@ impl<'g, 'de> View<'g, 'de> {
                     u32::try_from(id).map_err(|_| Error::Invalid("a context's id is too large".into()))?;
                 Ok((id, name))
             }
-            _ => Err(Error::Invalid("a context's id is no number".into())),
+            _ => Err(Error::Invalid("a context's id is not a number".into())),
         }
     }
 }
 
-/// As stock says it.
+/// Fails with the text of upstream Mitogen's error.
 fn check_length(text: &str, max: usize) -> Result<(), Error> {
     if text.len() <= max {
         return Ok(());
@@ -253,7 +210,11 @@ fn encode_latin1(mut text: &[u8]) -> Result<Vec<u8>, Error> {
                 text = rest;
             }
             [] => return Ok(out),
-            _ => return Err(Error::Invalid("text of a byte string goes beyond latin-1".into())),
+            _ => {
+                return Err(Error::Invalid(
+                    "text of a byte string contains characters beyond latin-1".into(),
+                ));
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The closed list of callables, and what calling them with wire data gives.
+//! The allowed globals (docs/protocol.md#Allowed-globals), and the results of calling them.
 
-use super::Error;
-use super::graph::{Global, Graph, Node};
+use super::error::Error;
+use super::graph::{Global, Graph, Node, Span};
 
-/// The callable under these names as they stand on the wire, of Python 2 or 3.
+/// Looks up a global by its names on the wire, of Python 2 or 3.
 pub(super) fn lookup(module: &[u8], name: &[u8]) -> Result<Global, Error> {
     Ok(match (module, name) {
         (b"mitogen.core", b"Blob") => Global::Blob,
@@ -19,25 +19,25 @@ pub(super) fn lookup(module: &[u8], name: &[u8]) -> Result<Global, Error> {
     })
 }
 
-/// A peer's word for use in an error: short and on one line.
+/// A peer's text for an error message: truncated, on one line.
 fn printable(word: &[u8]) -> String {
     let short = &word[..word.len().min(100)];
     let dots = if short.len() < word.len() { "..." } else { "" };
     format!("{}{dots}", short.escape_ascii())
 }
 
-/// Calls `function`. Checks kinds and ranges, but leaves everything that takes time to the expansion:
-/// a peer can have one long text converted many times.
+/// Calls `function`. Checks types and ranges, but defers everything that takes time to the expansion, because a
+/// peer can refer to one long text many times.
 pub(super) fn call(function: Global, graph: &Graph<'_>, arguments: Node) -> Result<Node, &'static str> {
     let Node::Tuple { at, len } = arguments else {
-        return Err("the arguments of a call are no tuple");
+        return Err("the arguments of a call are not a tuple");
     };
     let argument = |n: u32| if n < len { Some(graph.item(at + n)) } else { None };
     let one = if len == 1 { argument(0) } else { None };
     match function {
         Global::Blob => match one {
             Some(Node::Bytes(_) | Node::Latin1(_)) => Ok(Node::Blob(at)),
-            // A Blob inside a Blob's call cannot come from a peer's pickler, nor can text.
+            // A peer's pickler produces neither a Blob nor text as the argument.
             _ => Err("a Blob takes one byte string"),
         },
         Global::Secret => match one {
@@ -69,13 +69,13 @@ pub(super) fn call(function: Global, graph: &Graph<'_>, arguments: Node) -> Resu
             }
             _ => Err("a Sender takes two numbers of 32 bits"),
         },
-        // Only latin-1 is ever sent, under several names, so the name is not looked at: as stock.
+        // Only latin-1 is ever sent, under several names; like upstream Mitogen, the name is ignored.
         Global::Encode => match (len, argument(0), argument(1)) {
             (2, Some(Node::Text(text)), Some(Node::Text(_) | Node::Bytes(_))) => Ok(Node::Latin1(text)),
             _ => Err("encode takes a text and an encoding's name"),
         },
         Global::Bytes | Global::ByteArray => match (len, argument(0)) {
-            (0, _) => Ok(Node::Bytes(super::graph::Span { at: 0, len: 0 })),
+            (0, _) => Ok(Node::Bytes(Span { at: 0, len: 0 })),
             (1, Some(bytes @ (Node::Bytes(_) | Node::Latin1(_)))) => Ok(bytes),
             (2, Some(Node::Text(text))) => Ok(Node::Latin1(text)),
             _ => Err("bytes take a byte string or a latin-1 text"),

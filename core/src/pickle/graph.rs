@@ -1,23 +1,22 @@
-//! What the machine builds: small nodes that refer to the input and to each other by number.
+//! The graph that the machine builds: small nodes that refer to the input and to each other by index.
 //!
-//! Nothing here recurses and no node owns anything, so shared and even cyclic structures cost a machine
-//! word per mention, and dropping a graph is freeing a few vectors.
+//! Nothing in this module recurses and no node owns memory, so a reference to a shared or even cyclic structure
+//! costs one node, and dropping a graph frees a few vectors.
 //!
-//! Invariant: every number in a node was made by this module and stays valid, because the vectors only
-//! grow.
+//! Invariant: every index in a node was created by this module and stays valid, because the vectors only grow.
 
 use std::collections::HashMap;
 
-use super::Error;
+use super::error::Error;
 
-/// A stretch of the input, or of the unescaped text behind it.
+/// A range of the input, or of the unescaped text, which is addressed as if it followed the input.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) at: u32,
     pub(super) len: u32,
 }
 
-/// The callables that a peer may name.
+/// The globals that a peer may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Global {
     Blob,
@@ -31,38 +30,38 @@ pub(super) enum Global {
     ByteArray,
 }
 
-/// One object on the stack, in the memo, or inside a container. Numbers are positions in
-/// [`Graph::items`] unless said otherwise.
+/// One object on the stack, in the memo, or in a container. Indices refer to [`Graph::items`] unless stated
+/// otherwise.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Node {
     None,
     Bool(bool),
     Int(i64),
     Float(f64),
-    /// UTF-8, not yet checked.
+    /// Not yet checked to be UTF-8.
     Text(Span),
     Bytes(Span),
     /// The latin-1 form of this text, not yet computed.
     Latin1(Span),
     /// Two's complement, more than 64 bits.
     Long(Span),
-    /// Members stand in a row from here.
+    /// The members are consecutive from `at`.
     Tuple {
         at: u32,
         len: u32,
     },
-    /// Number of the first chunk.
+    /// Index of the first chunk.
     List(u32),
-    /// Number of the first chunk; keys and values take turns.
+    /// Index of the first chunk; keys and values alternate.
     Dict(u32),
     Global(Global),
-    /// Position of a `Bytes` or `Latin1`.
+    /// Index of a `Bytes` or `Latin1`.
     Blob(u32),
     Secret(Span),
-    /// Number of the first chunk, as in `Dict`.
+    /// Index of the first chunk, as in `Dict`.
     Kwargs(u32),
     CallError(Span),
-    /// Position of the id, an `Int` in range; the name, a `Text` or `None`, stands behind it.
+    /// Index of the id, an `Int` in range; the next item is the name, a `Text` or `None`.
     Context(u32),
     Sender {
         context: u32,
@@ -70,18 +69,18 @@ pub(super) enum Node {
     },
 }
 
-const _: () = assert!(size_of::<Node>() == 16, "nodes are copied around a lot");
+const _: () = assert!(size_of::<Node>() == 16, "nodes are copied often");
 
-/// A list or dict is a chain of chunks, because members may be added in several steps with other
-/// objects made in between.
+/// Part of a list or dict. A container is a chain of chunks, because members may be added in several steps with
+/// other objects in between.
 #[derive(Clone, Copy, Debug)]
 struct Chunk {
     start: u32,
     len: u32,
     next: Option<u32>,
-    /// The chain's last chunk; kept up to date in the first one only.
+    /// The last chunk of the chain; valid in the first chunk only.
     last: u32,
-    /// Members of the whole chain; kept up to date in the first one only.
+    /// The number of members of the chain; valid in the first chunk only.
     total: u32,
 }
 
@@ -89,13 +88,13 @@ struct Chunk {
 #[derive(Debug)]
 pub(super) struct Graph<'de> {
     input: &'de [u8],
-    /// Text that had to be unescaped; spans count it as standing behind the input.
+    /// Text that had to be unescaped; spans address it as if it followed the input.
     unescaped: Vec<u8>,
     items: Vec<Node>,
     chunks: Vec<Chunk>,
 }
 
-/// The bytes of a span: those of the input live as long as the input.
+/// The bytes of a span. Those of the input live as long as the input.
 #[derive(Clone, Copy)]
 pub(super) enum Slice<'g, 'de> {
     Input(&'de [u8]),
@@ -112,7 +111,7 @@ impl<'g, 'de: 'g> Slice<'g, 'de> {
 }
 
 impl<'de> Graph<'de> {
-    /// A graph over `input`.
+    /// Creates an empty graph over `input`.
     pub(super) fn new(input: &'de [u8]) -> Result<Self, Error> {
         span_number(input.len())?;
         Ok(Self { input, unescaped: Vec::new(), items: Vec::new(), chunks: Vec::new() })
@@ -122,14 +121,14 @@ impl<'de> Graph<'de> {
         let at = span.at as usize;
         let len = span.len as usize;
         match at.checked_sub(self.input.len()) {
-            // An empty span may stand at the very end of the input.
+            // An empty span may be at the very end of the input.
             Some(at) if len > 0 => Slice::Unescaped(&self.unescaped[at..at + len]),
             Some(_) => Slice::Input(&[]),
             None => Slice::Input(&self.input[at..at + len]),
         }
     }
 
-    /// Keeps what `write` appends; `None` if it failed.
+    /// Stores the text that `write` appends; `None` if it failed.
     pub(super) fn unescape(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> Option<()>,
@@ -143,7 +142,7 @@ impl<'de> Graph<'de> {
         Ok(Some(Span { at, len: (self.unescaped.len() - start) as u32 }))
     }
 
-    /// How many members all containers have, for the limit.
+    /// The number of members of all containers, for the limit.
     pub(super) fn member_count(&self) -> usize {
         self.items.len() + self.chunks.len()
     }
@@ -152,7 +151,7 @@ impl<'de> Graph<'de> {
         self.items[at as usize]
     }
 
-    /// Keeps `nodes` in a row.
+    /// Stores `nodes` consecutively.
     pub(super) fn row(&mut self, nodes: &[Node]) -> Result<(u32, u32), Error> {
         let at = span_number(self.items.len())?;
         span_number(self.items.len() + nodes.len())?;
@@ -160,7 +159,7 @@ impl<'de> Graph<'de> {
         Ok((at, nodes.len() as u32))
     }
 
-    /// Starts a list's or dict's chain with `nodes`.
+    /// Starts the chain of a list or dict with `nodes`.
     pub(super) fn chain(&mut self, nodes: &[Node]) -> Result<u32, Error> {
         let (start, len) = self.row(nodes)?;
         let number = span_number(self.chunks.len())?;
@@ -168,7 +167,7 @@ impl<'de> Graph<'de> {
         Ok(number)
     }
 
-    /// Adds `nodes` to the chain that starts with chunk `first`.
+    /// Appends `nodes` to the chain that starts with chunk `first`.
     pub(super) fn extend(&mut self, first: u32, nodes: &[Node]) -> Result<(), Error> {
         let (start, len) = self.row(nodes)?;
         let number = span_number(self.chunks.len())?;
@@ -195,13 +194,13 @@ impl<'de> Graph<'de> {
             graph: self,
             row: self.row_slice(chunk.start, chunk.len),
             next: chunk.next,
-            left: chunk.total,
+            remaining: chunk.total,
         }
     }
 
     /// The members of a tuple.
     pub(super) fn tuple_members(&self, at: u32, len: u32) -> Members<'_> {
-        Members { graph: self, row: self.row_slice(at, len), next: None, left: len }
+        Members { graph: self, row: self.row_slice(at, len), next: None, remaining: len }
     }
 
     fn row_slice(&self, at: u32, len: u32) -> &[Node] {
@@ -209,13 +208,13 @@ impl<'de> Graph<'de> {
     }
 }
 
-/// Goes through a container.
+/// Iterates over the members of a container.
 #[derive(Clone, Debug)]
 pub(super) struct Members<'g> {
     graph: &'g Graph<'g>,
     row: &'g [Node],
     next: Option<u32>,
-    left: u32,
+    remaining: u32,
 }
 
 impl Iterator for Members<'_> {
@@ -225,7 +224,7 @@ impl Iterator for Members<'_> {
         loop {
             if let [first, rest @ ..] = self.row {
                 self.row = rest;
-                self.left -= 1;
+                self.remaining -= 1;
                 return Some(*first);
             }
             let chunk = &self.graph.chunks[self.next? as usize];
@@ -235,21 +234,21 @@ impl Iterator for Members<'_> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left as usize, Some(self.left as usize))
+        (self.remaining as usize, Some(self.remaining as usize))
     }
 }
 
 impl ExactSizeIterator for Members<'_> {}
 
-/// A position as nodes keep it.
+/// Converts a position to the form in which nodes store it.
 fn span_number(position: usize) -> Result<u32, Error> {
     u32::try_from(position).map_err(|_| Error::Limit { what: "pickle bytes", limit: u32::MAX as usize })
 }
 
-/// Objects by the numbers that the sender gave them.
+/// The memo: objects by the index that the sender assigned.
 ///
-/// Numbers may have gaps, and a hostile sender may choose any, so those far beyond what was stored so
-/// far go into a map instead of a table with holes.
+/// Indices may have gaps, and a malicious sender may choose any, so indices far beyond the stored ones go into a
+/// map instead of a sparse table.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
     table: Vec<Option<Node>>,
@@ -285,7 +284,7 @@ impl Memo {
         self.count += u32::from(old.is_none());
     }
 
-    /// Puts `node` under the next free number, as the `MEMOIZE` opcode wants.
+    /// Stores `node` at the next free index, as the `MEMOIZE` opcode requires.
     pub(super) fn append(&mut self, node: Node) {
         self.put(self.count, node);
     }

@@ -1,11 +1,14 @@
-//! Runs the opcodes of one pickle after the other and leaves a graph. No recursion, no copies, constant
-//! work per opcode and byte.
+//! The machine that executes the opcodes of the pickles and builds a graph. It does not recurse or copy, and does
+//! constant work for each opcode and byte.
 
+use super::big::{self, BigInt};
+use super::error::Error;
 use super::graph::{Graph, Memo, Node, Span};
+use super::limits::Limits;
 use super::opcode::*;
-use super::{BigInt, Error, Limits, big, escape, globals};
+use super::{escape, globals};
 
-/// The unpickling machine of one message. Its memo outlives a pickle, as stock's does.
+/// The unpickling machine of one message. All pickles of the message share its memo, as in upstream Mitogen.
 #[derive(Debug)]
 pub(super) struct Machine<'de> {
     input: &'de [u8],
@@ -13,7 +16,7 @@ pub(super) struct Machine<'de> {
     pub(super) graph: Graph<'de>,
     memo: Memo,
     stack: Vec<Node>,
-    /// Stack heights at the open `MARK`s. Invariant: ascending, none above the stack's height.
+    /// Stack heights at the open `MARK`s. Invariant: ascending, none above the current height.
     marks: Vec<u32>,
     max_items: usize,
 }
@@ -31,15 +34,15 @@ impl<'de> Machine<'de> {
         })
     }
 
-    /// Whether the payload is used up.
+    /// Whether the payload was read completely.
     pub(super) fn at_end(&self) -> bool {
         self.position == self.input.len()
     }
 
-    /// Runs to the next `STOP` and returns what lies on top of the stack.
+    /// Runs to the next `STOP` and returns the top of the stack.
     ///
-    /// What lies below is forgotten: a peer whose pickling failed half-way leaves the beginning of the
-    /// failed pickle in front of the one that reports the failure.
+    /// The rest of the stack is discarded: a peer whose pickling failed half-way sends the beginning of the
+    /// failed pickle before the one that reports the failure.
     pub(super) fn run(&mut self) -> Result<Node, Error> {
         self.stack.clear();
         self.marks.clear();
@@ -48,7 +51,7 @@ impl<'de> Machine<'de> {
             match opcode {
                 PROTO => match self.u8()? {
                     0..=5 => {}
-                    _ => return Err(self.malformed("a protocol beyond 5")),
+                    _ => return Err(self.malformed("unsupported pickle protocol")),
                 },
                 FRAME => {
                     self.take(8)?;
@@ -56,7 +59,7 @@ impl<'de> Machine<'de> {
                 STOP => {
                     let top = self.pop()?;
                     return match top {
-                        Node::Global(_) => Err(self.malformed("a function is no data")),
+                        Node::Global(_) => Err(self.malformed("a function is not data")),
                         data => Ok(data),
                     };
                 }
@@ -93,7 +96,7 @@ impl<'de> Machine<'de> {
                     let line = self.line()?;
                     let x =
                         std::str::from_utf8(self.bytes(line)).ok().and_then(|text| text.trim().parse().ok());
-                    let x = x.ok_or_else(|| self.malformed("a bad float"))?;
+                    let x = x.ok_or_else(|| self.malformed("invalid float"))?;
                     self.push(Node::Float(x))?;
                 }
 
@@ -129,7 +132,7 @@ impl<'de> Machine<'de> {
                     let line = self.line()?;
                     let (input, graph) = (self.input, &mut self.graph);
                     let span = graph.unescape(|out| escape::quoted(sub(input, line), out))?;
-                    let span = span.ok_or_else(|| self.malformed("a bad string literal"))?;
+                    let span = span.ok_or_else(|| self.malformed("invalid string literal"))?;
                     self.push(Node::Bytes(span))?;
                 }
                 UNICODE => {
@@ -137,7 +140,7 @@ impl<'de> Machine<'de> {
                     let bytes = self.bytes(line);
                     if !bytes.is_ascii() || bytes.contains(&b'\\') {
                         let span = self.graph.unescape(|out| escape::raw_unicode(bytes, out))?;
-                        line = span.ok_or_else(|| self.malformed("a bad text escape"))?;
+                        line = span.ok_or_else(|| self.malformed("invalid text escape"))?;
                     }
                     self.push(Node::Text(line))?;
                 }
@@ -226,7 +229,7 @@ impl<'de> Machine<'de> {
                 }
                 STACK_GLOBAL => {
                     let (Node::Text(name), Node::Text(module)) = (self.pop()?, self.pop()?) else {
-                        return Err(self.malformed("a function's name is no text"));
+                        return Err(self.malformed("a global's name is not text"));
                     };
                     let (module, name) = (self.graph.slice(module).bytes(), self.graph.slice(name).bytes());
                     self.push(Node::Global(globals::lookup(module, name)?))?;
@@ -234,7 +237,7 @@ impl<'de> Machine<'de> {
                 REDUCE => {
                     let arguments = self.pop()?;
                     let Node::Global(function) = self.pop()? else {
-                        return Err(self.malformed("a call of what is no function"));
+                        return Err(self.malformed("a call of an object that is not a function"));
                     };
                     let result = globals::call(function, &self.graph, arguments);
                     self.push(result.map_err(|what| Error::Invalid(what.into()))?)?;
@@ -276,20 +279,20 @@ impl<'de> Machine<'de> {
     }
 
     fn signed_length(&mut self) -> Result<usize, Error> {
-        usize::try_from(i32::from_le_bytes(self.array()?)).map_err(|_| self.malformed("a negative length"))
+        usize::try_from(i32::from_le_bytes(self.array()?)).map_err(|_| self.malformed("negative length"))
     }
 
     fn take(&mut self, len: usize) -> Result<Span, Error> {
         if len > self.input.len() - self.position {
             return Err(self.truncated());
         }
-        // The graph has checked that all positions in the input fit.
+        // The graph has checked that all positions in the input fit into 32 bits.
         let span = Span { at: self.position as u32, len: len as u32 };
         self.position += len;
         Ok(span)
     }
 
-    /// Takes what stands before the next newline, and the newline.
+    /// Takes the text up to the next newline, and skips the newline.
     fn line(&mut self) -> Result<Span, Error> {
         let len = self.input[self.position..].iter().position(|b| *b == b'\n');
         let span = self.take(len.ok_or_else(|| self.truncated())?)?;
@@ -301,14 +304,14 @@ impl<'de> Machine<'de> {
         sub(self.input, span)
     }
 
-    /// The number of a memo entry in text form.
+    /// Reads a memo index in text form.
     fn index(&mut self) -> Result<u32, Error> {
         let line = self.line()?;
         let index = std::str::from_utf8(self.bytes(line)).ok().and_then(|text| text.trim().parse().ok());
-        index.ok_or_else(|| self.malformed("a bad memo number"))
+        index.ok_or_else(|| self.malformed("invalid memo index"))
     }
 
-    // Making leaves.
+    // Creating leaves.
 
     fn text(&mut self, len: usize) -> Result<(), Error> {
         let span = self.take(len)?;
@@ -326,7 +329,7 @@ impl<'de> Machine<'de> {
         self.push(node)
     }
 
-    /// `INT`, which also carries truth values, and `LONG`, which may end with an `L`.
+    /// `INT`, which also encodes booleans, and `LONG`, which may end with an `L`.
     fn decimal(&mut self, opcode: u8) -> Result<(), Error> {
         let line = self.line()?;
         let node = match (opcode, self.bytes(line).trim_ascii()) {
@@ -334,7 +337,7 @@ impl<'de> Machine<'de> {
             (INT, b"00") => Node::Bool(false),
             (_, digits) => {
                 let digits = digits.strip_suffix(b"L").unwrap_or(digits);
-                let text = std::str::from_utf8(digits).map_err(|_| self.malformed("a bad integer"))?;
+                let text = std::str::from_utf8(digits).map_err(|_| self.malformed("invalid integer"))?;
                 match text.parse() {
                     Ok(n) => Node::Int(n),
                     Err(_) => {
@@ -343,8 +346,8 @@ impl<'de> Machine<'de> {
                             out.extend_from_slice(n.as_le_bytes());
                             Some(())
                         })?;
-                        let span = span.ok_or_else(|| self.malformed("a bad integer"))?;
-                        // Leading zeros can make a small number look long.
+                        let span = span.ok_or_else(|| self.malformed("invalid integer"))?;
+                        // A small number may have leading zeros.
                         n.to_i64().map_or(Node::Long(span), Node::Int)
                     }
                 }
@@ -363,12 +366,12 @@ impl<'de> Machine<'de> {
         Ok(())
     }
 
-    /// The stack height below which the open mark does not let anyone reach.
+    /// The stack height of the innermost mark, below which opcodes may not pop.
     fn floor(&self) -> usize {
         self.marks.last().map_or(0, |mark| *mark as usize)
     }
 
-    /// The position `count` objects below the top.
+    /// The index of the object `count` positions below the top.
     fn below(&self, count: usize) -> Result<usize, Error> {
         match self.stack.len().checked_sub(count) {
             Some(at) if at >= self.floor() => Ok(at),
@@ -395,28 +398,28 @@ impl<'de> Machine<'de> {
     }
 
     fn recall(&mut self, index: u32) -> Result<(), Error> {
-        let node = self.memo.get(index).ok_or_else(|| self.malformed("a memo number that was never set"))?;
+        let node = self.memo.get(index).ok_or_else(|| self.malformed("unknown memo index"))?;
         self.push(node)
     }
 
-    // Making containers of what lies from a position upwards.
+    // Creating containers from the stack's objects at `from` and above.
 
     fn tuple(&mut self, from: usize) -> Result<(), Error> {
-        self.room()?;
+        self.check_members()?;
         let (at, len) = self.graph.row(&self.stack[from..])?;
         self.stack.truncate(from);
         self.push(Node::Tuple { at, len })
     }
 
     fn list(&mut self, from: usize) -> Result<(), Error> {
-        self.room()?;
+        self.check_members()?;
         let first = self.graph.chain(&self.stack[from..])?;
         self.stack.truncate(from);
         self.push(Node::List(first))
     }
 
     fn dict(&mut self, from: usize) -> Result<(), Error> {
-        self.room()?;
+        self.check_members()?;
         self.pairs(from)?;
         let first = self.graph.chain(&self.stack[from..])?;
         self.stack.truncate(from);
@@ -424,10 +427,10 @@ impl<'de> Machine<'de> {
     }
 
     fn append(&mut self, from: usize) -> Result<(), Error> {
-        self.room()?;
+        self.check_members()?;
         match from.checked_sub(1).filter(|at| *at >= self.floor()).map(|at| self.stack[at]) {
             Some(Node::List(first)) => self.graph.extend(first, &self.stack[from..])?,
-            Some(_) => return Err(self.malformed("members for what is no list")),
+            Some(_) => return Err(self.malformed("append to an object that is not a list")),
             None => return Err(self.underflow()),
         }
         self.stack.truncate(from);
@@ -435,11 +438,11 @@ impl<'de> Machine<'de> {
     }
 
     fn set_items(&mut self, from: usize) -> Result<(), Error> {
-        self.room()?;
+        self.check_members()?;
         self.pairs(from)?;
         match from.checked_sub(1).filter(|at| *at >= self.floor()).map(|at| self.stack[at]) {
             Some(Node::Dict(first)) => self.graph.extend(first, &self.stack[from..])?,
-            Some(_) => return Err(self.malformed("entries for what is no dict")),
+            Some(_) => return Err(self.malformed("entries for an object that is not a dict")),
             None => return Err(self.underflow()),
         }
         self.stack.truncate(from);
@@ -450,16 +453,16 @@ impl<'de> Machine<'de> {
         if (self.stack.len() - from).is_multiple_of(2) {
             Ok(())
         } else {
-            Err(self.malformed("a key without a value"))
+            Err(self.malformed("key without a value"))
         }
     }
 
-    /// Checks that containers may still grow. A peer can fill them cheaply from the memo.
-    fn room(&self) -> Result<(), Error> {
+    /// Checks that containers may still grow. A peer can fill them from the memo at little cost.
+    fn check_members(&self) -> Result<(), Error> {
         if self.graph.member_count() > self.max_items { Err(self.too_many()) } else { Ok(()) }
     }
 
-    // What goes wrong.
+    // Errors.
 
     fn truncated(&self) -> Error {
         Error::Truncated { length: self.input.len() }

@@ -77,5 +77,5 @@ pub(super) const BYTEARRAY8: u8 = 0x96;
 pub(super) const NEXT_BUFFER: u8 = 0x97;
 pub(super) const READONLY_BUFFER: u8 = 0x98;
 
-/// What every pickle of ours begins with.
+/// The first bytes of every pickle that this codec writes.
 pub(super) const HEADER: [u8; 2] = [PROTO, 2];

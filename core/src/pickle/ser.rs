@@ -1,54 +1,117 @@
-//! The serde serializer over a [`Writer`].
+//! The serde serializer over an [`Encoder`], and the functions that use it.
 
+use bytes::Bytes;
 use serde::ser::{
     Error as _, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
+use super::big::BigInt;
+use super::encoder::Encoder;
+use super::error::Error;
+use super::names::{BIG, BLOB, CALL_ERROR, CALL_ERROR_MAX, CONTEXT, KWARGS, SECRET, SENDER, SURROGATES};
 use super::opcode::*;
-use super::special::{BIG, BLOB, CALL_ERROR, CALL_ERROR_MAX, CONTEXT, KWARGS, SECRET, SENDER, SURROGATES};
-use super::{BigInt, Error, Writer};
 
-/// What the data about to come is for.
+/// Encodes `value` as one pickle.
+///
+/// ```
+/// use mitogen_core::pickle::{from_bytes, to_bytes};
+///
+/// let bytes = to_bytes(&("web1", 22))?;
+/// let (host, port): (String, u16) = from_bytes(&bytes)?;
+/// assert_eq!((host.as_str(), port), ("web1", 22));
+/// # Ok::<(), mitogen_core::pickle::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Limit`] for sizes that protocol 2 cannot express and when containers are nested too deeply,
+/// [`Error::Type`] for types that cannot be serialized.
+pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, Error> {
+    to_vec(value).map(Bytes::from)
+}
+
+/// Encodes `value` as one pickle, like [`to_bytes`], into a vector.
+///
+/// # Errors
+/// As [`to_bytes`].
+pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
+    let mut encoder = Encoder::new();
+    encoder.value(value)?;
+    Ok(encoder.into_vec())
+}
+
+impl Encoder {
+    /// Writes any serializable value.
+    ///
+    /// # Errors
+    /// As [`to_bytes`].
+    pub fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<&mut Self, Error> {
+        value.serialize(ValueSerializer::new(self, Mode::Plain))?;
+        Ok(self)
+    }
+
+    /// Writes `value` as the positional arguments of a call: a tuple, a sequence (which becomes a tuple), or
+    /// `()` for none.
+    ///
+    /// # Errors
+    /// As [`to_bytes`]; [`Error::Type`] for other types.
+    pub fn arguments<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<&mut Self, Error> {
+        value.serialize(ValueSerializer::new(self, Mode::Arguments))?;
+        Ok(self)
+    }
+
+    /// Writes `value` as the keyword arguments of a call: a map, a struct, or `()` for none.
+    ///
+    /// # Errors
+    /// As [`to_bytes`]; [`Error::Type`] for other types.
+    pub fn keywords<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<&mut Self, Error> {
+        self.raw(b"cmitogen.core\nKwargs\n");
+        value.serialize(ValueSerializer::new(self, Mode::Keywords))?;
+        self.raw(&[TUPLE1, REDUCE]);
+        Ok(self)
+    }
+}
+
+/// The form in which the next value must be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// Nothing special.
+enum Mode {
+    /// The value's own form.
     Plain,
     /// The positional arguments of a call.
     Arguments,
     /// The keyword arguments of a call.
     Keywords,
-    /// A byte string that is an integer's two's complement form.
+    /// A byte string that is the two's complement form of an integer.
     Long,
     /// A byte string that is text with surrogates.
     Surrogates,
-    /// A text that must not be longer than a call error's.
+    /// A text that is truncated to the length of a call error.
     CallError,
-    /// A number that a Python 2 peer must get as `int`, or a tuple with such numbers.
+    /// A number that a Python 2 peer must decode as `int`, or a tuple with such numbers.
     Id,
 }
 
 /// Serializes one value.
-pub(super) struct Encoder<'w> {
-    writer: &'w mut Writer,
+struct ValueSerializer<'w> {
+    encoder: &'w mut Encoder,
     mode: Mode,
 }
 
-impl<'w> Encoder<'w> {
-    pub(super) fn new(writer: &'w mut Writer, mode: Mode) -> Self {
-        Self { writer, mode }
+impl<'w> ValueSerializer<'w> {
+    fn new(encoder: &'w mut Encoder, mode: Mode) -> Self {
+        Self { encoder, mode }
     }
 
-    /// The writer, for data that is neither tuple nor dict.
-    fn leaf(self) -> Result<&'w mut Writer, Error> {
+    /// The encoder, for values that are neither tuples nor dicts.
+    fn leaf(self) -> Result<&'w mut Encoder, Error> {
         match self.mode {
             Mode::Arguments => Err(Error::custom("the arguments of a call must be a tuple")),
             Mode::Keywords => Err(Error::custom("keyword arguments must be a map or struct")),
-            _ => Ok(self.writer),
+            _ => Ok(self.encoder),
         }
     }
 
-    /// Calls `function`, a global, with what `content` writes.
+    /// Writes a call of the global `function` with the argument `content`.
     fn reduce<T: Serialize + ?Sized>(
         self,
         function: &[u8],
@@ -56,13 +119,13 @@ impl<'w> Encoder<'w> {
         mode: Mode,
         content: &T,
     ) -> Result<(), Error> {
-        let writer = self.leaf()?;
-        writer.raw(function);
-        content.serialize(Encoder { writer: &mut *writer, mode })?;
+        let encoder = self.leaf()?;
+        encoder.raw(function);
+        content.serialize(ValueSerializer { encoder: &mut *encoder, mode })?;
         if !tuple {
-            writer.op(TUPLE1);
+            encoder.op(TUPLE1);
         }
-        writer.op(REDUCE);
+        encoder.op(REDUCE);
         Ok(())
     }
 
@@ -71,17 +134,17 @@ impl<'w> Encoder<'w> {
             return Err(Error::custom("keyword arguments must be a map or struct"));
         }
         let mode = if self.mode == Mode::Id { Mode::Id } else { Mode::Plain };
-        self.writer.open()?;
+        self.encoder.open()?;
         if len > 3 {
-            self.writer.op(MARK);
+            self.encoder.op(MARK);
         }
-        Ok(Tuple { writer: self.writer, mode, announced: len, count: 0, outer: false })
+        Ok(Tuple { encoder: self.encoder, mode, announced: len, count: 0, outer: false })
     }
 
     fn begin_list(self, len: Option<usize>) -> Result<Batch<'w>, Error> {
         if self.mode == Mode::Arguments {
-            self.writer.open()?.op(MARK);
-            return Ok(Batch { writer: self.writer, each: None, end: Some(TUPLE), outer: false });
+            self.encoder.open()?.op(MARK);
+            return Ok(Batch { encoder: self.encoder, each: None, end: Some(TUPLE), outer: false });
         }
         self.leaf()?.open()?.op(EMPTY_LIST).batch(len, APPEND, APPENDS)
     }
@@ -90,32 +153,32 @@ impl<'w> Encoder<'w> {
         if self.mode == Mode::Arguments {
             return Err(Error::custom("the arguments of a call must be a tuple"));
         }
-        self.writer.open()?.op(EMPTY_DICT).batch(len, SETITEM, SETITEMS)
+        self.encoder.open()?.op(EMPTY_DICT).batch(len, SETITEM, SETITEMS)
     }
 
-    /// The dict of one entry that an enum's variant with content is.
-    fn begin_variant(self, variant: &'static str) -> Result<&'w mut Writer, Error> {
-        let writer = self.leaf()?;
-        writer.open()?.op(EMPTY_DICT).text(variant)?;
-        Ok(writer)
+    /// Starts the dict with one entry that represents an enum variant with content.
+    fn begin_variant(self, variant: &'static str) -> Result<&'w mut Encoder, Error> {
+        let encoder = self.leaf()?;
+        encoder.open()?.op(EMPTY_DICT).text(variant)?;
+        Ok(encoder)
     }
 }
 
-impl Writer {
-    /// Members one by one if there will be at most one, else all at once. Both are right for any count,
-    /// so that a wrong announcement does no harm.
+impl Encoder {
+    /// Adds members one by one if at most one is announced, otherwise all at once. Both forms are valid for
+    /// any count, so that a wrong `len` is harmless.
     fn batch(&mut self, len: Option<usize>, each: u8, all: u8) -> Result<Batch<'_>, Error> {
         Ok(match len {
-            Some(0 | 1) => Batch { writer: self, each: Some(each), end: None, outer: false },
+            Some(0 | 1) => Batch { encoder: self, each: Some(each), end: None, outer: false },
             _ => {
                 self.op(MARK);
-                Batch { writer: self, each: None, end: Some(all), outer: false }
+                Batch { encoder: self, each: None, end: Some(all), outer: false }
             }
         })
     }
 }
 
-impl<'w> Serializer for Encoder<'w> {
+impl<'w> Serializer for ValueSerializer<'w> {
     type Ok = ();
     type Error = Error;
     type SerializeSeq = Batch<'w>;
@@ -149,7 +212,7 @@ impl<'w> Serializer for Encoder<'w> {
 
     fn serialize_i64(self, it: i64) -> Result<(), Error> {
         if self.mode == Mode::Id {
-            self.writer.plain_int(it);
+            self.encoder.plain_int(it);
         } else {
             self.leaf()?.int(it);
         }
@@ -199,15 +262,15 @@ impl<'w> Serializer for Encoder<'w> {
     }
 
     fn serialize_str(self, it: &str) -> Result<(), Error> {
-        let it = if self.mode == Mode::CallError { cut(it) } else { it };
+        let it = if self.mode == Mode::CallError { truncate(it) } else { it };
         self.leaf()?.text(it)?;
         Ok(())
     }
 
     fn serialize_bytes(self, it: &[u8]) -> Result<(), Error> {
         match self.mode {
-            Mode::Long => self.writer.long(it)?,
-            Mode::Surrogates => self.writer.text_bytes(it)?,
+            Mode::Long => self.encoder.long(it)?,
+            Mode::Surrogates => self.encoder.text_bytes(it)?,
             _ => self.leaf()?.bytes(it)?,
         };
         Ok(())
@@ -222,7 +285,7 @@ impl<'w> Serializer for Encoder<'w> {
     }
 
     fn serialize_unit(self) -> Result<(), Error> {
-        self.writer.op(match self.mode {
+        self.encoder.op(match self.mode {
             Mode::Arguments => EMPTY_TUPLE,
             Mode::Keywords => EMPTY_DICT,
             _ => NONE,
@@ -244,8 +307,8 @@ impl<'w> Serializer for Encoder<'w> {
         it: &T,
     ) -> Result<(), Error> {
         match name {
-            BIG => it.serialize(Encoder { writer: self.leaf()?, mode: Mode::Long }),
-            SURROGATES => it.serialize(Encoder { writer: self.leaf()?, mode: Mode::Surrogates }),
+            BIG => it.serialize(ValueSerializer { encoder: self.leaf()?, mode: Mode::Long }),
+            SURROGATES => it.serialize(ValueSerializer { encoder: self.leaf()?, mode: Mode::Surrogates }),
             BLOB => self.reduce(b"cmitogen.core\nBlob\n", false, Mode::Plain, it),
             SECRET => self.reduce(b"cmitogen.core\nSecret\n", false, Mode::Plain, it),
             KWARGS if self.mode == Mode::Keywords => it.serialize(self),
@@ -264,8 +327,8 @@ impl<'w> Serializer for Encoder<'w> {
         variant: &'static str,
         it: &T,
     ) -> Result<(), Error> {
-        let writer = self.begin_variant(variant)?;
-        writer.value(it)?.close().op(SETITEM);
+        let encoder = self.begin_variant(variant)?;
+        encoder.value(it)?.close().op(SETITEM);
         Ok(())
     }
 
@@ -288,8 +351,8 @@ impl<'w> Serializer for Encoder<'w> {
         variant: &'static str,
         len: usize,
     ) -> Result<Tuple<'w>, Error> {
-        let writer = self.begin_variant(variant)?;
-        let tuple = Encoder { writer, mode: Mode::Plain }.begin_tuple(len)?;
+        let encoder = self.begin_variant(variant)?;
+        let tuple = ValueSerializer { encoder, mode: Mode::Plain }.begin_tuple(len)?;
         Ok(Tuple { outer: true, ..tuple })
     }
 
@@ -308,44 +371,44 @@ impl<'w> Serializer for Encoder<'w> {
         variant: &'static str,
         len: usize,
     ) -> Result<Batch<'w>, Error> {
-        let writer = self.begin_variant(variant)?;
-        let batch = Encoder { writer, mode: Mode::Plain }.begin_dict(Some(len))?;
+        let encoder = self.begin_variant(variant)?;
+        let batch = ValueSerializer { encoder, mode: Mode::Plain }.begin_dict(Some(len))?;
         Ok(Batch { outer: true, ..batch })
     }
 }
 
-/// The beginning of `text` that stock peers accept as a call error.
-fn cut(text: &str) -> &str {
+/// The longest prefix of `text` that upstream peers accept as a call error.
+fn truncate(text: &str) -> &str {
     match text.char_indices().nth(CALL_ERROR_MAX) {
         Some((end, _)) => &text[..end],
         None => text,
     }
 }
 
-/// A tuple being written. Short ones have opcodes of their own, which take no mark.
+/// A tuple that is being written. Short tuples have their own opcodes, which need no mark.
 pub(super) struct Tuple<'w> {
-    writer: &'w mut Writer,
+    encoder: &'w mut Encoder,
     mode: Mode,
     announced: usize,
     count: usize,
-    /// Whether a variant's dict is around it.
+    /// Whether it is the content of an enum variant's dict.
     outer: bool,
 }
 
 impl Tuple<'_> {
     fn member<T: Serialize + ?Sized>(&mut self, it: &T) -> Result<(), Error> {
         self.count += 1;
-        it.serialize(Encoder { writer: &mut *self.writer, mode: self.mode })
+        it.serialize(ValueSerializer { encoder: &mut *self.encoder, mode: self.mode })
     }
 
     fn finish(self) -> Result<(), Error> {
         if self.count != self.announced {
             return Err(Error::custom(format_args!(
-                "a tuple of {} members was announced, {} came",
+                "expected a tuple of {} members, got {}",
                 self.announced, self.count
             )));
         }
-        self.writer.close().op(match self.count {
+        self.encoder.close().op(match self.count {
             0 => EMPTY_TUPLE,
             1 => TUPLE1,
             2 => TUPLE2,
@@ -353,37 +416,37 @@ impl Tuple<'_> {
             _ => TUPLE,
         });
         if self.outer {
-            self.writer.close().op(SETITEM);
+            self.encoder.close().op(SETITEM);
         }
         Ok(())
     }
 }
 
-/// A list or dict being written (or a sequence that becomes a call's arguments).
+/// A list or dict that is being written, or a sequence that becomes the arguments of a call.
 pub(super) struct Batch<'w> {
-    writer: &'w mut Writer,
+    encoder: &'w mut Encoder,
     /// The opcode that adds each member.
     each: Option<u8>,
     /// The opcode that adds all members since the mark.
     end: Option<u8>,
-    /// Whether a variant's dict is around it.
+    /// Whether it is the content of an enum variant's dict.
     outer: bool,
 }
 
 impl Batch<'_> {
     fn added(&mut self) {
         if let Some(opcode) = self.each {
-            self.writer.op(opcode);
+            self.encoder.op(opcode);
         }
     }
 
     fn finish(self) {
-        self.writer.close();
+        self.encoder.close();
         if let Some(opcode) = self.end {
-            self.writer.op(opcode);
+            self.encoder.op(opcode);
         }
         if self.outer {
-            self.writer.close().op(SETITEM);
+            self.encoder.close().op(SETITEM);
         }
     }
 }
@@ -393,7 +456,7 @@ impl SerializeSeq for Batch<'_> {
     type Error = Error;
 
     fn serialize_element<T: Serialize + ?Sized>(&mut self, it: &T) -> Result<(), Error> {
-        self.writer.value(it)?;
+        self.encoder.value(it)?;
         self.added();
         Ok(())
     }
@@ -409,11 +472,11 @@ impl SerializeMap for Batch<'_> {
     type Error = Error;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, it: &T) -> Result<(), Error> {
-        self.writer.value(it).map(drop)
+        self.encoder.value(it).map(drop)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, it: &T) -> Result<(), Error> {
-        self.writer.value(it)?;
+        self.encoder.value(it)?;
         self.added();
         Ok(())
     }
@@ -431,7 +494,7 @@ macro_rules! structs {
             type Error = Error;
 
             fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, it: &T) -> Result<(), Error> {
-                self.writer.text(key)?.value(it)?;
+                self.encoder.text(key)?.value(it)?;
                 self.added();
                 Ok(())
             }

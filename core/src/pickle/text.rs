@@ -1,25 +1,26 @@
-//! Python text that is no Unicode text: `str` may hold lone surrogates.
+//! [`SurrogateText`]: Python text with lone surrogates, which is not valid Unicode.
 //!
-//! Python puts undecodable bytes of file names and arguments into `str` as lone surrogates. Such text
-//! must survive the way through Rust, but ordinary text must stay a plain `String`, so it has a type of
-//! its own.
+//! Python represents undecodable bytes of file names and arguments as lone surrogates in `str`. Such text must
+//! survive a round trip through Rust while ordinary text remains a `String`, so it has its own type.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::special::{SURROGATES, Wire};
+use super::names::{ByteSlice, SURROGATES};
 
-/// Text with at least one surrogate code point, in UTF-8 extended by surrogates: what Python's
-/// `text.encode("utf-8", "surrogatepass")` gives.
+/// Text with at least one surrogate code point, in UTF-8 extended by surrogates: the result of Python's
+/// `text.encode("utf-8", "surrogatepass")`.
 ///
-/// Invariant: the bytes are well-formed in that sense, and are not plain UTF-8 (that is a `String`).
+/// Invariant: the bytes are well-formed in that encoding and are not valid UTF-8.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SurrogateText(Vec<u8>);
 
 impl SurrogateText {
-    /// Takes over `bytes` if they are text with surrogates; gives them back if they are plain UTF-8 or
-    /// not well-formed.
+    /// Wraps `bytes`.
+    ///
+    /// # Errors
+    /// Returns the bytes when they are valid UTF-8 or not well-formed.
     pub fn new(bytes: Vec<u8>) -> Result<Self, Vec<u8>> {
         if well_formed(&bytes) && std::str::from_utf8(&bytes).is_err() { Ok(Self(bytes)) } else { Err(bytes) }
     }
@@ -34,8 +35,8 @@ impl SurrogateText {
         lossy(&self.0)
     }
 
-    /// The bytes that Python's `os.fsencode` gives: each surrogate U+DC80 to U+DCFF stands for one byte
-    /// that was not UTF-8. `None` if there are other surrogates.
+    /// The result of Python's `os.fsencode`: each surrogate U+DC80 to U+DCFF represents one byte that was
+    /// not UTF-8. `None` if the text contains other surrogates.
     pub fn to_fs_bytes(&self) -> Option<Vec<u8>> {
         let mut out = Vec::with_capacity(self.0.len());
         let mut rest = self.0.as_slice();
@@ -59,7 +60,7 @@ impl SurrogateText {
     }
 }
 
-/// Whether `bytes` are UTF-8 in which surrogates may stand as well.
+/// Whether `bytes` are UTF-8 extended by surrogates.
 pub(super) fn well_formed(mut bytes: &[u8]) -> bool {
     while let Err(error) = std::str::from_utf8(bytes) {
         match &bytes[error.valid_up_to()..] {
@@ -70,12 +71,12 @@ pub(super) fn well_formed(mut bytes: &[u8]) -> bool {
     true
 }
 
-/// Well-formed `bytes` as text, each surrogate as U+FFFD.
+/// Well-formed `bytes` as text, with each surrogate replaced by U+FFFD.
 pub(super) fn lossy(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         out.push_str(chunk.valid());
-        // A surrogate's three bytes are three invalid chunks; the first alone is replaced.
+        // The three bytes of a surrogate are three invalid chunks; only the first is replaced.
         if chunk.invalid().first().is_some_and(|b| *b == 0xed) {
             out.push(char::REPLACEMENT_CHARACTER);
         }
@@ -90,12 +91,12 @@ impl fmt::Debug for SurrogateText {
 }
 
 impl Serialize for SurrogateText {
-    /// To formats for people: with replacement characters.
+    /// In human-readable formats: text with replacement characters.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
             serializer.serialize_str(&self.to_string_lossy())
         } else {
-            serializer.serialize_newtype_struct(SURROGATES, &Wire(&self.0))
+            serializer.serialize_newtype_struct(SURROGATES, &ByteSlice(&self.0))
         }
     }
 }

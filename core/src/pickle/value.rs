@@ -1,61 +1,73 @@
-//! Any payload as a value: for callers who do not know what to expect.
+//! [`Value`]: any payload, for callers that do not know its type.
 
 use bytes::Bytes;
 use serde::de::Unexpected;
 
-use super::{BigInt, Binary, Blob, CallError, Context, Secret, Sender, SurrogateText};
+use super::big::BigInt;
+use super::objects::{Binary, Blob, CallErrorText, ContextRef, SenderRef};
+use super::text::SurrogateText;
 use crate::ids::{ContextId, Handle};
+use crate::secret::Secret;
 
-/// What a pickle holds.
+/// The content of a pickle.
 ///
-/// Equality is that of the parts: tuples differ from lists, `1` from `1.0`, NaN from itself, and the
-/// order of dicts counts.
+/// Equality compares the parts: tuples differ from lists, `1` from `1.0`, NaN from itself, and dicts with
+/// different orders differ.
+///
+/// ```
+/// use mitogen_core::pickle::{Value, decode, to_bytes};
+///
+/// let value: Value = [("name", Value::from("web1")), ("port", Value::from(22))].into_iter().collect();
+/// let received = decode(&to_bytes(&value)?)?;
+/// assert_eq!(received.get("port").and_then(Value::as_i64), Some(22));
+/// # Ok::<(), mitogen_core::pickle::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
     /// `None`.
     #[default]
     None,
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// An integer of up to 64 bits.
     Int(i64),
-    /// An integer that 64 bits do not hold.
+    /// An integer beyond 64 bits.
     Big(BigInt),
     /// A float.
     Float(f64),
     /// Text.
     Text(String),
-    /// Text with lone surrogates, which a `String` cannot hold.
+    /// Text with lone surrogates, which is not valid in a `String`.
     Surrogates(SurrogateText),
-    /// A byte string; possibly a part of the message that it came in.
+    /// A byte string. It may share the memory of its message.
     Bytes(Bytes),
     /// A list.
     List(Vec<Value>),
     /// A tuple.
     Tuple(Vec<Value>),
-    /// A dict, in the sender's order. A sender may repeat keys; [`Value::get`] finds the last.
+    /// A dict in the sender's order. A sender may repeat keys; [`Value::get`] returns the last.
     Dict(Vec<(Value, Value)>),
     /// A `mitogen.core.Blob`.
     Blob(Bytes),
     /// A `mitogen.core.Secret`.
     Secret(Secret),
-    /// Keyword arguments.
+    /// A `mitogen.core.Kwargs`: keyword arguments.
     Kwargs(Vec<(Value, Value)>),
-    /// A failed call's answer.
+    /// A `mitogen.core.CallError`: the reply of a failed call, as text.
     CallError(String),
-    /// A context.
+    /// A `mitogen.core.Context`.
     Context {
-        /// Its number.
+        /// The context's id.
         id: ContextId,
-        /// Its name, if the sender knew it.
+        /// The context's name, if the sender knew it.
         name: Option<String>,
     },
-    /// A sender.
+    /// A `mitogen.core.Sender`.
     Sender {
         /// The receiving context.
         context: ContextId,
-        /// The handle there.
+        /// The handle in that context.
         handle: Handle,
     },
 }
@@ -66,7 +78,7 @@ impl Value {
         matches!(self, Self::None)
     }
 
-    /// The truth value, if it is one.
+    /// The boolean, if it is one.
     pub fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(b) => Some(*b),
@@ -74,7 +86,7 @@ impl Value {
         }
     }
 
-    /// The integer, if it is one of up to 64 bits.
+    /// The integer, if it is one and fits in 64 bits.
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Self::Int(n) => Some(*n),
@@ -82,7 +94,7 @@ impl Value {
         }
     }
 
-    /// The number, if it is a float or an integer of up to 64 bits (which may be rounded).
+    /// The number, if it is a float or an integer of up to 64 bits. Large integers are rounded.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
             Self::Float(x) => Some(*x),
@@ -100,7 +112,7 @@ impl Value {
         }
     }
 
-    /// The byte string, if it is one.
+    /// The byte string, if it is one or a blob.
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match self {
             Self::Bytes(bytes) | Self::Blob(bytes) => Some(bytes),
@@ -124,12 +136,12 @@ impl Value {
         }
     }
 
-    /// The dict entry under the text (or UTF-8 byte string) `key`, looked for one by one.
+    /// The value of the dict entry with the text (or UTF-8 byte string) `key`. The search is linear.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.as_dict()?.iter().rev().find(|(k, _)| k.as_str() == Some(key)).map(|(_, v)| v)
     }
 
-    /// What serde's error messages call this.
+    /// The description of this value in serde's error messages.
     pub(super) fn unexpected(&self) -> Unexpected<'_> {
         match self {
             Self::None => Unexpected::Unit,
@@ -181,7 +193,7 @@ from! {
 }
 
 impl From<BigInt> for Value {
-    /// Numbers that 64 bits hold become `Int`, as decoding makes them.
+    /// Numbers that fit in 64 bits become `Int`, as in decoding.
     fn from(n: BigInt) -> Self {
         n.to_i64().map_or_else(|| Self::Big(n), Self::Int)
     }
@@ -217,20 +229,20 @@ impl From<()> for Value {
     }
 }
 
-impl From<CallError> for Value {
-    fn from(error: CallError) -> Self {
+impl From<CallErrorText> for Value {
+    fn from(error: CallErrorText) -> Self {
         Self::CallError(error.0)
     }
 }
 
-impl From<Context> for Value {
-    fn from(Context { id, name }: Context) -> Self {
+impl From<ContextRef> for Value {
+    fn from(ContextRef { id, name }: ContextRef) -> Self {
         Self::Context { id, name }
     }
 }
 
-impl From<Sender> for Value {
-    fn from(Sender { context, handle }: Sender) -> Self {
+impl From<SenderRef> for Value {
+    fn from(SenderRef { context, handle }: SenderRef) -> Self {
         Self::Sender { context, handle }
     }
 }

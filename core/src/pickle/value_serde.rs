@@ -1,12 +1,18 @@
-//! `Value` in serde: through our own codec it keeps its kinds, through other formats its content.
+//! Serde implementations of [`Value`], and of the types that are deserialized through it. This codec preserves
+//! the kind of a value; other formats preserve its content.
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::value::UnitDeserializer;
+use serde::de::{Deserialize, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeTuple, Serializer};
 
-use super::special::{BLOB, CALL_ERROR, CONTEXT, KWARGS, SENDER, VALUE, Wire};
-use super::{Value, handoff};
+use super::big::BigInt;
+use super::error::Error;
+use super::names::{BLOB, ByteSlice, CALL_ERROR, CONTEXT, KWARGS, SENDER, VALUE};
+use super::objects::{Binary, Blob, CallErrorText, ContextRef, SenderRef};
+use super::value::Value;
 
 /// Serializes as a map.
 struct Entries<'a>(&'a [(Value, Value)]);
@@ -37,7 +43,7 @@ impl Serialize for Value {
                 tuple.end()
             }
             Self::Dict(entries) => Entries(entries).serialize(serializer),
-            Self::Blob(it) => serializer.serialize_newtype_struct(BLOB, &Wire(it)),
+            Self::Blob(it) => serializer.serialize_newtype_struct(BLOB, &ByteSlice(it)),
             Self::Secret(it) => it.serialize(serializer),
             Self::Kwargs(entries) => serializer.serialize_newtype_struct(KWARGS, &Entries(entries)),
             Self::CallError(text) => serializer.serialize_newtype_struct(CALL_ERROR, text),
@@ -65,17 +71,17 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        match handoff::take() {
+        match take_value() {
             Some(value) => Ok(value),
             None => deserializer.deserialize_any(self),
         }
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Value, E> {
         Ok(Value::None)
     }
 
-    fn visit_none<E: Error>(self) -> Result<Value, E> {
+    fn visit_none<E: serde::de::Error>(self) -> Result<Value, E> {
         Ok(Value::None)
     }
 
@@ -83,43 +89,43 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Value::deserialize(deserializer)
     }
 
-    fn visit_bool<E: Error>(self, it: bool) -> Result<Value, E> {
+    fn visit_bool<E: serde::de::Error>(self, it: bool) -> Result<Value, E> {
         Ok(it.into())
     }
 
-    fn visit_i64<E: Error>(self, it: i64) -> Result<Value, E> {
+    fn visit_i64<E: serde::de::Error>(self, it: i64) -> Result<Value, E> {
         Ok(it.into())
     }
 
-    fn visit_u64<E: Error>(self, it: u64) -> Result<Value, E> {
+    fn visit_u64<E: serde::de::Error>(self, it: u64) -> Result<Value, E> {
         Ok(it.into())
     }
 
-    fn visit_i128<E: Error>(self, it: i128) -> Result<Value, E> {
+    fn visit_i128<E: serde::de::Error>(self, it: i128) -> Result<Value, E> {
         Ok(it.into())
     }
 
-    fn visit_u128<E: Error>(self, it: u128) -> Result<Value, E> {
+    fn visit_u128<E: serde::de::Error>(self, it: u128) -> Result<Value, E> {
         Ok(it.into())
     }
 
-    fn visit_f64<E: Error>(self, it: f64) -> Result<Value, E> {
+    fn visit_f64<E: serde::de::Error>(self, it: f64) -> Result<Value, E> {
         Ok(it.into())
     }
 
-    fn visit_str<E: Error>(self, it: &str) -> Result<Value, E> {
+    fn visit_str<E: serde::de::Error>(self, it: &str) -> Result<Value, E> {
         Ok(it.into())
     }
 
-    fn visit_string<E: Error>(self, it: String) -> Result<Value, E> {
+    fn visit_string<E: serde::de::Error>(self, it: String) -> Result<Value, E> {
         Ok(it.into())
     }
 
-    fn visit_bytes<E: Error>(self, it: &[u8]) -> Result<Value, E> {
+    fn visit_bytes<E: serde::de::Error>(self, it: &[u8]) -> Result<Value, E> {
         Ok(it.into())
     }
 
-    fn visit_byte_buf<E: Error>(self, it: Vec<u8>) -> Result<Value, E> {
+    fn visit_byte_buf<E: serde::de::Error>(self, it: Vec<u8>) -> Result<Value, E> {
         Ok(it.into())
     }
 
@@ -137,5 +143,82 @@ impl<'de> Visitor<'de> for ValueVisitor {
             entries.push(entry);
         }
         Ok(Value::Dict(entries))
+    }
+}
+
+// Serde's visitors have no methods for tuples, blobs or shared bytes: a value that is visited part by part would
+// lose its kinds and copy its bytes. So this codec's deserializer passes a whole `Value` to `Value`'s own
+// `Deserialize` through this slot. It is a parameter, not state: it is filled right before the call that empties
+// it, and cleared when that call returns.
+thread_local! {
+    static SLOT: Cell<Option<Value>> = const { Cell::new(None) };
+}
+
+/// Passes `value` to `visitor`, which is `Value`'s unless another type uses the same name.
+pub(super) fn pass_value<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Value, Error> {
+    SLOT.set(Some(value));
+    let unit: UnitDeserializer<Error> = ().into_deserializer();
+    let result = visitor.visit_newtype_struct(unit);
+    SLOT.take();
+    result
+}
+
+/// Takes the value that is being passed, if this codec's deserializer is the caller.
+fn take_value() -> Option<Value> {
+    SLOT.take()
+}
+
+impl<'de> Deserialize<'de> for BigInt {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Int(n) => Ok(Self::from(n)),
+            Value::Big(n) => Ok(n),
+            other => Err(D::Error::invalid_type(other.unexpected(), &"an integer")),
+        }
+    }
+}
+
+macro_rules! deserialize_byte_string {
+    ($name:ident) => {
+        impl<'de> Deserialize<'de> for $name {
+            /// Accepts byte strings, blobs, and text for its UTF-8 form.
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                match Value::deserialize(deserializer)? {
+                    Value::Bytes(bytes) | Value::Blob(bytes) => Ok(Self(bytes)),
+                    Value::Text(text) => Ok(Self(text.into_bytes().into())),
+                    other => Err(D::Error::invalid_type(other.unexpected(), &"a byte string")),
+                }
+            }
+        }
+    };
+}
+
+deserialize_byte_string!(Binary);
+deserialize_byte_string!(Blob);
+
+impl<'de> Deserialize<'de> for CallErrorText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::CallError(text) => Ok(Self(text)),
+            other => Err(D::Error::invalid_type(other.unexpected(), &"a call error")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ContextRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Context { id, name } => Ok(Self { id, name }),
+            other => Err(D::Error::invalid_type(other.unexpected(), &"a context")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SenderRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Sender { context, handle } => Ok(Self { context, handle }),
+            other => Err(D::Error::invalid_type(other.unexpected(), &"a sender")),
+        }
     }
 }

@@ -166,7 +166,7 @@ fn refused_globals() {
     check_error("8002 63 ff 0a 27 0a 2e", "cannot unpickle '\\xff'/'\\''");
     let long = format!("8002 \"c{}\\nx\\n\" 2e", "m".repeat(500));
     check_error(&long, &format!("cannot unpickle '{}...'/'x'", "m".repeat(100)));
-    check_error("8002 \"cmitogen.core\\nBlob\\n\" 2e", "malformed pickle at byte 22: a function is no data");
+    check_error("8002 \"cmitogen.core\\nBlob\\n\" 2e", "malformed pickle at byte 22: a function is not data");
     check_error("8004 8f 2e", "cannot unpickle a set at byte 2: only plain data is accepted");
     check_error("8002 5d 7d 62 2e", "cannot unpickle an instance at byte 4: only plain data is accepted");
     check_error("\"P5\\n.\"", "cannot unpickle a persistent id at byte 0: only plain data is accepted");
@@ -181,7 +181,7 @@ fn refused_globals() {
         ("\"_unpickle_context\\n\" 4b01 55 01 61 86", "a Context takes an id of 32 bits and a name"),
         ("\"_unpickle_sender\\n\" 4b01 4b00 86", "a Sender takes two numbers of 32 bits"),
         ("\"_unpickle_sender\\n\" 4b01 85", "a Sender takes two numbers of 32 bits"),
-        ("\"Blob\\n\" 5d", "the arguments of a call are no tuple"),
+        ("\"Blob\\n\" 5d", "the arguments of a call are not a tuple"),
     ] {
         check_error(
             &format!("8002 \"cmitogen.core\\n\" {arguments} 52 2e"),
@@ -190,7 +190,7 @@ fn refused_globals() {
     }
     check_error(
         "8002 \"c_codecs\\nencode\\n\" 58 03000000 e282ac 58 06000000 \"latin1\" 86 52 2e",
-        "invalid message: text of a byte string goes beyond latin-1",
+        "invalid message: text of a byte string contains characters beyond latin-1",
     );
 }
 
@@ -261,24 +261,24 @@ fn malformed() {
         ("8002 58 ffffffff 61 2e", "truncated pickle of 9 bytes"),
         ("8004 8e ffffffffffffffff 61 2e", "truncated pickle of 13 bytes"),
         ("\"I12\"", "truncated pickle of 3 bytes"),
-        ("8006 4e 2e", "malformed pickle at byte 2: a protocol beyond 5"),
+        ("8006 4e 2e", "malformed pickle at byte 2: unsupported pickle protocol"),
         ("2e", "malformed pickle at byte 1: too few operands"),
-        ("8002 54 ffffffff 2e", "malformed pickle at byte 7: a negative length"),
+        ("8002 54 ffffffff 2e", "malformed pickle at byte 7: negative length"),
         ("8002 74 2e", "malformed pickle at byte 3: too few operands"),
         ("8002 4b01 86 2e", "malformed pickle at byte 5: too few operands"),
         ("8002 5d 28 4b01 61 2e", "malformed pickle at byte 7: too few operands"),
-        ("8002 4b01 28 65 2e", "malformed pickle at byte 6: members for what is no list"),
-        ("8002 5d 4b01 4b02 73 2e", "malformed pickle at byte 8: entries for what is no dict"),
-        ("8002 7d 28 4b01 75 2e", "malformed pickle at byte 7: a key without a value"),
-        ("8002 28 4b01 64 2e", "malformed pickle at byte 6: a key without a value"),
-        ("8002 68 00 2e", "malformed pickle at byte 4: a memo number that was never set"),
+        ("8002 4b01 28 65 2e", "malformed pickle at byte 6: append to an object that is not a list"),
+        ("8002 5d 4b01 4b02 73 2e", "malformed pickle at byte 8: entries for an object that is not a dict"),
+        ("8002 7d 28 4b01 75 2e", "malformed pickle at byte 7: key without a value"),
+        ("8002 28 4b01 64 2e", "malformed pickle at byte 6: key without a value"),
+        ("8002 68 00 2e", "malformed pickle at byte 4: unknown memo index"),
         ("8002 71 00 2e", "malformed pickle at byte 4: too few operands"),
-        ("8002 4e 29 52 2e", "malformed pickle at byte 5: a call of what is no function"),
+        ("8002 4e 29 52 2e", "malformed pickle at byte 5: a call of an object that is not a function"),
         ("\"Ix\\n.\"", "invalid message: not a decimal integer"),
-        ("\"Fx\\n.\"", "malformed pickle at byte 3: a bad float"),
-        ("\"gx\\n.\"", "malformed pickle at byte 3: a bad memo number"),
-        ("\"V\\u12\\n.\"", "malformed pickle at byte 6: a bad text escape"),
-        ("\"Sx\\n.\"", "malformed pickle at byte 3: a bad string literal"),
+        ("\"Fx\\n.\"", "malformed pickle at byte 3: invalid float"),
+        ("\"gx\\n.\"", "malformed pickle at byte 3: invalid memo index"),
+        ("\"V\\u12\\n.\"", "malformed pickle at byte 6: invalid text escape"),
+        ("\"Sx\\n.\"", "malformed pickle at byte 3: invalid string literal"),
         ("8002 58 01000000 ff 2e", "invalid message: text is not UTF-8"),
         ("8002 ff 2e", "unknown pickle opcode 0xff at byte 2"),
     ] {

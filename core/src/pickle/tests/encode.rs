@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::super::{
-    BigInt, Binary, Blob, CALL_ERROR_MAX, CallError, CallRequest, Context, Error, Kwargs, Secret, Sender,
-    Value, Writer, decode, decode_all, to_bytes, write_call,
+    BigInt, Binary, Blob, CALL_ERROR_MAX, CallErrorText, CallRequest, ContextRef, Encoder, Error, Kwargs,
+    Secret, SenderRef, Value, decode, decode_all, to_bytes, write_call,
 };
 use super::{bytes, dict, hex, list, surrogates, text, tuple};
 use crate::ids::{ContextId, Handle};
@@ -96,15 +96,15 @@ fn mitogen_objects() {
     check(&Secret::new("pw"), "8002 \"cmitogen.core\\nSecret\\n\" 58 02000000 \"pw\" 85 52 2e");
     check(&Kwargs(()), "8002 \"cmitogen.core\\nKwargs\\n\" 7d 85 52 2e");
     check(
-        &CallError("no".into()),
+        &CallErrorText("no".into()),
         "8002 \"cmitogen.core\\n_unpickle_call_error\\n\" 58 02000000 \"no\" 85 52 2e",
     );
     check(
-        &Context { id: ContextId(u32::MAX), name: Some("n".into()) },
+        &ContextRef { id: ContextId(u32::MAX), name: Some("n".into()) },
         "8002 \"cmitogen.core\\n_unpickle_context\\n\" \"I4294967295\\n\" 58 01000000 \"n\" 86 52 2e",
     );
     check(
-        &Sender { context: ContextId(0), handle: Handle(1000) },
+        &SenderRef { context: ContextId(0), handle: Handle(1000) },
         "8002 \"cmitogen.core\\n_unpickle_sender\\n\" 4b00 4de803 86 52 2e",
     );
     assert!(matches!(to_bytes(&Kwargs(5)), Err(Error::Type(_))));
@@ -114,7 +114,7 @@ fn mitogen_objects() {
 fn overlong_call_errors_are_cut() {
     for long in ["x".repeat(20_000), "é".repeat(CALL_ERROR_MAX + 1)] {
         let want: String = long.chars().take(CALL_ERROR_MAX).collect();
-        for got in [to_bytes(&CallError(long.clone())), to_bytes(&Value::CallError(long))] {
+        for got in [to_bytes(&CallErrorText(long.clone())), to_bytes(&Value::CallError(long))] {
             assert_eq!(decode(&got.unwrap()), Ok(Value::CallError(want.clone())));
         }
     }
@@ -197,7 +197,7 @@ fn calls_are_written_as_stock_reads_them() {
 
 #[test]
 fn several_pickles_from_one_writer() {
-    let mut writer = Writer::new();
+    let mut writer = Encoder::new();
     writer.tuple(|w| w.text("pkg")?.text("res").map(drop)).unwrap().next_pickle();
     writer.list(|w| w.dict(|w| w.int(1).bool(true).float(0.5).value(&()).map(drop)).map(drop)).unwrap();
     assert_eq!(

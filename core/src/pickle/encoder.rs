@@ -1,119 +1,83 @@
-//! The encoding side: a growing buffer, and one method per kind of data.
+//! [`Encoder`]: a growing buffer with one method for each kind of data.
 
 use bytes::Bytes;
-use serde::Serialize;
 
+use super::big;
+use super::error::Error;
+use super::limits::Limits;
 use super::opcode::*;
-use super::ser::{Encoder, Mode};
-use super::{Error, Limits};
 
-/// `value` as one pickle.
+/// Writes pickles piece by piece, without an intermediate [`Value`](super::Value).
 ///
-/// # Errors
-/// [`Error::Limit`] for sizes that protocol 2 cannot express and for too deep nesting, [`Error::Type`] for
-/// what serde refuses.
-pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, Error> {
-    to_vec(value).map(Bytes::from)
-}
-
-/// `value` as one pickle in a plain buffer.
+/// Each pickle must be exactly one object: a leaf, or one container. After an error the content of the buffer is
+/// invalid.
 ///
-/// # Errors
-/// As [`to_bytes`].
-pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
-    let mut writer = Writer::new();
-    writer.value(value)?;
-    Ok(writer.into_vec())
-}
-
-/// Writes pickles piece by piece, so that a message needs no [`Value`](super::Value) made for it.
+/// ```
+/// use mitogen_core::pickle::{Encoder, Value, decode};
 ///
-/// Every pickle must be exactly one object: a leaf, or one container around everything. After an error
-/// the buffer is worthless.
+/// let mut encoder = Encoder::new();
+/// encoder.tuple(|encoder| {
+///     encoder.text("answer")?.int(42);
+///     Ok(())
+/// })?;
+/// let bytes = encoder.finish();
+/// assert_eq!(decode(&bytes)?, Value::Tuple(vec!["answer".into(), 42.into()]));
+/// # Ok::<(), mitogen_core::pickle::Error>(())
+/// ```
 #[derive(Debug)]
-pub struct Writer {
+pub struct Encoder {
     out: Vec<u8>,
     depth: usize,
 }
 
-impl Default for Writer {
+impl Default for Encoder {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Writer {
-    /// A writer at the beginning of its first pickle.
+impl Encoder {
+    /// Starts the first pickle of a message.
     pub fn new() -> Self {
         Self::with_capacity(64)
     }
 
-    /// The same with room for `bytes` bytes.
+    /// Like [`new`](Self::new), with memory reserved for `bytes` bytes.
     pub fn with_capacity(bytes: usize) -> Self {
         let mut out = Vec::with_capacity(bytes);
         out.extend_from_slice(&HEADER);
         Self { out, depth: 0 }
     }
 
-    /// Ends this pickle and begins another in the same message.
+    /// Ends this pickle and starts another one in the same message.
     pub fn next_pickle(&mut self) -> &mut Self {
         self.out.push(STOP);
         self.out.extend_from_slice(&HEADER);
         self
     }
 
-    /// Ends the last pickle.
+    /// Ends the last pickle and returns the message.
     pub fn finish(self) -> Bytes {
         self.into_vec().into()
     }
 
-    /// Ends the last pickle.
+    /// Ends the last pickle and returns the message as a vector.
     pub fn into_vec(mut self) -> Vec<u8> {
         self.out.push(STOP);
         self.out
     }
 
-    /// Anything that serde can take apart.
-    ///
-    /// # Errors
-    /// As [`to_bytes`].
-    pub fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<&mut Self, Error> {
-        value.serialize(Encoder::new(self, Mode::Plain))?;
-        Ok(self)
-    }
-
-    /// `value` as the positional arguments of a call: a tuple, a sequence (which becomes a tuple), or `()`
-    /// for none.
-    ///
-    /// # Errors
-    /// As [`to_bytes`]; [`Error::Type`] when it is none of these.
-    pub fn arguments<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<&mut Self, Error> {
-        value.serialize(Encoder::new(self, Mode::Arguments))?;
-        Ok(self)
-    }
-
-    /// `value` as the keyword arguments of a call: a map or struct, or `()` for none.
-    ///
-    /// # Errors
-    /// As [`to_bytes`]; [`Error::Type`] when it is none of these.
-    pub fn keywords<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<&mut Self, Error> {
-        self.raw(b"cmitogen.core\nKwargs\n");
-        value.serialize(Encoder::new(self, Mode::Keywords))?;
-        self.raw(&[TUPLE1, REDUCE]);
-        Ok(self)
-    }
-
-    /// `None`.
+    /// Writes `None`.
     pub fn none(&mut self) -> &mut Self {
         self.op(NONE)
     }
 
-    /// A truth value.
+    /// Writes a boolean.
     pub fn bool(&mut self, it: bool) -> &mut Self {
         self.op(if it { NEWTRUE } else { NEWFALSE })
     }
 
-    /// An integer, in the shortest form. Beyond 32 bits a Python 2 peer gets a `long`.
+    /// Writes an integer in its shortest form. A Python 2 peer decodes one beyond 32 bits as `long`.
     pub fn int(&mut self, it: i64) -> &mut Self {
         if let Ok(n) = u8::try_from(it) {
             self.raw(&[BININT1, n]);
@@ -125,14 +89,14 @@ impl Writer {
             self.raw(&n.to_le_bytes());
         } else {
             let bytes = it.to_le_bytes();
-            let bytes = super::big::trim(&bytes);
+            let bytes = big::trim(&bytes);
             self.raw(&[LONG1, bytes.len() as u8]);
             self.raw(bytes);
         }
         self
     }
 
-    /// An integer that a Python 2 peer must get as its `int`, because it looks at the type.
+    /// Writes an integer that a Python 2 peer decodes as `int`, because it checks the type.
     pub(super) fn plain_int(&mut self, it: i64) -> &mut Self {
         if i32::try_from(it).is_ok() {
             return self.int(it);
@@ -142,9 +106,9 @@ impl Writer {
         self.op(b'\n')
     }
 
-    /// An integer of any size in its shortest little-endian two's complement form.
+    /// Writes an integer of any size from its shortest little-endian two's complement form.
     pub(super) fn long(&mut self, bytes: &[u8]) -> Result<&mut Self, Error> {
-        if let Some(n) = super::big::small(bytes) {
+        if let Some(n) = big::small(bytes) {
             return Ok(self.int(n));
         }
         match u8::try_from(bytes.len()) {
@@ -155,32 +119,32 @@ impl Writer {
         Ok(self)
     }
 
-    /// A float.
+    /// Writes a float.
     pub fn float(&mut self, it: f64) -> &mut Self {
         self.out.push(BINFLOAT);
         self.raw(&it.to_be_bytes());
         self
     }
 
-    /// Text.
+    /// Writes text.
     ///
     /// # Errors
-    /// [`Error::Limit`] from 4 GiB on.
+    /// [`Error::Limit`] for 4 GiB or more.
     pub fn text(&mut self, it: &str) -> Result<&mut Self, Error> {
         self.text_bytes(it.as_bytes())
     }
 
-    /// Text in UTF-8 extended by surrogates.
+    /// Writes text in UTF-8 extended by surrogates.
     pub(super) fn text_bytes(&mut self, it: &[u8]) -> Result<&mut Self, Error> {
         self.sized(BINUNICODE, it.len(), u32::MAX as usize)?;
         self.raw(it);
         Ok(self)
     }
 
-    /// A byte string, in the raw form that both Pythons read, copied once.
+    /// Writes a byte string in the raw form that Python 2 and 3 read. Copies it once.
     ///
     /// # Errors
-    /// [`Error::Limit`] from 2 GiB on.
+    /// [`Error::Limit`] for 2 GiB or more.
     pub fn bytes(&mut self, it: &[u8]) -> Result<&mut Self, Error> {
         match u8::try_from(it.len()) {
             Ok(len) => self.raw(&[SHORT_BINSTRING, len]),
@@ -190,10 +154,10 @@ impl Writer {
         Ok(self)
     }
 
-    /// A tuple of what `members` writes.
+    /// Writes a tuple of the objects that `members` writes.
     ///
     /// # Errors
-    /// Those of `members`, and [`Error::Limit`] for too deep nesting.
+    /// The errors of `members`, and [`Error::Limit`] when containers are nested too deeply.
     pub fn tuple(
         &mut self,
         members: impl FnOnce(&mut Self) -> Result<(), Error>,
@@ -203,33 +167,33 @@ impl Writer {
         Ok(self.close().op(TUPLE))
     }
 
-    /// A list of what `members` writes.
+    /// Writes a list of the objects that `members` writes.
     ///
     /// # Errors
-    /// Those of `members`, and [`Error::Limit`] for too deep nesting.
+    /// The errors of `members`, and [`Error::Limit`] when containers are nested too deeply.
     pub fn list(&mut self, members: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<&mut Self, Error> {
         self.open()?.op(EMPTY_LIST).op(MARK);
         members(self)?;
         Ok(self.close().op(APPENDS))
     }
 
-    /// A dict of what `members` writes: a key, its value, the next key.
+    /// Writes a dict of the objects that `members` writes: a key, its value, the next key, and so on.
     ///
     /// # Errors
-    /// Those of `members`, and [`Error::Limit`] for too deep nesting.
+    /// The errors of `members`, and [`Error::Limit`] when containers are nested too deeply.
     pub fn dict(&mut self, members: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<&mut Self, Error> {
         self.open()?.op(EMPTY_DICT).op(MARK);
         let start = self.out.len();
         members(self)?;
         if self.out.len() == start {
-            // An empty one needs no items to be set.
+            // An empty dict needs no SETITEMS.
             self.out.truncate(start - 1);
             return Ok(self.close());
         }
         Ok(self.close().op(SETITEMS))
     }
 
-    /// Enters a container. The limit is the one with which our own peers decode.
+    /// Enters a container. The limit is the one with which peers of this implementation decode.
     pub(super) fn open(&mut self) -> Result<&mut Self, Error> {
         let limit = Limits::default().depth;
         if self.depth >= limit {
@@ -254,13 +218,13 @@ impl Writer {
         self.out.extend_from_slice(bytes);
     }
 
-    /// An opcode and its four-byte length, with room made for exactly what follows.
+    /// Writes an opcode and its four-byte length, and reserves memory for the content.
     fn sized(&mut self, opcode: u8, len: usize, limit: usize) -> Result<(), Error> {
         if len > limit {
             return Err(Error::Limit { what: "bytes in one text, byte string or integer", limit });
         }
         if len >= 4096 {
-            // Without this a large byte string would be copied again whenever the buffer doubles.
+            // Otherwise a large byte string would be copied again each time the buffer doubles.
             self.out.reserve(len + 64);
         }
         self.out.push(opcode);
