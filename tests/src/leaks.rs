@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::claims::{Claim, Undo};
+use crate::cleanup::{Cleanup, Undo};
 use crate::error::{Context, FixtureError, Result};
 use crate::procs::{self, Process, ProcessId};
 use crate::{state, wait};
@@ -168,7 +168,7 @@ fn test_name<F>() -> String {
 
 fn rerun(name: &str) -> Result<()> {
     let dir = tempfile::Builder::new().prefix("isolated-").tempdir().context(|| "temporary directory")?;
-    let _claim = Claim::new(vec![Undo::Path(dir.path().to_owned())])?;
+    let _cleanup = Cleanup::new(vec![Undo::Path(dir.path().to_owned())])?;
     // Other accounts pass through it: the server reads its files as the user who logs in.
     std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).context(|| "temporary directory")?;
     let mark = state::fresh_name("mark-");

@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows a crate of the product; the suites (`suites/`) bring the two together. A fixture makes its
 //! thing outside this process, hands out what a test needs to reach it, and removes it when dropped. What a killed
-//! run left behind is removed by the next one (see [`claims`]).
+//! run left behind is removed by the next one (see [`cleanup`]).
 //!
 //! Where a tool is missing a fixture fails and says what prepares the machine; it never passes by doing nothing.
 //! The modules stand bottom level first.
@@ -13,7 +13,7 @@ pub mod run;
 pub mod state;
 pub mod wait;
 
-pub mod claims;
+pub mod cleanup;
 
 pub mod built;
 pub mod link;

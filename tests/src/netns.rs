@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::claims::{Claim, Undo};
+use crate::cleanup::{Cleanup, Undo};
 use crate::error::{FixtureError, Result};
 use crate::sshd::{Sshd, SshdOptions};
 use crate::{run, state};
@@ -29,7 +29,7 @@ impl Host {
 pub struct Namespaces {
     hosts: Vec<Host>,
     bridge: String,
-    _claim: Claim,
+    _cleanup: Cleanup,
 }
 
 impl Namespaces {
@@ -52,18 +52,18 @@ impl Namespaces {
         }
         // Interface names hold 15 characters at most.
         let bridge = state::fresh_name("mt");
-        let mut claim = Claim::new(vec![Undo::Interface(bridge.clone())])?;
+        let mut cleanup = Cleanup::new(vec![Undo::Interface(bridge.clone())])?;
         let net = make_bridge(&bridge)?;
         let mut hosts = Vec::new();
         for number in 0..count {
             let netns = format!("{bridge}-{number}");
-            claim.add(Undo::Netns(netns.clone()))?;
+            cleanup.add(Undo::Netns(netns.clone()))?;
             let address = Ipv4Addr::new(198, 18, net, number + 2);
             make_host(&bridge, &netns, address, number)?;
             let sshd = options.clone().inside(&netns, address.into(), 22).start()?;
             hosts.push(Host { address: address.into(), sshd, netns });
         }
-        Ok(Self { hosts, bridge, _claim: claim })
+        Ok(Self { hosts, bridge, _cleanup: cleanup })
     }
 
     /// The hosts.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::claims::{Claim, Undo};
+use crate::cleanup::{Cleanup, Undo};
 use crate::error::{Context, FixtureError, Result};
 use crate::procs::Process;
 use crate::wait::{self, PATIENCE};
@@ -102,7 +102,7 @@ impl SshdOptions {
 #[derive(Debug)]
 pub struct Sshd {
     child: Child,
-    claim: Option<Claim>,
+    cleanup: Option<Cleanup>,
     dir: TempDir,
     address: SocketAddr,
 }
@@ -130,16 +130,16 @@ impl Sshd {
             // Where the server's unprivileged half is locked up; Debian makes it when the service starts.
             std::fs::create_dir_all("/run/sshd").context(|| "/run/sshd")?;
         }
-        let mut claim = Claim::new(vec![Undo::Path(dir.path().to_owned())])?;
+        let mut cleanup = Cleanup::new(vec![Undo::Path(dir.path().to_owned())])?;
         let mut taken = String::new();
         for _ in 0..8 {
             let port = options.port.map_or_else(|| free_port(options.address), Ok)?;
             let address = SocketAddr::new(options.address, port);
             write_config(dir.path(), options, address)?;
-            match spawn(dir.path(), options, address, &mut claim)? {
+            match spawn(dir.path(), options, address, &mut cleanup)? {
                 Ok(child) => {
                     add_known_host(dir.path(), address)?;
-                    return Ok(Self { child, claim: Some(claim), dir, address });
+                    return Ok(Self { child, cleanup: Some(cleanup), dir, address });
                 }
                 // Somebody was faster between our look for a free port and the server's bind.
                 Err(log) if log.contains("already in use") => taken = log,
@@ -233,8 +233,8 @@ impl Drop for Sshd {
         if std::thread::panicking() {
             eprintln!("--- log of sshd on {}\n{}---", self.address, self.log());
         }
-        // The claim kills the server and its sessions; then there is one child left to reap.
-        self.claim = None;
+        // The cleanup kills the server and its sessions; then there is one child left to reap.
+        self.cleanup = None;
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -317,7 +317,7 @@ fn spawn(
     dir: &Path,
     options: &SshdOptions,
     address: SocketAddr,
-    claim: &mut Claim,
+    cleanup: &mut Cleanup,
 ) -> Result<std::result::Result<Child, String>> {
     // The server re-executes itself and insists on an absolute path.
     let sshd = run::find("sshd")?;
@@ -335,7 +335,7 @@ fn spawn(
     let mut child = command.spawn().context(|| "sshd")?;
     let pid = i32::try_from(child.id()).context(|| "pid")?;
     if let Some(process) = Process::get(pid) {
-        claim.add(Undo::Process(process.id))?;
+        cleanup.add(Undo::Process(process.id))?;
     }
     let up = wait::until(PATIENCE, || {
         let ended = child.try_wait().is_ok_and(|status| status.is_some());

@@ -1,11 +1,8 @@
 //! Throw-away accounts with a password, a home, and a say in `sudo` and `doas`.
 
-use std::fs::Permissions;
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::claims::{Claim, Undo};
+use crate::cleanup::{Cleanup, Undo, replace_file};
 use crate::error::{Context, FixtureError, Result};
 use crate::{leaks, run, state};
 
@@ -75,7 +72,7 @@ pub struct TestUser {
     password: String,
     home: PathBuf,
     uid: u32,
-    _claim: Claim,
+    _cleanup: Cleanup,
 }
 
 impl TestUser {
@@ -106,9 +103,9 @@ impl TestUser {
             run::find("doas")?;
             steps.push(Undo::Lines(PathBuf::from(DOAS_CONF), name.clone()));
         }
-        let claim = Claim::new(steps)?;
+        let cleanup = Cleanup::new(steps)?;
 
-        // After the claim, whose own cleaning up takes this lock too.
+        // After the cleanup, whose own cleaning up takes this lock too.
         let _guard = state::lock("accounts")?;
         run::run(&["useradd", "--create-home", "--user-group", "--shell", &options.shell, &name])?;
         run::run_with_input(&["chpasswd"], format!("{name}:{password}\n").as_bytes())?;
@@ -123,7 +120,7 @@ impl TestUser {
             .context(|| name.clone())?
             .ok_or_else(|| FixtureError::new(format!("useradd made no {name}")))?;
         let uid = account.uid.as_raw();
-        Ok(Self { name, password, home: account.dir, uid, _claim: claim })
+        Ok(Self { name, password, home: account.dir, uid, _cleanup: cleanup })
     }
 
     /// The login name.
@@ -168,23 +165,4 @@ fn doas_rule(name: &str, rule: Rule) -> String {
         Rule::Password => "",
     };
     format!("permit {tag}setenv {{ {} }} {name}\n", leaks::MARK)
-}
-
-/// Writes a root-only file in one step, so that a program that reads it meanwhile sees the old or the new one.
-pub(crate) fn replace_file(path: &Path, text: &str) -> Result<()> {
-    let place = || path.display().to_string();
-    let mode = std::fs::metadata(path).map_or(0o440, |meta| meta.permissions().mode() & 0o7777);
-    // The dot keeps sudo from reading it.
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&beside)
-        .context(place)?;
-    file.write_all(text.as_bytes()).context(place)?;
-    file.set_permissions(Permissions::from_mode(mode)).context(place)?;
-    std::fs::rename(&beside, path).context(place)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mitogen::pickle::{self, Value};
 use mitogen_core::wire::WellKnownHandle;
 
-use crate::tap::Link;
+use crate::frame_log::Link;
 
 impl Link {
     /// How often each module was sent to the child, negative answers included.

@@ -5,9 +5,9 @@
 mod basics;
 mod depth;
 mod detached;
-mod ends;
+mod disconnects;
 mod forks;
-mod losses;
+mod shutdown;
 mod via;
 
 use std::time::Duration;

@@ -8,9 +8,9 @@
 #[path = "../common.rs"]
 mod common;
 
-mod cables;
 mod detached;
+mod disconnects;
 mod five;
-mod losses;
 mod mixed;
+mod network_loss;
 mod siblings;

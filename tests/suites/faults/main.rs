@@ -6,8 +6,8 @@
 mod common;
 
 mod boot;
+mod environment;
 mod fake;
 mod forgeries;
 mod links;
 mod silence;
-mod surroundings;

@@ -7,11 +7,11 @@ mod common;
 
 mod command;
 mod faults;
+#[path = "../frame_log.rs"]
+mod frame_log;
 mod large;
 mod services;
 mod shared;
-#[path = "../tap.rs"]
-mod tap;
 mod trees;
 
 use std::fs;

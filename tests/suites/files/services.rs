@@ -12,7 +12,7 @@ use mitogen_core::call::FunctionName;
 use mitogen_tests::{isolated, pythons};
 
 use crate::common::{connect_with, local, master, started_by, up};
-use crate::tap::Tap;
+use crate::frame_log::FrameLog;
 use crate::{Scratch, noise};
 
 /// Has the child work out an expression; `core` and `service` are modules in it.
@@ -150,7 +150,7 @@ fn pushed_files_cross_each_link_once_and_are_there_when_wanted() {
         let contents = noise(300_000);
         let path = scratch.file("pushed", &contents);
         for python in pythons().iter().filter(|python| python.is_supported()) {
-            let tap = Tap::new(&python.path);
+            let tap = FrameLog::new(&python.path);
             let master = master();
             let child = |via: Option<&Context>| up(&connect_with(&master, via, &local(), tap.settings()));
             let above = child(None);

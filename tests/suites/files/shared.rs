@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 
 use crate::common::{PATIENCE, connect_with, local, master, up};
 use crate::faults::SmallDisk;
-use crate::tap::{Link, Tap};
+use crate::frame_log::{FrameLog, Link};
 use crate::{Scratch, check, names, noise, started_by};
 
 const MIB: usize = 1 << 20;
@@ -87,7 +87,7 @@ fn contents_cross_each_shared_link_once() {
         let all: usize = files.iter().map(|(_, size)| size).sum();
         for python in pythons().iter().filter(|python| python.is_supported()) {
             let name = python.version_text();
-            let tap = Tap::new(&python.path);
+            let tap = FrameLog::new(&python.path);
             let master = master();
             let a = child(&master, None, tap.settings());
             let b = child(&master, Some(&a), tap.settings());
@@ -238,7 +238,7 @@ struct Site {
     scratch: Scratch,
     source: PathBuf,
     /// Of the one in front.
-    tap: Tap,
+    tap: FrameLog,
 }
 
 impl Site {
@@ -246,7 +246,7 @@ impl Site {
         let scratch = Scratch::new();
         let source = scratch.file("source", &noise(2 * MIB));
         let python = newest();
-        let tap = Tap::new(&python.path);
+        let tap = FrameLog::new(&python.path);
         let argv = &tap.settings().python.argv;
         let mut text = format!("[profile.gate]\nmethod = \"local\"\npython = {argv:?}\n");
         for name in ["a", "b", "c"] {

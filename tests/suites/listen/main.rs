@@ -7,14 +7,14 @@
 #[path = "../common.rs"]
 mod common;
 
+mod auth;
 mod clients;
-mod door;
+#[path = "../frame_log.rs"]
+mod frame_log;
 mod guests;
 #[path = "../loads.rs"]
 mod loads;
-#[path = "../tap.rs"]
-mod tap;
-mod warmth;
+mod preload;
 
 use std::path::Path;
 

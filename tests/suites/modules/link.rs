@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mitogen_tests::{isolated, pythons};
 
-use crate::tap::Tap;
+use crate::frame_log::FrameLog;
 use crate::{call, chain, master};
 
 /// Modules of the package that the tests make, the package itself not counted.
@@ -51,7 +51,7 @@ fn nothing_is_asked_for_and_nothing_is_sent_twice() {
         make_package(dir.path());
         for python in pythons().iter().filter(|python| python.is_supported()) {
             for length in 1..=3 {
-                let tap = Tap::new(&python.path);
+                let tap = FrameLog::new(&python.path);
                 let master = master(&[dir.path()]);
                 let contexts = chain(&master, tap.settings(), length);
                 let last = contexts.last().expect("one at least");
@@ -82,7 +82,7 @@ fn siblings_share_what_their_parent_was_sent() {
         let dir = tempfile::tempdir().expect("a directory");
         make_package(dir.path());
         let python = pythons().into_iter().rev().find(mitogen_tests::Python::is_supported).expect("a Python");
-        let tap = Tap::new(&python.path);
+        let tap = FrameLog::new(&python.path);
         let master = master(&[dir.path()]);
         let parent = chain(&master, tap.settings(), 1).remove(0);
         let children: Vec<_> = (0..3)

@@ -2,14 +2,14 @@
 //!
 //! Every test runs in a process of its own and must leave nothing behind: no descriptor, thread, process or file.
 
+#[path = "../frame_log.rs"]
+mod frame_log;
 mod link;
 #[path = "../loads.rs"]
 mod loads;
 mod packages;
 mod resources;
 mod rules;
-#[path = "../tap.rs"]
-mod tap;
 
 use std::path::Path;
 use std::sync::Arc;

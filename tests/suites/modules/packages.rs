@@ -11,7 +11,7 @@ use mitogen::{Context, Value};
 use mitogen_tests::{Packages, Python, isolated, pythons};
 use serde_json::{Value as Json, json};
 
-use crate::tap::Tap;
+use crate::frame_log::FrameLog;
 use crate::{call, chain, master};
 
 /// Pinned with what they depend on, in versions that run under every interpreter from 3.7 on.
@@ -135,7 +135,7 @@ fn packages_run_through_one_two_and_three_contexts() {
         let packages = installed();
         for python in targets(&packages) {
             for length in 1..=3 {
-                let tap = Tap::new(&python.path);
+                let tap = FrameLog::new(&python.path);
                 let master = master(&[&drivers(), packages.dir()]);
                 let contexts = chain(&master, tap.settings(), length);
                 use_them_all(contexts.last().expect("one at least"));

@@ -9,8 +9,8 @@ mod common;
 
 mod commands;
 mod crowds;
+mod disconnects;
 mod hosts;
 mod logins;
-mod losses;
 mod masters;
 mod shells;

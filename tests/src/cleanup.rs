@@ -1,12 +1,12 @@
-//! Notes about things made outside this process, so that they are removed even when the process is killed.
+//! Cleans up what fixtures create outside of this process, even if the process is killed.
 //!
-//! A fixture first writes what will have to be undone into a file of [`crate::state::dir`], and holds a lock on
-//! that file while it lives. The kernel lets go of the lock when the process dies, however it dies; whoever makes
-//! the next fixture sees an unlocked note, does what it says and removes it. Each step is harmless when repeated or
-//! when the thing was never made.
+//! A fixture first writes the clean-up steps to a file in [`crate::state::dir`], and holds a lock on that file. The
+//! kernel releases the lock when the process ends in any way; the next fixture finds the unlocked file, runs its steps
+//! and removes it. A step has no effect if it is repeated, or if the thing was never created.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -33,24 +33,24 @@ pub enum Undo {
     Interface(String),
 }
 
-/// A note of what is to be undone; undone on drop.
+/// Clean-up steps, recorded in a file; run on drop.
 #[derive(Debug)]
-pub struct Claim {
+pub struct Cleanup {
     /// Open and locked as long as the fixture lives.
     file: Option<Flock<File>>,
     path: PathBuf,
     steps: Vec<Undo>,
 }
 
-impl Claim {
-    /// Writes a note with these steps, last one first to be undone. Cleans up after dead runs before that.
+impl Cleanup {
+    /// Records these steps, which run in reverse order. Cleans up after runs that were killed before that.
     ///
     /// # Errors
-    /// When the note cannot be written.
+    /// The file cannot be written.
     pub fn new(steps: Vec<Undo>) -> Result<Self> {
-        let _guard = state::lock("claims")?;
+        let _guard = state::lock("cleanup")?;
         sweep()?;
-        let path = state::dir()?.join(format!("{}.claim", state::fresh_name("")));
+        let path = state::dir()?.join(format!("{}.cleanup", state::fresh_name("")));
         let file = OpenOptions::new()
             .create_new(true)
             .write(true)
@@ -58,9 +58,9 @@ impl Claim {
             .context(|| path.display().to_string())?;
         let file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, errno)| FixtureError::new(format!("{}: {errno}", path.display())))?;
-        let mut claim = Self { file: Some(file), path, steps };
-        claim.write()?;
-        Ok(claim)
+        let mut cleanup = Self { file: Some(file), path, steps };
+        cleanup.write()?;
+        Ok(cleanup)
     }
 
     /// Adds a step; it will be the first one undone.
@@ -75,13 +75,13 @@ impl Claim {
     fn write(&mut self) -> Result<()> {
         let Some(file) = self.file.as_mut() else { return Ok(()) };
         // One line per state, appended: a reader takes the last complete one, so a kill in between is harmless.
-        let mut line = serde_json::to_vec(&self.steps).context(|| "claim")?;
+        let mut line = serde_json::to_vec(&self.steps).context(|| "cleanup")?;
         line.push(b'\n');
         file.write_all(&line).context(|| self.path.display().to_string())
     }
 }
 
-impl Drop for Claim {
+impl Drop for Cleanup {
     fn drop(&mut self) {
         undo(&self.steps);
         let _ = std::fs::remove_file(&self.path);
@@ -89,12 +89,12 @@ impl Drop for Claim {
     }
 }
 
-/// Removes what dead runs have left. The caller holds the `claims` lock.
+/// Cleans up after runs that were killed. The caller holds the `cleanup` lock.
 fn sweep() -> Result<()> {
     let dir = state::dir()?;
     for entry in std::fs::read_dir(&dir).context(|| dir.display().to_string())?.flatten() {
         let path = entry.path();
-        if path.extension().is_none_or(|extension| extension != "claim") {
+        if path.extension().is_none_or(|extension| extension != "cleanup") {
             continue;
         }
         // Gone between the listing and now: its owner has just dropped it.
@@ -180,6 +180,25 @@ fn remove_lines(path: &Path, word: &str) -> Result<()> {
     if kept.is_empty() {
         std::fs::remove_file(path).context(|| path.display().to_string())
     } else {
-        crate::users::replace_file(path, &kept)
+        replace_file(path, &kept)
     }
+}
+
+/// Writes a root-only file in one step, so that a program that reads it meanwhile sees the old or the new one.
+pub(crate) fn replace_file(path: &Path, text: &str) -> Result<()> {
+    let place = || path.display().to_string();
+    let mode = std::fs::metadata(path).map_or(0o440, |meta| meta.permissions().mode() & 0o7777);
+    // The dot keeps sudo from reading it.
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&beside)
+        .context(place)?;
+    file.write_all(text.as_bytes()).context(place)?;
+    file.set_permissions(Permissions::from_mode(mode)).context(place)?;
+    std::fs::rename(&beside, path).context(place)
 }

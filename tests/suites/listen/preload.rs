@@ -12,13 +12,13 @@ use mitogen_tests::{isolated, pythons};
 
 use crate::Open;
 use crate::common::{connect_with, local, run, up};
-use crate::tap::Tap;
+use crate::frame_log::FrameLog;
 
 #[test]
 fn a_command_in_a_warm_context_waits_for_no_module() {
     isolated(|| {
         for python in pythons().iter().filter(|python| python.is_supported()) {
-            let (tap, open) = (Tap::new(&python.path), Open::new());
+            let (tap, open) = (FrameLog::new(&python.path), Open::new());
             let child = up(&connect_with(&open.master, None, &local(), tap.settings()));
             warm(&child).expect("sent");
             // What was sent before it is done when it is answered.

@@ -8,7 +8,7 @@ use mitogen_core::wire::{FrameDecoder, Message};
 use tempfile::TempDir;
 
 /// Children started by its settings have their links copied.
-pub(crate) struct Tap {
+pub(crate) struct FrameLog {
     dir: TempDir,
     settings: ChildSettings,
 }
@@ -22,11 +22,11 @@ pub(crate) struct Link {
     pub(crate) up: Vec<Message>,
 }
 
-impl Tap {
+impl FrameLog {
     /// For children that run `python`.
     pub(crate) fn new(python: &Path) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/tap.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/frame_log.py");
         let python = python.to_string_lossy();
         let place = dir.path().to_string_lossy();
         let settings = super::started_by(&[&python, "-S", "-E", script, &place, &python]);
