@@ -62,7 +62,7 @@ class Child(core.Stream):
     def send(self, pieces, flush=True):
         if not self.up:
             self.unanswered.append(core.unpack(pieces[0])[:6])
-        if self.stock and self.stock["one_encoding"]:
+        if self.stock and self.stock["legacy_encoding_only"]:
             # It would take any word of how a payload is encoded for a corrupt stream.
             pieces = [b"MI" + bytes(pieces[0][2:])] + pieces[1:]
         core.Stream.send(self, pieces, flush)

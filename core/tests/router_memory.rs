@@ -33,19 +33,23 @@ fn contexts_that_are_gone_are_forgotten_in_time() {
     let broker = broker();
     let router = Router::new(Identity::master(), broker.handle(), RouterOptions::default());
     let stays = router.ids().allocate();
-    router.begin_link(stays, "stays");
+    router.links().begin(stays, "stays");
     let mut gone = Vec::new();
     for _ in 0..GONE {
         let id = router.ids().allocate();
-        let link = router.begin_link(id, "goes");
-        router.link_lost(link, "it has gone");
-        assert_eq!(router.name_of(id).as_deref(), Some("goes"), "whoever asks now may want to know");
+        let link = router.links().begin(id, "goes");
+        router.links().lost(link, "it has gone");
+        assert_eq!(
+            router.directory().name_of(id).as_deref(),
+            Some("goes"),
+            "whoever asks now may want to know"
+        );
         gone.push(id);
     }
-    let known = gone.iter().filter(|id| router.name_of(**id).is_some()).count();
+    let known = gone.iter().filter(|id| router.directory().name_of(**id).is_some()).count();
     assert!(known < 5000, "{known} names of {GONE} contexts that are gone");
-    assert_eq!(router.name_of(stays).as_deref(), Some("stays"));
-    router.set_name(stays, &"x".repeat(1 << 20));
-    assert_eq!(router.name_of(stays).unwrap().len(), 500);
+    assert_eq!(router.directory().name_of(stays).as_deref(), Some("stays"));
+    router.directory().set_name(stays, &"x".repeat(1 << 20));
+    assert_eq!(router.directory().name_of(stays).unwrap().len(), 500);
     broker.shutdown();
 }

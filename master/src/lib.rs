@@ -19,10 +19,10 @@
 
 mod connection_pool;
 pub mod listen;
-mod log_sink;
 mod master;
 pub mod modules;
 mod responder;
+mod root_handlers;
 pub mod stock;
 
 pub use connection_pool::{ChainError, Connection, ConnectionPool};

@@ -18,9 +18,9 @@ use mitogen_core::wire::DEFAULT_MAX_MESSAGE_SIZE;
 use thiserror::Error;
 
 use crate::listen::{BindError, Listener};
-use crate::log_sink;
 use crate::modules::ModuleSource;
 use crate::responder::{DeliveryMode, ImportPolicy, ModulePreloader, ModuleStats, Responder, Store};
+use crate::root_handlers;
 use crate::{stock, transports};
 
 /// How a master behaves.
@@ -91,12 +91,11 @@ impl Master {
         let poller = default_poller().map_err(StartError::Broker)?;
         let broker =
             Broker::start("mitogen.broker", poller).map_err(StartError::Broker)?.with_grace(options.grace);
-        let router_options = RouterOptions {
-            max_message_size: options.max_message_size,
-            unidirectional: options.unidirectional,
-        };
+        let router_options = RouterOptions::default()
+            .max_message_size(options.max_message_size)
+            .unidirectional(options.unidirectional);
         let router = Router::new(Identity::master(), broker.handle(), router_options);
-        log_sink::listen(&router);
+        root_handlers::register(&router);
         let weak = router.downgrade();
         broker.handle().on_exit(move || {
             if let Some(router) = weak.upgrade() {

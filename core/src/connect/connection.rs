@@ -198,7 +198,7 @@ impl Driver {
             );
         });
         if plan.preamble == Preamble::Immediately {
-            this.shared.router.attach_link(this.job.link, this.job.preamble.clone(), writer.clone());
+            this.shared.router.links().attach(this.job.link, this.job.preamble.clone(), writer.clone());
         }
         this.attempt = Some(Attempt {
             engine,
@@ -333,7 +333,7 @@ impl Driver {
                 Step::Ready => {
                     if self.job.plan.preamble == Preamble::AfterMarker {
                         let writer = attempt.writer.clone();
-                        self.shared.router.attach_link(self.job.link, self.job.preamble.clone(), writer);
+                        self.shared.router.links().attach(self.job.link, self.job.preamble.clone(), writer);
                     }
                 }
                 Step::Fail(failure) => {
@@ -370,7 +370,7 @@ impl Driver {
             // channel open for ever; it is of no use without the tool.
             attempt.process.on_exit(reactor, move |_, reactor| reactor.disconnect(token));
         }
-        self.shared.router.link_up(self.job.link);
+        self.shared.router.links().up(self.job.link);
         let writer = attempt.writer;
         self.finish(Ok(()), reactor);
         Fed::Up { rest, writer }
@@ -379,7 +379,7 @@ impl Driver {
     fn fail(&mut self, driver: &DriverRef, failure: Failure, reactor: &mut dyn Reactor) {
         let Some(attempt) = self.attempt.take() else { return };
         attempt.cancel_timers(reactor);
-        self.shared.router.detach_link(self.job.link);
+        self.shared.router.links().detach(self.job.link);
         attempt.writer.close();
         reactor.disconnect(attempt.link_token);
         if let Some(token) = attempt.diag_token {

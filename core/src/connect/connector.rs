@@ -143,7 +143,7 @@ impl Shared {
     pub(super) fn conclude(&self, link: LinkId, done: &Done, outcome: Result<(), ConnectError>) {
         self.open().remove(&link);
         if let Err(error) = &outcome {
-            self.router.link_lost(link, &error.to_string());
+            self.router.links().lost(link, &error.to_string());
         }
         done.set(&outcome.map_err(Arc::new));
     }
@@ -281,7 +281,7 @@ impl Connector {
                     Some((_, boot)) => boot.preamble(),
                     None => child::preamble(&config),
                 };
-                let link = router.begin_link(id, &plan.name);
+                let link = router.links().begin(id, &plan.name);
                 if let Some((package, _)) = &stock {
                     shared.stock.add(id, link, package);
                 }

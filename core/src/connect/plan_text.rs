@@ -36,7 +36,7 @@ impl Plan {
             item("rationed", &format!("handshakes with {destination}"));
         }
         if let Some(keepalive) = &self.keepalive {
-            let bound = keepalive.bound().as_secs_f64();
+            let bound = keepalive.detection_time().as_secs_f64();
             item("keep-alive", &format!("lost when silent, noticed within {bound} s"));
         }
         for rule in &self.dialogue.rules {

@@ -44,7 +44,7 @@ struct RunPlan<'a> {
 struct StockPart {
     core: usize,
     tail: Binary,
-    one_encoding: bool,
+    legacy_encoding_only: bool,
 }
 
 /// Another payload of `RUN_PLAN`, ahead of the first plan that names it: a stock core, deflated.
@@ -80,7 +80,7 @@ pub(super) fn start(shared: &Arc<Shared>, via: &Context, id: ContextId, prepared
         let hop = hop.clone();
         move |reason: String| ConnectError::new(&hop, Stage::Spawn, FailureKind::ViaLost, reason)
     };
-    if let Err(error) = router.begin_route(id, via.id(), &hop) {
+    if let Err(error) = router.links().begin_route(id, via.id(), &hop) {
         done.set(&Err(Arc::new(lost(error.to_string()))));
         return;
     }
@@ -105,13 +105,13 @@ pub(super) fn start(shared: &Arc<Shared>, via: &Context, id: ContextId, prepared
             };
             let error = if error.argv.is_empty() { ConnectError { argv, ..error } } else { error };
             if let Some(router) = router.upgrade() {
-                router.lose_route(id, &error.to_string());
+                router.links().lose_route(id, &error.to_string());
             }
             done.set(&Err(Arc::new(error)));
         }
     };
     if let Err(error) = send(shared, via, id, prepared, answered) {
-        router.lose_route(id, &error.to_string());
+        router.links().lose_route(id, &error.to_string());
         done.set(&Err(Arc::new(lost(error.to_string()))));
     }
 }
@@ -128,7 +128,7 @@ fn send(
     let module = if plan.stdio == Stdio::Fork { FORK_MODULE } else { PARENT_MODULE };
     push_module(router, via.id(), module)?;
     let expect = pickle::to_bytes(&Expect { id: id.0, via: via.id().0 }).map_err(CallError::Encode)?;
-    for between in router.between(via.id()) {
+    for between in router.intermediates(via.id()) {
         router.send(Message::new(between, WellKnownHandle::RunPlan, Encoding::Pickle, expect.clone()))?;
     }
     let stock = match stock {
@@ -139,8 +139,8 @@ fn send(
                 let data = pickle::to_bytes(&StockCore { core, head }).map_err(CallError::Encode)?;
                 router.send(Message::new(via.id(), WellKnownHandle::RunPlan, Encoding::Pickle, data))?;
             }
-            let one_encoding = package.version().has_one_encoding();
-            Some(StockPart { core, tail: Binary(boot.tail.clone()), one_encoding })
+            let legacy_encoding_only = package.version().legacy_encoding_only();
+            Some(StockPart { core, tail: Binary(boot.tail.clone()), legacy_encoding_only })
         }
         None => None,
     };

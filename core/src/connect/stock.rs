@@ -46,7 +46,7 @@ impl StockPeers {
     /// `mitogen.*` is of that one's package.
     pub fn behind(&self, id: ContextId) -> Option<StockRoot> {
         let router = self.router.upgrade()?;
-        let above = router.between(id);
+        let above = router.intermediates(id);
         let peer = router.next_hop(id)?;
         let known = self.known();
         let mut way = [id].into_iter().chain(above).chain([peer]);
@@ -56,8 +56,8 @@ impl StockPeers {
     /// Remembers, for as long as `id` is there, that `package`'s core runs behind `link` to it.
     pub(super) fn add(&self, id: ContextId, link: LinkId, package: &Arc<StockPackage>) {
         let Some(router) = self.router.upgrade() else { return };
-        if package.version().has_one_encoding() {
-            router.use_one_encoding(link);
+        if package.version().legacy_encoding_only() {
+            router.links().set_legacy_encoding_only(link, true);
         }
         self.add_below(id, package);
     }

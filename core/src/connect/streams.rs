@@ -73,7 +73,7 @@ impl Stream for BootLink {
                     let (router, link, keepalive) = Driver::parts(&self.driver.0);
                     let mut stream = MitogenStream::new(router, link, self.name.clone(), ends, writer, &rest);
                     if let Some(keepalive) = keepalive {
-                        stream.watch_silence(keepalive, reactor, token);
+                        stream.enable_keepalive(keepalive, reactor, token);
                     }
                     let sound = stream.drain(reactor, token);
                     reactor.replace(token, Box::new(stream));

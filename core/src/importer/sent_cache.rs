@@ -86,7 +86,7 @@ mod tests {
         let router = Router::new(Identity::master(), broker.handle(), RouterOptions::default());
         let cache = SentCache::of(&router);
         let [one, two] = [(); 2].map(|()| router.ids().allocate());
-        let link = router.begin_link(one, "one");
+        let link = router.links().begin(one, "one");
         assert!(cache.first_over_link(one, "pkg"));
         assert!(!cache.first_over_link(one, "pkg"));
         assert!(cache.first_over_link(two, "pkg"), "another link");
@@ -94,7 +94,7 @@ mod tests {
         assert!(!cache.first_to_context(one, "pkg"));
         assert!(cache.first_call(one, "pkg"), "and so are calls");
         assert!(!cache.first_call(one, "pkg"));
-        router.link_lost(link, "it has gone");
+        router.links().lost(link, "it has gone");
         assert!(!cache.contexts().contains_key(&one));
         assert!(!SentCache::of(&router).first_over_link(two, "pkg"), "the others are kept");
         assert!(cache.first_over_link(one, "pkg"));

@@ -1,7 +1,7 @@
 //! The verdict on one message: a pure function of the table and the message's header.
 //!
-//! The order of the checks is stock's, because peers can tell the difference: size, source,
-//! stamp, delivery, route, mode.
+//! The order of the checks is that of upstream Mitogen, because peers can tell the difference: size,
+//! source, stamp, delivery, route, mode.
 
 use crate::ids::{ContextId, Identity};
 use crate::wire::{Encoding, Header};
@@ -9,43 +9,43 @@ use crate::wire::{Encoding, Header};
 use super::error::SendError;
 use super::table::{LinkId, Table};
 
-/// What the router was configured for.
+/// The options that verdicts depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mode {
     /// The payload limit in bytes.
     pub max_message_size: usize,
-    /// Whether only paths to and from ancestors are open.
+    /// Whether contexts may talk only to their ancestors and descendants.
     pub unidirectional: bool,
 }
 
 /// What to do with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is for us; `auth_id` is the authority it has after stamping.
+    /// It is for this context.
     Deliver {
-        /// The authority that counts.
+        /// The authority that it has: its own, or the stamp of the link it came in by.
         auth_id: ContextId,
     },
-    /// It goes on.
+    /// It is for another context.
     Forward {
-        /// By this link.
+        /// The link that it goes out by.
         link: LinkId,
-        /// With this header: the one it came with, except for the authority of unix clients, and for the
-        /// encoding where the other end of `link` may know only one.
+        /// The header that it goes out with: the one it came with, except for the authority of unix
+        /// clients, and for the encoding where the other end of `link` may know only one.
         header: Header,
     },
-    /// It cannot go on; its sender is told, if it wants to know.
+    /// It cannot be sent on. Its sender is told, if it waits for a reply.
     Refuse(SendError),
-    /// It is a forgery; nobody is told.
+    /// It is a forgery. Its sender is not told.
     Drop(DropReason),
 }
 
-/// Why a message was dropped without a word to its sender.
+/// Why a message was dropped and its sender not told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
-    /// It claims an authority that is not reached by the link it came in by.
+    /// The context whose authority it claims is not reached by the link it came in by.
     BadAuthority,
-    /// It claims a source that is not reached by the link it came in by.
+    /// The context that it claims as its source is not reached by the link it came in by.
     BadSource,
 }
 
@@ -64,8 +64,8 @@ pub fn decide<O>(
     let source = table.route(header.src_id).or(parent);
     let mut stamp = None;
     if let Some(ingress) = ingress {
-        // The authority must live where the message came from, and so must the source unless it
-        // is the authority itself.
+        // The authority must be reached by the link that the message came in by, and so must the source
+        // unless it is the authority itself.
         if table.route(header.auth_id).or(parent) != Some(ingress) {
             return Verdict::Drop(DropReason::BadAuthority);
         }
@@ -78,7 +78,7 @@ pub fn decide<O>(
         return Verdict::Deliver { auth_id: stamp.unwrap_or(header.auth_id) };
     }
     let mut out = table.route(header.dst_id);
-    // What came from the parent is never bounced back up.
+    // What came from the parent is never sent back to it.
     if out.is_none() && (ingress.is_none() || parent != source) {
         out = parent;
     }
@@ -96,7 +96,7 @@ pub fn decide<O>(
             me: identity.id,
         });
     }
-    let encoding = if table.is_legacy_only(link) { Encoding::Legacy } else { header.encoding };
+    let encoding = if table.legacy_encoding_only(link) { Encoding::Legacy } else { header.encoding };
     let header = Header { auth_id: stamp.unwrap_or(header.auth_id), encoding, ..*header };
     Verdict::Forward { link, header }
 }
@@ -112,8 +112,8 @@ mod tests {
 
     const MODE: Mode = Mode { max_message_size: 100, unidirectional: false };
 
-    /// Context 5, child of 2, child of 0. Its children are 6 and 7; 8 lives behind 6; a stamped
-    /// client is 20.
+    /// Context 5, child of 2, child of 0. Its children are 6 and 7; 8 is a child of 6; 20 is a
+    /// unix client, whose link has a stamp.
     fn tree() -> (Identity, Table<()>, [LinkId; 4]) {
         let identity = Identity { id: ContextId(5), parents: vec![ContextId(2), ContextId(0)] };
         let mut table = Table::default();
@@ -146,7 +146,12 @@ mod tests {
         let rows: &[(&str, Option<LinkId>, Header, Verdict)] = &[
             ("own message down", None, header(5, 5, 6), forward(six, header(5, 5, 6))),
             ("own message to a grandchild", None, header(5, 5, 8), forward(six, header(5, 5, 8))),
-            ("own message to a stranger goes up", None, header(5, 5, 99), forward(up, header(5, 5, 99))),
+            (
+                "own message to an unknown context goes up",
+                None,
+                header(5, 5, 99),
+                forward(up, header(5, 5, 99)),
+            ),
             ("own message to ourselves", None, header(5, 5, 5), deliver(5)),
             ("parent calls us", Some(up), header(0, 0, 5), deliver(0)),
             ("parent to our grandchild", Some(up), header(0, 0, 8), forward(six, header(0, 0, 8))),
@@ -203,13 +208,13 @@ mod tests {
     #[test]
     fn the_forwarded_header_says_what_the_other_end_can_read() {
         let (identity, mut table, [up, six, seven, client]) = tree();
-        table.link_mut(seven).expect("it was added").one_encoding = true;
+        table.link_mut(seven).expect("it was added").legacy_encoding_only = true;
         let with = |header, encoding| Header { encoding, ..header };
         for encoding in [Encoding::Legacy, Encoding::Pickle, Encoding::Raw] {
             let rows = [
                 ("own message", None, header(5, 5, 6), six, header(5, 5, 6), encoding),
                 (
-                    "own message to an old one",
+                    "own message to an old release",
                     None,
                     header(5, 5, 7),
                     seven,
@@ -218,16 +223,16 @@ mod tests {
                 ),
                 ("relayed", Some(up), header(0, 0, 8), six, header(0, 0, 8), encoding),
                 (
-                    "relayed to an old one",
+                    "relayed to an old release",
                     Some(up),
                     header(0, 0, 7),
                     seven,
                     header(0, 0, 7),
                     Encoding::Legacy,
                 ),
-                ("relayed from an old one", Some(seven), header(7, 7, 6), six, header(7, 7, 6), encoding),
+                ("relayed from an old release", Some(seven), header(7, 7, 6), six, header(7, 7, 6), encoding),
                 (
-                    "a client's to an old one",
+                    "a client's message to an old release",
                     Some(client),
                     header(20, 20, 7),
                     seven,
@@ -244,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_master_drops_strangers() {
+    fn a_master_drops_messages_of_unknown_contexts() {
         let identity = Identity::master();
         let mut table = Table::default();
         let one = table.add_link(&identity, ContextId(1), None, ());
@@ -297,11 +302,15 @@ mod tests {
     }
 
     #[test]
-    fn speaking_for_others_follows_the_lineage() {
+    fn the_path_to_a_context_follows_the_lineage() {
         let (_, mut table, [_, six, ..]) = tree();
         assert!(table.add_route(ContextId(9), six, Some(ContextId(8))));
         for (src, id, expected) in [(9, 9, true), (8, 9, true), (6, 9, true), (7, 9, false), (9, 8, false)] {
-            assert_eq!(table.speaks_for(ContextId(src), ContextId(id)), expected, "{src} for {id}");
+            assert_eq!(
+                table.is_on_path_to(ContextId(src), ContextId(id)),
+                expected,
+                "{src} on the path to {id}"
+            );
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Noticing that a link is dead though nobody says so: a cable that was pulled, a host that was
-//! switched off, a process that was stopped.
+//! Keep-alive: detects a dead link that the system does not report (a cable that was pulled, a host that
+//! was switched off, a process that was stopped).
 //!
-//! A link that was silent for an interval is sent a message to a handle at which nobody ever listens.
-//! The answer, that there is no such handle, comes from any router, stock ones included, and needs
-//! neither state nor code at the other end. What counts is any byte from there, so a link that is
-//! in use costs nothing. Only children are asked; a lost parent is none of our business to judge.
+//! When no byte has come by a link for an interval, a probe is sent: a message to a handle that no
+//! context ever registers. Every router, upstream Mitogen's too, answers that there is no such handle,
+//! so the other end needs neither state nor code for this. Any byte counts as an answer, so a link
+//! that is in use costs nothing. Only links to children are checked.
 //!
 //! Runs on the broker's thread, by its timers. Known limit: a child whose interpreter is held by one
-//! call into C that never lets go of it (no I/O, no sleep, no bytecode) cannot answer.
+//! call into C that never releases it (no I/O, no sleep, no bytecode) cannot answer.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -17,40 +17,40 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::route::WeakRouter;
+use super::router::WeakRouter;
 use crate::ids::ContextId;
 use crate::io::{Reactor, TimerId, Token};
 use crate::wire::{Encoding, Message, WellKnownHandle};
 
-/// How long a link may be silent. Off when either number is zero.
+/// When a silent link is given up. Off when either number is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keepalive {
-    /// The silence after which the other end is asked whether it is there; in data, in seconds.
+    /// The time without traffic after which a probe is sent, and between probes. Serialized as seconds.
     #[serde(with = "seconds")]
     pub interval: Duration,
-    /// How many questions may stay without an answer, one an interval.
+    /// How many probes in a row may stay unanswered.
     pub count: u32,
 }
 
 impl Default for Keepalive {
-    /// What ssh links have: every 15 s, 3 questions.
+    /// The setting of ssh links: 15 s, 3 probes.
     fn default() -> Self {
         Self { interval: Duration::from_secs(15), count: 3 }
     }
 }
 
 impl Keepalive {
-    /// A link is lost when the system says so, and not before.
+    /// No probes: a link is lost when the system reports it.
     pub const OFF: Self = Self { interval: Duration::ZERO, count: 0 };
 
-    /// Whether links are watched at all.
+    /// Whether probes are sent.
     pub fn is_on(self) -> bool {
         self.count > 0 && !self.interval.is_zero()
     }
 
-    /// How late, at most, a cut link is noticed: the interval in which it was last heard, the one
-    /// whose silence makes us ask, and one for each question.
-    pub fn bound(self) -> Duration {
+    /// The time after which a cut link is detected at the latest: the interval of the last traffic, the
+    /// silent one before the first probe, and one for each probe.
+    pub fn detection_time(self) -> Duration {
         self.interval.saturating_mul(self.count.saturating_add(2))
     }
 }
@@ -76,29 +76,30 @@ mod seconds {
     }
 }
 
-/// What a stream notes, and the watch over it.
+/// Checks one link. The stream records its activity here.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct KeepaliveMonitor {
     keepalive: Keepalive,
     router: WeakRouter,
     remote: ContextId,
     name: String,
-    /// Something came, or went, since the last look.
-    moved: AtomicBool,
-    /// How many wait for room elsewhere before we read on: silence is then our own doing.
+    /// Bytes have come or gone since the last check.
+    is_active: AtomicBool,
+    /// How many congested links the stream waits for before it reads on: the silence is then our own.
     paused: AtomicU32,
-    watch: Mutex<Watch>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct Watch {
-    asked: u32,
+struct State {
+    unanswered: u32,
     timer: Option<TimerId>,
+    /// Why the link was given up.
     verdict: Option<String>,
 }
 
-impl Pulse {
-    /// Watches the link to `remote`, whose stream is `token`.
+impl KeepaliveMonitor {
+    /// Checks the link to `remote`, whose stream is `token`.
     pub(super) fn start(
         keepalive: Keepalive,
         router: WeakRouter,
@@ -107,26 +108,26 @@ impl Pulse {
         reactor: &mut dyn Reactor,
         token: Token,
     ) -> Arc<Self> {
-        let pulse = Arc::new(Self {
+        let monitor = Arc::new(Self {
             keepalive,
             router,
             remote,
             name: name.to_owned(),
-            moved: AtomicBool::new(true),
+            is_active: AtomicBool::new(true),
             paused: AtomicU32::new(0),
-            watch: Mutex::default(),
+            state: Mutex::default(),
         });
-        pulse.again(reactor, token);
-        pulse
+        monitor.schedule(reactor, token);
+        monitor
     }
 
-    fn lock(&self) -> MutexGuard<'_, Watch> {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A byte has come, or the kernel has taken one that it had no room for before.
-    pub(super) fn beat(&self) {
-        self.moved.store(true, Ordering::Relaxed);
+    pub(super) fn record_activity(&self) {
+        self.is_active.store(true, Ordering::Relaxed);
     }
 
     /// The stream is not read for a while.
@@ -134,57 +135,56 @@ impl Pulse {
         self.paused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One of those that it was not read for is done.
+    /// One of the links that it was not read for has room.
     pub(super) fn resume(&self) {
         self.paused.fetch_sub(1, Ordering::Relaxed);
-        self.beat();
+        self.record_activity();
     }
 
-    /// Ends the watch; why it has given the link up, if it has.
+    /// Ends the checks. Gives the reason if they have given the link up.
     pub(super) fn stop(&self, reactor: &mut dyn Reactor) -> Option<String> {
-        let mut watch = self.lock();
-        if let Some(timer) = watch.timer.take() {
+        let mut state = self.lock();
+        if let Some(timer) = state.timer.take() {
             reactor.cancel(timer);
         }
-        watch.verdict.take()
+        state.verdict.take()
     }
 
-    fn again(self: &Arc<Self>, reactor: &mut dyn Reactor, token: Token) {
-        let pulse = Arc::clone(self);
+    fn schedule(self: &Arc<Self>, reactor: &mut dyn Reactor, token: Token) {
+        let monitor = Arc::clone(self);
         let when = reactor.now() + self.keepalive.interval;
-        let timer = reactor.schedule(when, Box::new(move |reactor| pulse.look(reactor, token)));
+        let timer = reactor.schedule(when, Box::new(move |reactor| monitor.check(reactor, token)));
         self.lock().timer = Some(timer);
     }
 
-    fn look(self: &Arc<Self>, reactor: &mut dyn Reactor, token: Token) {
-        let moved = self.moved.swap(false, Ordering::Relaxed);
-        let mut watch = self.lock();
-        watch.timer = None;
-        if moved || self.paused.load(Ordering::Relaxed) > 0 {
-            watch.asked = 0;
-            drop(watch);
-        } else if watch.asked < self.keepalive.count {
-            watch.asked += 1;
-            drop(watch);
-            self.ask();
+    fn check(self: &Arc<Self>, reactor: &mut dyn Reactor, token: Token) {
+        let is_active = self.is_active.swap(false, Ordering::Relaxed);
+        let mut state = self.lock();
+        state.timer = None;
+        if is_active || self.paused.load(Ordering::Relaxed) > 0 {
+            state.unanswered = 0;
+            drop(state);
+        } else if state.unanswered < self.keepalive.count {
+            state.unanswered += 1;
+            drop(state);
+            self.send_probe();
         } else {
-            let silence = self.keepalive.interval.as_secs_f64() * f64::from(watch.asked + 1);
-            watch.verdict = Some(format!(
-                "the link to {} was lost: it was silent for {silence} s and left {} questions whether it is \
-                 there unanswered",
-                self.name, watch.asked
+            let silence = self.keepalive.interval.as_secs_f64() * f64::from(state.unanswered + 1);
+            state.verdict = Some(format!(
+                "the link to {} was lost: no traffic for {silence} s, {} keep-alive probes unanswered",
+                self.name, state.unanswered
             ));
-            drop(watch);
+            drop(state);
             reactor.disconnect(token);
             return;
         }
-        self.again(reactor, token);
+        self.schedule(reactor, token);
     }
 
-    fn ask(&self) {
+    fn send_probe(&self) {
         let Some(router) = self.router.upgrade() else { return };
         let probe = Message::new(self.remote, WellKnownHandle::Probe, Encoding::Legacy, Bytes::new());
-        // What cannot be sent stays unanswered.
+        // A probe that cannot be sent counts as unanswered.
         let _ = router.send(Message { reply_to: WellKnownHandle::Probe.handle(), ..probe });
     }
 }
@@ -202,7 +202,7 @@ mod tests {
         for bad in [r#"{"interval":-1.0,"count":3}"#, r#"{"interval":1e300,"count":3}"#] {
             assert!(serde_json::from_str::<Keepalive>(bad).is_err(), "{bad}");
         }
-        assert_eq!(keepalive.bound(), Duration::from_millis(7500));
+        assert_eq!(keepalive.detection_time(), Duration::from_millis(7500));
         assert!(keepalive.is_on() && !Keepalive::OFF.is_on());
     }
 }

@@ -1,251 +1,115 @@
-//! Where a link's frames go: to its writer or, while the connection is being made, into a list.
+//! The life of links and routes.
 //!
-//! A context can be called before its process has been started. What is sent to it until it is up is
-//! kept, so that a connection that is tried again begins with the same frames.
-//!
-//! An outlet is plain data under the router's table lock and writes nothing itself: it gives out a
-//! [`Batch`], which the caller writes after it has released the lock. Frames stay in order because one
-//! batch of a link is outstanding at a time: what is sent meanwhile joins the list, and whoever
-//! wrote the batch asks for the next one. The link becomes live, so that senders write to it
-//! themselves, only when the list has been written to its end.
+//! For those who make connections: `connect`, `unix`, and a child's runtime. Others send.
 
 use bytes::Bytes;
 
+use super::error::SendError;
+use super::outlet::Outlet;
+use super::router::Router;
+use super::table::LinkId;
+use crate::ids::ContextId;
 use crate::io::Writer;
 
-/// The sending half of a link as the router sees it.
-#[derive(Debug)]
-pub(crate) enum Outlet {
-    /// Not up yet.
-    Connecting(Connecting),
-    /// Up.
-    Live(Writer),
+/// Opens and ends the links of a router: [`Router::links`].
+#[derive(Clone, Copy, Debug)]
+pub struct Links<'a>(&'a Router);
+
+impl Router {
+    /// Opens and ends links, for those who make connections.
+    pub fn links(&self) -> Links<'_> {
+        Links(self)
+    }
 }
 
-/// A link that is not up.
-#[derive(Debug, Default)]
-pub(crate) struct Connecting {
-    /// All frames sent so far, in order.
-    sent: Vec<Bytes>,
-    /// The process of the present attempt, once it may be written to.
-    attempt: Option<Attempt>,
-    /// How many attempts there have been.
-    attempts: u64,
-}
-
-#[derive(Debug)]
-struct Attempt {
-    writer: Writer,
-    /// How much of `sent` has been given out to be written.
-    given: usize,
-    /// A batch has been given out and its writer has not come back.
-    is_writing: bool,
-    is_up: bool,
-}
-
-/// What is to be written outside of the table's lock. When that is done, [`Outlet::next_batch`] is due.
-#[derive(Debug)]
-#[must_use = "nothing more is written to the link until `next_batch` has been called"]
-pub(crate) struct Batch {
-    pub(crate) writer: Writer,
-    pub(crate) parts: Vec<Bytes>,
-    /// The attempt that it is for.
-    pub(crate) attempt: u64,
-}
-
-impl Outlet {
-    /// An outlet without a process.
-    pub(crate) fn connecting() -> Self {
-        Self::Connecting(Connecting::default())
+impl Links<'_> {
+    /// Opens a link to a context that is about to be started. Messages can be sent to it at once, and
+    /// are kept until it is up.
+    pub fn begin(self, remote_id: ContextId, name: &str) -> LinkId {
+        self.0.directory().set_name(remote_id, name);
+        let identity = self.0.identity();
+        self.0.with_table(|table| table.add_link(identity, remote_id, None, Outlet::connecting()))
     }
 
-    /// The writer of a link that is up, for the caller to write to outside of the table's lock.
-    pub(crate) fn live(&self) -> Option<&Writer> {
-        match self {
-            Self::Live(writer) => Some(writer),
-            Self::Connecting(_) => None,
-        }
-    }
-
-    /// Adds `parts` to what the link is sent, if it is not live; gives what is to be written now.
-    pub(crate) fn queue(&mut self, parts: &[Bytes]) -> Option<Batch> {
-        let Self::Connecting(connecting) = self else { return None };
-        connecting.sent.extend_from_slice(parts);
-        match &connecting.attempt {
-            Some(attempt) if !attempt.is_writing => connecting.batch(),
-            _ => None,
-        }
-    }
-
-    /// A process can be written to: it gets `preamble`, then all that was sent so far.
-    pub(crate) fn attach(&mut self, preamble: Bytes, writer: Writer) -> Option<Batch> {
-        let Self::Connecting(connecting) = self else { return None };
-        connecting.attempts += 1;
-        connecting.attempt = Some(Attempt { writer, given: 0, is_writing: false, is_up: false });
-        connecting.batch().map(|mut batch| {
-            batch.parts.insert(0, preamble);
-            batch
+    /// Opens a link that is up, to a context that this one has not started: a unix client, whose
+    /// authority becomes `stamp`, or, for a client, its listener. It is not announced. The release that
+    /// the other end runs is unknown, so the link is set to the legacy encoding until that end shows
+    /// that it reads others.
+    pub fn adopt(self, remote_id: ContextId, name: &str, stamp: Option<ContextId>, writer: Writer) -> LinkId {
+        self.0.directory().set_name(remote_id, name);
+        let identity = self.0.identity();
+        self.0.with_table(|table| {
+            let link = table.add_link(identity, remote_id, stamp, Outlet::Live(writer));
+            table.set_legacy_encoding_only(link, true);
+            link
         })
     }
 
-    /// A batch of `attempt` has been written: what is to be written next. The link becomes live when
-    /// nothing is left and it is up.
-    pub(crate) fn next_batch(&mut self, attempt: u64) -> Option<Batch> {
-        let Self::Connecting(connecting) = self else { return None };
-        if connecting.attempts != attempt {
-            return None;
-        }
-        let rest = connecting.sent.len();
-        let current = connecting.attempt.as_mut()?;
-        if current.given < rest {
-            return connecting.batch();
-        }
-        current.is_writing = false;
-        self.settle();
-        None
+    /// Whether messages that go out by `link` carry the legacy encoding only. Releases of Mitogen before
+    /// 0.3.39 take any other for a corrupt stream. Ends by itself when a message with another
+    /// encoding comes in by the link.
+    pub fn set_legacy_encoding_only(self, link: LinkId, legacy_encoding_only: bool) {
+        self.0.with_table(|table| table.set_legacy_encoding_only(link, legacy_encoding_only));
     }
 
-    /// The attempt has failed: what was sent waits for the next one. Gives its writer.
-    pub(crate) fn detach(&mut self) -> Option<Writer> {
-        match self {
-            Self::Connecting(connecting) => connecting.attempt.take().map(|attempt| attempt.writer),
-            Self::Live(_) => None,
-        }
+    /// The process behind `link` can be written to: it gets `preamble`, then what was sent so far.
+    pub fn attach(self, link: LinkId, preamble: Bytes, writer: Writer) {
+        let batch = self
+            .0
+            .with_table(|table| table.link_mut(link).and_then(|entry| entry.outlet.attach(preamble, writer)));
+        self.0.write_batches(link, batch);
     }
 
-    /// The link is up.
-    pub(crate) fn up(&mut self) {
-        if let Self::Connecting(Connecting { attempt: Some(attempt), .. }) = self {
-            attempt.is_up = true;
-        }
-        self.settle();
+    /// The attempt behind `link` has failed; what was sent is kept for the next one.
+    pub fn detach(self, link: LinkId) {
+        let writer = self.0.with_table(|table| table.link_mut(link).and_then(|entry| entry.outlet.detach()));
+        // Not under the lock: it may be the last reference to a descriptor.
+        drop(writer);
     }
 
-    /// The writer, if there is one.
-    pub(crate) fn writer(&self) -> Option<&Writer> {
-        match self {
-            Self::Connecting(connecting) => connecting.attempt.as_ref().map(|attempt| &attempt.writer),
-            Self::Live(writer) => Some(writer),
+    /// `link` is up: it carries frames both ways from now on, and the parent learns of the context.
+    pub fn up(self, link: LinkId) {
+        let remote = self.0.with_table(|table| {
+            let entry = table.link_mut(link)?;
+            entry.outlet.up();
+            Some(entry.remote_id)
+        });
+        if let Some(remote) = remote {
+            self.0.announce(remote);
         }
     }
 
-    /// Makes the link live if it is up and nobody is writing what was sent before.
-    fn settle(&mut self) {
-        if let Self::Connecting(Connecting { attempt: Some(attempt), .. }) = self
-            && attempt.is_up
-            && !attempt.is_writing
-        {
-            *self = Self::Live(attempt.writer.clone());
+    /// `link` is gone: every context behind it is lost, and every wait for one ends with `reason`.
+    pub fn lost(self, link: LinkId, reason: &str) {
+        let Some((outlet, lost)) = self.0.with_table(|table| table.remove_link(link)) else { return };
+        if let Some(writer) = outlet.writer() {
+            writer.close();
+        }
+        for id in lost {
+            self.0.withdraw(id, Some(link), reason);
         }
     }
-}
 
-impl Connecting {
-    /// All that the present attempt has not been given yet.
-    fn batch(&mut self) -> Option<Batch> {
-        let attempt = self.attempt.as_mut()?;
-        let parts = self.sent[attempt.given..].to_vec();
-        attempt.given = self.sent.len();
-        attempt.is_writing = true;
-        Some(Batch { writer: attempt.writer.clone(), parts, attempt: self.attempts })
+    /// Notes that `id`, a child of `via`, is reached, or about to be reached, through `via`.
+    ///
+    /// # Errors
+    /// There is no route to `via`.
+    pub fn begin_route(self, id: ContextId, via: ContextId, name: &str) -> Result<LinkId, SendError> {
+        let me = self.0.identity().id;
+        let link = self.0.with_table(|table| {
+            let link = table.route(via).ok_or(SendError::NoRoute { dst: via, me })?;
+            table.add_route(id, link, Some(via));
+            Ok(link)
+        })?;
+        self.0.directory().set_name(id, name);
+        Ok(link)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use std::io;
-    use std::os::fd::BorrowedFd;
-
-    use super::*;
-    use crate::io::Side;
-
-    #[derive(Debug)]
-    struct Sink;
-
-    impl Side for Sink {
-        fn fd(&self) -> Option<BorrowedFd<'_>> {
-            None
+    /// Forgets `id`, which did not come up or has gone; every wait for it ends with `reason`.
+    pub fn lose_route(self, id: ContextId, reason: &str) {
+        let link = self.0.with_table(|table| table.remove_route(id));
+        if link.is_some() {
+            self.0.withdraw(id, link, reason);
         }
-
-        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::WouldBlock.into())
-        }
-
-        fn write(&mut self, buf: &[u8]) -> io::Result<Option<usize>> {
-            Ok(Some(buf.len()))
-        }
-
-        fn close(&mut self) {}
-    }
-
-    fn writer() -> Writer {
-        Writer::new(Sink, 1 << 20)
-    }
-
-    fn bytes(text: &'static str) -> Bytes {
-        Bytes::from_static(text.as_bytes())
-    }
-
-    fn texts(batch: &Batch) -> Vec<&str> {
-        batch.parts.iter().map(|part| std::str::from_utf8(part).unwrap()).collect()
-    }
-
-    #[test]
-    fn what_is_sent_during_a_flush_waits_for_its_end() {
-        let mut outlet = Outlet::connecting();
-        assert!(outlet.queue(&[bytes("1")]).is_none(), "no process yet");
-        let first = outlet.attach(bytes("preamble"), writer()).unwrap();
-        assert_eq!(texts(&first), ["preamble", "1"]);
-        // Another thread sends while the batch is being written: it must not write on its own.
-        assert!(outlet.queue(&[bytes("2")]).is_none());
-        outlet.up();
-        assert!(outlet.live().is_none(), "a frame of a third thread would overtake `2`");
-        assert!(outlet.queue(&[bytes("3"), bytes("4")]).is_none());
-        let second = outlet.next_batch(first.attempt).unwrap();
-        assert_eq!(texts(&second), ["2", "3", "4"]);
-        assert!(outlet.live().is_none());
-        assert!(outlet.next_batch(second.attempt).is_none());
-        assert!(outlet.live().is_some());
-    }
-
-    #[test]
-    fn between_batches_a_sender_writes_what_it_sends() {
-        let mut outlet = Outlet::connecting();
-        let first = outlet.attach(bytes("preamble"), writer()).unwrap();
-        assert!(outlet.next_batch(first.attempt).is_none());
-        let sent = outlet.queue(&[bytes("1")]).unwrap();
-        assert_eq!(texts(&sent), ["1"]);
-        outlet.up();
-        assert!(outlet.live().is_none());
-        assert!(outlet.next_batch(sent.attempt).is_none());
-        assert!(outlet.live().is_some());
-    }
-
-    #[test]
-    fn another_attempt_gets_everything_again() {
-        let mut outlet = Outlet::connecting();
-        let first = outlet.attach(bytes("preamble"), writer()).unwrap();
-        assert!(outlet.queue(&[bytes("1")]).is_none());
-        assert!(outlet.detach().is_some());
-        assert!(outlet.queue(&[bytes("2")]).is_none());
-        let second = outlet.attach(bytes("again"), writer()).unwrap();
-        assert_eq!(texts(&second), ["again", "1", "2"]);
-        // The thread that wrote for the first attempt comes back late.
-        assert!(outlet.next_batch(first.attempt).is_none());
-        outlet.up();
-        assert!(outlet.live().is_none(), "the second attempt is still being written");
-        assert!(outlet.next_batch(second.attempt).is_none());
-        assert!(outlet.live().is_some());
-        assert!(outlet.next_batch(first.attempt).is_none());
-    }
-
-    #[test]
-    fn a_failed_attempt_is_not_written_to() {
-        let mut outlet = Outlet::connecting();
-        let first = outlet.attach(bytes("preamble"), writer()).unwrap();
-        assert!(outlet.detach().is_some());
-        assert!(outlet.next_batch(first.attempt).is_none());
-        outlet.up();
-        assert!(outlet.live().is_none() && outlet.writer().is_none());
     }
 }

@@ -1,30 +1,36 @@
-//! Who may say what to whom: routes, verdicts, handlers, policies, dead messages.
+//! Routes, verdicts, handlers, policies, dead messages.
 //!
 //! [`decide`] is a pure function from a table and a header to a [`Verdict`]; [`Router`] carries
-//! verdicts out. A router is a value: ten of them can live in one process. Knows nothing of
-//! pickles, transports or calls. Invariant: the table is locked for a verdict only, never while a
-//! handler runs.
+//! verdicts out. [`Links`] opens and ends links, for those who make connections. A router is a value:
+//! ten of them can exist in one process. Does not know pickles, transports or calls; what belongs to
+//! one router and to a level above is kept in its [`Extensions`]. Invariant: the table is locked for
+//! a verdict only, never while a handler runs or something is written.
 
+mod announcements;
 mod decide;
+mod directory;
 mod error;
 mod extensions;
 mod handlers;
 mod id_allocator;
 mod keepalive;
+mod link_stream;
 mod links;
-mod monitor;
+mod outlet;
 mod policy;
-mod route;
-mod stream;
+#[expect(clippy::module_inception, reason = "the file that defines `Router`")]
+mod router;
 mod table;
 
 pub use decide::{DropReason, Mode, Verdict, decide};
+pub use directory::Directory;
 pub use error::SendError;
 pub use extensions::Extensions;
 pub use handlers::{Delivery, HandlerOptions};
 pub use id_allocator::IdAllocator;
 pub use keepalive::Keepalive;
+pub use link_stream::MitogenStream;
+pub use links::Links;
 pub use policy::Policy;
-pub use route::{Router, RouterOptions, WeakRouter};
-pub use stream::MitogenStream;
+pub use router::{Router, RouterOptions, WeakRouter};
 pub use table::{LinkId, Table};

@@ -1,6 +1,6 @@
 //! What a router knows: links, and which link leads to which context.
 //!
-//! Plain data, no locks and no descriptors; generic in what a link's far end is, so that verdicts
+//! Plain data, without locks and descriptors; generic in where a link's bytes go, so that verdicts
 //! are tested without any.
 
 use std::collections::{HashMap, HashSet};
@@ -22,8 +22,8 @@ pub(crate) struct LinkEntry<O> {
     /// Whether it leads towards authority over us; computed once.
     pub(crate) privileged: bool,
     /// Whether its other end knows, or may know, one payload encoding only (stock before 0.3.39).
-    pub(crate) one_encoding: bool,
-    /// Contexts that the other end has ever sent to: who must hear of their loss.
+    pub(crate) legacy_encoding_only: bool,
+    /// Contexts that the other end has sent to: it must be told of their loss.
     pub(crate) egress: HashSet<ContextId>,
     /// Where its bytes go.
     pub(crate) outlet: O,
@@ -34,7 +34,7 @@ pub(crate) struct LinkEntry<O> {
 pub struct Table<O> {
     links: HashMap<LinkId, LinkEntry<O>>,
     routes: HashMap<ContextId, LinkId>,
-    /// Child to parent, where it is known: who may speak for whom.
+    /// Child to parent, where it is known: an ancestor may report the loss of a context.
     lineage: HashMap<ContextId, ContextId>,
     parent: Option<LinkId>,
     next: u64,
@@ -60,7 +60,8 @@ impl<O> Table<O> {
         let privileged = identity.parents.contains(&remote_id)
             || auth_stamp.is_some_and(|stamp| identity.has_parent_authority(stamp));
         let egress = HashSet::new();
-        let entry = LinkEntry { remote_id, auth_stamp, privileged, one_encoding: false, egress, outlet };
+        let entry =
+            LinkEntry { remote_id, auth_stamp, privileged, legacy_encoding_only: false, egress, outlet };
         self.links.insert(id, entry);
         self.routes.insert(remote_id, id);
         if identity.parent() == Some(remote_id) {
@@ -129,8 +130,8 @@ impl<O> Table<O> {
         self.routes.iter().map(|(id, link)| (*id, *link))
     }
 
-    /// Whether `src` is known to stand between us and `id`, or is `id`.
-    pub fn speaks_for(&self, src: ContextId, id: ContextId) -> bool {
+    /// Whether `src` is known to be on the path from this context to `id`, or is `id`.
+    pub fn is_on_path_to(&self, src: ContextId, id: ContextId) -> bool {
         let peer = self.route(id).and_then(|link| self.links.get(&link)).map(|entry| entry.remote_id);
         if src == id || peer == Some(src) {
             return true;
@@ -152,18 +153,25 @@ impl<O> Table<O> {
         above
     }
 
-    /// A message has come in by `link` with `encoding`: what its other end writes it can read.
-    pub(crate) fn heard(&mut self, link: LinkId, encoding: Encoding) {
+    /// Sets whether the other end of `link` may know one payload encoding only.
+    pub(crate) fn set_legacy_encoding_only(&mut self, link: LinkId, legacy_encoding_only: bool) {
+        if let Some(entry) = self.links.get_mut(&link) {
+            entry.legacy_encoding_only = legacy_encoding_only;
+        }
+    }
+
+    /// A message has come in by `link` with `encoding`: its other end can read what it writes.
+    pub(crate) fn note_encoding(&mut self, link: LinkId, encoding: Encoding) {
         if encoding != Encoding::Legacy
             && let Some(entry) = self.links.get_mut(&link)
         {
-            entry.one_encoding = false;
+            entry.legacy_encoding_only = false;
         }
     }
 
     /// Whether the other end of `link` may know one payload encoding only.
-    pub(crate) fn is_legacy_only(&self, link: LinkId) -> bool {
-        self.links.get(&link).is_some_and(|entry| entry.one_encoding)
+    pub(crate) fn legacy_encoding_only(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|entry| entry.legacy_encoding_only)
     }
 
     pub(crate) fn link(&self, link: LinkId) -> Option<&LinkEntry<O>> {
@@ -189,15 +197,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_that_writes_other_encodings_is_shown_them() {
+    fn a_peer_that_writes_other_encodings_is_sent_them() {
         let mut table = Table::default();
         let link = table.add_link(&Identity::master(), ContextId(7), None, ());
-        let is_old = |table: &Table<()>| table.link(link).expect("it was added").one_encoding;
-        table.link_mut(link).expect("it was added").one_encoding = true;
-        table.heard(link, Encoding::Legacy);
-        assert!(is_old(&table), "everybody writes that one");
-        table.heard(link, Encoding::Pickle);
+        let is_old = |table: &Table<()>| table.link(link).expect("it was added").legacy_encoding_only;
+        table.link_mut(link).expect("it was added").legacy_encoding_only = true;
+        table.note_encoding(link, Encoding::Legacy);
+        assert!(is_old(&table), "every release writes that one");
+        table.note_encoding(link, Encoding::Pickle);
         assert!(!is_old(&table));
-        table.heard(LinkId(99), Encoding::Raw);
+        table.note_encoding(LinkId(99), Encoding::Raw);
     }
 }

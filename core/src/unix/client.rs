@@ -1,4 +1,4 @@
-//! The joining end: says hello, learns who it is, and becomes part of the tree.
+//! The client's end: connects to a listener, is given an id, and gets a link to it.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::handshake::{Hello, Torn, Welcome};
+use super::handshake::{ClientHello, ServerHello, TruncatedHandshake};
 use super::{HIGH_WATER, peer};
 use crate::broker::DeferError;
 use crate::ids::{ContextId, Identity};
@@ -15,82 +15,83 @@ use crate::io::{FdSide, Writer};
 use crate::router::{MitogenStream, Router};
 
 /// How long a listener may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a tree could not be joined.
+/// Why a session could not be joined.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// Nobody listens there.
-    #[error("{}: no tree listens there", path.display())]
-    Nobody {
-        /// Where.
+    /// There is no socket at the path.
+    #[error("{}: no session is listening", path.display())]
+    NoSocket {
+        /// The path of the socket.
         path: PathBuf,
     },
-    /// Somebody listened there, and ended without removing the socket.
-    #[error("{}: whoever listened there is gone, and has left the socket behind", path.display())]
-    Gone {
-        /// Where.
+    /// The listener ended without removing its socket.
+    #[error("{}: stale socket: no process is listening", path.display())]
+    Stale {
+        /// The path of the socket.
         path: PathBuf,
     },
-    /// Whoever listens there is neither us nor root.
-    #[error("{}: another user ({uid}) listens there; it is not trusted", path.display())]
-    Stranger {
-        /// Where.
+    /// The listener's user is neither this process's nor root.
+    #[error("{}: the listener runs as another user ({uid}), which is not trusted", path.display())]
+    OtherUser {
+        /// The path of the socket.
         path: PathBuf,
-        /// Who.
+        /// The listener's user.
         uid: u32,
     },
     /// The listener closed the connection: this user may not join, or it is ending.
-    #[error("{}: the listener let nobody in: {torn}", path.display())]
-    Refused {
-        /// Where.
+    #[error("{}: connection rejected during handshake", path.display())]
+    Rejected {
+        /// The path of the socket.
         path: PathBuf,
-        /// How far it got.
-        torn: Torn,
+        /// How far the handshake got.
+        #[source]
+        truncated: TruncatedHandshake,
     },
-    /// It did not answer.
-    #[error("{}: the listener did not answer within {} s", path.display(), PATIENCE.as_secs())]
-    Silent {
-        /// Where.
+    /// The listener did not answer in time.
+    #[error("{}: the listener did not answer within {} s", path.display(), TIMEOUT.as_secs())]
+    TimedOut {
+        /// The path of the socket.
         path: PathBuf,
     },
-    /// The system refuses.
-    #[error("cannot connect to {}", path.display())]
+    /// A system call failed.
+    #[error("{}: cannot join the session", path.display())]
     System {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
-        /// Why.
+        /// What the system reports.
         source: io::Error,
     },
 }
 
-/// A place in a tree, before there is a router to use it.
+/// A connection to a listener, before there is a router to use it.
 #[derive(Debug)]
 pub struct Joined {
     identity: Identity,
     listener_pid: u32,
     stream: UnixStream,
     /// Whether the listener has said that it reads every encoding.
-    all_encodings: bool,
-    /// What else came behind its answer: the beginning of a frame.
+    reads_all_encodings: bool,
+    /// What else was received behind the listener's answer: the beginning of a frame.
     rest: Vec<u8>,
 }
 
 impl Joined {
-    /// Who we are there: what the router must be made with.
+    /// The identity that the router must be made with.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
     /// The listener's id.
     pub fn listener(&self) -> ContextId {
-        // There is one: `join` puts it there.
+        // `join` has set a parent.
         self.identity.parent().unwrap_or_default()
     }
 }
 
-/// Connects to the listener at `path` and takes a place in its tree. Blocks, for some seconds at most.
+/// Connects to the listener at `path` and completes the handshake. Blocks, for some seconds at most.
 ///
 /// # Errors
 /// See [`JoinError`].
@@ -99,26 +100,26 @@ pub fn join(path: &Path) -> Result<Joined, JoinError> {
     let mut stream = match UnixStream::connect(path) {
         Ok(stream) => stream,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(JoinError::Nobody { path: path.to_owned() });
+            return Err(JoinError::NoSocket { path: path.to_owned() });
         }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            return Err(JoinError::Gone { path: path.to_owned() });
+            return Err(JoinError::Stale { path: path.to_owned() });
         }
         Err(error) => return Err(system(error)),
     };
     let uid = peer::uid(&stream).map_err(system)?;
-    if !peer::is_one_of_us(uid) {
-        return Err(JoinError::Stranger { path: path.to_owned(), uid: uid.as_raw() });
+    if !peer::is_permitted(uid) {
+        return Err(JoinError::OtherUser { path: path.to_owned(), uid: uid.as_raw() });
     }
-    stream.set_read_timeout(Some(PATIENCE)).map_err(system)?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(system)?;
-    // No more than the answer and the first word behind it is read, which a listener of ours sends in
-    // one write: what follows are frames, for the router to read.
-    let mut said = [0; Welcome::LEN + Welcome::FIRST_WORD_LEN];
+    stream.set_read_timeout(Some(TIMEOUT)).map_err(system)?;
+    stream.set_write_timeout(Some(TIMEOUT)).map_err(system)?;
+    // Reads the answer and the first frame behind it, which this program's listeners send in one write,
+    // and no more: the frames that follow are for the router to read.
+    let mut answer = [0; ServerHello::LEN + ServerHello::FIRST_FRAME_LEN];
     let mut got = 0;
-    let outcome = stream.write_all(&Hello { pid: std::process::id() }.encode()).and_then(|()| {
-        while got < Welcome::LEN {
-            match stream.read(&mut said[got..]) {
+    let outcome = stream.write_all(&ClientHello { pid: std::process::id() }.encode()).and_then(|()| {
+        while got < ServerHello::LEN {
+            match stream.read(&mut answer[got..]) {
                 Ok(0) => break,
                 Ok(count) => got += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -129,23 +130,23 @@ pub fn join(path: &Path) -> Result<Joined, JoinError> {
     });
     match outcome {
         Ok(()) => {}
-        // It closed without reading what we said.
+        // The listener has closed the connection without reading our part.
         Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {}
         Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-            return Err(JoinError::Silent { path: path.to_owned() });
+            return Err(JoinError::TimedOut { path: path.to_owned() });
         }
         Err(error) => return Err(system(error)),
     }
-    let (welcome, rest) =
-        Welcome::decode(&said[..got]).map_err(|torn| JoinError::Refused { path: path.to_owned(), torn })?;
-    let identity = Identity { id: welcome.client, parents: vec![welcome.listener] };
-    let all_encodings = *rest == welcome.first_word();
-    let rest = if all_encodings { Vec::new() } else { rest.to_vec() };
-    Ok(Joined { identity, listener_pid: welcome.pid, stream, all_encodings, rest })
+    let (server, rest) = ServerHello::decode(&answer[..got])
+        .map_err(|truncated| JoinError::Rejected { path: path.to_owned(), truncated })?;
+    let identity = Identity { id: server.client, parents: vec![server.listener] };
+    let reads_all_encodings = *rest == server.first_frame();
+    let rest = if reads_all_encodings { Vec::new() } else { rest.to_vec() };
+    Ok(Joined { identity, listener_pid: server.pid, stream, reads_all_encodings, rest })
 }
 
-/// Makes the place that `joined` is `router`'s: its link to all other contexts. The router must have
-/// been made with [`Joined::identity`].
+/// Makes the connection `joined` the link of `router` to all other contexts. The router must have been
+/// made with [`Joined::identity`].
 ///
 /// # Errors
 /// The loop has ended, or the descriptor cannot be used.
@@ -155,17 +156,18 @@ pub fn join(path: &Path) -> Result<Joined, JoinError> {
 pub fn attach(router: &Router, joined: Joined) -> io::Result<()> {
     let listener = joined.listener();
     let name = format!("unix_listener.{}", joined.listener_pid);
-    let router_there = router.clone();
+    let attaching = router.clone();
     let attached = router.broker().defer_sync(move |reactor| {
-        let router = router_there;
+        let router = attaching;
         let (side, transmit) = FdSide::pair(joined.stream)?;
         let writer = Writer::new(transmit.share(), HIGH_WATER);
-        let link = router.adopt_link(listener, &name, None, writer.clone());
-        if joined.all_encodings {
-            router.use_all_encodings(link);
+        let link = router.links().adopt(listener, &name, None, writer.clone());
+        if joined.reads_all_encodings {
+            router.links().set_legacy_encoding_only(link, false);
         }
         let ends = (side, transmit);
-        let stream = MitogenStream::new(router, link, name, ends, writer.clone(), &joined.rest).leaving();
+        let stream =
+            MitogenStream::new(router, link, name, ends, writer.clone(), &joined.rest).detach_on_shutdown();
         let token = reactor.register(Box::new(stream))?;
         writer.bind_to(reactor.handle(), token);
         Ok(())

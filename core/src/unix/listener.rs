@@ -1,7 +1,7 @@
-//! The listening end: accepts, checks who it is, gives each client an id and a link.
+//! The listening end: accepts clients, checks their user, gives each an id and a link.
 //!
-//! A client's link is stamped: what it sends carries our authority, not the client's, so that it
-//! may do below us what we may.
+//! A client's link has a stamp: what it sends carries the listener's authority in place of its own, so
+//! that it may do what the listener may.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,20 +13,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::handshake::{Hello, Welcome};
+use super::handshake::{ClientHello, ServerHello};
 use super::socket::{BindError, Socket};
 use super::{HIGH_WATER, peer};
 use crate::broker::BrokerHandle;
 use crate::io::{FdSide, Reactor, Side, Stream, Token, Writer};
 use crate::router::{MitogenStream, Router};
 
-/// How long a client may take to say who it is.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long nothing is accepted when the process has no descriptors left.
-const BREATH: Duration = Duration::from_millis(100);
+/// How long a client may take to send its part of the handshake.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long nothing is accepted after the process has run out of descriptors.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// A socket at which clients join `router`'s tree. Dropping it ends the listening and removes the
-/// socket; those who have joined stay. So does the end of the broker, which takes them along.
+/// A socket by which other processes of this user become clients of a router. Dropping it removes the
+/// socket; clients that have joined keep their links. When the broker ends, the socket is removed and all
+/// clients are disconnected.
 #[derive(Debug)]
 pub struct Listener {
     path: PathBuf,
@@ -35,7 +36,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens at `path`, or in a new directory that only we may enter.
+    /// Listens at `path`, or in a new directory that only this user may enter.
     ///
     /// # Errors
     /// See [`BindError`].
@@ -60,7 +61,7 @@ impl Listener {
         }
     }
 
-    /// Where clients find it.
+    /// The path of the socket.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -72,7 +73,8 @@ impl Drop for Listener {
         if self.broker.is_broker_thread() {
             let _ = self.broker.defer(move |reactor| reactor.disconnect(token));
         } else {
-            // Waits: when this returns, the socket is gone. (A broker that has stopped has dropped it.)
+            // Waits, so that the socket has been removed when this returns. A broker that has stopped has
+            // removed it already.
             let _ = self.broker.defer_sync(move |reactor| reactor.disconnect(token));
             let _ = self.broker.defer_sync(|_| ());
         }
@@ -101,43 +103,47 @@ impl Stream for Accepting {
     fn on_receive(&mut self, reactor: &mut dyn Reactor, token: Token) {
         match self.socket.listener.accept() {
             Ok((stream, _)) => {
-                if let Err(error) = greet(&self.router, stream, reactor) {
+                if let Err(error) = begin_handshake(&self.router, stream, reactor) {
                     tracing::warn!(%error, "a client could not join");
                 }
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-            // It was gone before we came to it.
+            // The client has closed it before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                // Most likely there are no descriptors left. The client waits in the queue meanwhile.
+                // Most likely the process has no descriptors left. The client stays in the kernel's queue.
                 tracing::warn!(%error, "cannot accept clients");
                 reactor.stop_receive(token);
-                let again = reactor.now() + BREATH;
+                let again = reactor.now() + ACCEPT_RETRY_DELAY;
                 reactor.schedule(again, Box::new(move |reactor| reactor.start_receive(token)));
             }
         }
     }
 }
 
-/// Lets somebody say who it is, if the kernel says that it may.
-fn greet(router: &Router, stream: UnixStream, reactor: &mut dyn Reactor) -> io::Result<()> {
+/// Begins the handshake with a client, if it is of a permitted user.
+fn begin_handshake(router: &Router, stream: UnixStream, reactor: &mut dyn Reactor) -> io::Result<()> {
     let uid = peer::uid(&stream)?;
-    if !peer::is_one_of_us(uid) {
+    if !peer::is_permitted(uid) {
         tracing::warn!(uid = uid.as_raw(), "refused a client of another user");
         return Ok(());
     }
     let ends = FdSide::pair(stream)?;
     let joined = Arc::new(AtomicBool::new(false));
-    let greeting =
-        Greeting { router: router.clone(), ends: Some(ends), said: Vec::new(), joined: Arc::clone(&joined) };
-    let token = reactor.register(Box::new(greeting))?;
-    let deadline = reactor.now() + PATIENCE;
+    let handshake = Handshake {
+        router: router.clone(),
+        ends: Some(ends),
+        received: Vec::new(),
+        joined: Arc::clone(&joined),
+    };
+    let token = reactor.register(Box::new(handshake))?;
+    let deadline = reactor.now() + TIMEOUT;
     reactor.schedule(
         deadline,
         Box::new(move |reactor| {
-            // The token of one that has joined is its link's by now.
+            // The token of a client that has joined belongs to its link by now.
             if !joined.load(Ordering::Relaxed) && reactor.is_registered(token) {
-                tracing::warn!("a client said nothing in time, and was dropped");
+                tracing::warn!("a client did not complete the handshake in time and was disconnected");
                 reactor.disconnect(token);
             }
         }),
@@ -145,18 +151,18 @@ fn greet(router: &Router, stream: UnixStream, reactor: &mut dyn Reactor) -> io::
     Ok(())
 }
 
-/// A connection before its client has said who it is.
-struct Greeting {
+/// A connection whose client has not sent its part of the handshake.
+struct Handshake {
     router: Router,
-    /// Handed over when it has.
+    /// Taken out when the client has joined.
     ends: Option<(FdSide, FdSide)>,
-    said: Vec<u8>,
+    received: Vec<u8>,
     joined: Arc<AtomicBool>,
 }
 
-impl Greeting {
+impl Handshake {
     /// Gives the client an id and turns the connection into its link.
-    fn join(&mut self, hello: Hello, rest: &[u8], reactor: &mut dyn Reactor, token: Token) {
+    fn join(&mut self, hello: ClientHello, rest: &[u8], reactor: &mut dyn Reactor, token: Token) {
         let Some((side, transmit)) = self.ends.take() else { return };
         self.joined.store(true, Ordering::Relaxed);
         let router = &self.router;
@@ -164,14 +170,15 @@ impl Greeting {
         let name = format!("unix_client.{}", hello.pid);
         let writer = Writer::new(transmit.share(), HIGH_WATER);
         writer.bind_to(reactor.handle(), token);
-        let welcome = Welcome { client, listener: me, pid: std::process::id() };
-        // In one write, and before there is a link that others could send by. A client that is gone
-        // already shows when it is read from.
-        let _ = writer.send(&[Bytes::from([&welcome.encode()[..], &welcome.first_word()].concat())]);
-        let link = router.adopt_link(client, &name, Some(me), writer.clone());
+        let server = ServerHello { client, listener: me, pid: std::process::id() };
+        // In one write, and before there is a link that others could send by. If the client is gone
+        // already, the next read shows it.
+        let _ = writer.send(&[Bytes::from([&server.encode()[..], &server.first_frame()].concat())]);
+        let link = router.links().adopt(client, &name, Some(me), writer.clone());
         tracing::debug!(id = client.0, name, "a client has joined");
         let ends = (side, transmit);
-        let mut stream = MitogenStream::new(router.clone(), link, name, ends, writer, rest).leaving();
+        let mut stream =
+            MitogenStream::new(router.clone(), link, name, ends, writer, rest).detach_on_shutdown();
         let sound = stream.drain(reactor, token);
         reactor.replace(token, Box::new(stream));
         if !sound {
@@ -180,7 +187,7 @@ impl Greeting {
     }
 }
 
-impl Stream for Greeting {
+impl Stream for Handshake {
     fn name(&self) -> &str {
         "unix_client"
     }
@@ -202,17 +209,17 @@ impl Stream for Greeting {
         let mut buffer = [0; 4096];
         match side.read(&mut buffer) {
             Ok(0) => {
-                if let Err(torn) = Hello::decode(&self.said) {
-                    tracing::debug!(%torn, "a client left");
+                if let Err(truncated) = ClientHello::decode(&self.received) {
+                    tracing::debug!(%truncated, "a client left");
                 }
                 reactor.disconnect(token);
             }
             Ok(count) => {
-                self.said.extend_from_slice(&buffer[..count]);
-                let said = std::mem::take(&mut self.said);
-                match Hello::decode(&said) {
+                self.received.extend_from_slice(&buffer[..count]);
+                let received = std::mem::take(&mut self.received);
+                match ClientHello::decode(&received) {
                     Ok((hello, rest)) => self.join(hello, rest, reactor, token),
-                    Err(_) => self.said = said,
+                    Err(_) => self.received = received,
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -1,8 +1,9 @@
-//! A tree that other processes of the same user can join: a unix socket, and the client's end of it.
+//! Joining a running session: the unix socket that it listens at, and the client's end.
 //!
-//! Knows the handshake and the links; who asks what about the tree is a higher room's affair.
-//! Invariants: nobody but our own user and root gets in; the socket is never there with a mode
-//! other than 0600; a client that says nothing holds nobody up; what we bound we unlink.
+//! Knows the handshake and the links; what clients ask for is known on higher levels. Invariants: only
+//! processes of this user and of root are accepted; the socket has mode 0600 from the moment it
+//! exists; a client that does not complete the handshake delays no other; the socket is removed by the
+//! process that bound it.
 
 mod client;
 mod handshake;
@@ -11,9 +12,9 @@ mod peer;
 mod socket;
 
 pub use client::{JoinError, Joined, attach, join};
-pub use handshake::{Hello, Torn, Welcome};
+pub use handshake::{ClientHello, ServerHello, TruncatedHandshake};
 pub use listener::Listener;
 pub use socket::BindError;
 
-/// Bytes a link may queue before user threads wait and relays stop reading.
+/// Bytes that a link may queue before user threads wait and relays stop reading.
 const HIGH_WATER: usize = 4 << 20;

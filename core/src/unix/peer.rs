@@ -1,11 +1,11 @@
-//! Who is at the other end of a unix socket.
+//! The user at the other end of a unix socket.
 
 use std::io;
 use std::os::unix::net::UnixStream;
 
 use nix::unistd::Uid;
 
-/// The user at the other end, as the kernel knows it.
+/// The user at the other end, from the kernel.
 ///
 /// # Errors
 /// What the kernel reports.
@@ -21,7 +21,8 @@ pub(super) fn uid(stream: &UnixStream) -> io::Result<Uid> {
     }
 }
 
-/// Whether a process of this user may share a tree with us: it could do all that we can anyway.
-pub(super) fn is_one_of_us(uid: Uid) -> bool {
+/// Whether a process of this user is accepted. Root and our own user are: they could do all that this
+/// process can anyway.
+pub(super) fn is_permitted(uid: Uid) -> bool {
     uid.is_root() || uid == Uid::effective()
 }

@@ -1,5 +1,5 @@
-//! A socket file that is private from its first moment, never taken from somebody who uses it, and
-//! gone when we are.
+//! A socket file that is private from the moment it exists, never replaces one that is in use, and is
+//! removed when its process ends.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -13,24 +13,24 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// Somebody listens there.
-    #[error("{}: a listener is running there already; stop it, or choose another path", path.display())]
+    /// Another process is listening at the path.
+    #[error("{}: a listener is running already; stop it, or choose another path", path.display())]
     InUse {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
     },
-    /// Something that is no socket is in the way.
-    #[error("{}: there is something that is no socket; remove it, or choose another path", path.display())]
+    /// There is a file at the path that is no socket.
+    #[error("{}: the file exists and is not a socket; remove it, or choose another path", path.display())]
     NotASocket {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
     },
-    /// The system refuses.
+    /// A system call failed.
     #[error("cannot listen on {}", path.display())]
     System {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
-        /// Why.
+        /// What the system reports.
         source: io::Error,
     },
 }
@@ -41,25 +41,25 @@ pub(super) struct Socket {
     pub(super) listener: UnixListener,
     pub(super) path: PathBuf,
     file: (u64, u64),
-    /// A directory that was made for it alone.
+    /// The directory, if it was made for this socket.
     directory: Option<PathBuf>,
 }
 
 impl Socket {
-    /// Binds at `path`. A file that nobody listens at any more is replaced.
+    /// Binds at `path`. A stale socket is replaced.
     pub(super) fn bind(path: &Path) -> Result<Self, BindError> {
         let system = |source| BindError::System { path: path.to_owned(), source };
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let private = private_directory(parent.unwrap_or(Path::new(".")), ".m").map_err(system)?;
         let bound = Self::bind_through(path, &private);
-        // What is in it is ours: a second name of the socket, or a stale one.
+        // It holds a second name of the new socket, or a stale socket.
         let removed = fs::remove_dir_all(&private);
         let socket = bound?;
         removed.map_err(system)?;
         Ok(socket)
     }
 
-    /// Binds in a new directory that only we may enter.
+    /// Binds in a new directory that only this user may enter.
     pub(super) fn bind_temporary() -> Result<Self, BindError> {
         let parent = std::env::temp_dir();
         let directory = private_directory(&parent, "mitogen_unix_")
@@ -71,15 +71,15 @@ impl Socket {
                 Ok(socket)
             }
             Err(error) => {
-                // The error that counts is the other one.
+                // The first error is reported.
                 let _ = fs::remove_dir_all(&directory);
                 Err(error)
             }
         }
     }
 
-    /// Binds where nobody else can connect, sets the mode, and only then gives it its name: there
-    /// is no moment at which the file has another mode, whatever the umask.
+    /// Binds in a private directory, sets the mode, and only then gives the socket its name, so that it
+    /// never has another mode under that name, whatever the umask.
     fn bind_through(path: &Path, private: &Path) -> Result<Self, BindError> {
         let system = |source| BindError::System { path: path.to_owned(), source };
         let hidden = private.join("s");
@@ -88,7 +88,7 @@ impl Socket {
         listener.set_nonblocking(true).map_err(system)?;
         let file = identity(&hidden).map_err(system)?;
         remove_stale(path, private)?;
-        // Unlike a rename, this takes the place of nothing.
+        // Unlike a rename, this replaces nothing.
         match fs::hard_link(&hidden, path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -109,7 +109,7 @@ impl Drop for Socket {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove our socket");
         }
         if let Some(directory) = &self.directory {
-            // Not empty if somebody has put something there, which is not ours to remove.
+            // Fails if it is not empty: other files in it are not ours to remove.
             let _ = fs::remove_dir(directory);
         }
     }
@@ -133,13 +133,13 @@ fn remove_stale(path: &Path, private: &Path) -> Result<(), BindError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(system(error)),
     }
-    // Somebody else may replace it just now, and his must not be removed: it is moved out of the
-    // way first, and looked at there.
+    // Another process may replace it at this moment, and its socket must not be removed: so it is moved
+    // out of the way first and compared after that.
     let moved = private.join("o");
     match fs::rename(path, &moved) {
         Ok(()) if identity(&moved).map_err(system)? == tried => Ok(()),
         Ok(()) => {
-            // If a third one has come meanwhile, there is a listener in any case.
+            // Fails if there is another socket by now: then a listener exists in any case.
             let _ = fs::hard_link(&moved, path);
             Err(in_use())
         }
@@ -148,7 +148,7 @@ fn remove_stale(path: &Path, private: &Path) -> Result<(), BindError> {
     }
 }
 
-/// What tells a file from another one at the same path.
+/// What distinguishes a file from another one at the same path: device and inode.
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_private_and_goes_away() {
+    fn a_socket_is_private_and_removed_when_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.sock");
         let socket = Socket::bind(&path).unwrap();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_live_one_stays_and_a_stale_one_is_replaced() {
+    fn a_socket_in_use_is_kept_and_a_stale_one_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.sock");
         let first = Socket::bind(&path).unwrap();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn other_things_in_the_way_are_left_alone() {
+    fn files_that_are_no_sockets_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.sock");
         fs::write(&path, "precious").unwrap();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_another_is_not_removed() {
+    fn the_socket_of_another_process_is_not_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.sock");
         let first = Socket::bind(&path).unwrap();
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_temporary_one_has_a_directory_of_its_own() {
+    fn a_temporary_socket_has_a_directory_of_its_own() {
         let socket = Socket::bind_temporary().unwrap();
         let directory = socket.path.parent().unwrap().to_owned();
         assert_eq!((mode(&directory), mode(&socket.path)), (0o700, 0o600));

@@ -132,7 +132,7 @@ pub enum SessionError {
 /// [`ClientError`]; [`SessionError::NotRunning`] if nothing listens at `path`.
 pub fn join(path: &Path) -> anyhow::Result<Client> {
     Client::connect(path).map_err(|error| match error {
-        ClientError::Join(JoinError::Nobody { .. } | JoinError::Gone { .. }) => {
+        ClientError::Join(JoinError::NoSocket { .. } | JoinError::Stale { .. }) => {
             anyhow::Error::new(SessionError::NotRunning(error))
         }
         error => error.into(),

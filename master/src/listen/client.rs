@@ -170,7 +170,7 @@ impl Client {
         let id = self.router.ids().take().ok_or(ClientError::NoId)?;
         let name = format!("guest.{id}");
         // A lost listener shows when the context is called.
-        let _ = self.router.begin_route(id, there.id(), &name);
+        let _ = self.router.links().begin_route(id, there.id(), &name);
         self.guests.add(id, None);
         let (connecting, promise) = Connecting::promised(Context::new(&self.router, id, &name));
         let function =
@@ -211,13 +211,13 @@ impl Client {
     fn context_behind(&self, id: ContextId, name: &str, way: &[u32]) -> Context {
         let mut via = self.listener;
         for between in way.iter().map(|id| ContextId(*id)) {
-            if self.router.name_of(between).is_none() {
+            if self.router.directory().name_of(between).is_none() {
                 // A lost listener shows when the context is called.
-                let _ = self.router.begin_route(between, via, &format!("context {between}"));
+                let _ = self.router.links().begin_route(between, via, &format!("context {between}"));
             }
             via = between;
         }
-        let _ = self.router.begin_route(id, via, name);
+        let _ = self.router.links().begin_route(id, via, name);
         Context::new(&self.router, id, name)
     }
 

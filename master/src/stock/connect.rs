@@ -78,6 +78,6 @@ pub fn connect(via: &Context, method: &str, options: &[(&str, Value)]) -> Result
     }
     let name = format!("{}.{}", via.name(), name.as_deref().unwrap_or(method));
     // Its announcement came ahead of the answer and did not say whose child it is.
-    router.begin_route(id, via.id(), &name)?;
+    router.links().begin_route(id, via.id(), &name)?;
     Ok(Context::new(router, id, &name))
 }

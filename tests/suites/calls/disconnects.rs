@@ -44,7 +44,7 @@ fn whoever_watches_a_context_before_it_is_up_is_told_of_its_end_once() {
             let child = connecting.wait().expect("a child");
             // Announced by now, under the name that it was asked for by.
             assert_eq!(child.name(), connecting.context().name());
-            assert_eq!(master.router().name_of(child.id()).as_deref(), Some(child.name()));
+            assert_eq!(master.router().directory().name_of(child.id()).as_deref(), Some(child.name()));
             let pid: i32 = child.call("os.getpid", ()).expect("an answer");
             assert!(told.try_recv().is_err());
             kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");

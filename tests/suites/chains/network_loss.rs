@@ -48,7 +48,7 @@ fn a_host_that_falls_silent_is_given_up_with_all_behind_it() {
         let master = master();
         // A second at most until it is noticed, by the promise; a minute by the test.
         let settings = watched(250, 2);
-        assert_eq!(settings.keepalive.unwrap().bound(), Duration::from_secs(1));
+        assert_eq!(settings.keepalive.unwrap().detection_time(), Duration::from_secs(1));
         let [one, other] = [0, 1].map(|host| reach(&master, None, &network.hosts()[host], &settings));
         let two = below(&master, &one);
         let calls = [&one, &two].map(busy);

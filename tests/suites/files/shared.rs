@@ -303,7 +303,9 @@ fn so_does_a_client_of_a_running_tree() {
         BufReader::new(tree.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
         let with_socket = format!("--socket={}", socket.display());
         let mut put = Command::new(mitogen_bin().unwrap());
-        Site::well(put.stdin(Stdio::null()).args(["put", &with_socket, "a,b,c"]).arg(&site.source).arg("copy"));
+        Site::well(
+            put.stdin(Stdio::null()).args(["put", &with_socket, "a,b,c"]).arg(&site.source).arg("copy"),
+        );
         kill(Pid::from_raw(tree.id().cast_signed()), Signal::SIGINT).unwrap();
         let ended = tree.wait().unwrap();
         assert!(ended.success(), "{ended:?} after {said:?}");

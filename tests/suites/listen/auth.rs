@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use mitogen::Client;
 use mitogen::listen::JoinError;
-use mitogen_core::unix::Welcome;
+use mitogen_core::unix::ServerHello;
 use mitogen_tests::{TestUser, isolated, run};
 
 use crate::Open;
@@ -32,12 +32,12 @@ fn the_socket_is_the_users_alone_and_goes_with_the_master() {
         let path = open.path().to_owned();
         assert_eq!(mode(&path), 0o600);
         let again = open.master.listen(Some(&path)).expect_err("it is in use");
-        assert!(again.to_string().contains("a listener is running there already"), "{again}");
+        assert!(again.to_string().contains("a listener is running already"), "{again}");
         open.master.shutdown();
         assert!(!path.exists(), "the socket has outlived its master");
         assert!(matches!(
             Client::connect(&path).unwrap_err(),
-            mitogen::ClientError::Join(JoinError::Nobody { .. })
+            mitogen::ClientError::Join(JoinError::NoSocket { .. })
         ));
     });
 }
@@ -89,7 +89,7 @@ fn a_torn_handshake_does_no_harm() {
         let mut loud = UnixStream::connect(open.path()).unwrap();
         loud.write_all(&[0, 0, 0, 9, b'x', b'y', b'z']).unwrap();
         loud.write_all(&[b'x'; 64]).unwrap();
-        let answer = Welcome::LEN + Welcome::FIRST_WORD_LEN;
+        let answer = ServerHello::LEN + ServerHello::FIRST_FRAME_LEN;
         assert_eq!(closed(&mut loud).len(), answer, "the answer to its hello");
         let client = Client::connect(open.path()).expect("a client");
         client.shutdown();

@@ -32,7 +32,7 @@ pub(super) fn shared_next_hop(context: &Context) -> ContextId {
     let router = context.router();
     // A client's parent is the listener, which relays nothing.
     let parent = router.identity().parent();
-    let between = router.between(context.id());
+    let between = router.intermediates(context.id());
     between.into_iter().rev().find(|id| Some(*id) != parent).unwrap_or(context.id())
 }
 

@@ -25,7 +25,7 @@ impl Version {
     pub const FIRST_WITH_ENCODINGS: Self = Self(0, 3, 39);
 
     /// Whether a link to it may carry nothing but the old header.
-    pub fn has_one_encoding(self) -> bool {
+    pub fn legacy_encoding_only(self) -> bool {
         self < Self::FIRST_WITH_ENCODINGS
     }
 

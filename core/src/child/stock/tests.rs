@@ -88,5 +88,5 @@ fn versions_are_read_and_judged() {
     let mut without = files("__version__ = (0, 3, 54)\n", "");
     without.remove("core.py");
     assert_eq!(StockPackage::new(without), Err(BadPackage::Missing { path: "core.py" }));
-    assert!(Version(0, 3, 38).has_one_encoding() && !Version(0, 3, 39).has_one_encoding());
+    assert!(Version(0, 3, 38).legacy_encoding_only() && !Version(0, 3, 39).legacy_encoding_only());
 }

@@ -216,7 +216,7 @@ impl Server<'_> {
     fn place(&mut self, at: usize) -> anyhow::Result<Place> {
         let connection = self.connect(at)?;
         let context = connection.context();
-        let mut way: Vec<u32> = self.router.between(context.id()).into_iter().map(|id| id.0).collect();
+        let mut way: Vec<u32> = self.router.intermediates(context.id()).into_iter().map(|id| id.0).collect();
         way.reverse();
         let up = matches!(connection.outcome(), Some(Ok(())));
         let label = self.targets[at].chain.label.clone();

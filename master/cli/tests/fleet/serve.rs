@@ -93,7 +93,7 @@ fn what_the_tree_cannot_do_is_said() {
     let scene = Scene::new();
     let (status, _, err) = run(&scene, &["run", "--socket=t.sock", "n01", "--", "true"]);
     let advice = "start a session with `mitogen serve`, or leave out --socket (and MITOGEN_SOCKET)\n";
-    assert_eq!((status, err), (4, format!("mitogen: t.sock: no tree listens there; {advice}")));
+    assert_eq!((status, err), (4, format!("mitogen: t.sock: no session is listening; {advice}")));
     let started = serve(&scene, &["n01"]);
     let (status, out, err) = run(&scene, &["run", "--socket=t.sock", "n[01-03]", "--", "true"]);
     let expected = "mitogen: the session at t.sock is not connected to n[02-03]; restart its `mitogen serve` \
@@ -115,7 +115,7 @@ fn what_the_tree_cannot_do_is_said() {
         assert!(status == 2 && out.is_empty() && err.contains(reason), "{status} {out} {err}");
     }
     let (status, _, err) = run(&scene, &["serve", "--socket", "t.sock", "n02"]);
-    assert!(status == 2 && err.contains("a listener is running there already"), "{status} {err}");
+    assert!(status == 2 && err.contains("a listener is running already"), "{status} {err}");
     end(&scene, started, Signal::SIGTERM);
 }
 

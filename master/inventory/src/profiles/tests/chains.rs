@@ -146,7 +146,7 @@ fn ssh_watches_its_connection_as_we_watch_its_link() {
         let hop = inventory.resolve(chosen, &Overrides::default()).unwrap().hops[0].clone();
         let expected = format!(r#"{{"hostname":"{target}",{own}}}"#);
         assert_eq!(Json::Object(hop.masked_options()).to_string(), expected);
-        assert_eq!(hop.keepalive.map(|keepalive| keepalive.bound().as_secs_f64()), ours, "{target}");
+        assert_eq!(hop.keepalive.map(|keepalive| keepalive.detection_time().as_secs_f64()), ours, "{target}");
     }
 }
 

@@ -1,4 +1,5 @@
-//! Records that contexts forward, and ids that they ask for.
+//! The handlers that only the root of a tree has: log records that contexts forward, and blocks of ids for
+//! contexts that have children.
 
 use mitogen_core::ids::ContextId;
 use mitogen_core::logging::{ForwardedLog, emit};
@@ -6,11 +7,11 @@ use mitogen_core::pickle;
 use mitogen_core::router::{Delivery, HandlerOptions, Router};
 use mitogen_core::wire::{Encoding, Message, WellKnownHandle};
 
-/// How many ids a context gets at once, as stock.
+/// How many ids a context gets at once, as in upstream Mitogen.
 const ID_BLOCK: u32 = 1000;
 
-/// Answers `FORWARD_LOG` and `ALLOCATE_ID`.
-pub(crate) fn listen(router: &Router) {
+/// Registers the handlers for `FORWARD_LOG` and `ALLOCATE_ID`.
+pub(crate) fn register(router: &Router) {
     let weak = router.downgrade();
     router.add_handler(
         Some(WellKnownHandle::ForwardLog.handle()),
@@ -39,7 +40,7 @@ fn forward_log(router: &Router, delivery: &Delivery) {
         return;
     }
     match ForwardedLog::parse(&message.data) {
-        Some(log) => emit(&log, message.src_id, router.name_of(message.src_id).as_deref()),
+        Some(log) => emit(&log, message.src_id, router.directory().name_of(message.src_id).as_deref()),
         None => tracing::warn!(src = message.src_id.0, "a FORWARD_LOG that is not logger, level, text"),
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::io::{FdSide, Reactor, Residual, Side, Stream, Token, Transmit, Writer};
 use crate::wire::FrameDecoder;
 
-use super::keepalive::{Keepalive, Pulse};
-use super::route::{Routed, Router};
+use super::keepalive::{Keepalive, KeepaliveMonitor};
+use super::router::{Routed, Router};
 use super::table::LinkId;
 
 /// A link in frame mode, as the broker drives it.
@@ -23,18 +23,18 @@ pub struct MitogenStream {
     transmit: FdSide,
     writer: Writer,
     decoder: FrameDecoder,
-    /// Whether a shutdown of ours just leaves, instead of asking the other end to end.
-    leaving: bool,
-    /// Set when we are asked to end, so that the loss is not a surprise.
+    /// Whether our shutdown only cuts the link, instead of asking the other end to shut down.
+    detach_on_shutdown: bool,
+    /// Set when the loop shuts down, for the reason of the loss.
     closing: bool,
     reason: Option<String>,
-    /// Watches for silence, where that is wanted.
-    pulse: Option<Arc<Pulse>>,
+    /// Notices that the link is dead, where keep-alive is on.
+    keepalive: Option<Arc<KeepaliveMonitor>>,
 }
 
 impl MitogenStream {
     /// A stream over `side` and `writer` for `link` of `router`, which was opened with
-    /// [`Router::begin_link`]; `ends` are the sides it reads and is written by. `rest` are bytes that
+    /// [`Links::begin`](super::Links::begin); `ends` are the sides it reads and is written by. `rest` are bytes that
     /// were read before the link was up.
     pub fn new(
         router: Router,
@@ -55,31 +55,32 @@ impl MitogenStream {
             transmit,
             writer,
             decoder,
-            leaving: false,
+            detach_on_shutdown: false,
             closing: false,
             reason: None,
-            pulse: None,
+            keepalive: None,
         }
     }
 
-    /// The same for a link whose ends do not end with each other, as with unix clients.
+    /// Makes our shutdown cut the link and leave the other end running, as with unix clients.
     #[must_use]
-    pub fn leaving(self) -> Self {
-        Self { leaving: true, ..self }
+    pub fn detach_on_shutdown(self) -> Self {
+        Self { detach_on_shutdown: true, ..self }
     }
 
-    /// Gives the link up when it has been silent for too long.
-    pub fn watch_silence(&mut self, keepalive: Keepalive, reactor: &mut dyn Reactor, token: Token) {
+    /// Ends the link when it has been silent for too long.
+    pub fn enable_keepalive(&mut self, keepalive: Keepalive, reactor: &mut dyn Reactor, token: Token) {
         let remote = self.router.with_table(|table| table.remote_id(self.link));
         if let Some(remote) = remote.filter(|_| keepalive.is_on()) {
             let router = self.router.downgrade();
-            self.pulse = Some(Pulse::start(keepalive, router, remote, &self.name, reactor, token));
+            let monitor = KeepaliveMonitor::start(keepalive, router, remote, &self.name, reactor, token);
+            self.keepalive = Some(monitor);
         }
     }
 
-    fn beat(&self) {
-        if let Some(pulse) = &self.pulse {
-            pulse.beat();
+    fn record_activity(&self) {
+        if let Some(monitor) = &self.keepalive {
+            monitor.record_activity();
         }
     }
 
@@ -104,19 +105,20 @@ impl MitogenStream {
         }
     }
 
-    /// Reads no more until `slow`, which we feed, has room: our memory is not the place to queue.
+    /// Stops reading until `slow`, which frames of this link go to, has room: they must not be queued
+    /// in memory without limit.
     fn pause_for(&self, slow: &Writer, reactor: &mut dyn Reactor, token: Token) {
         reactor.stop_receive(token);
         let broker = self.router.broker().clone();
-        let pulse = self.pulse.clone();
-        if let Some(pulse) = &pulse {
-            pulse.pause();
+        let monitor = self.keepalive.clone();
+        if let Some(monitor) = &monitor {
+            monitor.pause();
         }
         slow.on_low_water(Box::new(move || {
             // A stopped broker reads nothing anyway.
             let _ = broker.defer(move |reactor| {
-                if let Some(pulse) = &pulse {
-                    pulse.resume();
+                if let Some(monitor) = &monitor {
+                    monitor.resume();
                 }
                 reactor.start_receive(token);
             });
@@ -142,7 +144,7 @@ impl Stream for MitogenStream {
     }
 
     fn transmit_residual(&self) -> Residual {
-        // It goes on transmitting only when the kernel has taken less than it was offered.
+        // The writer goes on transmitting only when the kernel has taken less than it was offered.
         Residual::Drained
     }
 
@@ -150,7 +152,7 @@ impl Stream for MitogenStream {
         match self.side.read_buf(self.decoder.read_buffer()) {
             Ok(0) => reactor.disconnect(token),
             Ok(_) => {
-                self.beat();
+                self.record_activity();
                 if !self.drain(reactor, token) {
                     reactor.disconnect(token);
                 }
@@ -164,7 +166,7 @@ impl Stream for MitogenStream {
     }
 
     fn on_transmit(&mut self, reactor: &mut dyn Reactor, token: Token) {
-        self.beat();
+        self.record_activity();
         match self.writer.on_transmit() {
             Transmit::More => {}
             Transmit::Drained => reactor.stop_transmit(token),
@@ -174,13 +176,13 @@ impl Stream for MitogenStream {
 
     fn on_shutdown(&mut self, reactor: &mut dyn Reactor, token: Token) {
         self.closing = true;
-        if self.leaving {
+        if self.detach_on_shutdown {
             return reactor.disconnect(token);
         }
         let remote = self.router.with_table(|table| table.remote_id(self.link));
         let parent = self.router.identity().parent();
         match remote {
-            // Our parent decides when this link ends; a child ends it when it has obeyed.
+            // The parent decides when its link ends; a child ends its link when it has shut down.
             Some(id) if Some(id) != parent && self.router.request_shutdown(id).is_err() => {
                 reactor.disconnect(token);
             }
@@ -189,7 +191,7 @@ impl Stream for MitogenStream {
     }
 
     fn on_disconnect(&mut self, reactor: &mut dyn Reactor, _token: Token) {
-        if let Some(verdict) = self.pulse.take().and_then(|pulse| pulse.stop(reactor)) {
+        if let Some(verdict) = self.keepalive.take().and_then(|monitor| monitor.stop(reactor)) {
             tracing::warn!("{verdict}");
             self.reason = Some(verdict);
         }
@@ -201,7 +203,7 @@ impl Stream for MitogenStream {
             }
         });
         self.writer.close();
-        self.router.link_lost(self.link, &reason);
+        self.router.links().lost(self.link, &reason);
         self.side.close();
         self.transmit.close();
     }

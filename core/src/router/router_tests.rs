@@ -62,7 +62,7 @@ fn start() -> (Broker, Router) {
 /// A link to a new context, not up.
 fn begin(router: &Router, name: &str) -> (ContextId, LinkId) {
     let id = router.ids().allocate();
-    (id, router.begin_link(id, name))
+    (id, router.links().begin(id, name))
 }
 
 #[test]
@@ -73,8 +73,8 @@ fn a_relayed_frame_is_neither_copied_nor_taken_apart() {
     let (to, egress) = begin(&router, "to");
     let noted = Arc::clone(&seen);
     let to_memory = writer(move |buf| noted.lock().unwrap().push((buf.as_ptr() as usize, buf.len())));
-    router.attach_link(egress, Bytes::new(), to_memory);
-    router.link_up(egress);
+    router.links().attach(egress, Bytes::new(), to_memory);
+    router.links().up(egress);
     seen.lock().unwrap().clear();
     for size in [0, 10, JOIN_LIMIT + 1, 1 << 20] {
         let message = Message {
@@ -140,13 +140,13 @@ fn frames_stay_in_order_and_none_is_lost_while_a_link_comes_up() {
             // Each round at other moments of what the threads do.
             let pause = || thread::sleep(Duration::from_micros(u64::from(round * 20)));
             pause();
-            router.attach_link(link, Bytes::from_static(b"first"), first);
+            router.links().attach(link, Bytes::from_static(b"first"), first);
             pause();
-            router.detach_link(link);
+            router.links().detach(link);
             pause();
-            router.attach_link(link, Bytes::from_static(b"again"), last);
+            router.links().attach(link, Bytes::from_static(b"again"), last);
             pause();
-            router.link_up(link);
+            router.links().up(link);
         });
         for (attempt, preamble, is_last) in [(&attempts[0], "first", false), (&attempts[1], "again", true)] {
             let bytes = attempt.lock().unwrap();
@@ -163,7 +163,7 @@ fn frames_stay_in_order_and_none_is_lost_while_a_link_comes_up() {
             }
             assert!(!is_last || next == [EACH; 2], "the link that came up has got {next:?}");
         }
-        router.link_lost(link, "the round is over");
+        router.links().lost(link, "the round is over");
     }
     broker.shutdown();
 }
@@ -186,7 +186,7 @@ fn a_writer_that_blocks_does_not_hold_the_table() {
     let (other, _) = begin(&router, "other");
     let (writer, has_entered, let_go) = stuck();
     thread::scope(|scope| {
-        scope.spawn(|| router.attach_link(link, Bytes::from_static(b"preamble"), writer));
+        scope.spawn(|| router.links().attach(link, Bytes::from_static(b"preamble"), writer));
         has_entered.recv_timeout(LONG).expect("the preamble is being written");
         let (done, is_done) = mpsc::channel();
         let sender = router.clone();
@@ -195,7 +195,7 @@ fn a_writer_that_blocks_does_not_hold_the_table() {
             for id in [other, slow] {
                 sender.send(Message::new(id, Handle(1), Encoding::Raw, &b"x"[..])).unwrap();
             }
-            sender.link_up(link);
+            sender.links().up(link);
             let _ = done.send(());
         });
         // The threads end in any case, so that a failure is one.
@@ -224,9 +224,9 @@ fn a_writer_may_use_the_router() {
     thread::spawn(move || {
         let send = || worker.send(Message::new(via, Handle(1), Encoding::Raw, &b"y"[..])).unwrap();
         send();
-        worker.attach_link(link, Bytes::from_static(b"preamble"), reenters);
+        worker.links().attach(link, Bytes::from_static(b"preamble"), reenters);
         send();
-        worker.link_up(link);
+        worker.links().up(link);
         send();
         let _ = done.send(());
     });
@@ -240,7 +240,7 @@ fn a_context_that_withdraws_its_own_route_ends_its_link() {
     let (broker, router) = start();
     let (child, link) = begin(&router, "child");
     let grandchild = router.ids().allocate();
-    router.begin_route(grandchild, child, "grandchild").unwrap();
+    router.links().begin_route(grandchild, child, "grandchild").unwrap();
     let lost: Arc<OnceLock<String>> = Arc::default();
     let reason = Arc::clone(&lost);
     router.on_disconnect(child, move |why| drop(reason.set(why.to_owned())));

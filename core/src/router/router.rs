@@ -1,8 +1,8 @@
 //! The router: carries verdicts out.
 //!
 //! Shared by all threads. A message from a user thread goes from here straight to the descriptor;
-//! the broker's thread is needed only to read. Handlers run on the thread that delivers, which is
-//! the broker's for all that comes from elsewhere: they must not block.
+//! the broker's thread is needed only to read. Handlers run on the thread that delivers, which is the
+//! broker's for every message that comes in by a link: they must not block.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -11,39 +11,49 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::decide::{Mode, Verdict, decide};
+use super::directory::Directory;
 use super::error::SendError;
 use super::extensions::Extensions;
 use super::handlers::{Delivery, HandlerOptions, Handlers, Many, Sink};
 use super::id_allocator::IdAllocator;
-use super::links::{Batch, Outlet};
+use super::outlet::{Batch, Outlet};
 use super::table::{LinkId, Table};
 use crate::broker::BrokerHandle;
 use crate::ids::{ContextId, Handle, Identity};
 use crate::io::{self, Writer};
 use crate::wire::{DEFAULT_MAX_MESSAGE_SIZE, Encoding, Frame, HEADER_LEN, Message, WellKnownHandle};
 
-/// Payloads up to this many bytes are joined with their header: one short copy is cheaper than a
+/// Payloads up to this many bytes are joined with their header: one short copy costs less than a
 /// second entry in a vectored write.
 const JOIN_LIMIT: usize = 4096;
 
-/// Characters of a context's name.
-const LONGEST_NAME: usize = 500;
-
-/// How many lost contexts are remembered at most.
-const EPITAPHS: usize = 4096;
-
-/// How a router behaves.
+/// Limits that a router enforces.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct RouterOptions {
-    /// The payload limit in bytes, for messages sent, forwarded and received.
+    /// The largest payload in bytes, of messages that are sent, forwarded or received. 128 MiB by default.
     pub max_message_size: usize,
-    /// Whether contexts may talk only to their ancestors and descendants.
+    /// Whether contexts may talk only to their ancestors and descendants. Off by default.
     pub unidirectional: bool,
 }
 
 impl Default for RouterOptions {
     fn default() -> Self {
         Self { max_message_size: DEFAULT_MAX_MESSAGE_SIZE, unidirectional: false }
+    }
+}
+
+impl RouterOptions {
+    /// Sets the largest payload in bytes.
+    #[must_use]
+    pub fn max_message_size(self, max_message_size: usize) -> Self {
+        Self { max_message_size, ..self }
+    }
+
+    /// Sets whether contexts may talk only to their ancestors and descendants.
+    #[must_use]
+    pub fn unidirectional(self, unidirectional: bool) -> Self {
+        Self { unidirectional, ..self }
     }
 }
 
@@ -56,9 +66,7 @@ struct Shared {
     table: Mutex<Table<Outlet>>,
     handlers: Mutex<Handlers>,
     watchers: Mutex<HashMap<ContextId, Vec<Watcher>>>,
-    names: Mutex<HashMap<ContextId, String>>,
-    /// Why contexts were lost, for who asks too late. Ids are never used again.
-    epitaphs: Mutex<HashMap<ContextId, String>>,
+    directory: Directory,
     ids: IdAllocator,
     extensions: Extensions,
 }
@@ -67,12 +75,13 @@ struct Shared {
 #[derive(Clone)]
 pub struct Router(Arc<Shared>);
 
-/// A router that may be gone: what handlers hold, since a router holds its handlers.
+/// A reference that does not keep the router alive. Handlers hold one, because a router holds its
+/// handlers.
 #[derive(Clone)]
 pub struct WeakRouter(Weak<Shared>);
 
 impl WeakRouter {
-    /// The router, if it still lives.
+    /// The router, if it still exists.
     pub fn upgrade(&self) -> Option<Router> {
         self.0.upgrade().map(Router)
     }
@@ -90,7 +99,8 @@ impl std::fmt::Debug for Router {
     }
 }
 
-/// Locks; a panic of a handler cannot leave these tables half-changed, so poison is ignored.
+/// Locks. No handler runs under these locks, so a panic cannot leave a table half-changed, and poison is
+/// ignored.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -109,8 +119,7 @@ impl Router {
             table: Mutex::default(),
             handlers: Mutex::default(),
             watchers: Mutex::default(),
-            names: Mutex::default(),
-            epitaphs: Mutex::default(),
+            directory: Directory::default(),
             ids,
             extensions: Extensions::default(),
         }));
@@ -123,7 +132,7 @@ impl Router {
         WeakRouter(Arc::downgrade(&self.0))
     }
 
-    /// Who we are.
+    /// The id of this context and of its ancestors.
     pub fn identity(&self) -> &Identity {
         &self.0.identity
     }
@@ -138,7 +147,7 @@ impl Router {
         self.0.mode.max_message_size
     }
 
-    /// Whether siblings are kept apart.
+    /// Whether contexts may talk only to their ancestors and descendants.
     pub fn unidirectional(&self) -> bool {
         self.0.mode.unidirectional
     }
@@ -153,15 +162,9 @@ impl Router {
         &self.0.ids
     }
 
-    /// The name that `id` was announced or started with.
-    pub fn name_of(&self, id: ContextId) -> Option<String> {
-        lock(&self.0.names).get(&id).cloned()
-    }
-
-    /// Notes the name of `id`, for logs: no more of it than the longest that messages may carry.
-    pub fn set_name(&self, id: ContextId, name: &str) {
-        let name = name.chars().take(LONGEST_NAME).collect();
-        lock(&self.0.names).insert(id, name);
+    /// The names of contexts, and why contexts were lost.
+    pub fn directory(&self) -> &Directory {
+        &self.0.directory
     }
 
     // --- handlers ---
@@ -188,14 +191,27 @@ impl Router {
         lock(&self.0.handlers).remove(handle)
     }
 
-    /// Calls `watcher`, once, with the reason when `id` is lost.
+    /// Calls `watcher`, once, with the reason when `id` is lost; at once if it has been lost already.
     pub fn on_disconnect(&self, id: ContextId, watcher: impl FnOnce(&str) + Send + 'static) {
         lock(&self.0.watchers).entry(id).or_default().push(Box::new(watcher));
+        // Looked up after the watcher has been added: the loss may come in between, and then finds it.
+        if let Some(reason) = self.0.directory.disconnect_reason(id)
+            && self.with_table(|table| table.route(id)).is_none()
+        {
+            self.run_watchers(id, &reason);
+        }
+    }
+
+    fn run_watchers(&self, id: ContextId, reason: &str) {
+        let watchers = lock(&self.0.watchers).remove(&id).unwrap_or_default();
+        for watcher in watchers {
+            watcher(reason);
+        }
     }
 
     // --- sending ---
 
-    /// Sends a message of ours. Never blocks: what the kernel does not take is queued.
+    /// Sends a message from this context. Never blocks: what the kernel does not take is queued.
     ///
     /// # Errors
     /// It cannot be sent; nothing was.
@@ -246,14 +262,17 @@ impl Router {
             Verdict::Forward { link, header } => {
                 let data = message.data;
                 match self.forward(table, link, || parts(header.encode(), data), write) {
-                    Some(false) => Err(SendError::LinkLost(self.lost_reason(header.dst_id))),
+                    Some(false) => {
+                        let lost = self.0.directory.describe(header.dst_id);
+                        Err(SendError::LinkLost(format!("the link to {lost} was lost")))
+                    }
                     _ => Ok(()),
                 }
             }
             Verdict::Refuse(error) => {
                 drop(table);
-                // Whoever knew the context when it was there learns why it is not.
-                match self.epitaph_of(message.dst_id) {
+                // The reason of the loss says more than that there is no route.
+                match self.0.directory.disconnect_reason(message.dst_id) {
                     Some(reason) => Err(SendError::LinkLost(reason)),
                     None => Err(error),
                 }
@@ -286,7 +305,7 @@ impl Router {
     }
 
     /// Writes `batch`, and all that is sent by `link` in the meantime.
-    fn write_batches(&self, link: LinkId, mut batch: Option<Batch>) {
+    pub(super) fn write_batches(&self, link: LinkId, mut batch: Option<Batch>) {
         while let Some(Batch { writer, parts, attempt }) = batch {
             #[cfg(test)]
             tests::pause();
@@ -294,18 +313,6 @@ impl Router {
             let _ = writer.send(&parts);
             let mut table = lock(&self.0.table);
             batch = table.link_mut(link).and_then(|entry| entry.outlet.next_batch(attempt));
-        }
-    }
-
-    /// Why `id` was lost, if it was.
-    pub(super) fn epitaph_of(&self, id: ContextId) -> Option<String> {
-        lock(&self.0.epitaphs).get(&id).cloned()
-    }
-
-    fn lost_reason(&self, id: ContextId) -> String {
-        match self.name_of(id) {
-            Some(name) => format!("the link to context {id} ({name}) was lost"),
-            None => format!("the link to context {id} was lost"),
         }
     }
 
@@ -317,7 +324,7 @@ impl Router {
         let mut table = lock(&self.0.table);
         let verdict = decide(&self.0.identity, &table, self.0.mode, &header, Some(ingress));
         if !matches!(verdict, Verdict::Drop(_)) {
-            table.heard(ingress, header.encoding);
+            table.note_encoding(ingress, header.encoding);
             // Who writes to nobody need not hear of his end, and may write to any number of nobodies.
             if matches!(verdict, Verdict::Forward { .. })
                 && let Some(entry) = table.link_mut(ingress)
@@ -356,9 +363,9 @@ impl Router {
             Verdict::Refuse(error) => {
                 drop(table);
                 if matches!(error, SendError::NoRoute { .. })
-                    && lock(&self.0.epitaphs).contains_key(&header.dst_id)
+                    && self.0.directory.disconnect_reason(header.dst_id).is_some()
                 {
-                    self.remind(ingress, header.dst_id);
+                    self.resend_del_route(ingress, header.dst_id);
                 }
                 self.refuse(&frame.into_message(), &error);
                 Routed::Done
@@ -370,11 +377,11 @@ impl Router {
         }
     }
 
-    /// Hands a message to its handler, or tells its sender why not.
+    /// Gives a message to its handler, or tells its sender why that is not possible.
     fn deliver(&self, message: Message, ingress: Option<LinkId>, peer: Option<ContextId>) {
         let sink = lock(&self.0.handlers).sink_for(&self.0.identity, &message, peer, |respondent| {
             // Lock order: handlers, then table; nothing takes them the other way round.
-            lock(&self.0.table).speaks_for(message.src_id, respondent)
+            lock(&self.0.table).is_on_path_to(message.src_id, respondent)
         });
         match sink {
             Ok(sink) => sink.run(Delivery { message, ingress }),
@@ -400,122 +407,24 @@ impl Router {
         }
     }
 
-    // --- links ---
-
-    /// Opens a link to a context that is about to be started: it can be sent to at once.
-    pub fn begin_link(&self, remote_id: ContextId, name: &str) -> LinkId {
-        self.set_name(remote_id, name);
-        lock(&self.0.table).add_link(&self.0.identity, remote_id, None, Outlet::connecting())
-    }
-
-    /// What goes out by `link` from now on says nothing of how it is encoded, until its other end does:
-    /// an old one would take any word of that for a corrupt stream.
-    pub fn use_one_encoding(&self, link: LinkId) {
-        self.set_one_encoding(link, true);
-    }
-
-    /// The other end of `link` reads every encoding.
-    pub fn use_all_encodings(&self, link: LinkId) {
-        self.set_one_encoding(link, false);
-    }
-
-    fn set_one_encoding(&self, link: LinkId, is_old: bool) {
-        if let Some(entry) = lock(&self.0.table).link_mut(link) {
-            entry.one_encoding = is_old;
-        }
-    }
-
-    /// A link that is up from the start, to a context that is not ours to start: a unix client, whose
-    /// authority becomes `stamp`, or, for a client, its listener. Nobody is told of it. Which release
-    /// of what is there is not known, so it is taken for an old one until it shows otherwise.
-    pub fn adopt_link(
-        &self,
-        remote_id: ContextId,
-        name: &str,
-        stamp: Option<ContextId>,
-        writer: Writer,
-    ) -> LinkId {
-        self.set_name(remote_id, name);
-        let mut table = lock(&self.0.table);
-        let link = table.add_link(&self.0.identity, remote_id, stamp, Outlet::Live(writer));
-        if let Some(entry) = table.link_mut(link) {
-            entry.one_encoding = true;
-        }
-        link
-    }
-
-    /// The process behind `link` can be written to: it gets `preamble`, then what was sent so far.
-    pub fn attach_link(&self, link: LinkId, preamble: Bytes, writer: Writer) {
-        let batch = self
-            .with_table(|table| table.link_mut(link).and_then(|entry| entry.outlet.attach(preamble, writer)));
-        self.write_batches(link, batch);
-    }
-
-    /// The attempt behind `link` has failed; what was sent waits for the next one.
-    pub fn detach_link(&self, link: LinkId) {
-        let writer = self.with_table(|table| table.link_mut(link).and_then(|entry| entry.outlet.detach()));
-        drop(writer);
-    }
-
-    /// `link` is up: from now on it carries frames both ways, and our parent learns of it.
-    pub fn link_up(&self, link: LinkId) {
-        let remote = {
-            let mut table = lock(&self.0.table);
-            let Some(entry) = table.link_mut(link) else { return };
-            entry.outlet.up();
-            entry.remote_id
-        };
-        self.announce(remote);
-    }
-
-    /// `link` is gone: every context behind it is lost, and whoever waits for one is told `reason`.
-    pub fn link_lost(&self, link: LinkId, reason: &str) {
-        let Some((outlet, lost)) = lock(&self.0.table).remove_link(link) else { return };
-        if let Some(writer) = outlet.writer() {
-            writer.close();
-        }
-        for id in lost {
-            self.withdraw(id, Some(link), reason);
-        }
-    }
-
-    /// Learns that `id`, a child of `via`, is about to be reached through `via`.
-    ///
-    /// # Errors
-    /// There is no route to `via`.
-    pub fn begin_route(&self, id: ContextId, via: ContextId, name: &str) -> Result<LinkId, SendError> {
-        let mut table = lock(&self.0.table);
-        let link = table.route(via).ok_or(SendError::NoRoute { dst: via, me: self.0.identity.id })?;
-        table.add_route(id, link, Some(via));
-        drop(table);
-        self.set_name(id, name);
-        Ok(link)
-    }
-
-    /// Forgets `id`, which did not come up or has gone; whoever waits for it is told `reason`.
-    pub fn lose_route(&self, id: ContextId, reason: &str) {
-        let link = lock(&self.0.table).remove_route(id);
-        if link.is_some() {
-            self.withdraw(id, link, reason);
-        }
-    }
+    // --- routes ---
 
     /// The neighbor that what is sent to `id` goes to first.
     pub fn next_hop(&self, id: ContextId) -> Option<ContextId> {
-        let table = lock(&self.0.table);
-        table.remote_id(table.route(id).or_else(|| table.parent())?)
+        self.with_table(|table| table.remote_id(table.route(id).or_else(|| table.parent())?))
     }
 
-    /// The identity of `id` as far as it is known here: its ancestors up to us, then ours.
+    /// The identity of `id` as far as it is known here: its ancestors up to this context, then this
+    /// context's own.
     pub fn lineage_of(&self, id: ContextId) -> Identity {
-        let mut parents = self.between(id);
+        let mut parents = self.intermediates(id);
         parents.push(self.0.identity.id);
         parents.extend_from_slice(&self.0.identity.parents);
         Identity { id, parents }
     }
 
-    /// The contexts on the way from here to `id`, both ends left out.
-    pub fn between(&self, id: ContextId) -> Vec<ContextId> {
+    /// The contexts between this one and `id`, nearest to `id` first; both ends are left out.
+    pub fn intermediates(&self, id: ContextId) -> Vec<ContextId> {
         lock(&self.0.table).ancestors(id, self.0.identity.id)
     }
 
@@ -539,28 +448,18 @@ impl Router {
         work(&mut lock(&self.0.table))
     }
 
-    /// Ends every wait for `id`.
+    /// `id` has been lost: ends every wait for it.
     pub(super) fn fire_disconnect(&self, id: ContextId, reason: &str) {
         let waiting = lock(&self.0.handlers).take_waiting_for(id);
-        let mut epitaphs = lock(&self.0.epitaphs);
-        if epitaphs.len() >= EPITAPHS {
-            // What a lost context was called is of use for as long as somebody may ask what became of it.
-            let mut names = lock(&self.0.names);
-            epitaphs.drain().for_each(|(id, _)| drop(names.remove(&id)));
-        }
-        epitaphs.insert(id, reason.to_owned());
-        drop(epitaphs);
+        self.0.directory.note_lost(id, reason);
         for (handle, sink) in waiting {
             let message = self.own_dead(handle, reason);
             sink.run(Delivery { message, ingress: None });
         }
-        let watchers = lock(&self.0.watchers).remove(&id).unwrap_or_default();
-        for watcher in watchers {
-            watcher(reason);
-        }
+        self.run_watchers(id, reason);
     }
 
-    /// The broker has ended: every handler left is told so, and forgotten.
+    /// The broker has ended: every handler left gets a dead message and is removed.
     pub fn finish(&self) {
         let handlers = lock(&self.0.handlers).take_all();
         for (handle, sink) in handlers {
@@ -576,6 +475,9 @@ impl Router {
     }
 
     /// Asks the direct child `id` to end.
+    ///
+    /// # Errors
+    /// There is no route to it.
     pub fn request_shutdown(&self, id: ContextId) -> Result<(), SendError> {
         self.send(Message::new(id, WellKnownHandle::Shutdown, Encoding::Legacy, Bytes::new()))
     }
@@ -620,5 +522,5 @@ fn parts(head: [u8; HEADER_LEN], data: Bytes) -> Parts {
 }
 
 #[cfg(test)]
-#[path = "route_tests.rs"]
+#[path = "router_tests.rs"]
 mod tests;

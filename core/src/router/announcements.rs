@@ -1,7 +1,7 @@
 //! Route announcements: `ADD_ROUTE` and `DEL_ROUTE`, up and down the tree.
 //!
-//! Stock sends one `DEL_ROUTE` for each route on a link; we send one a link. The bare id is what
-//! every receiver understands.
+//! Upstream Mitogen sends one `DEL_ROUTE` to a link for each route that used it; this router sends one
+//! for each lost context. Both put the bare id into it, which every release reads.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::handlers::{Delivery, HandlerOptions};
 use super::policy::Policy;
-use super::route::Router;
+use super::router::Router;
 use super::table::LinkId;
 use crate::ids::{ContextId, Handle};
 use crate::wire::{Encoding, Header, Message, WellKnownHandle};
@@ -32,15 +32,15 @@ impl Router {
 
     /// Tells our parent, if we have one, that `id` can be reached through us.
     pub(super) fn announce(&self, id: ContextId) {
-        let text = match self.name_of(id) {
+        let text = match self.directory().name_of(id) {
             Some(name) => format!("{id}:{name}"),
             None => id.to_string(),
         };
         self.tell_parent(WellKnownHandle::AddRoute.into(), text);
     }
 
-    /// Tells everybody concerned that `id`, which was behind `link`, is gone. The route is already
-    /// forgotten.
+    /// Reports that `id`, which was behind `link`, is gone: to the parent, and to children that have sent
+    /// to it. The route is removed already.
     pub(super) fn withdraw(&self, id: ContextId, link: Option<LinkId>, reason: &str) {
         self.fire_disconnect(id, reason);
         let (parent, below) = self.with_table(|table| {
@@ -61,10 +61,10 @@ impl Router {
         }
     }
 
-    /// Tells the other end of `link` that `gone` is not to be reached, though it believes so: it has sent
-    /// something to a context that was lost before, and may be working for one who will never know; or
-    /// it has believed one of its children who claimed an id that is not given out yet.
-    pub(super) fn remind(&self, link: LinkId, gone: ContextId) {
+    /// Tells the other end of `link` again that `gone` cannot be reached. It has sent something to a
+    /// context that was lost before, and may be working for it; or it has accepted the announcement of
+    /// a child that claims an id which has not been given out.
+    pub(super) fn resend_del_route(&self, link: LinkId, gone: ContextId) {
         let peer = self.with_table(|table| table.remote_id(link).filter(|_| table.parent() != Some(link)));
         if let Some(peer) = peer {
             let text = Bytes::from(gone.to_string());
@@ -74,7 +74,7 @@ impl Router {
 
     fn tell_parent(&self, handle: Handle, text: String) {
         if let Some(parent) = self.identity().parent() {
-            // A lost parent ends this context anyway.
+            // When the parent is lost, this context ends anyway.
             let _ = self.send(Message::new(parent, handle, Encoding::Legacy, text));
         }
     }
@@ -86,27 +86,27 @@ impl Router {
             return;
         };
         if self.with_table(|table| table.link(link).is_some_and(|entry| entry.auth_stamp.is_some())) {
-            // It has no contexts of its own: its ids are not from here.
+            // A client has no children: this tree has given it no ids.
             tracing::error!(id = id.0, "a unix client announced a context");
             return;
         }
         if !self.may_be_announced(id) {
             tracing::error!(id = id.0, "a context was announced that cannot be behind that link");
-            return self.remind(link, id);
+            return self.resend_del_route(link, id);
         }
         if !self.with_table(|table| table.add_route(id, link, None)) {
             tracing::error!(id = id.0, "a context was announced that is reached by another link already");
-            return self.remind(link, id);
+            return self.resend_del_route(link, id);
         }
         if let Some(name) = name {
-            self.set_name(id, name);
+            self.directory().set_name(id, name);
         }
         self.announce(id);
     }
 
-    /// Whether `id` may be said to be behind one of our children. We and those above us are not: a
-    /// child with a route to them could speak in their name. Nor is, for a master, who gives out all
-    /// ids, one that it has not given out yet.
+    /// Whether `id` can be behind a child. This context and its ancestors cannot: a child with a route to
+    /// one of them could send in its name. In a master, which gives out all ids, nor can an id that
+    /// has not been given out.
     fn may_be_announced(&self, id: ContextId) -> bool {
         let me = self.identity();
         let is_above = id == me.id || me.parents.contains(&id);
@@ -136,12 +136,10 @@ impl Router {
             (table.route(id) == Some(link)).then(|| table.remove_route(id)).map(|_| above)
         });
         let Some(above) = known else { return };
-        // Those that went because a context above them did tell why: withdrawals come in that order.
-        let reason =
-            above.and_then(|above| self.epitaph_of(above)).unwrap_or_else(|| match self.name_of(id) {
-                Some(name) => format!("context {id} ({name}) has gone"),
-                None => format!("context {id} has gone"),
-            });
+        // An intermediate that is lost takes those behind it with it, and is withdrawn before them.
+        let reason = above
+            .and_then(|above| self.directory().disconnect_reason(above))
+            .unwrap_or_else(|| format!("{} has gone", self.directory().describe(id)));
         self.withdraw(id, Some(link), &reason);
     }
 }
