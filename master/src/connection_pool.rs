@@ -292,7 +292,7 @@ impl<R: SecretResolver> ConnectionPool<R> {
         if hop.keepalive.is_some() {
             settings.keepalive = hop.keepalive;
         }
-        if let Some(path) = &hop.stock {
+        if let Some(path) = &hop.mitogen_package {
             settings.core = PythonCore::Stock(self.package_at(hop, path)?);
         }
         Ok(settings)

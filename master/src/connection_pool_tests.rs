@@ -8,7 +8,7 @@ use mitogen_core::error::with_causes;
 
 use super::*;
 use crate::MasterOptions;
-use crate::profiles::{Inventory, Overrides, SecretSource, Source};
+use crate::profiles::{Inventory, Overrides, ProfileFile, SecretSource};
 
 const FILE: &str = r#"
 [profile.gate]
@@ -46,7 +46,7 @@ impl SecretResolver for &Answers {
 
 fn with_chains(wanted: &str, body: impl FnOnce(&ConnectionPool<&Answers>, &[Chain], &Answers)) {
     let registry = crate::transports::builtin();
-    let inventory = Inventory::parse(&Source::from_text("m.toml", FILE), &registry).unwrap();
+    let inventory = Inventory::parse(&ProfileFile::from_text("m.toml", FILE), &registry).unwrap();
     let chains: Vec<Chain> = inventory
         .select(wanted, None)
         .unwrap()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use mitogen::profiles::{Inventory, Source};
+use mitogen::profiles::{Inventory, ProfileFile};
 use mitogen::transports::{OptionKind, OptionSpec, TransportKind, builtin};
 
 const DOCUMENT: &str = include_str!("../../docs/profiles.md");
@@ -78,7 +78,7 @@ fn sample(kind: &OptionKind) -> String {
 }
 
 fn check(text: &str) {
-    if let Err(faults) = Inventory::parse(&Source::from_text("m.toml", text), &builtin()) {
+    if let Err(faults) = Inventory::parse(&ProfileFile::from_text("m.toml", text), &builtin()) {
         panic!("{faults}\n{text}");
     }
 }

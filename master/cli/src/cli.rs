@@ -137,16 +137,16 @@ impl Global {
     /// The changes to every target's connection that the options ask for.
     pub fn overrides(&self) -> Overrides {
         let wanted = self.r#become || self.become_user.is_some() || self.become_method.is_some();
-        Overrides {
-            user: self.user.clone(),
-            ask_pass: self.ask_pass,
-            r#become: wanted.then(|| Become {
-                method: self.become_method.clone().unwrap_or_else(|| "sudo".to_owned()),
-                user: self.become_user.clone(),
-            }),
-            ask_become_pass: self.ask_become_pass,
-            timeout: self.timeout,
-        }
+        let mut overrides =
+            Overrides::default().ask_pass(self.ask_pass).ask_become_pass(self.ask_become_pass);
+        overrides.user.clone_from(&self.user);
+        overrides.timeout = self.timeout;
+        overrides.r#become = wanted.then(|| {
+            let mut wanted = Become::new(self.become_method.as_deref().unwrap_or("sudo"));
+            wanted.user.clone_from(&self.become_user);
+            wanted
+        });
+        overrides
     }
 }
 

@@ -1,6 +1,6 @@
 //! Trees in which both kinds of children stand.
 
-use mitogen::profiles::{Inventory, Overrides, SecretStore, Source, SystemSecrets};
+use mitogen::profiles::{Inventory, Overrides, ProfileFile, SecretStore, SystemSecrets};
 use mitogen::transports::{builtin, fork};
 use mitogen::{ConnectRequest, ConnectionPool, RequestError, Value};
 use mitogen_core::ids::Handle;
@@ -65,12 +65,12 @@ fn profiles_name_the_package() {
         let release = newest();
         let interpreter = release.interpreter().remove(0);
         let text = format!(
-            "[profile.sound]\nmethod = \"local\"\npython = \"{interpreter}\"\nstock = \"{interpreter}\"\n\
+            "[profile.sound]\nmethod = \"local\"\npython = \"{interpreter}\"\nmitogen_package = \"{interpreter}\"\n\
              [profile.wrong]\nmethod = \"local\"\nstock = \"/nonexistent/python\"\n"
         );
         let registry = builtin();
         let inventory =
-            Inventory::parse(&Source::from_text("m.toml", &text), &registry).expect("sound profiles");
+            Inventory::parse(&ProfileFile::from_text("m.toml", &text), &registry).expect("sound profiles");
         let chain = |name: &str| {
             let targets = inventory.select(name, None).expect("a target");
             inventory.resolve(&targets[0], &Overrides::default()).expect("a chain")
@@ -81,7 +81,7 @@ fn profiles_name_the_package() {
         let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("it is stock's");
         assert_eq!(cast, "word");
         let error = connections.connect(&chain("wrong")).expect_err("nothing is there");
-        assert!(error.to_string().contains("/nonexistent/python"), "{error}");
+        assert!(mitogen::with_causes(&error).to_string().contains("/nonexistent/python"), "{error}");
         master.shutdown();
     });
 }

@@ -39,7 +39,7 @@ fn global_options_are_accepted_before_and_after_the_subcommand() {
         assert_eq!(cli.global.limit.as_deref(), Some("!web1"));
         assert_eq!(cli.global.forks, Some(5));
         assert_eq!(cli.global.timeout, Some(Duration::from_millis(1500)));
-        assert_eq!(cli.global.overrides(), Overrides { timeout: cli.global.timeout, ..Overrides::default() });
+        assert_eq!(cli.global.overrides(), Overrides::default().timeout(Duration::from_millis(1500)));
     }
 }
 
@@ -49,12 +49,12 @@ fn become_options_imply_each_other() {
         let line = [&["mitogen", "ping", "web"], flags].concat();
         parse(&line).global.overrides()
     };
-    let sudo = |user: Option<&str>| Some(Become { method: "sudo".into(), user: user.map(str::to_owned) });
+    let sudo = |user: Option<&str>| Some(user.into_iter().fold(Become::new("sudo"), Become::user));
     assert_eq!(overrides(&[]).r#become, None);
     assert_eq!(overrides(&["-b"]).r#become, sudo(None));
     assert_eq!(overrides(&["--become-user", "app"]).r#become, sudo(Some("app")));
     let doas = overrides(&["--become-method", "doas"]).r#become;
-    assert_eq!(doas, Some(Become { method: "doas".into(), user: None }));
+    assert_eq!(doas, Some(Become::new("doas")));
     let asked = overrides(&["-bKk", "-u", "admin"]);
     assert!(asked.ask_become_pass && asked.ask_pass);
     assert_eq!((asked.user.as_deref(), asked.r#become), (Some("admin"), sudo(None)));

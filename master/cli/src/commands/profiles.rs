@@ -38,6 +38,9 @@ fn check(inventory: &Inventory, out: &mut dyn Write) -> io::Result<()> {
     let Some(path) = inventory.path() else {
         return writeln!(out, "no profile file found; `local`, user@host and ssh:host work without one");
     };
+    for warning in inventory.warnings() {
+        writeln!(out, "warning: {warning}\n")?;
+    }
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let hosts = inventory.profiles().iter().map(|profile| profile.hosts.len()).sum();
     writeln!(
@@ -77,7 +80,7 @@ fn list(inventory: &Inventory, out: &mut dyn Write) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use mitogen::profiles::Source;
+    use mitogen::profiles::ProfileFile;
     use mitogen_core::connect::{
         ChildCommand, OptionKind, OptionSpec, OptionsError, Plan, Registry, Transport, TransportKind,
     };
@@ -93,7 +96,7 @@ mod tests {
         }
 
         fn plan(&self, _: &ChildCommand) -> Result<Plan, OptionsError> {
-            Err(OptionsError::new("ssh", "leads nowhere"))
+            Err(OptionsError::new("ssh", "cannot connect"))
         }
     }
 
@@ -104,7 +107,7 @@ mod tests {
             "",
         ));
         let registry: Registry = [ssh].into_iter().collect();
-        Inventory::parse(&Source::from_text("m.toml", text), &registry).unwrap()
+        Inventory::parse(&ProfileFile::from_text("m.toml", text), &registry).unwrap()
     }
 
     fn printed(print: fn(&Inventory, &mut dyn Write) -> io::Result<()>, inventory: &Inventory) -> String {

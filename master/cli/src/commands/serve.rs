@@ -155,7 +155,7 @@ impl Server<'_> {
         self.listener.label(context.id(), &chain.label);
         let sender = self.sender.clone();
         // A context that runs upstream Mitogen's core cannot run commands, so it needs no preloading.
-        let preload = chain.hops.last().is_none_or(|hop| hop.stock.is_none());
+        let preload = chain.hops.last().is_none_or(|hop| hop.mitogen_package.is_none());
         connection.on_done(move |outcome| {
             let connected = outcome.is_ok();
             let _ = sender.send(Event::Connected(at, outcome.clone()));

@@ -1,4 +1,4 @@
-//! The hops to a target, in order, each complete.
+//! The hops to a target, in order, each with all of its options.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,9 +12,9 @@ use super::diagnostic::Origin;
 use super::options::MASK;
 use super::secret::{SecretError, SecretResolver, SecretSource, SecretStore};
 
-/// What tells hops apart: the same key means the same connection, so that hops which several targets
-/// share are made once. Written `profile/host`, with what the command line changed, on this hop
-/// or on one before it, behind.
+/// The identity of a hop: hops with the same key are the same connection, so a hop that several
+/// targets share is connected once. Its display form is `profile/host`, followed by what the command
+/// line changed in this hop or in one before it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HopKey(pub(super) String);
 
@@ -24,27 +24,28 @@ impl fmt::Display for HopKey {
     }
 }
 
-/// One connection on the way to a target.
+/// One of the connections that lead to a target.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Hop {
-    /// What tells it apart.
+    /// The identity of the hop.
     pub key: HopKey,
-    /// The profile, or a name in its place where the command line asked for the hop.
+    /// The profile's name, or the method's where the command line asked for the hop.
     pub profile: String,
     /// The host's name.
     pub host: String,
     /// The transport's name.
     pub method: String,
-    /// The interpreter's command line; empty to look for one.
+    /// The command line of the Python interpreter; empty to search for one on the remote host.
     pub python: Vec<String>,
-    /// Whose stock core runs there instead of our runtime: an interpreter that has stock Mitogen, or
-    /// the directory that it is installed in, on this machine.
-    pub stock: Option<PathBuf>,
-    /// How long the connection may take; `None` leaves it to the transport.
+    /// The upstream Mitogen package to run on the remote host instead of the built-in Python runtime: a
+    /// local interpreter that has it installed, or the local directory of the package.
+    pub mitogen_package: Option<PathBuf>,
+    /// The time limit of the connection; `None` for the transport's default.
     pub timeout: Option<Duration>,
-    /// When a silent link is given up; `None` leaves it to the transport.
+    /// When a silent link is considered lost; `None` for the transport's default.
     pub keepalive: Option<Keepalive>,
-    /// The hop of the chain that it starts from; `None` for this machine.
+    /// The position of the hop that this one starts from; `None` for this process.
     pub via: Option<usize>,
     pub(super) options: Map<String, Json>,
     pub(super) secrets: BTreeMap<String, SecretSource>,
@@ -52,17 +53,17 @@ pub struct Hop {
 }
 
 impl Hop {
-    /// The transport's options with asterisks in the place of secrets: to show, not to connect with.
+    /// The transport's options with asterisks in place of secrets, to be printed.
     pub fn masked_options(&self) -> Map<String, Json> {
         let mut options = self.options.clone();
         options.extend(self.secrets.keys().map(|key| (key.clone(), Json::from(MASK))));
         options
     }
 
-    /// The transport's options, complete: keep them out of logs.
+    /// The transport's options including secrets. They must not be logged.
     ///
     /// # Errors
-    /// A secret that cannot be had.
+    /// A secret that cannot be obtained.
     pub fn filled_options<R: SecretResolver>(
         &self,
         store: &SecretStore<R>,
@@ -74,29 +75,30 @@ impl Hop {
         Ok(options)
     }
 
-    /// The secrets it needs, by option.
+    /// The sources of the secrets that the hop needs, by option.
     pub fn secrets(&self) -> &BTreeMap<String, SecretSource> {
         &self.secrets
     }
 
-    /// Where each value was set: the transport's options by their names, and `method`, `via`,
-    /// `python`, `timeout` and `keepalive`.
+    /// Where each value was set, by key: the transport's options and `method`, `via`, `python`,
+    /// `mitogen_package`, `timeout` and `keepalive`.
     pub fn origins(&self) -> &BTreeMap<String, Origin> {
         &self.origins
     }
 }
 
-/// The way to a target.
+/// The connections that lead to a target.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Chain {
-    /// The target's label.
+    /// The label of the target.
     pub label: String,
     /// The hops, nearest first; never empty.
     pub hops: Vec<Hop>,
 }
 
 impl Chain {
-    /// The hops and the origin of every value, for people.
+    /// A description of the hops and of where each value was set, for printing.
     pub fn explain(&self) -> String {
         let mut text = format!("{}\n", self.label);
         for (i, hop) in self.hops.iter().enumerate() {
@@ -105,9 +107,12 @@ impl Chain {
             for (key, origin) in &hop.origins {
                 let value = match key.as_str() {
                     "method" => Json::from(hop.method.as_str()).to_string(),
-                    "python" if hop.python.is_empty() => "looked for".to_owned(),
+                    "python" if hop.python.is_empty() => "searched for".to_owned(),
                     "python" => Json::from(hop.python.clone()).to_string(),
-                    "stock" => hop.stock.as_ref().map_or_else(String::new, |path| path.display().to_string()),
+                    "mitogen_package" => hop
+                        .mitogen_package
+                        .as_ref()
+                        .map_or_else(String::new, |path| path.display().to_string()),
                     "timeout" => hop.timeout.map_or_else(String::new, |timeout| format!("{timeout:?}")),
                     "keepalive" => hop.keepalive.map_or_else(String::new, |keepalive| keepalive.to_string()),
                     "via" => {

@@ -1,17 +1,17 @@
-//! TOML with places: a tree of owned values that know where they stood.
+//! TOML with positions: a tree of owned values, each with its range in the text.
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A fault of the text as TOML.
+/// An error in the TOML syntax.
 pub(super) struct SyntaxError {
     pub(super) span: Range<usize>,
     pub(super) message: String,
 }
 
-/// A value and where it stands.
+/// A value and its range of bytes in the text.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) span: Range<usize>,
@@ -20,62 +20,62 @@ pub(super) struct Node {
 
 #[derive(Clone, Debug)]
 pub(super) enum Value {
-    Text(String),
+    String(String),
     Integer(i64),
     Float(f64),
     Bool(bool),
     Date,
-    List(Vec<Node>),
-    Table(Vec<Entry>),
+    Array(Vec<Node>),
+    Table(Vec<KeyValue>),
 }
 
 /// A key with its value.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct KeyValue {
     pub(super) key: String,
     pub(super) key_span: Range<usize>,
     pub(super) node: Node,
 }
 
 impl Node {
-    /// What kind of value it is, with its article.
+    /// The type of the value with its article, as TOML calls it.
     pub(super) fn kind(&self) -> &'static str {
         match self.value {
-            Value::Text(_) => "a text",
+            Value::String(_) => "a string",
             Value::Integer(_) => "an integer",
-            Value::Float(_) => "a number",
+            Value::Float(_) => "a float",
             Value::Bool(_) => "a boolean",
             Value::Date => "a date",
-            Value::List(_) => "a list",
+            Value::Array(_) => "an array",
             Value::Table(_) => "a table",
         }
     }
 
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(super) fn string(&self) -> Option<&str> {
         match &self.value {
-            Value::Text(text) => Some(text),
+            Value::String(text) => Some(text),
             _ => None,
         }
     }
 
-    pub(super) fn table(&self) -> Option<&[Entry]> {
+    pub(super) fn table(&self) -> Option<&[KeyValue]> {
         match &self.value {
             Value::Table(entries) => Some(entries),
             _ => None,
         }
     }
 
-    /// A list of texts.
-    pub(super) fn texts(&self) -> Option<Vec<String>> {
+    /// The items of an array of strings.
+    pub(super) fn strings(&self) -> Option<Vec<String>> {
         match &self.value {
-            Value::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
+            Value::Array(items) => items.iter().map(|item| item.string().map(str::to_owned)).collect(),
             _ => None,
         }
     }
 
     pub(super) fn number(&self) -> Option<f64> {
         match self.value {
-            // Precision is lost beyond 2^53 only; such numbers of seconds are out of range anyway.
+            // Precision is lost only beyond 2^53, and every number in a profile has a smaller limit.
             #[allow(clippy::cast_precision_loss)]
             Value::Integer(number) => Some(number as f64),
             Value::Float(number) => Some(number),
@@ -84,8 +84,8 @@ impl Node {
     }
 }
 
-/// Reads TOML. The entries of every table stand in the order of the text.
-pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Vec<SyntaxError>> {
+/// Parses TOML. The entries of every table are in the order of the text.
+pub(super) fn parse(text: &str) -> Result<Vec<KeyValue>, Vec<SyntaxError>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut errors: Vec<SyntaxError> = errors
         .iter()
@@ -98,10 +98,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Vec<SyntaxError>> {
     if errors.is_empty() { Ok(entries) } else { Err(errors) }
 }
 
-fn convert_table(table: &DeTable<'_>, errors: &mut Vec<SyntaxError>) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = table
+fn convert_table(table: &DeTable<'_>, errors: &mut Vec<SyntaxError>) -> Vec<KeyValue> {
+    let mut entries: Vec<KeyValue> = table
         .iter()
-        .map(|(key, value)| Entry {
+        .map(|(key, value)| KeyValue {
             key: key.get_ref().to_string(),
             key_span: key.span(),
             node: convert(value, errors),
@@ -117,7 +117,7 @@ fn convert(node: &Spanned<DeValue<'_>>, errors: &mut Vec<SyntaxError>) -> Node {
         errors.push(SyntaxError { span: span.clone(), message: "number out of range".to_owned() });
     };
     let value = match node.get_ref() {
-        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::String(text) => Value::String(text.to_string()),
         DeValue::Integer(number) => {
             Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).unwrap_or_else(|_| {
                 out_of_range();
@@ -130,7 +130,7 @@ fn convert(node: &Spanned<DeValue<'_>>, errors: &mut Vec<SyntaxError>) -> Node {
         })),
         DeValue::Boolean(yes) => Value::Bool(*yes),
         DeValue::Datetime(_) => Value::Date,
-        DeValue::Array(items) => Value::List(items.iter().map(|item| convert(item, errors)).collect()),
+        DeValue::Array(items) => Value::Array(items.iter().map(|item| convert(item, errors)).collect()),
         DeValue::Table(table) => Value::Table(convert_table(table, errors)),
     };
     Node { span, value }

@@ -1,22 +1,32 @@
-//! Connection profiles: `mitogen.toml` and what it says about reaching machines.
+//! Connection profiles: `mitogen.toml` and how it says to reach hosts.
 //!
-//! [`Search`] finds the file and refuses one that others could have written. [`Inventory`] is what it
-//! says, checked as a whole against the transports of a registry: every fault is reported at its
-//! line with what to do about it. [`Inventory::resolve`] turns a target into a [`Chain`]: the hops to
-//! it, in order, each complete. Reads files and asks for secrets; never connects.
+//! [`Search`] finds the file, and [`ProfileFile`] refuses one that other users could have written. An
+//! [`Inventory`] is its content, checked as a whole against the transports of a registry: all errors are
+//! reported at once, each with its line and a hint. [`Inventory::resolve`] turns a target into a
+//! [`Chain`]: the hops to it, in order, each with all of its options. This module reads files and
+//! prompts for secrets; it connects nothing.
 
 mod chain;
 mod check;
 mod diagnostic;
-mod discover;
 mod document;
+mod error;
 mod inventory;
 mod options;
+mod overrides;
+mod profile;
+mod profile_file;
+mod resolve;
+mod search;
 mod secret;
 mod terminal;
 
 pub use chain::{Chain, Hop, HopKey};
 pub use diagnostic::{Diagnostic, Diagnostics, Origin};
-pub use discover::{ProfilesError, Search, Source};
-pub use inventory::{Become, Defaults, Inventory, Overrides, Profile, ResolveError};
+pub use error::{ProfilesError, ResolveError};
+pub use inventory::Inventory;
+pub use overrides::{Become, Overrides};
+pub use profile::{Defaults, Profile};
+pub use profile_file::ProfileFile;
+pub use search::Search;
 pub use secret::{SecretError, SecretResolver, SecretSource, SecretStore, SystemSecrets};

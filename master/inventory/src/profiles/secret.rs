@@ -1,4 +1,4 @@
-//! Where secrets come from, and asking for them: late, and once for each source.
+//! Sources of secrets. Each source is asked only when its secret is needed, and once.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -16,32 +16,33 @@ use zeroize::Zeroizing;
 
 use super::terminal;
 
-/// Longer outputs and files are no passwords.
+/// At most this many bytes are read from a program or a file.
 const MAX_SECRET: u64 = 64 * 1024;
 
-/// Why a secret could not be had. Never holds any of it.
+/// Why a secret could not be obtained. Never contains any part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 #[error("cannot get the secret from {from}: {reason}")]
 pub struct SecretError {
-    /// The source, as [`SecretSource`] shows itself.
+    /// The source, in the display form of [`SecretSource`].
     pub from: String,
-    /// What is wrong.
+    /// Why it failed: a lowercase fragment.
     pub reason: String,
 }
 
-/// Where a secret comes from. Its display and debug forms never show the secret.
+/// Where a secret comes from. Its display and debug forms never contain the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretSource {
-    /// Written in the profile itself.
+    /// The profile itself.
     Literal(Secret),
     /// The value of an environment variable.
     Env(String),
-    /// The first line that a program prints; program and arguments, no shell.
+    /// The first line of the output of a program, which is run without a shell.
     Command(Vec<String>),
     /// The first line of a file.
     File(PathBuf),
-    /// The answer of the user to this question.
+    /// The user's answer to this question.
     Prompt(String),
 }
 
@@ -73,19 +74,19 @@ impl fmt::Display for SecretSource {
     }
 }
 
-/// How secrets are got. The real one is [`SystemSecrets`]; tests bring their own.
+/// Obtains secrets. [`SystemSecrets`] is the implementation that the command uses.
 pub trait SecretResolver: Send + Sync {
-    /// Gets the secret, or says in a lowercase fragment why not. Never called for a literal.
+    /// Obtains the secret. [`SecretStore`] never calls this for a literal.
     ///
     /// # Errors
-    /// The reason.
+    /// Why it failed, as a lowercase fragment.
     fn get(&self, source: &SecretSource) -> Result<Secret, String>;
 }
 
-/// Secrets that were asked for, so that each source is asked once, however many hops need it.
+/// A cache of secrets: each source is asked once, however many hops need it.
 pub struct SecretStore<R> {
     resolver: R,
-    /// Locked while a source is asked: nobody wants two questions on the terminal at once.
+    /// Locked while a source is asked, so that there is never more than one prompt on the terminal.
     known: Mutex<HashMap<String, Result<Secret, SecretError>>>,
 }
 
@@ -96,21 +97,21 @@ impl<R> fmt::Debug for SecretStore<R> {
 }
 
 impl<R: SecretResolver> SecretStore<R> {
-    /// A store that knows nothing yet.
+    /// An empty store.
     pub fn new(resolver: R) -> Self {
         Self { resolver, known: Mutex::default() }
     }
 
-    /// The secret of a source. A failure is remembered, too, so that a user who declines to answer
-    /// is not asked again for every host.
+    /// The secret of a source. Failures are cached, too, so that a user who declines to answer is not
+    /// prompted again for every host.
     ///
     /// # Errors
-    /// The source has none.
+    /// The secret cannot be obtained.
     pub fn get(&self, source: &SecretSource) -> Result<Secret, SecretError> {
         if let SecretSource::Literal(secret) = source {
             return Ok(secret.clone());
         }
-        // Only whole results are ever stored, so a panic elsewhere leaves the map sound.
+        // A panic cannot leave a partial result in the map, so a poisoned lock is harmless.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let get =
             || self.resolver.get(source).map_err(|reason| SecretError { from: source.to_string(), reason });
@@ -118,7 +119,7 @@ impl<R: SecretResolver> SecretStore<R> {
     }
 }
 
-/// Secrets from this process's environment, programs, files and terminal.
+/// Obtains secrets from the environment, programs, files and the terminal of this process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemSecrets;
 
@@ -144,7 +145,7 @@ fn from_env(name: &str) -> Result<Secret, String> {
 
 fn from_command(argv: &[String]) -> Result<Secret, String> {
     let (program, arguments) = argv.split_first().ok_or("it is empty")?;
-    // Standard error stays ours: password managers explain themselves, and ask, there.
+    // Standard error is inherited: password managers print errors and prompts to it.
     let mut child = Command::new(program)
         .args(arguments.iter().map(OsStr::new))
         .stdout(Stdio::piped())
@@ -158,7 +159,7 @@ fn from_command(argv: &[String]) -> Result<Secret, String> {
     let status = child.wait().map_err(|error| error.to_string())?;
     read?;
     if !status.success() {
-        return Err(format!("it ended with {status}"));
+        return Err(format!("it failed with {status}"));
     }
     first_line(&output)
 }
@@ -172,7 +173,7 @@ fn from_file(path: &Path) -> Result<Secret, String> {
     let file = File::open(&path).map_err(|error| error.to_string())?;
     let status = file.metadata().map_err(|error| error.to_string())?;
     if status.is_file() && status.mode() & 0o077 != 0 {
-        return Err(format!("others can read or write it; chmod 600 {}", path.display()));
+        return Err(format!("other users can read or write it; run: chmod 600 {}", path.display()));
     }
     let mut content = Zeroizing::new(Vec::new());
     file.take(MAX_SECRET).read_to_end(&mut content).map_err(|error| error.to_string())?;
@@ -235,13 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn no_form_shows_the_secret() {
+    fn the_secret_is_never_printed() {
         let source = SecretSource::Literal(Secret::new("hunter2"));
         assert!(!format!("{source} {source:?}").contains("hunter2"));
     }
 
     #[test]
-    fn programs_are_asked() {
+    fn the_first_line_of_a_program_is_used() {
         let get = |script: &str| {
             let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
             SystemSecrets.get(&SecretSource::Command(argv)).map(|secret| secret.expose().to_owned())
@@ -249,14 +250,14 @@ mod tests {
         assert_eq!(get("printf 'a b\\r\\nuser: x\\n'"), Ok("a b".into()));
         assert_eq!(get("printf abc"), Ok("abc".into()));
         assert_eq!(get("true"), Err("its first line is empty".into()));
-        assert_eq!(get("echo x; exit 3"), Err("it ended with exit status: 3".into()));
+        assert_eq!(get("echo x; exit 3"), Err("it failed with exit status: 3".into()));
         assert_eq!(get("printf '\\377'"), Err("its first line is not UTF-8".into()));
         let missing = SystemSecrets.get(&SecretSource::Command(vec!["/nowhere/at/all".into()]));
         assert!(missing.unwrap_err().contains("No such file"));
     }
 
     #[test]
-    fn files_that_others_can_read_are_refused() {
+    fn files_readable_by_other_users_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
         fs::write(&path, "hunter2\nmore\n").unwrap();
@@ -265,6 +266,6 @@ mod tests {
             SystemSecrets.get(&SecretSource::File(path.clone()))
         };
         assert_eq!(get(0o600).unwrap().expose(), "hunter2");
-        assert!(get(0o640).unwrap_err().starts_with("others can read or write it; chmod 600 "));
+        assert!(get(0o640).unwrap_err().starts_with("other users can read or write it; run: chmod 600 "));
     }
 }

@@ -1,4 +1,4 @@
-//! Asking for a secret on the terminal, without showing it.
+//! Prompting for a secret on the terminal, without echo.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -7,47 +7,47 @@ use mitogen_core::dialogue::Secret;
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
-/// The terminal with echo off; dropping it restores what was before.
-struct Quiet {
+/// The terminal with echo off; dropping it restores the previous settings.
+struct NoEcho {
     terminal: File,
     before: Termios,
 }
 
-impl Quiet {
+impl NoEcho {
     fn new(terminal: File) -> io::Result<Self> {
         let before = tcgetattr(&terminal)?;
-        let mut quiet = before.clone();
-        // Without ISIG an interrupt is a byte for us to read: dying of it would leave echo off.
-        quiet.local_flags.remove(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG);
-        quiet.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
-        quiet.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
-        tcsetattr(&terminal, SetArg::TCSAFLUSH, &quiet)?;
+        let mut settings = before.clone();
+        // Without ISIG, Ctrl-C is read as a byte; as a signal it would end the process with echo still off.
+        settings.local_flags.remove(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG);
+        settings.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
+        settings.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
+        tcsetattr(&terminal, SetArg::TCSAFLUSH, &settings)?;
         Ok(Self { terminal, before })
     }
 }
 
-impl Drop for Quiet {
+impl Drop for NoEcho {
     fn drop(&mut self) {
-        // Nothing better can be done if the terminal is gone.
+        // If the terminal is gone, there is nothing left to restore.
         let _ = tcsetattr(&self.terminal, SetArg::TCSAFLUSH, &self.before);
     }
 }
 
-/// Asks the user of the controlling terminal.
+/// Prompts on the controlling terminal.
 pub(super) fn ask(question: &str) -> Result<Secret, String> {
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
-    let terminal = terminal.map_err(|_| "there is no terminal to ask on")?;
-    let quiet = Quiet::new(terminal).map_err(|error| error.to_string())?;
-    (&quiet.terminal).write_all(format!("{question}: ").as_bytes()).map_err(|error| error.to_string())?;
-    let answer = read_answer(&quiet.terminal);
-    let _ = (&quiet.terminal).write_all(b"\n");
+    let terminal = terminal.map_err(|_| "there is no terminal to prompt on")?;
+    let no_echo = NoEcho::new(terminal).map_err(|error| error.to_string())?;
+    (&no_echo.terminal).write_all(format!("{question}: ").as_bytes()).map_err(|error| error.to_string())?;
+    let answer = read_answer(&no_echo.terminal);
+    let _ = (&no_echo.terminal).write_all(b"\n");
     answer
 }
 
-/// Reads a line byte by byte, with the editing keys that people expect.
+/// Reads a line byte by byte and handles the usual editing keys.
 fn read_answer(input: impl Read) -> Result<Secret, String> {
     let mut typed = Zeroizing::new(Vec::with_capacity(256));
-    // A buffer would swallow what is typed ahead for the next question.
+    // A buffer would consume input that was typed ahead for the next prompt.
     #[allow(clippy::unbuffered_bytes)]
     for byte in input.bytes() {
         match byte.map_err(|error| error.to_string())? {
@@ -59,7 +59,7 @@ fn read_answer(input: impl Read) -> Result<Secret, String> {
             4 if typed.is_empty() => return Err("no answer".to_owned()),
             4 => {}
             8 | 127 => {
-                // All bytes of the last letter.
+                // All bytes of the last character.
                 while typed.pop().is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000) {}
             }
             21 => typed.clear(),
@@ -77,27 +77,27 @@ mod tests {
     use nix::pty::openpty;
     use nix::sys::termios::{LocalFlags, tcgetattr};
 
-    use super::{Quiet, read_answer};
+    use super::{NoEcho, read_answer};
 
     #[test]
-    fn the_terminal_is_quiet_while_asked_and_restored_after() {
+    fn echo_is_off_during_the_prompt_and_restored_afterwards() {
         let pty = openpty(None, None).unwrap();
         let flags = || tcgetattr(&pty.slave).unwrap().local_flags;
         let before = flags();
         assert!(before.contains(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG));
-        let quiet = Quiet::new(File::from(pty.slave.try_clone().unwrap())).unwrap();
+        let no_echo = NoEcho::new(File::from(pty.slave.try_clone().unwrap())).unwrap();
         assert!(!flags().intersects(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG));
         let mut keys = File::from(pty.master.try_clone().unwrap());
         keys.write_all(b"hunter2\r").unwrap();
-        assert_eq!(read_answer(&quiet.terminal).unwrap().expose(), "hunter2");
+        assert_eq!(read_answer(&no_echo.terminal).unwrap().expose(), "hunter2");
         keys.write_all(b"hun\x03").unwrap();
-        assert_eq!(read_answer(&quiet.terminal).unwrap_err(), "interrupted");
-        drop(quiet);
+        assert_eq!(read_answer(&no_echo.terminal).unwrap_err(), "interrupted");
+        drop(no_echo);
         assert_eq!(flags(), before);
     }
 
     #[test]
-    fn answers_are_edited() {
+    fn editing_keys_work() {
         let table: &[(&[u8], Result<&str, &str>)] = &[
             (b"abc\nmore", Ok("abc")),
             (b"abc\r", Ok("abc")),

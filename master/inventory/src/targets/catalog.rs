@@ -1,99 +1,46 @@
-//! All machines that can be named, and the choice among them.
+//! All targets of an inventory, and the selection among them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
-use thiserror::Error;
-
 use super::adhoc::AdHoc;
-use super::expression::{Atom, Expression, ExpressionError, NamePattern, Operator, Term, glob};
+use super::error::TargetError;
+use super::expression::{Atom, Expression, NamePattern, Operator, Term, glob};
 use super::nodeset::MAX_NODES;
 use mitogen_core::suggest::did_you_mean;
 
-/// Why an expression does not choose machines.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum TargetError {
-    /// The text itself is at fault.
-    #[error(transparent)]
-    Expression(#[from] ExpressionError),
-    /// No profile and no host is called so.
-    #[error("`{name}` is neither a profile nor a host of one{}", hint(.suggestion.as_deref(), ""))]
-    UnknownName {
-        /// What was asked for.
-        name: String,
-        /// What may have been meant.
-        suggestion: Option<String>,
-    },
-    /// No group is called so.
-    #[error("there is no group `@{name}`{}", hint(.suggestion.as_deref(), "@"))]
-    UnknownGroup {
-        /// What was asked for.
-        name: String,
-        /// What may have been meant.
-        suggestion: Option<String>,
-    },
-    /// Several machines are called so.
-    #[error("`{name}` may be {}; write which", alternatives(.candidates))]
-    Ambiguous {
-        /// What was asked for.
-        name: String,
-        /// How each of them is named without doubt.
-        candidates: Vec<String>,
-    },
-    /// A glob without a match.
-    #[error("`{0}` matches no profile and no host")]
-    NoMatch(String),
-    /// Only `!` and `&` terms.
-    #[error("`{0}` takes machines away from nothing; begin with what to take them from, such as `*`")]
-    OnlyFilters(String),
-    /// All machines were filtered away.
-    #[error("no machine is left of {0}")]
-    NothingLeft(String),
-    /// More than [`MAX_NODES`] machines.
-    #[error("{0} chooses more than {MAX_NODES} machines; choose fewer at once")]
-    TooMany(String),
-    /// Groups that contain each other.
-    #[error("groups contain each other: {}", .0.iter().map(|g| format!("@{g}")).collect::<Vec<_>>().join(" -> "))]
-    GroupCycle(Vec<String>),
-}
-
-fn hint(suggestion: Option<&str>, sign: &str) -> String {
-    suggestion.map(|name| format!("; did you mean `{sign}{name}`?")).unwrap_or_default()
-}
-
-fn alternatives(candidates: &[String]) -> String {
-    const SHOWN: usize = 4;
-    let mut names: Vec<String> = candidates.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-    if candidates.len() > SHOWN {
-        names.push(format!("{} others", candidates.len() - SHOWN));
-    }
-    names.join(" or ")
-}
-
-/// A machine as a profile reaches it.
+/// A host of a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+#[non_exhaustive]
+pub struct CatalogEntry {
     /// The profile's name.
     pub profile: String,
     /// The host's name.
     pub host: String,
-    /// Whether the profile itself names the host, rather than taking it over from another profile: a
-    /// host's bare name means the machine as its owner reaches it.
+    /// Whether the profile itself names the host, rather than using the hosts of its `via`. A bare host
+    /// name selects the entry of the profile that names it.
     pub owner: bool,
 }
 
-/// A machine that was chosen.
+impl CatalogEntry {
+    /// An entry for `host`, connected to as `profile` says.
+    pub fn new(profile: impl Into<String>, host: impl Into<String>, owner: bool) -> Self {
+        Self { profile: profile.into(), host: host.into(), owner }
+    }
+}
+
+/// A target that was selected.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Target {
-    /// Its name in everything that is printed; no two targets of a catalog share it, and as a target
-    /// expression it chooses this machine.
+    /// The name that is printed. It is unique in the catalog, and as a target expression it selects this
+    /// target only.
     pub label: String,
-    /// Where it is described.
+    /// Where its options are.
     pub kind: TargetKind,
 }
 
-/// Where a target is described.
+/// Where the options of a target are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TargetKind {
@@ -104,7 +51,7 @@ pub enum TargetKind {
         /// The host's name.
         host: String,
     },
-    /// In the target expression.
+    /// In the target expression itself.
     AdHoc(AdHoc),
 }
 
@@ -120,35 +67,49 @@ enum Pick {
     AdHoc(AdHoc),
 }
 
-/// How bare host names are read.
+/// The meaning of a bare host name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// The host as its owner reaches it.
-    Choose,
-    /// The host however it is reached: what `!`, `&` and a limit mean.
+    /// The host in the profile that names it.
+    Select,
+    /// The host in every profile that has it: the meaning after `!` and `&` and in a limit.
     Filter,
 }
 
-/// All machines that can be named.
+/// All targets of an inventory, with the groups.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use mitogen_inventory::targets::{Catalog, CatalogEntry, Expression};
+///
+/// let entries = ["web1", "web2", "db1"].map(|host| CatalogEntry::new(host, host, true));
+/// let groups = BTreeMap::from([("web".to_owned(), "web*".parse::<Expression>()?)]);
+/// let catalog = Catalog::new(entries.into(), groups);
+/// let selected = catalog.select(&"@web,!web2".parse()?, None)?;
+/// assert_eq!(selected[0].label, "web1");
+/// assert_eq!(selected.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Catalog {
-    entries: Vec<Entry>,
+    entries: Vec<CatalogEntry>,
     labels: Vec<String>,
     by_profile: HashMap<String, Vec<usize>>,
     by_host: HashMap<String, Vec<usize>>,
     by_short: HashMap<String, Vec<usize>>,
     groups: BTreeMap<String, Expression>,
-    /// The entry of a `local` that no profile describes; globs do not match it.
+    /// The entry of `local` if there is no profile of that name; globs do not match it.
     implicit_local: Option<usize>,
 }
 
 impl Catalog {
-    /// Makes a catalog. `local` is added where no entry has that profile.
-    pub fn new(mut entries: Vec<Entry>, groups: BTreeMap<String, Expression>) -> Self {
+    /// Creates a catalog. `local` is added if no entry has a profile of that name.
+    pub fn new(mut entries: Vec<CatalogEntry>, groups: BTreeMap<String, Expression>) -> Self {
         let implicit_local = if entries.iter().any(|entry| entry.profile == "local") {
             None
         } else {
-            entries.push(Entry { profile: "local".into(), host: "local".into(), owner: false });
+            entries.push(CatalogEntry::new("local", "local", false));
             Some(entries.len() - 1)
         };
         let (mut by_profile, mut by_host, mut by_short) = (HashMap::new(), HashMap::new(), HashMap::new());
@@ -168,8 +129,8 @@ impl Catalog {
         catalog
     }
 
-    /// A profile with one machine lends it its name; one of several machines has its host's name where
-    /// that is unmistakable, else `profile/host`.
+    /// The only host of a profile has the profile's name as its label. Otherwise it is the host's name if
+    /// that is unambiguous, else `profile/host`.
     fn make_label(&self, i: usize) -> String {
         let entry = &self.entries[i];
         if self.by_profile[&entry.profile].len() == 1 {
@@ -183,18 +144,18 @@ impl Catalog {
         }
     }
 
-    /// Every machine, in the order of the profiles; `local` last unless a profile describes it.
-    pub fn entries(&self) -> &[Entry] {
+    /// All entries in the order of the profiles; `local` is last if it has no profile.
+    pub fn entries(&self) -> &[CatalogEntry] {
         &self.entries
     }
 
-    /// The groups and what they stand for.
+    /// The groups and their members.
     pub fn groups(&self) -> &BTreeMap<String, Expression> {
         &self.groups
     }
 
-    /// What may be typed as a target: profiles, then groups with their `@`, then the machines of
-    /// profiles that have several.
+    /// Names for completion: profiles, then groups with their `@`, then the hosts of profiles that have
+    /// several.
     pub fn names(&self) -> Vec<String> {
         let mut seen = HashSet::new();
         let mut names: Vec<String> = self.entries.iter().map(|entry| entry.profile.clone()).collect();
@@ -204,18 +165,18 @@ impl Catalog {
         names
     }
 
-    /// The machines that `wanted` means, without those that `limit` leaves out, each once, in the
-    /// order of the terms. In a limit, and behind `!` and `&`, a bare host name means that host
-    /// through whichever profile; a limit of `!` terms only keeps the rest.
+    /// The targets that `wanted` selects and `limit` does not exclude, each once, in the order of the
+    /// terms. In a limit, and after `!` and `&`, a bare host name means that host in every profile. A
+    /// limit of `!` terms only excludes.
     ///
     /// # Errors
-    /// Names that mean nothing or too many things, and a choice of nothing.
+    /// Unknown and ambiguous names, and an empty selection.
     pub fn select(
         &self,
         wanted: &Expression,
         limit: Option<&Expression>,
     ) -> Result<Vec<Target>, TargetError> {
-        let mut picks = self.union(wanted, Mode::Choose, &[], &mut Vec::new())?;
+        let mut picks = self.union(wanted, Mode::Select, &[], &mut Vec::new())?;
         self.filter(&mut picks, wanted)?;
         let mut text = format!("`{wanted}`");
         if let Some(limit) = limit {
@@ -234,8 +195,8 @@ impl Catalog {
         }
     }
 
-    /// What is wrong with the names of a group's members, looking at these terms only and not into
-    /// the groups that they name. A glob without a match is no fault in a group.
+    /// The errors in the names of a group's members. Groups among the members are not examined further. In
+    /// a group, a glob that matches nothing is not an error.
     pub fn check(&self, members: &Expression) -> Vec<TargetError> {
         let mut errors = Vec::new();
         for term in &members.terms {
@@ -255,15 +216,15 @@ impl Catalog {
     fn target(&self, pick: Pick) -> Target {
         match pick {
             Pick::Listed(i) => {
-                let Entry { profile, host, .. } = self.entries[i].clone();
+                let CatalogEntry { profile, host, .. } = self.entries[i].clone();
                 Target { label: self.labels[i].clone(), kind: TargetKind::Listed { profile, host } }
             }
             Pick::AdHoc(adhoc) => Target { label: label_adhoc(&adhoc), kind: TargetKind::AdHoc(adhoc) },
         }
     }
 
-    /// All that the plain terms mean. `among` are the ad-hoc machines that a bare host name may mean
-    /// in a filter; `path` are the groups on the way here.
+    /// The targets of all inclusions. `among` has the ad-hoc targets that a bare host name of a filter can
+    /// mean; `path` has the groups that are being expanded.
     fn union(
         &self,
         expression: &Expression,
@@ -277,9 +238,9 @@ impl Catalog {
         let (mut picks, mut seen) = (Vec::new(), HashSet::new());
         for term in expression.terms.iter().filter(|term| term.operator == Operator::Include) {
             let found = self.term(term, mode, among, path)?;
-            // In a group a glob may wait for profiles to come.
+            // In a group, a glob may be there for profiles that do not exist yet.
             if found.is_empty()
-                && mode == Mode::Choose
+                && mode == Mode::Select
                 && path.is_empty()
                 && matches!(term.atom, Atom::Names(_))
             {
@@ -330,7 +291,7 @@ impl Catalog {
             }
             Atom::Groups(groups) => {
                 for name in groups {
-                    if let Some(start) = path.iter().position(|on_way| on_way == name) {
+                    if let Some(start) = path.iter().position(|group| group == name) {
                         let mut cycle = path[start..].to_vec();
                         cycle.push(name.clone());
                         return Err(TargetError::GroupCycle(cycle));
@@ -412,7 +373,7 @@ impl Catalog {
         let names = self.names();
         let shorts = self.entries.iter().filter_map(|entry| short_name(&entry.host));
         let groups = self.groups.keys().map(String::as_str);
-        // The name of a group without its sign is the likeliest slip of all.
+        // The most likely error is the name of a group without its `@`.
         let suggestion = if self.groups.contains_key(name) {
             Some(format!("@{name}"))
         } else {
@@ -426,7 +387,7 @@ impl Catalog {
 }
 
 fn mode_of(term: &Term) -> Mode {
-    if term.operator == Operator::Include { Mode::Choose } else { Mode::Filter }
+    if term.operator == Operator::Include { Mode::Select } else { Mode::Filter }
 }
 
 fn adhoc_host(pick: &Pick, matches: impl Fn(&str) -> bool) -> bool {
@@ -436,7 +397,7 @@ fn adhoc_host(pick: &Pick, matches: impl Fn(&str) -> bool) -> bool {
     }
 }
 
-/// Such that it is read back as an ad-hoc address.
+/// A label that is parsed as an ad-hoc address again.
 fn label_adhoc(adhoc: &AdHoc) -> String {
     if adhoc.user.is_some() { adhoc.to_string() } else { format!("ssh:{adhoc}") }
 }
@@ -445,7 +406,7 @@ fn matches_host(pattern: &str, host: &str) -> bool {
     glob(pattern, host) || short_name(host).is_some_and(|short| glob(pattern, short))
 }
 
-/// The first label of a host's name, if it has several and is no address.
+/// The first label of a host name that has several and is not an address.
 fn short_name(host: &str) -> Option<&str> {
     let (short, _) = host.split_once('.')?;
     let address = host.contains(':') || host.bytes().all(|b| b == b'.' || b.is_ascii_digit());

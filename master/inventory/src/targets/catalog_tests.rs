@@ -1,4 +1,4 @@
-//! What expressions choose, as tables.
+//! What expressions select, as tables.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn parse(text: &str) -> Expression {
 }
 
 fn catalog() -> Catalog {
-    let entry = |profile: &str, host: String, owner| Entry { profile: profile.into(), host, owner };
+    let entry = |profile: &str, host: String, owner| CatalogEntry::new(profile, host, owner);
     let mut entries = Vec::new();
     entries.extend((1..=4).map(|n| entry("web", format!("web0{n}.example.org"), true)));
     entries.extend((1..=4).map(|n| entry("web-root", format!("web0{n}.example.org"), false)));
@@ -26,14 +26,14 @@ fn catalog() -> Catalog {
     Catalog::new(entries, groups.into_iter().map(|(name, text)| (name.into(), parse(text))).collect())
 }
 
-fn chosen(wanted: &str, limit: Option<&str>) -> Result<String, String> {
+fn selected(wanted: &str, limit: Option<&str>) -> Result<String, String> {
     let limit = limit.map(parse);
     let targets = catalog().select(&parse(wanted), limit.as_ref()).map_err(|error| error.to_string())?;
     Ok(crate::targets::fold(targets.iter().map(|target| &target.label)))
 }
 
 #[test]
-fn expressions_choose() {
+fn expressions_select() {
     let table = [
         ("web", "web[01-04].example.org"),
         ("web01", "web01.example.org"),
@@ -68,7 +68,7 @@ fn expressions_choose() {
         ("root@web", "root@web"),
     ];
     for (wanted, expected) in table {
-        assert_eq!(chosen(wanted, None).as_deref(), Ok(expected), "{wanted}");
+        assert_eq!(selected(wanted, None).as_deref(), Ok(expected), "{wanted}");
     }
 }
 
@@ -86,36 +86,37 @@ fn a_limit_intersects() {
         ("root@a,root@b", "root@a", "root@a"),
     ];
     for (wanted, limit, expected) in table {
-        assert_eq!(chosen(wanted, Some(limit)).as_deref(), Ok(expected), "{wanted} -l {limit}");
+        assert_eq!(selected(wanted, Some(limit)).as_deref(), Ok(expected), "{wanted} -l {limit}");
     }
-    assert_eq!(chosen("web", Some("db*")), Err("no machine is left of `web` limited to `db*`".into()));
-    let unknown = "`wbe01` is neither a profile nor a host of one; did you mean `web01`?";
-    assert_eq!(chosen("web", Some("wbe01")), Err(unknown.into()));
+    assert_eq!(selected("web", Some("db*")), Err("no targets match `web` limited to `db*`".into()));
+    let unknown = "no profile or host named `wbe01`; did you mean `web01`?";
+    assert_eq!(selected("web", Some("wbe01")), Err(unknown.into()));
 }
 
 #[test]
-fn faults_are_named() {
+fn errors_say_what_is_wrong() {
     let table = [
-        ("wbe", "`wbe` is neither a profile nor a host of one; did you mean `web`?"),
-        ("web05", "`web05` is neither a profile nor a host of one; did you mean `web01`?"),
-        ("all", "`all` is neither a profile nor a host of one; did you mean `@all`?"),
-        ("zzzzzz", "`zzzzzz` is neither a profile nor a host of one"),
-        ("@al", "there is no group `@al`; did you mean `@all`?"),
-        ("mem1", "`mem1` may be `mem1.a` or `mem1.b`; write which"),
-        ("zz*", "`zz*` matches no profile and no host"),
-        ("web-root/zz", "`web-root/zz` is neither a profile nor a host of one; did you mean `web-root`?"),
-        ("!web", "`!web` takes machines away from nothing; begin with what to take them from, such as `*`"),
-        ("web !web*", "no machine is left of `web,!web*`"),
-        ("@future", "no machine is left of `@future`"),
-        ("@x", "groups contain each other: @x -> @y -> @x"),
+        ("wbe", "no profile or host named `wbe`; did you mean `web`?"),
+        ("web05", "no profile or host named `web05`; did you mean `web01`?"),
+        ("all", "no profile or host named `all`; did you mean `@all`?"),
+        ("zzzzzz", "no profile or host named `zzzzzz`"),
+        ("@al", "no group named `@al`; did you mean `@all`?"),
+        ("mem1", "`mem1` is ambiguous; write `mem1.a` or `mem1.b`"),
+        ("zz*", "`zz*` matches no profile or host"),
+        ("web-root/zz", "no profile or host named `web-root/zz`; did you mean `web-root`?"),
+        ("&web", "`&web` has nothing to intersect with; start with an inclusion, e.g. `*,&web`"),
+        ("!web", "`!web` has nothing to exclude from; start with an inclusion, e.g. `*,!web`"),
+        ("web !web*", "no targets match `web,!web*`"),
+        ("@future", "no targets match `@future`"),
+        ("@x", "group cycle: @x -> @y -> @x"),
     ];
     for (wanted, message) in table {
-        assert_eq!(chosen(wanted, None), Err(message.into()), "{wanted}");
+        assert_eq!(selected(wanted, None), Err(message.into()), "{wanted}");
     }
 }
 
 #[test]
-fn every_label_chooses_its_own_machine() {
+fn every_label_selects_its_own_target() {
     let catalog = catalog();
     let everything = catalog.select(&parse("*,local"), None).unwrap();
     assert_eq!(everything.len(), catalog.entries().len());
@@ -128,8 +129,8 @@ fn every_label_chooses_its_own_machine() {
 }
 
 #[test]
-fn a_described_local_is_like_any_other() {
-    let entries = vec![Entry { profile: "local".into(), host: "local".into(), owner: false }];
+fn a_profile_named_local_is_like_any_other() {
+    let entries = vec![CatalogEntry::new("local", "local", false)];
     let catalog = Catalog::new(entries, BTreeMap::new());
     assert_eq!(catalog.entries().len(), 1);
     assert_eq!(catalog.select(&parse("*"), None).unwrap()[0].label, "local");
@@ -138,7 +139,7 @@ fn a_described_local_is_like_any_other() {
 }
 
 #[test]
-fn group_members_are_checked_without_looking_into_other_groups() {
+fn group_members_are_checked_without_expanding_other_groups() {
     let errors = |text: &str| {
         let found: Vec<String> = catalog().check(&parse(text)).iter().map(TargetError::to_string).collect();
         found
@@ -147,16 +148,16 @@ fn group_members_are_checked_without_looking_into_other_groups() {
     assert_eq!(
         errors("wbe,@al,!wbe"),
         [
-            "`wbe` is neither a profile nor a host of one; did you mean `web`?",
-            "there is no group `@al`; did you mean `@all`?",
-            "`wbe` is neither a profile nor a host of one; did you mean `web`?",
+            "no profile or host named `wbe`; did you mean `web`?",
+            "no group named `@al`; did you mean `@all`?",
+            "no profile or host named `wbe`; did you mean `web`?",
         ]
     );
 }
 
 #[test]
 fn selections_are_limited() {
-    let entries = (0..=MAX_NODES).map(|n| Entry { profile: "p".into(), host: format!("h{n}"), owner: true });
+    let entries = (0..=MAX_NODES).map(|n| CatalogEntry::new("p", format!("h{n}"), true));
     let catalog = Catalog::new(entries.collect(), BTreeMap::new());
     assert_eq!(catalog.select(&parse("p"), None), Err(TargetError::TooMany("`p`".into())));
     assert_eq!(catalog.select(&parse("p"), Some(&parse("!h0"))).unwrap().len(), MAX_NODES);

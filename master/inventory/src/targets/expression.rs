@@ -1,56 +1,30 @@
-//! Target expressions: which machines are meant, as a text.
+//! Target expressions: parsing which targets are meant.
 
 use std::fmt;
 use std::str::FromStr;
 
-use thiserror::Error;
-
 use super::adhoc::AdHoc;
-use super::nodeset::{MAX_NODES, NodeSet, NodeSetError};
+use super::error::ExpressionError;
+use super::nodeset::{MAX_NODES, NodeSet};
 
-/// What is wrong with the text of a target expression.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum ExpressionError {
-    /// Nothing was named.
-    #[error("no target named; name a profile, a host, `@group` or `local`")]
-    Empty,
-    /// A `!` or `&` with nothing behind it.
-    #[error("`{0}` stands alone; write a name behind it")]
-    DanglingOperator(char),
-    /// An `@` or a `profile/` with nothing behind it.
-    #[error("`{0}`: a name is missing")]
-    MissingName(String),
-    /// A node set that cannot be read, or is too large.
-    #[error(transparent)]
-    NodeSet(#[from] NodeSetError),
-    /// An ad-hoc address that cannot be read.
-    #[error("`{text}`: {message}")]
-    AdHoc {
-        /// The term, without any password.
-        text: String,
-        /// What is wrong and what would be right.
-        message: String,
-    },
-}
-
-/// How a term takes part.
+/// The effect of a term on the selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
-    /// Named plainly: adds machines.
+    /// `x`: adds the targets of `x`.
     Include,
-    /// `&x`: keeps only the machines that are also meant by `x`.
+    /// `&x`: keeps only the targets that are also in `x`.
     Intersect,
-    /// `!x`: takes away the machines meant by `x`.
+    /// `!x`: removes the targets of `x`.
     Exclude,
 }
 
-/// One name after its node sets are expanded.
+/// One name, with its node sets expanded.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NamePattern {
-    /// What stood before the slash of `profile/host`.
+    /// The part before the slash of `profile/host`.
     pub profile: Option<String>,
-    /// A profile, a host, a host's first label, or a glob with `*` and `?`.
+    /// A profile, a host, the first label of a host name, or a glob with `*` and `?`.
     pub name: String,
 }
 
@@ -63,21 +37,23 @@ impl NamePattern {
 
 /// What a term names.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Atom {
-    /// `@name`; several if written as a node set.
+    /// `@name`; several names if it is a node set.
     Groups(Vec<String>),
     /// Profiles, hosts and globs.
     Names(Vec<NamePattern>),
-    /// Addresses for ssh.
+    /// Addresses to connect to with ssh.
     AdHoc(Vec<AdHoc>),
 }
 
 /// One term of an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Term {
-    /// How it takes part.
+    /// The effect on the selection.
     pub operator: Operator,
-    /// As it was written, without the operator.
+    /// The text of the term, without the operator.
     pub text: String,
     /// What it names.
     pub atom: Atom,
@@ -85,20 +61,34 @@ pub struct Term {
 
 /// A parsed target expression.
 ///
-/// Terms are separated by commas or blanks. The machines meant are those of all plain terms
-/// together, of which only those stay that every `&` term means too and no `!` term means; the order of
-/// the terms does not matter for that.
+/// Terms are separated by commas or white space. The selection is the union of all terms without an
+/// operator, of which only those remain that are in every `&` term and in no `!` term. The order of the
+/// terms does not matter for that.
+///
+/// ```
+/// use mitogen_inventory::targets::{Expression, Operator};
+///
+/// let expression = Expression::parse("web[01-20] & @prod !web13")?;
+/// assert_eq!(expression.to_string(), "web[01-20],&@prod,!web13");
+/// assert_eq!(expression.terms[2].operator, Operator::Exclude);
+/// assert_eq!(
+///     Expression::parse("web !").unwrap_err().to_string(),
+///     "expected a target name after `!`"
+/// );
+/// # Ok::<(), mitogen_inventory::targets::ExpressionError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Expression {
-    /// The terms, as written.
+    /// The terms, in order.
     pub terms: Vec<Term>,
 }
 
 impl Expression {
-    /// Reads an expression.
+    /// Parses an expression.
     ///
     /// # Errors
-    /// An empty text, an operator without a name, a faulty node set or address.
+    /// An empty expression, an operator without a name, an invalid node set or address.
     pub fn parse(text: &str) -> Result<Self, ExpressionError> {
         let mut terms = Vec::new();
         let mut operator = None;
@@ -127,7 +117,7 @@ impl Expression {
         }
     }
 
-    /// Whether any term names machines plainly, rather than taking from what others named.
+    /// Whether any term adds targets.
     pub fn has_includes(&self) -> bool {
         self.terms.iter().any(|term| term.operator == Operator::Include)
     }
@@ -156,7 +146,7 @@ impl fmt::Display for Expression {
     }
 }
 
-/// Splits at commas and blanks outside of brackets.
+/// Splits at commas and white space outside of brackets.
 fn split_terms(text: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0_usize;
     text.split(move |c: char| {
@@ -177,7 +167,7 @@ fn parse_atom(word: &str) -> Result<Atom, ExpressionError> {
             return Err(missing());
         }
         Atom::Groups(NodeSet::parse(group)?.expand()?)
-    } else if AdHoc::is_meant(word) {
+    } else if AdHoc::is_adhoc(word) {
         Atom::AdHoc(AdHoc::parse(word)?)
     } else {
         let names = NodeSet::parse(word)?.expand()?.into_iter().map(|name| match name.split_once('/') {
@@ -196,11 +186,12 @@ fn parse_atom(word: &str) -> Result<Atom, ExpressionError> {
     Ok(atom)
 }
 
-/// Whether `name` matches a pattern of `*` (any text) and `?` (one letter).
+/// Whether `name` matches a pattern of `*` (any text) and `?` (one character).
 pub(super) fn glob(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
-    // Where to go back to: behind the last star, and the first letter it has not swallowed yet.
+    // Where to continue after a mismatch: behind the last star, and the first character that the star has
+    // not matched yet.
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {
         if p < pattern.len() && pattern[p] == '*' {
@@ -208,9 +199,9 @@ pub(super) fn glob(pattern: &str, name: &str) -> bool {
             p += 1;
         } else if p < pattern.len() && (pattern[p] == '?' || pattern[p] == name[n]) {
             (p, n) = (p + 1, n + 1);
-        } else if let Some((behind, swallowed)) = star {
-            star = Some((behind, swallowed + 1));
-            (p, n) = (behind, swallowed + 1);
+        } else if let Some((behind, matched)) = star {
+            star = Some((behind, matched + 1));
+            (p, n) = (behind, matched + 1);
         } else {
             return false;
         }
@@ -223,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expressions_are_read_and_written() {
+    fn expressions_round_trip() {
         let table = [
             ("web", "web"),
             ("web,db", "web,db"),
@@ -241,15 +232,15 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn errors_say_what_is_expected() {
         let table = [
-            ("", "no target named; name a profile, a host, `@group` or `local`"),
-            (" , ", "no target named; name a profile, a host, `@group` or `local`"),
-            ("web !", "`!` stands alone; write a name behind it"),
-            ("web & ! x", "`&` stands alone; write a name behind it"),
-            ("@", "`@`: a name is missing"),
-            ("web/", "`web/`: a name is missing"),
-            ("web[1", "`web[1`: unbalanced bracket; write ranges like `[1-5,9]`"),
+            ("", "no target given; name a profile, a host, `@group` or `local`"),
+            (" , ", "no target given; name a profile, a host, `@group` or `local`"),
+            ("web !", "expected a target name after `!`"),
+            ("web & ! x", "expected a target name after `&`"),
+            ("@", "`@`: missing name"),
+            ("web/", "`web/`: missing name"),
+            ("web[1", "`web[1`: unbalanced bracket; write ranges as `[1-5,9]`"),
         ];
         for (text, message) in table {
             assert_eq!(Expression::parse(text).unwrap_err().to_string(), message, "{text:?}");

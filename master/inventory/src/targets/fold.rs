@@ -1,25 +1,33 @@
-//! Folding names back into node sets.
+//! Folding names into node sets.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::nodeset::MAX_DIGITS;
 
-/// A number of a name and the width it is padded to (0 for none), ordered so that runs are found.
+/// The width that a number is padded to (0 for none) and its value, in the order that makes ranges
+/// contiguous.
 type Number = (usize, u64);
 
-/// Names that differ in their numbers only.
+/// Names that differ only in their numbers.
 struct Family {
-    /// The text around the numbers: always one more than there are numbers.
+    /// The text around the numbers, always one item more than there are numbers.
     texts: Vec<String>,
-    /// For each name its numbers, as written.
+    /// The numbers of each name, as written.
     members: Vec<Vec<String>>,
 }
 
-/// Writes many names as node sets, joined by commas: `web[01-03],db1`. Families of names stand in
-/// the order of their first member, numbers in rising order; repeated names are written once.
+/// Writes many names as node sets, joined by commas: `web[01-03],db1`. Names that differ only in their
+/// numbers are grouped; groups are in the order of their first name, numbers in ascending order, and
+/// repeated names are written once.
 ///
-/// What [`expand`](super::expand) makes of the parts are the same names, if no name has a bracket or
-/// a comma in it (such names are written as they are).
+/// [`expand`](super::expand) of the parts gives the same names, unless a name contains a bracket or a
+/// comma: such names are written unchanged.
+///
+/// ```
+/// use mitogen_inventory::targets::fold;
+///
+/// assert_eq!(fold(["web01", "web03", "db1", "web02"]), "web[01-03],db1");
+/// ```
 pub fn fold<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     let mut families: Vec<Family> = Vec::new();
     let mut index: HashMap<Vec<String>, usize> = HashMap::new();
@@ -35,7 +43,7 @@ pub fn fold<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     terms.join(",")
 }
 
-/// The text around the numbers, and the numbers.
+/// Splits a name into the text around its numbers, and the numbers.
 fn split(name: &str) -> (Vec<String>, Vec<String>) {
     if name.contains(['[', ']', ',']) {
         return (vec![name.to_owned()], Vec::new());
@@ -69,8 +77,8 @@ fn fold_family(family: &Family) -> Vec<String> {
             family.members.iter().map(|numbers| padding(&numbers[d])).filter(|width| *width > 0).collect()
         })
         .collect();
-    // Every name is a box of one number per dimension; boxes that differ in one dimension only are
-    // joined, dimension by dimension. The boxes stay disjoint, so no name is gained or lost.
+    // Every name is a box with one number per dimension. Boxes that differ in one dimension only are
+    // joined, dimension by dimension. Boxes never overlap, so the set of names does not change.
     let mut boxes: BTreeSet<Vec<BTreeSet<Number>>> = family
         .members
         .iter()
@@ -125,19 +133,19 @@ fn write_side(side: &BTreeSet<Number>) -> String {
     if side.len() == 1 { written.join(",") } else { format!("[{}]", written.join(",")) }
 }
 
-/// The width that these digits are surely padded to, 0 if they have no leading zero.
+/// The width that the digits are padded to, 0 if they have no leading zero.
 fn padding(digits: &str) -> usize {
     if digits.len() > 1 && digits.starts_with('0') { digits.len() } else { 0 }
 }
 
-/// `10` belongs to `08,09,10` as well as to `9,10,11`: digits without a leading zero join the
-/// widest padding that is seen in their place and does not change them.
+/// Parses the digits. `10` fits both `08,09,10` and `9,10,11`, so digits without a leading zero get the
+/// largest padding of the other names that does not change them.
 fn number(digits: &str, widths: &BTreeSet<usize>) -> Number {
     let width = match padding(digits) {
         0 => widths.range(..=digits.len()).next_back().copied().unwrap_or(0),
         width => width,
     };
-    // The expect holds: `split` takes no more than MAX_DIGITS digits as a number.
+    // `split` treats at most MAX_DIGITS digits as a number.
     (width, digits.parse().expect("at most 18 digits fit an u64"))
 }
 
@@ -180,7 +188,7 @@ mod tests {
         }
     }
 
-    /// A small generator of its own, so that a failure is repeated by its seed.
+    /// A small random number generator, so that a failure can be reproduced from its seed.
     struct Random(u64);
 
     impl Random {
@@ -231,13 +239,13 @@ mod tests {
             let expanded: Vec<String> =
                 terms(&folded).iter().flat_map(|term| expand(term).unwrap()).collect();
             let unique: BTreeSet<String> = expanded.iter().cloned().collect();
-            assert_eq!(unique.len(), expanded.len(), "seed {seed}: a name stands twice in {folded}");
+            assert_eq!(unique.len(), expanded.len(), "seed {seed}: a name occurs twice in {folded}");
             assert_eq!(unique, names, "seed {seed}: {folded}");
         }
     }
 
     #[test]
-    fn a_full_product_folds_into_one_term_whatever_the_order() {
+    fn a_full_product_folds_into_one_term_in_any_order() {
         for seed in 1..=200_u64 {
             let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let (a, b) = (random.below(12) + 2, random.below(12) + 2);

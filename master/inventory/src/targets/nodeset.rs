@@ -1,62 +1,62 @@
-//! Node sets: `web[01-20,25].x[1-2]` and the names it stands for.
+//! Node sets: expanding `web[01-20,25].x[1-2]` to names.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use thiserror::Error;
 
-/// The most names that one node set, or one selection, may stand for.
+/// The largest number of names in one node set or targets in one selection.
 pub const MAX_NODES: usize = 100_000;
 
-/// Longer runs of digits are not numbers to us but text: they would not fit an integer.
+/// Longer runs of digits are treated as text: they would not fit an integer.
 pub(super) const MAX_DIGITS: usize = 18;
 
 /// What is wrong with a node set.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NodeSetError {
-    /// There is no text.
+    /// The node set is empty.
     #[error("empty name")]
     Empty,
-    /// A `[` without its `]`, or the other way round.
-    #[error("`{0}`: unbalanced bracket; write ranges like `[1-5,9]`")]
+    /// A `[` without its `]`, or a `]` without its `[`.
+    #[error("`{0}`: unbalanced bracket; write ranges as `[1-5,9]`")]
     Unbalanced(String),
-    /// A bracket with something else than ranges in it.
-    #[error("`{text}`: `{range}` is not a range; write ranges like `[1-5,9]` or `[01-20]`")]
+    /// A bracket that contains something other than ranges.
+    #[error("`{text}`: invalid range `{range}`; write ranges as `[1-5,9]` or `[01-20]`")]
     BadRange {
         /// The whole node set.
         text: String,
-        /// The part at fault.
+        /// The invalid range.
         range: String,
     },
     /// The end of a range is below its start.
-    #[error("`{text}`: the range `{range}` runs backwards")]
+    #[error("`{text}`: the start of the range `{range}` is above its end")]
     Backwards {
         /// The whole node set.
         text: String,
-        /// The part at fault.
+        /// The invalid range.
         range: String,
     },
-    /// Start and end are padded to different widths.
-    #[error("`{text}`: the ends of `{range}` are padded differently; pad both, as in `[001-100]`")]
+    /// Start and end of a range are padded with zeros to different widths.
+    #[error("`{text}`: the ends of the range `{range}` have different widths; pad both, as in `[001-100]`")]
     Padding {
         /// The whole node set.
         text: String,
-        /// The part at fault.
+        /// The invalid range.
         range: String,
     },
     /// More than [`MAX_NODES`] names.
-    #[error("`{0}` stands for more than {MAX_NODES} names; name fewer at once")]
+    #[error("`{0}` expands to more than {MAX_NODES} names; use fewer at once")]
     TooMany(String),
 }
 
-/// A run of numbers, such as `01-20` or `1-9/2`.
+/// A range of numbers, such as `01-20` or `1-9/2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Range {
     first: u64,
     last: u64,
     step: u64,
-    /// Numbers are filled with zeros to this many digits; 0 for none.
+    /// Numbers are padded with zeros to this many digits; 0 for none.
     width: usize,
 }
 
@@ -78,6 +78,15 @@ enum Part {
 }
 
 /// A parsed node set.
+///
+/// ```
+/// use mitogen_inventory::targets::NodeSet;
+///
+/// let set = NodeSet::parse("web[08-10].example.org")?;
+/// assert_eq!(set.count(), 3);
+/// assert_eq!(set.expand()?[2], "web10.example.org");
+/// # Ok::<(), mitogen_inventory::targets::NodeSetError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeSet {
     text: String,
@@ -85,11 +94,11 @@ pub struct NodeSet {
 }
 
 impl NodeSet {
-    /// Reads a node set. A name without brackets is one, too. A bracket with a colon in it, as in
+    /// Parses a node set. A name without brackets is one, too. A bracket that contains a colon, as in
     /// the IPv6 address `[::1]`, is plain text.
     ///
     /// # Errors
-    /// Brackets that do not match, and ranges that are none.
+    /// Unbalanced brackets and invalid ranges.
     pub fn parse(text: &str) -> Result<Self, NodeSetError> {
         if text.is_empty() {
             return Err(NodeSetError::Empty);
@@ -126,7 +135,7 @@ impl NodeSet {
         Ok(Self { text: text.to_owned(), parts })
     }
 
-    /// How many names it stands for, counting repeated ones each time.
+    /// The number of names, with repetitions.
     pub fn count(&self) -> u64 {
         self.parts.iter().fold(1, |product: u64, part| match part {
             Part::Text(_) => product,
@@ -135,7 +144,7 @@ impl NodeSet {
         })
     }
 
-    /// The names, the last bracket counting fastest, each name once.
+    /// The names, each once, in an order in which the last bracket changes fastest.
     ///
     /// # Errors
     /// More than [`MAX_NODES`] names.
@@ -168,7 +177,7 @@ impl fmt::Display for NodeSet {
     }
 }
 
-/// The names that a node set stands for.
+/// Parses and expands a node set.
 ///
 /// # Errors
 /// As [`NodeSet::parse`] and [`NodeSet::expand`].
@@ -199,7 +208,7 @@ fn parse_range(text: &str, range: &str) -> Result<Range, NodeSetError> {
     if padding(to) != 0 && padding(to) != width {
         return Err(NodeSetError::Padding { text: text.to_owned(), range: range.to_owned() });
     }
-    // `[01-5]` cannot mean 01 to 05 and 5 at once.
+    // `[01-5]` could mean `[01-05]` or `[1-5]`.
     if width > to.len() {
         return Err(NodeSetError::Padding { text: text.to_owned(), range: range.to_owned() });
     }
@@ -240,25 +249,25 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn errors_show_the_invalid_part() {
         let table = [
             ("", "empty name"),
-            ("web[1-3", "`web[1-3`: unbalanced bracket; write ranges like `[1-5,9]`"),
-            ("web1-3]", "`web1-3]`: unbalanced bracket; write ranges like `[1-5,9]`"),
-            ("web[[1]]", "`web[[1]]`: unbalanced bracket; write ranges like `[1-5,9]`"),
-            ("web[]", "`web[]`: `` is not a range; write ranges like `[1-5,9]` or `[01-20]`"),
-            ("web[a-c]", "`web[a-c]`: `a-c` is not a range; write ranges like `[1-5,9]` or `[01-20]`"),
-            ("web[1-2-3]", "`web[1-2-3]`: `1-2-3` is not a range; write ranges like `[1-5,9]` or `[01-20]`"),
-            ("web[+1]", "`web[+1]`: `+1` is not a range; write ranges like `[1-5,9]` or `[01-20]`"),
-            ("web[1-9/0]", "`web[1-9/0]`: `1-9/0` is not a range; write ranges like `[1-5,9]` or `[01-20]`"),
-            ("web[5-3]", "`web[5-3]`: the range `5-3` runs backwards"),
+            ("web[1-3", "`web[1-3`: unbalanced bracket; write ranges as `[1-5,9]`"),
+            ("web1-3]", "`web1-3]`: unbalanced bracket; write ranges as `[1-5,9]`"),
+            ("web[[1]]", "`web[[1]]`: unbalanced bracket; write ranges as `[1-5,9]`"),
+            ("web[]", "`web[]`: invalid range ``; write ranges as `[1-5,9]` or `[01-20]`"),
+            ("web[a-c]", "`web[a-c]`: invalid range `a-c`; write ranges as `[1-5,9]` or `[01-20]`"),
+            ("web[1-2-3]", "`web[1-2-3]`: invalid range `1-2-3`; write ranges as `[1-5,9]` or `[01-20]`"),
+            ("web[+1]", "`web[+1]`: invalid range `+1`; write ranges as `[1-5,9]` or `[01-20]`"),
+            ("web[1-9/0]", "`web[1-9/0]`: invalid range `1-9/0`; write ranges as `[1-5,9]` or `[01-20]`"),
+            ("web[5-3]", "`web[5-3]`: the start of the range `5-3` is above its end"),
             (
                 "web[1-010]",
-                "`web[1-010]`: the ends of `1-010` are padded differently; pad both, as in `[001-100]`",
+                "`web[1-010]`: the ends of the range `1-010` have different widths; pad both, as in `[001-100]`",
             ),
             (
                 "web[01-5]",
-                "`web[01-5]`: the ends of `01-5` are padded differently; pad both, as in `[001-100]`",
+                "`web[01-5]`: the ends of the range `01-5` have different widths; pad both, as in `[001-100]`",
             ),
         ];
         for (text, message) in table {
@@ -273,6 +282,6 @@ mod tests {
             assert_eq!(expand(text), Err(NodeSetError::TooMany(text.to_owned())));
         }
         let message = expand("n[0-100000]").unwrap_err().to_string();
-        assert_eq!(message, "`n[0-100000]` stands for more than 100000 names; name fewer at once");
+        assert_eq!(message, "`n[0-100000]` expands to more than 100000 names; use fewer at once");
     }
 }

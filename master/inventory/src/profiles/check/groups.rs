@@ -3,24 +3,28 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
-use super::super::document::{Entry, Node};
-use super::super::inventory::Profile;
+use super::super::document::{KeyValue, Node, Value};
 use super::super::options::Fault;
-use super::{Checker, arrows, name_fault};
-use crate::targets::{Atom, Catalog, Entry as Machine, Expression, TargetError, Term};
+use super::super::profile::Profile;
+use super::checker::Checker;
+use super::names::{arrows, name_fault};
+use super::values::described;
+use crate::targets::{Atom, Catalog, CatalogEntry, Expression, TargetError, Term};
 
-/// A member of a group as it was written.
+const MEMBERS: &str = "a member is a profile, a host, @group or a glob";
+
+/// A member of a group as written in the file.
 struct Member<'n> {
     group: &'n str,
     span: Range<usize>,
     terms: Expression,
 }
 
-/// The catalog of all machines and groups. Unknown members are faults only if `complete`: else they
-/// may be machines of profiles that have faults.
+/// The catalog of all targets and groups. Unknown members are errors only if `complete`: otherwise they
+/// may be hosts of profiles that have errors.
 pub(super) fn check(
     checker: &mut Checker<'_>,
-    table: &[Entry],
+    table: &[KeyValue],
     profiles: &[Profile],
     complete: bool,
 ) -> Catalog {
@@ -33,31 +37,24 @@ pub(super) fn check(
         }
         let found = read(checker, entry);
         let terms: Vec<Term> = found.iter().flat_map(|member| member.terms.terms.clone()).collect();
-        // A group with faults stays known, so that those who name it are not at fault, too.
+        // A group with errors is added, too, so that references to it are not reported as errors.
         let terms = Expression { terms };
         if !found.is_empty() && !terms.has_includes() {
-            let fault = Fault::new(
-                "a group must have members before it can leave some out",
-                "name what to take them from, such as \"*\"",
-            );
+            let fault =
+                Fault::new("the group only excludes members", "start with an inclusion, such as \"*\"");
             checker.report(entry.node.span.clone(), key(&entry.key), fault);
         }
         groups.insert(entry.key.clone(), terms);
         members.extend(found);
     }
     let entries = profiles.iter().flat_map(|profile| {
-        profile.hosts.iter().map(|host| Machine {
-            profile: profile.name.clone(),
-            host: host.clone(),
-            owner: profile.owner,
-        })
+        profile.hosts.iter().map(|host| CatalogEntry::new(&profile.name, host, profile.owner))
     });
     let catalog = Catalog::new(entries.collect(), groups);
     for member in &members {
         for error in catalog.check(&member.terms) {
             if complete || matches!(error, TargetError::UnknownGroup { .. }) {
-                let hint = "name a profile, a host of one, @group or a glob".to_owned();
-                let fault = Fault { message: error.to_string(), hint: Some(hint) };
+                let fault = Fault::new(error.to_string(), MEMBERS);
                 checker.report(member.span.clone(), key(member.group), fault);
             }
         }
@@ -70,35 +67,34 @@ fn key(group: &str) -> Option<String> {
     Some(format!("group.{group}"))
 }
 
-fn read<'n>(checker: &mut Checker<'_>, entry: &'n Entry) -> Vec<Member<'n>> {
-    use super::super::document::Value;
+fn read<'n>(checker: &mut Checker<'_>, entry: &'n KeyValue) -> Vec<Member<'n>> {
     let one;
     let nodes: &[Node] = match &entry.node.value {
-        Value::List(nodes) => nodes,
-        Value::Text(_) => {
+        Value::Array(nodes) => nodes,
+        Value::String(_) => {
             one = [entry.node.clone()];
             &one
         }
         _ => &[],
     };
     if nodes.is_empty() {
-        let what = super::described(&entry.node);
+        let what = described(&entry.node);
         let fault = Fault::new(
-            format!("a group must be a list of its members, not {what}"),
+            format!("expected an array of members, found {what}"),
             format!("write {} = [\"web\", \"db*\"]", entry.key),
         );
         checker.report(entry.node.span.clone(), key(&entry.key), fault);
     }
     let mut members = Vec::new();
     for node in nodes {
-        let parsed = match node.text() {
+        let parsed = match node.string() {
             Some(text) => Expression::parse(text).map_err(|error| error.to_string()),
-            None => Err(format!("a member must be a text, not {}", node.kind())),
+            None => Err(format!("expected a string, found {}", node.kind())),
         };
         match parsed {
             Ok(terms) => members.push(Member { group: &entry.key, span: node.span.clone(), terms }),
             Err(message) => {
-                let fault = Fault::new(message, "name a profile, a host of one, @group or a glob");
+                let fault = Fault::new(message, MEMBERS);
                 checker.report(node.span.clone(), key(&entry.key), fault);
             }
         }
@@ -107,7 +103,7 @@ fn read<'n>(checker: &mut Checker<'_>, entry: &'n Entry) -> Vec<Member<'n>> {
 }
 
 /// Reports each cycle once, at its first group.
-fn cycles(checker: &mut Checker<'_>, table: &[Entry], catalog: &Catalog) {
+fn cycles(checker: &mut Checker<'_>, table: &[KeyValue], catalog: &Catalog) {
     let mut reported: HashSet<Vec<&str>> = HashSet::new();
     for entry in table {
         let mut path = vec![entry.key.as_str()];
@@ -116,14 +112,14 @@ fn cycles(checker: &mut Checker<'_>, table: &[Entry], catalog: &Catalog) {
         names.sort_unstable();
         names.dedup();
         if reported.insert(names) {
-            let message = format!("groups contain each other: {}", arrows(&cycle, "@"));
-            let fault = Fault::new(message, "take one of these members out");
+            let message = format!("group cycle: {}", arrows(&cycle, "@"));
+            let fault = Fault::new(message, "remove one of these members");
             checker.report(entry.key_span.clone(), key(&entry.key), fault);
         }
     }
 }
 
-/// A cycle that goes through the first group of the path.
+/// A cycle that contains the first group of the path.
 fn find_cycle<'n>(
     catalog: &'n Catalog,
     path: &mut Vec<&'n str>,

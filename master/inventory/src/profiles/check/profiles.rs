@@ -6,20 +6,21 @@ use std::rc::Rc;
 use mitogen_core::connect::{OptionSpec, TransportKind};
 use serde_json::{Map, Value as Json};
 
-use super::super::document::Entry;
-use super::super::inventory::Profile;
+use super::super::document::KeyValue;
 use super::super::options::{self, Fault, Given, SecretContext, Setting};
-use super::keepalive::keepalive;
-use super::{COMMON, Checker, arrows, by_key, follow, name_fault, python, stock, timeout};
+use super::super::profile::Profile;
+use super::checker::Checker;
+use super::names::{COMMON, RENAMED, arrows, by_key, current_name, follow, name_fault};
+use super::values::{described, keepalive, mitogen_package, python, timeout};
 use crate::targets::{MAX_NODES, NodeSet, did_you_mean};
 
-/// Methods that make a copy of the context before them.
+/// Methods that copy the context that `via` names.
 const COPIES: &[&str] = &["fork"];
 
-/// A key that holds for a profile, and the profile that it was written in.
+/// A key that applies to a profile, and the profile whose table has it.
 #[derive(Clone, Copy)]
 struct Held<'n> {
-    entry: &'n Entry,
+    entry: &'n KeyValue,
     from: &'n str,
 }
 
@@ -29,19 +30,19 @@ impl Held<'_> {
     }
 }
 
-/// A profile with what it takes over from those that it extends.
+/// A profile with the keys that it inherits, not yet checked against its transport.
 struct Draft<'n> {
-    entry: &'n Entry,
+    entry: &'n KeyValue,
     held: BTreeMap<&'n str, Held<'n>>,
-    /// Other profiles extend it.
+    /// Whether other profiles extend it.
     extended: bool,
-    /// A fault was reported that makes further ones likely; they would only distract.
+    /// An error was reported that is likely to cause others, which are then not reported.
     broken: bool,
 }
 
 impl<'n> Draft<'n> {
     fn text(&self, key: &str) -> Option<&'n str> {
-        self.held.get(key).and_then(|held| held.entry.node.text())
+        self.held.get(key).and_then(|held| held.entry.node.string())
     }
 
     fn has_method(&self) -> bool {
@@ -50,11 +51,12 @@ impl<'n> Draft<'n> {
 }
 
 type Drafts<'n> = BTreeMap<&'n str, Draft<'n>>;
-/// The hosts of the profiles looked at so far, `None` where a fault hides them.
+/// The hosts of the profiles examined so far, `None` where an error hides them.
 type Hosts<'n> = HashMap<&'n str, Option<Rc<Vec<String>>>>;
 
-/// The profiles that can be used, in the order of the file, and whether these are all.
-pub(super) fn check(checker: &mut Checker<'_>, table: &[Entry]) -> (Vec<Profile>, bool) {
+/// The profiles that have a method, in the order of the file, and whether none is missing because of an
+/// error.
+pub(super) fn check(checker: &mut Checker<'_>, table: &[KeyValue]) -> (Vec<Profile>, bool) {
     let drafts = draft(checker, table);
     vias(checker, &drafts, table);
     via_cycles(checker, &drafts, table);
@@ -68,8 +70,7 @@ pub(super) fn check(checker: &mut Checker<'_>, table: &[Entry]) -> (Vec<Profile>
         if draft.broken || !draft.has_method() {
             complete &= !draft.broken;
             if !draft.broken && !draft.extended {
-                let known: Vec<String> = checker.registry.names().map(|name| format!("\"{name}\"")).collect();
-                let hint = format!("add method = one of {}", known.join(", "));
+                let hint = format!("add method = \"NAME\"; {}", available(checker));
                 let fault = Fault::new("the profile has no method", hint);
                 checker.report(entry.key_span.clone(), Some(format!("profile.{}", entry.key)), fault);
             }
@@ -85,24 +86,26 @@ pub(super) fn check(checker: &mut Checker<'_>, table: &[Entry]) -> (Vec<Profile>
     (profiles, complete)
 }
 
-fn draft<'n>(checker: &mut Checker<'_>, table: &'n [Entry]) -> Drafts<'n> {
-    let mut raw: BTreeMap<&str, BTreeMap<&str, &Entry>> = BTreeMap::new();
+fn draft<'n>(checker: &mut Checker<'_>, table: &'n [KeyValue]) -> Drafts<'n> {
+    let mut raw: BTreeMap<&str, BTreeMap<&str, &KeyValue>> = BTreeMap::new();
     for entry in table {
         let key = || Some(format!("profile.{}", entry.key));
         if let Some(fault) = name_fault(&entry.key) {
             checker.report(entry.key_span.clone(), key(), fault);
         } else if let Some(own) = entry.node.table() {
-            raw.insert(&entry.key, by_key(own));
+            let own = by_key(own);
+            renamed_keys(checker, &entry.key, &own);
+            raw.insert(&entry.key, own);
         } else {
             let fault = Fault::new(
-                format!("a profile must be a table, not {}", entry.node.kind()),
+                format!("expected a table, found {}", entry.node.kind()),
                 format!("write [profile.{}] on a line of its own and its keys below", entry.key),
             );
             checker.report(entry.node.span.clone(), key(), fault);
         }
     }
     let base =
-        |name: &str| raw.get(name).and_then(|own| own.get("extends")).and_then(|entry| entry.node.text());
+        |name: &str| raw.get(name).and_then(|own| own.get("extends")).and_then(|entry| entry.node.string());
     let mut drafts = Drafts::new();
     let mut extended = HashSet::new();
     for entry in table.iter().filter(|entry| raw.contains_key(entry.key.as_str())) {
@@ -111,9 +114,9 @@ fn draft<'n>(checker: &mut Checker<'_>, table: &'n [Entry]) -> Drafts<'n> {
         let mut broken = cycle.is_some();
         if let Some(own) = raw[name].get("extends") {
             let key = Some(format!("profile.{name}.extends"));
-            match own.node.text() {
+            match own.node.string() {
                 None => {
-                    let message = format!("this must be the name of a profile, not {}", own.node.kind());
+                    let message = format!("expected the name of a profile, found {}", own.node.kind());
                     checker.report(
                         own.node.span.clone(),
                         key,
@@ -127,9 +130,9 @@ fn draft<'n>(checker: &mut Checker<'_>, table: &'n [Entry]) -> Drafts<'n> {
                 }
                 Some(_) => {}
             }
-            // Each cycle once, at its first profile.
+            // Each cycle is reported once, at its first profile.
             if let Some(cycle) = cycle.filter(|cycle| is_first(name, cycle, table)) {
-                let message = format!("profiles extend each other: {}", arrows(&cycle, ""));
+                let message = format!("`extends` cycle: {}", arrows(&cycle, ""));
                 let fault = Fault::new(message, "remove one of these `extends`");
                 checker.report(own.node.span.clone(), Some(format!("profile.{name}.extends")), fault);
             }
@@ -144,7 +147,7 @@ fn draft<'n>(checker: &mut Checker<'_>, table: &'n [Entry]) -> Drafts<'n> {
             };
             held.extend(own.iter().filter(|(key, _)| **key != "extends").map(|(key, entry)| {
                 let from = *from;
-                (*key, Held { entry, from })
+                (current_name(key), Held { entry, from })
             }));
         }
         drafts.insert(name, Draft { entry, held, extended: false, broken });
@@ -155,28 +158,48 @@ fn draft<'n>(checker: &mut Checker<'_>, table: &'n [Entry]) -> Drafts<'n> {
     drafts
 }
 
-fn is_first(name: &str, cycle: &[&str], table: &[Entry]) -> bool {
+/// Warns about keys that have a new name.
+fn renamed_keys(checker: &mut Checker<'_>, profile: &str, own: &BTreeMap<&str, &KeyValue>) {
+    for (old, new) in RENAMED {
+        let Some(entry) = own.get(old) else { continue };
+        let key = Some(format!("profile.{profile}.{old}"));
+        let fault = Fault::new(format!("the key `{old}` is now `{new}`"), format!("write {new} = ..."));
+        if own.contains_key(new) {
+            let fault =
+                Fault::new(format!("`{old}` and `{new}` are the same key"), format!("remove `{old}`"));
+            checker.report(entry.key_span.clone(), key, fault);
+        } else {
+            checker.warn(entry.key_span.clone(), key, fault);
+        }
+    }
+}
+
+fn is_first(name: &str, cycle: &[&str], table: &[KeyValue]) -> bool {
     table.iter().find(|entry| cycle.contains(&entry.key.as_str())).is_some_and(|first| first.key == name)
 }
 
-fn no_profile(name: &str, table: &[Entry]) -> Fault {
-    let guess = did_you_mean(name, table.iter().map(|entry| entry.key.as_str()));
-    let hint = guess.map_or_else(
-        || format!("add [profile.{name}], or name one that exists"),
-        |near| format!("did you mean `{near}`?"),
-    );
-    Fault::new(format!("there is no profile `{name}`"), hint)
+fn available(checker: &Checker<'_>) -> String {
+    format!("available methods: {}", checker.registry.names().collect::<Vec<_>>().join(", "))
 }
 
-/// Whether what profiles go through is there.
-fn vias(checker: &mut Checker<'_>, drafts: &Drafts<'_>, table: &[Entry]) {
+fn no_profile(name: &str, table: &[KeyValue]) -> Fault {
+    let guess = did_you_mean(name, table.iter().map(|entry| entry.key.as_str()));
+    let hint = guess.map_or_else(
+        || format!("add [profile.{name}] or use the name of an existing profile"),
+        |near| format!("did you mean `{near}`?"),
+    );
+    Fault::new(format!("no profile named `{name}`"), hint)
+}
+
+/// Reports each `via` that names no profile, or one without a method.
+fn vias(checker: &mut Checker<'_>, drafts: &Drafts<'_>, table: &[KeyValue]) {
     for draft in drafts.values().filter(|draft| !draft.broken) {
         let Some(held) = draft.held.get("via") else { continue };
-        let Some(via) = held.entry.node.text() else { continue };
+        let Some(via) = held.entry.node.string() else { continue };
         let fault = match drafts.get(via) {
-            Some(front) if !front.broken && !front.has_method() => Fault::new(
-                format!("nothing can go through profile `{via}`: it has no method"),
-                "name a profile that extends it",
+            Some(other) if !other.broken && !other.has_method() => Fault::new(
+                format!("profile `{via}` cannot be used as `via`: it has no method"),
+                "use a profile that extends it",
             ),
             None if via != "local" && !table.iter().any(|entry| entry.key == via) => no_profile(via, table),
             _ => continue,
@@ -185,22 +208,22 @@ fn vias(checker: &mut Checker<'_>, drafts: &Drafts<'_>, table: &[Entry]) {
     }
 }
 
-fn via_cycles(checker: &mut Checker<'_>, drafts: &Drafts<'_>, table: &[Entry]) {
+fn via_cycles(checker: &mut Checker<'_>, drafts: &Drafts<'_>, table: &[KeyValue]) {
     for entry in table {
         let via = |name: &str| drafts.get(name).and_then(|draft| draft.text("via"));
         let (Some(cycle), Some(draft)) = (follow(&entry.key, via).1, drafts.get(entry.key.as_str())) else {
             continue;
         };
         if let Some(held) = draft.held.get("via").filter(|_| is_first(&entry.key, &cycle, table)) {
-            let message = format!("profiles go through each other: {}", arrows(&cycle, ""));
+            let message = format!("`via` cycle: {}", arrows(&cycle, ""));
             let fault = Fault::new(message, "remove one of these `via`");
             checker.report(held.entry.node.span.clone(), held.key(), fault);
         }
     }
 }
 
-/// The hosts of a profile: its own, or those of the profile that it goes through, or one of its own
-/// name. Faults are reported for the profile that was asked for first (`depth` 0).
+/// The hosts of a profile: those of its key `hostname`, else those of its `via`, else one with the name of
+/// the profile. `depth` is the number of `via` followed so far.
 fn hosts_of<'n>(
     checker: &mut Checker<'_>,
     drafts: &Drafts<'n>,
@@ -212,7 +235,7 @@ fn hosts_of<'n>(
         return found.clone();
     }
     let (name, draft) = drafts.get_key_value(name)?;
-    // A chain longer than there are profiles is a cycle, which was reported.
+    // A chain longer than the number of profiles is a cycle, which is reported elsewhere.
     if draft.broken || depth > drafts.len() {
         return None;
     }
@@ -233,12 +256,9 @@ fn hosts_of<'n>(
 fn own_hosts(held: &Held<'_>) -> Result<Vec<String>, Fault> {
     const FORM: &str = "write hostname = \"web[01-20].example.org\"";
     let node = &held.entry.node;
-    let sets = node.text().map(|text| vec![text.to_owned()]).or_else(|| node.texts());
+    let sets = node.string().map(|text| vec![text.to_owned()]).or_else(|| node.strings());
     let sets = sets.filter(|sets| !sets.is_empty()).ok_or_else(|| {
-        Fault::new(
-            format!("this must be a host name or a list of them, not {}", super::described(node)),
-            FORM,
-        )
+        Fault::new(format!("expected a host name or an array of host names, found {}", described(node)), FORM)
     })?;
     let (mut hosts, mut seen) = (Vec::new(), HashSet::new());
     for set in &sets {
@@ -247,7 +267,7 @@ fn own_hosts(held: &Held<'_>) -> Result<Vec<String>, Fault> {
         hosts.extend(names.into_iter().filter(|name| seen.insert(name.clone())));
     }
     if hosts.len() > MAX_NODES {
-        return Err(Fault::new(format!("more than {MAX_NODES} hosts"), "make several profiles of it"));
+        return Err(Fault::new(format!("more than {MAX_NODES} hosts"), "split the profile"));
     }
     let odd = |host: &&String| {
         host.starts_with('-')
@@ -255,17 +275,17 @@ fn own_hosts(held: &Held<'_>) -> Result<Vec<String>, Fault> {
     };
     match hosts.iter().find(odd) {
         Some(host) if host.contains('@') => {
-            Err(Fault::new(format!("`{host}` is no host name"), "write the user as username = \"...\""))
+            Err(Fault::new(format!("`{host}` is not a host name"), "write the user as username = \"...\""))
         }
-        Some(host) => Err(Fault::new(format!("`{host}` is no host name"), FORM)),
+        Some(host) => Err(Fault::new(format!("`{host}` is not a host name"), FORM)),
         None => Ok(hosts),
     }
 }
 
-/// Checks a profile's values against its transport. `None` if it is of no use.
+/// Checks the values of a profile against its transport. `None` if there are errors.
 fn finish(checker: &mut Checker<'_>, draft: &Draft<'_>, hosts: Option<&Vec<String>>) -> Option<Profile> {
     let name = draft.entry.key.as_str();
-    let before = checker.found.len();
+    let errors = checker.error_count();
     let kind = method(checker, draft)?;
     let mut profile = Profile::new(name, kind.name(), checker.origin(&draft.entry.key_span));
     profile.owner = draft.held.get("hostname").is_some_and(|held| held.from == name);
@@ -281,25 +301,27 @@ fn finish(checker: &mut Checker<'_>, draft: &Draft<'_>, hosts: Option<&Vec<Strin
                 profile.hostname_origin = Some(origin);
                 Ok(())
             }
-            "via" => match node.text() {
+            "via" => match node.string() {
                 Some(via) => {
                     profile.via = Some((via.to_owned(), origin));
                     Ok(())
                 }
                 None => Err(Fault::new(
-                    format!("this must be the name of a profile, not {}", node.kind()),
+                    format!("expected the name of a profile, found {}", node.kind()),
                     "write via = \"NAME\"",
                 )),
             },
             "python" => python(node).map(|argv| profile.python = Some((argv, origin))),
-            "stock" => stock(node).map(|path| profile.stock = Some((path, origin))),
-            "timeout" => timeout(node).map(|seconds| profile.timeout = Some((seconds, origin))),
+            "mitogen_package" => {
+                mitogen_package(node).map(|path| profile.mitogen_package = Some((path, origin)))
+            }
+            "timeout" => timeout(node).map(|limit| profile.timeout = Some((limit, origin))),
             "keepalive" => keepalive(node).map(|keepalive| profile.keepalive = Some((keepalive, origin))),
             key if kind.has_option(key) => {
                 let given = if kind.option(key).is_some_and(OptionSpec::is_secret) {
                     let context = SecretContext {
-                        path: checker.source.path(),
-                        shared: checker.source.is_shared(),
+                        path: checker.file.path(),
+                        shared: checker.file.is_shared(),
                         question: format!("{key} for profile {}", held.from),
                     };
                     options::secret(node, &context).map(Given::Secret)
@@ -328,18 +350,21 @@ fn finish(checker: &mut Checker<'_>, draft: &Draft<'_>, hosts: Option<&Vec<Strin
     }
     if let Some(held) = draft.held.get("method").filter(|_| needs_via(kind, draft)) {
         let fault = Fault::new(
-            format!("`{}` copies the context that `via` names, and there is no `via`", kind.name()),
+            format!(
+                "method `{}` copies the context that `via` names, and the profile has no `via`",
+                kind.name()
+            ),
             "add via = \"NAME\", a profile whose contexts run Python",
         );
         checker.report(held.entry.node.span.clone(), held.key(), fault);
     }
     try_options(checker, draft, kind, &profile, hosts.and_then(|hosts| hosts.first()));
     profile.set_hosts(hosts?.clone());
-    (checker.found.len() == before).then_some(profile)
+    (checker.error_count() == errors).then_some(profile)
 }
 
-/// Whether the profile can start nothing for want of a `via`; one that others extend may leave it to
-/// them.
+/// Whether the profile lacks a `via` that its method needs. A profile that others extend may leave the key
+/// to them.
 fn needs_via(kind: &TransportKind, draft: &Draft<'_>) -> bool {
     COPIES.contains(&kind.name()) && !draft.extended && !draft.held.contains_key("via")
 }
@@ -349,22 +374,20 @@ fn method<'r>(checker: &mut Checker<'r>, draft: &Draft<'_>) -> Option<&'r Transp
         return local_kind(checker, draft);
     };
     let known = || checker.registry.names();
-    let fault = match held.entry.node.text() {
+    let fault = match held.entry.node.string() {
         None => Fault::new(
-            format!("this must be the name of a transport, not {}", held.entry.node.kind()),
-            format!("write one of: {}", known().collect::<Vec<_>>().join(", ")),
+            format!("expected the name of a method, found {}", held.entry.node.kind()),
+            available(checker),
         ),
         Some(method) if draft.entry.key == "local" && method != "local" => {
-            Fault::new("the profile `local` is this machine itself", "give the profile another name")
+            Fault::new("the method of profile `local` must be `local`", "rename the profile")
         }
         Some(method) => match checker.registry.get(method) {
             Some(kind) => return Some(kind),
             None => {
-                let hint = did_you_mean(method, known()).map_or_else(
-                    || format!("known are: {}", known().collect::<Vec<_>>().join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                Fault::new(format!("there is no method `{method}`"), hint)
+                let hint = did_you_mean(method, known())
+                    .map_or_else(|| available(checker), |near| format!("did you mean `{near}`?"));
+                Fault::new(format!("unknown method `{method}`"), hint)
             }
         },
     };
@@ -375,7 +398,7 @@ fn method<'r>(checker: &mut Checker<'r>, draft: &Draft<'_>) -> Option<&'r Transp
 fn local_kind<'r>(checker: &mut Checker<'r>, draft: &Draft<'_>) -> Option<&'r TransportKind> {
     let kind = checker.registry.get("local");
     if kind.is_none() {
-        let fault = Fault::new("there is no method `local`", "add the local transport to the registry");
+        let fault = Fault::new("unknown method `local`", "add the local transport to the registry");
         checker.report(draft.entry.key_span.clone(), Some("profile.local".to_owned()), fault);
     }
     kind
@@ -388,16 +411,16 @@ fn unknown_option(key: &str, kind: &TransportKind, inherited: bool, name: &str) 
             let mut names: Vec<&str> = known().collect();
             names.sort_unstable();
             names.dedup();
-            format!("known are: {}", names.join(", "))
+            format!("known keys: {}", names.join(", "))
         },
         |near| format!("did you mean `{near}`?"),
     );
-    let whose = if inherited { format!(", which profile `{name}` uses") } else { String::new() };
-    Fault::new(format!("`{}`{whose} has no option of this name", kind.name()), hint)
+    let user = if inherited { format!(", which profile `{name}` uses") } else { String::new() };
+    Fault::new(format!("unknown key for method `{}`{user}", kind.name()), hint)
 }
 
-/// Lets the transport read the options, again and again without the one it rejected, so that all
-/// wrong ones are reported at once.
+/// Lets the transport parse the options, each time without those that it rejected before, so that all
+/// errors are reported at once.
 fn try_options(
     checker: &mut Checker<'_>,
     draft: &Draft<'_>,
@@ -422,7 +445,7 @@ fn try_options(
         let fault = Fault { message: format!("{}: {}", kind.name(), error.message), hint: None };
         match held {
             Some(held) => checker.report(held.entry.node.span.clone(), held.key(), fault),
-            // Rejected for want of what was taken out in an earlier turn, which was reported then.
+            // Rejected because of an option that was removed in an earlier turn and reported then.
             None if error.key.as_ref().is_some_and(|key| draft.held.contains_key(key.as_str())) => return,
             None => {
                 let key = error.key.as_ref().map_or_else(String::new, |key| format!(".{key}"));
@@ -437,7 +460,7 @@ fn try_options(
     }
 }
 
-/// Says for every host which host of the profile in front leads to it.
+/// Sets for every host of a profile the host of its `via` to connect from.
 fn connect(checker: &mut Checker<'_>, drafts: &Drafts<'_>, profiles: &mut [Profile]) {
     let hosts: HashMap<String, Vec<String>> =
         profiles.iter().map(|profile| (profile.name.clone(), profile.hosts.clone())).collect();
@@ -450,32 +473,32 @@ fn connect(checker: &mut Checker<'_>, drafts: &Drafts<'_>, profiles: &mut [Profi
             profile.via_hosts = vec![0; profile.hosts.len()];
             continue;
         }
-        // A front that is not usable was reported for itself.
-        let Some(fronts) = hosts.get(via.as_str()) else { continue };
-        if let Some(paired) = pair(&profile.hosts, fronts) {
+        // Errors in the other profile are reported there.
+        let Some(via_hosts) = hosts.get(via.as_str()) else { continue };
+        if let Some(paired) = pair(&profile.hosts, via_hosts) {
             profile.via_hosts = paired;
             continue;
         }
-        let (count, fronts) = (profile.hosts.len(), fronts.len());
+        let (count, via_hosts) = (profile.hosts.len(), via_hosts.len());
         let fault = Fault::new(
-            format!("`{}` has {count} hosts and `{via}` has {fronts}", profile.name),
-            "go through a profile with the same hosts, with as many hosts, or with one",
+            format!("`{}` has {count} hosts, but its `via` profile `{via}` has {via_hosts}", profile.name),
+            "`via` must name a profile with the same hosts, the same number of hosts, or one host",
         );
         checker.report(held.entry.node.span.clone(), held.key(), fault);
     }
 }
 
-/// For each host the position of the host in front of it: the same where both are the same set, the
-/// only one, or else the one at the same position.
-fn pair(hosts: &[String], fronts: &[String]) -> Option<Vec<usize>> {
-    if fronts.len() == 1 {
+/// For each host the position of the host to connect from: the only one, the one of the same name if both
+/// profiles have the same hosts, or else the one at the same position.
+fn pair(hosts: &[String], via_hosts: &[String]) -> Option<Vec<usize>> {
+    if via_hosts.len() == 1 {
         return Some(vec![0; hosts.len()]);
     }
-    if hosts.len() != fronts.len() {
+    if hosts.len() != via_hosts.len() {
         return None;
     }
-    let places: HashMap<&str, usize> =
-        fronts.iter().enumerate().map(|(i, host)| (host.as_str(), i)).collect();
-    let same: Option<Vec<usize>> = hosts.iter().map(|host| places.get(host.as_str()).copied()).collect();
+    let positions: HashMap<&str, usize> =
+        via_hosts.iter().enumerate().map(|(i, host)| (host.as_str(), i)).collect();
+    let same: Option<Vec<usize>> = hosts.iter().map(|host| positions.get(host.as_str()).copied()).collect();
     Some(same.unwrap_or_else(|| (0..hosts.len()).collect()))
 }

@@ -1,11 +1,12 @@
-//! The way to each target: hops, values, origins, sharing.
+//! Chains: hops, values, origins, and which hops are shared.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use mitogen_core::dialogue::Secret;
 
 use super::*;
-use crate::profiles::{SecretResolver, SecretSource, SecretStore};
+use crate::profiles::{Become, SecretResolver, SecretSource, SecretStore};
 
 const FILE: &str = r#"
 [defaults]
@@ -98,7 +99,7 @@ fn chains_are_complete() {
 }
 
 #[test]
-fn a_profile_says_when_a_silent_link_is_given_up() {
+fn keepalive_is_inherited_and_overridden() {
     use mitogen_core::connect::Keepalive;
     let text = "[defaults]\nkeepalive = 60\n[profile.a]\nmethod = \"sudo\"\n\
                 [profile.b]\nmethod = \"sudo\"\nkeepalive = { interval = 0.5, count = 7 }\n\
@@ -118,27 +119,27 @@ fn a_profile_says_when_a_silent_link_is_given_up() {
     ] {
         let hop = of(target);
         assert_eq!(hop.keepalive, expected, "{target}");
-        // What has no such option of its own is not bothered with it.
+        // Transports without such options do not get them.
         assert!(!hop.masked_options().keys().any(|key| key.starts_with("keepalive")), "{target}");
     }
     assert_eq!(of("c").origins()["keepalive"].to_string(), "m.toml:10");
 }
 
 #[test]
-fn ssh_watches_its_connection_as_we_watch_its_link() {
+fn ssh_keepalive_follows_the_keepalive_of_the_link() {
     let text = "[defaults]\nkeepalive = 60\n[profile.a]\nmethod = \"ssh\"\n\
                 [profile.b]\nmethod = \"ssh\"\nkeepalive = { interval = 0.5, count = 7 }\n\
                 [profile.c]\nmethod = \"ssh\"\nkeepalive = false\n\
                 [profile.d]\nmethod = \"ssh\"\nkeepalive_count = 9\n\
                 [profile.e]\nmethod = \"ssh\"\nkeepalive = false\nkeepalive_enabled = true\n";
     let registry = builtin();
-    let inventory = Inventory::parse(&Source::from_text("m.toml", text), &registry);
+    let inventory = Inventory::parse(&ProfileFile::from_text("m.toml", text), &registry);
     let inventory = inventory.map_err(|faults| faults.to_string()).unwrap();
     for (target, own, ours) in [
         ("a", r#""keepalive_count":3,"keepalive_enabled":true,"keepalive_interval":60"#, Some(300.0)),
         ("b", r#""keepalive_count":7,"keepalive_enabled":true,"keepalive_interval":1"#, Some(4.5)),
         ("c", r#""keepalive_enabled":false"#, Some(0.0)),
-        // The more exact words win, and then it is the transport's plan that says how our link is watched.
+        // The transport's own options take precedence; then its plan determines the keep-alive of the link.
         ("d", r#""keepalive_count":9,"keepalive_enabled":true,"keepalive_interval":60"#, None),
         ("e", r#""keepalive_enabled":true"#, None),
     ] {
@@ -151,26 +152,26 @@ fn ssh_watches_its_connection_as_we_watch_its_link() {
 }
 
 #[test]
-fn a_copy_needs_something_to_copy() {
+fn fork_requires_via() {
     let registry = builtin();
     let check = |text: &str| {
-        let found = Inventory::parse(&Source::from_text("m.toml", text), &registry);
+        let found = Inventory::parse(&ProfileFile::from_text("m.toml", text), &registry);
         found.map(drop).map_err(|faults| faults.to_string())
     };
     let fault = check("[profile.x]\nconnect_timeout = 3\nmethod = \"fork\"\n").unwrap_err();
-    let expected = "m.toml:3:10: profile.x.method: `fork` copies the context that `via` names, and there is no \
-                    `via`\n  3 | method = \"fork\"\n    |          ^^^^^^\n    = add via = \"NAME\", a profile \
+    let expected = "m.toml:3:10: profile.x.method: method `fork` copies the context that `via` names, \
+                    and the profile has no `via`\n  3 | method = \"fork\"\n    |          ^^^^^^\n    = add via = \"NAME\", a profile \
                     whose contexts run Python";
     assert_eq!(fault.trim_end(), expected);
     check("[profile.x]\nmethod = \"fork\"\nvia = \"local\"\n").unwrap();
-    // What others extend may leave it to them, but then they must say it.
+    // A profile that others extend may leave the key to them.
     check("[profile.x]\nmethod = \"fork\"\n[profile.y]\nextends = \"x\"\nvia = \"local\"\n").unwrap();
     let fault = check("[profile.x]\nmethod = \"fork\"\n[profile.y]\nextends = \"x\"\n").unwrap_err();
-    assert!(fault.contains("m.toml:2:10: profile.x.method: `fork` copies"), "{fault}");
+    assert!(fault.contains("m.toml:2:10: profile.x.method: method `fork` copies"), "{fault}");
 }
 
 #[test]
-fn the_command_line_changes_the_way() {
+fn the_command_line_changes_the_hops() {
     let sudo = |user: Option<&str>| Some(Become { method: "sudo".into(), user: user.map(str::to_owned) });
     let overrides = Overrides {
         user: Some("admin".into()),
@@ -187,7 +188,7 @@ fn the_command_line_changes_the_way() {
             r#"web/web02.example.org>sudo:app+user=admin+ask+ask sudo {"password":"********","username":"app"}"#,
         ]
     );
-    // Hops before a change are shared with the unchanged way, those behind it are not.
+    // Hops before a change are shared with the unchanged chain, hops behind it are not.
     let plain = chain("web-root/web02", &Overrides::default()).unwrap();
     let changed =
         chain("web-root/web02", &Overrides { user: Some("x".into()), ..Overrides::default() }).unwrap();
@@ -195,41 +196,37 @@ fn the_command_line_changes_the_way() {
     assert_eq!(same, [true, false, false]);
     let asked = Overrides { ask_become_pass: true, ..Overrides::default() };
     let chain_asked = chain("web-root/web02", &asked).unwrap();
-    assert_eq!(chain_asked.hops[2].secrets()["password"], SecretSource::Prompt("Become password".into()));
+    assert_eq!(chain_asked.hops[2].secrets()["password"], SecretSource::Prompt("become password".into()));
     let become_local = Overrides { r#become: sudo(None), ..Overrides::default() };
     assert_eq!(hops(&chain("local", &become_local).unwrap())[1], "local>sudo: sudo {}");
 }
 
 #[test]
-fn changes_that_cannot_apply_are_refused() {
+fn overrides_without_effect_are_refused() {
     let user = Overrides { user: Some("x".into()), ..Overrides::default() };
     let pass = Overrides { ask_pass: true, ..Overrides::default() };
     let become_pass = Overrides { ask_become_pass: true, ..Overrides::default() };
     let unknown =
         Overrides { r#become: Some(Become { method: "pbrun".into(), user: None }), ..Overrides::default() };
     let table = [
+        ("local", &user, "-u has no effect: no hop to `local` logs in"),
+        ("local", &pass, "-k has no effect: no hop to `local` logs in"),
         (
-            "local",
-            &user,
-            "local: nothing logs in on the way there, so -u does not apply; leave the target or the flag out",
+            "gate",
+            &become_pass,
+            "-K has no effect: the last hop to `gate` does not become another user; add -b",
         ),
-        (
-            "local",
-            &pass,
-            "local: nothing logs in on the way there, so -k does not apply; leave the target or the flag out",
-        ),
-        ("gate", &become_pass, "gate: nothing becomes another user there, so -K does not apply; add -b"),
-        ("gate", &unknown, "gate: there is no method `pbrun`; known are: docker, local, ssh, sudo"),
+        ("gate", &unknown, "gate: unknown method `pbrun`; available methods: docker, local, ssh, sudo"),
     ];
     for (target, overrides, message) in table {
         assert_eq!(chain(target, overrides).unwrap_err(), message);
     }
     let foreign = Target {
         label: "x".into(),
-        kind: TargetKind::Listed { profile: "web".into(), host: "nowhere".into() },
+        kind: crate::targets::TargetKind::Listed { profile: "web".into(), host: "nowhere".into() },
     };
     let error = inventory().resolve(&foreign, &Overrides::default()).unwrap_err();
-    assert_eq!(error.to_string(), "x: there is no such profile and host here");
+    assert_eq!(error.to_string(), "x: not a target of this inventory");
 }
 
 #[test]
@@ -239,14 +236,14 @@ fn hosts_pair_by_name_or_by_position() {
                 [profile.c]\nmethod = \"docker\"\nhostname = \"c[1-3]\"\nvia = \"a\"\ncontainer = \"x\"\n\
                 [profile.d]\nmethod = \"sudo\"\nvia = \"local\"\n";
     let inventory = parse(file).unwrap();
-    let fronts = |target: &str| {
+    let first_hops = |target: &str| {
         let targets = inventory.select(target, None).unwrap();
         let chains = targets.iter().map(|target| inventory.resolve(target, &Overrides::default()).unwrap());
         chains.map(|chain| format!("{}:{}", chain.label, chain.hops[0].key)).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(fronts("b"), "b/h3:a/h3 b/h1:a/h1 b/h2:a/h2");
-    assert_eq!(fronts("c"), "c1:a/h1 c2:a/h2 c3:a/h3");
-    assert_eq!(fronts("d"), "d:local");
+    assert_eq!(first_hops("b"), "b/h3:a/h3 b/h1:a/h1 b/h2:a/h2");
+    assert_eq!(first_hops("c"), "c1:a/h1 c2:a/h2 c3:a/h3");
+    assert_eq!(first_hops("d"), "d:local");
 }
 
 struct Recording(Mutex<Vec<String>>);
@@ -259,7 +256,7 @@ impl SecretResolver for &Recording {
 }
 
 #[test]
-fn secrets_are_filled_late_and_asked_once() {
+fn secrets_are_obtained_once_and_only_when_needed() {
     let inventory = inventory();
     let recording = Recording(Mutex::default());
     let store = SecretStore::new(&recording);
@@ -283,7 +280,7 @@ fn secrets_are_filled_late_and_asked_once() {
 }
 
 #[test]
-fn a_chain_explains_itself() {
+fn explain_lists_values_and_origins() {
     let overrides = Overrides { user: Some("admin".into()), ..Overrides::default() };
     let text = chain("web-root/web01", &overrides).unwrap().explain();
     let expected = r#"web-root/web01.example.org
@@ -310,7 +307,7 @@ fn a_chain_explains_itself() {
     assert!(text.lines().any(|line| line.contains("via = web/web01.example.org+user=admin")), "{text}");
 }
 
-/// The transports as they are built in, and a file as it may look like in earnest.
+/// A realistic file, with the built-in transports.
 #[test]
 fn the_built_in_transports_take_their_options() {
     let file = r#"
@@ -341,7 +338,7 @@ timeout = 5
 all = ["web", "db*"]
 "#;
     let registry = builtin();
-    let inventory = Inventory::parse(&Source::from_text("m.toml", file), &registry);
+    let inventory = Inventory::parse(&ProfileFile::from_text("m.toml", file), &registry);
     let inventory = inventory.map_err(|faults| faults.to_string()).unwrap();
     let targets = inventory.select("@all,web-db,bsd,root@x:22,local", Some("*01,x,local")).unwrap();
     let labels: Vec<&str> = targets.iter().map(|target| target.label.as_str()).collect();
@@ -363,7 +360,7 @@ all = ["web", "db*"]
     assert_eq!(*recording.0.lock().unwrap(), ["environment variable SUDO_PASSWORD"]);
     let wrong =
         file.replace("port = 2222", "port = \"ssh\"\nusrname = 3").replace("timeout = 5", "login = \"x\"");
-    let faults = Inventory::parse(&Source::from_text("m.toml", wrong), &registry).unwrap_err();
+    let faults = Inventory::parse(&ProfileFile::from_text("m.toml", wrong), &registry).unwrap_err();
     let keys: Vec<&str> = faults.0.iter().filter_map(|fault| fault.key.as_deref()).collect();
     assert_eq!(keys, ["profile.web.port", "profile.web.usrname", "profile.bsd.login"], "{faults}");
 }

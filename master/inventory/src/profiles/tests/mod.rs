@@ -1,7 +1,7 @@
-//! Whole profile files: their faults, and the chains that they make.
+//! Whole profile files: the errors in them, and the chains made from them.
 
 mod chains;
-mod faults;
+mod errors;
 
 use mitogen_core::connect::{
     ChildCommand, OptionKind, OptionSpec, OptionsError, Plan, Registry, Transport, TransportKind,
@@ -9,9 +9,9 @@ use mitogen_core::connect::{
 use serde_json::Value as Json;
 
 use super::*;
-use crate::profiles::{Diagnostics, Source};
+use crate::profiles::{Diagnostics, ProfileFile};
 
-/// Transports of our own, because the real ones come and go above and below us.
+/// Test transports with the options that the tests need.
 pub(super) fn registry() -> Registry {
     [
         kind("local", &["connect_timeout"]),
@@ -26,7 +26,7 @@ pub(super) fn registry() -> Registry {
     .collect()
 }
 
-/// The transports that the command has.
+/// The built-in transports.
 pub(super) fn builtin() -> Registry {
     [
         mitogen_local::kind(),
@@ -64,7 +64,7 @@ impl Transport for Nowhere {
     }
 
     fn plan(&self, _: &ChildCommand) -> Result<Plan, OptionsError> {
-        Err(wrong("method", "leads nowhere"))
+        Err(wrong("method", "cannot connect"))
     }
 }
 
@@ -72,7 +72,7 @@ fn wrong(key: &str, message: &str) -> OptionsError {
     OptionsError::in_option("test", key, message)
 }
 
-// The signature is that of the registry.
+// The registry determines the signature.
 #[allow(clippy::needless_pass_by_value)]
 fn read(options: Json) -> Result<Nowhere, OptionsError> {
     if options.get("ssh_args").is_some() && options.get("username").is_none() {
@@ -82,5 +82,5 @@ fn read(options: Json) -> Result<Nowhere, OptionsError> {
 }
 
 pub(super) fn parse(text: &str) -> Result<Inventory, Diagnostics> {
-    Inventory::parse(&Source::from_text("m.toml", text), &registry())
+    Inventory::parse(&ProfileFile::from_text("m.toml", text), &registry())
 }
