@@ -24,6 +24,7 @@ pub(crate) fn run() -> Result<()> {
     for (file, text) in &texts {
         if file.ends_with(".md") {
             faults.extend(project.links(file, text));
+            faults.extend(project.paths(file, text));
         }
         // The tests of this file contain wrong citations.
         if file != "xtask/src/documents.rs" {
@@ -79,6 +80,29 @@ impl Project {
                 }
                 if let Some(fault) = self.fault(file, target) {
                     faults.push(format!("{file}:{number}: {fault}"));
+                }
+            }
+        }
+        faults
+    }
+
+    /// Source files that a document names, in full or from some directory on, as in `wire/decoder.rs`.
+    fn paths(&self, file: &str, text: &str) -> Faults {
+        let mut faults = Faults::new();
+        for (number, line) in prose(text) {
+            for path in line.split('`').skip(1).step_by(2) {
+                let is_path =
+                    path.contains('/') && [".rs", ".py", ".toml"].iter().any(|end| path.ends_with(end));
+                let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
+                let from_here = relative_to(file, path);
+                let end = format!("/{path}");
+                let found = self
+                    .files
+                    .iter()
+                    .any(|known| known == path || known.ends_with(&end) || *known == from_here);
+                // An absolute path and one in the user's home are those of the machine that runs the command.
+                if is_path && is_plain && !path.starts_with('/') && !found && path != "mitogen/mitogen.toml" {
+                    faults.push(format!("{file}:{number}: no such file: {path}"));
                 }
             }
         }
@@ -179,6 +203,16 @@ mod tests {
         assert_eq!(links("```\n[a](nothing)\n```"), "");
         assert_eq!(links("one\n[a](../a.md)"), "docs/b.md:2: no such file: a.md");
         assert_eq!(links("[a](a.md#other)"), "docs/b.md:1: docs/a.md has no section #other");
+    }
+
+    #[test]
+    fn named_files_are_checked() {
+        let paths = |text| project().paths("docs/b.md", text).join(" ");
+        assert_eq!(
+            paths("`core/src/lib.rs`, `src/lib.rs`, `lib.rs`, `other.rs`, `/etc/x/y.toml`, `a/*.rs`"),
+            ""
+        );
+        assert_eq!(paths("`a`\n`core/lib.rs`"), "docs/b.md:2: no such file: core/lib.rs");
     }
 
     #[test]
