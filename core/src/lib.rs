@@ -30,3 +30,5 @@ pub mod service;
 pub mod unix;
 // Level 6
 pub mod connect;
+// Level 7
+pub mod node;

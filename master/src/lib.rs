@@ -24,6 +24,7 @@ pub mod modules;
 mod responder;
 mod root_handlers;
 pub mod stock;
+pub mod transports;
 
 pub use connection_pool::{ChainError, Connection, ConnectionPool};
 pub use listen::{Client, ClientError, Listener};
@@ -41,22 +42,6 @@ pub use mitogen_core::{dialogue, ids, pickle, wire};
 pub use mitogen_inventory::{profiles, targets};
 pub use mitogen_ops::{command, files};
 pub use responder::{ImportPolicy, ModuleStats};
-
-/// The built-in transports. Each is a crate of its own.
-pub mod transports {
-    pub use mitogen_core::connect::{OptionKind, OptionSpec, Registry, TransportKind, TransportOrigin};
-    pub use {
-        mitogen_doas as doas, mitogen_fork as fork, mitogen_local as local, mitogen_ssh as ssh,
-        mitogen_su as su, mitogen_sudo as sudo,
-    };
-
-    /// All built-in transports, by name.
-    pub fn builtin() -> Registry {
-        [local::kind(), fork::kind(), ssh::kind(), sudo::kind(), su::kind(), doas::kind()]
-            .into_iter()
-            .collect()
-    }
-}
 
 /// The README's example must compile.
 #[cfg(doctest)]

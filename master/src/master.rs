@@ -1,17 +1,17 @@
 //! The process that owns context id 0.
 
 use std::io;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mitogen_core::broker::{Broker, ProcessMonitor};
 use mitogen_core::call::Context;
-use mitogen_core::connect::{ChildSettings, ConnectRequest, Connecting, Connector, RequestError, Transport};
+use mitogen_core::connect::{
+    ChildSettings, ConnectRequest, Connecting, Connector, Registry, RequestError, Transport,
+};
 use mitogen_core::ids::Identity;
 use mitogen_core::importer;
-use mitogen_core::io::default_poller;
+use mitogen_core::node::{Node, NodeOptions};
 use mitogen_core::router::{Router, RouterOptions};
 use mitogen_core::sys;
 use mitogen_core::wire::DEFAULT_MAX_MESSAGE_SIZE;
@@ -23,22 +23,33 @@ use crate::responder::{DeliveryMode, ImportPolicy, ModulePreloader, ModuleStats,
 use crate::root_handlers;
 use crate::{stock, transports};
 
-/// How a master behaves.
+/// How a master is started: the defaults, changed by setters.
+///
+/// ```
+/// use std::time::Duration;
+/// use mitogen::MasterOptions;
+///
+/// let options = MasterOptions::default().grace(Duration::from_secs(1)).unidirectional(true);
+/// assert!(options.transports.get("ssh").is_some(), "the built-in transports are registered");
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct MasterOptions {
-    /// The payload limit in bytes, here and in every child.
+    /// The largest payload in bytes, in this process and in every child. 128 MiB by default.
     pub max_message_size: usize,
-    /// Whether contexts may talk only to their ancestors and descendants.
+    /// Whether contexts may talk only to their ancestors and descendants. Off by default.
     pub unidirectional: bool,
-    /// How long a shutdown may take before links are cut.
+    /// How long a shutdown may take before links are cut. 5 s by default.
     pub grace: Duration,
-    /// What children are told unless their own settings say otherwise.
+    /// The settings of children that are started without settings of their own.
     pub settings: ChildSettings,
     /// Where the modules that children lack come from, asked in order; see [`crate::modules`].
     pub modules: Vec<Arc<dyn ModuleSource>>,
     /// The Python program that functions of `__main__` come from; it is served without the body of
     /// its execution guard.
     pub main_script: Option<PathBuf>,
+    /// The transports that can be asked for by name. The built-in ones by default.
+    pub transports: Registry,
 }
 
 impl Default for MasterOptions {
@@ -50,29 +61,73 @@ impl Default for MasterOptions {
             settings: ChildSettings::default(),
             modules: Vec::new(),
             main_script: None,
+            transports: transports::builtin(),
         }
     }
 }
 
-/// A master could not be started.
+impl MasterOptions {
+    /// Sets the largest payload in bytes.
+    #[must_use]
+    pub fn max_message_size(self, max_message_size: usize) -> Self {
+        Self { max_message_size, ..self }
+    }
+
+    /// Sets whether contexts may talk only to their ancestors and descendants.
+    #[must_use]
+    pub fn unidirectional(self, unidirectional: bool) -> Self {
+        Self { unidirectional, ..self }
+    }
+
+    /// Sets how long a shutdown may take before links are cut.
+    #[must_use]
+    pub fn grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
+
+    /// Sets the settings of children that are started without settings of their own.
+    #[must_use]
+    pub fn settings(self, settings: ChildSettings) -> Self {
+        Self { settings, ..self }
+    }
+
+    /// Sets where the modules that children lack come from, asked in order.
+    #[must_use]
+    pub fn modules(self, modules: Vec<Arc<dyn ModuleSource>>) -> Self {
+        Self { modules, ..self }
+    }
+
+    /// Sets the Python program that functions of `__main__` come from.
+    #[must_use]
+    pub fn main_script(self, main_script: impl Into<Option<PathBuf>>) -> Self {
+        Self { main_script: main_script.into(), ..self }
+    }
+
+    /// Sets the transports that can be asked for by name.
+    #[must_use]
+    pub fn transports(self, transports: Registry) -> Self {
+        Self { transports, ..self }
+    }
+}
+
+/// Why a master could not be started.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The loop could not be started.
     #[error("cannot start the I/O loop")]
     Broker(#[source] io::Error),
-    /// The thread that answers questions for modules could not be started.
+    /// The thread that answers requests for modules could not be started.
     #[error("cannot start the thread that serves modules")]
     Responder(#[source] io::Error),
 }
 
-/// The root of a tree. Dropping it ends the tree, in order, within the grace period.
+/// The root of a tree of contexts. Dropping it shuts the tree down, within the grace period.
 #[derive(Debug)]
 pub struct Master {
-    broker: Option<Broker>,
-    router: Router,
-    connector: Connector,
+    node: Node,
     settings: ChildSettings,
+    transports: Arc<Registry>,
     store: Arc<Store>,
     responder: Responder,
 }
@@ -80,35 +135,27 @@ pub struct Master {
 impl Master {
     /// Starts a master: one thread, and no context yet.
     ///
-    /// The process's limit on open files is raised as far as it may be, once for all masters.
+    /// The process's limit on open files is raised to the hard limit, once for all masters.
     ///
     /// # Errors
     /// The system refuses a thread or descriptors.
     pub fn start(options: MasterOptions) -> Result<Self, StartError> {
         if let Err(error) = sys::raise_nofile_limit() {
-            tracing::debug!(%error, "the limit on open files stays as it is");
+            tracing::debug!(%error, "the limit on open files could not be raised");
         }
-        let poller = default_poller().map_err(StartError::Broker)?;
-        let broker =
-            Broker::start("mitogen.broker", poller).map_err(StartError::Broker)?.with_grace(options.grace);
         let router_options = RouterOptions::default()
             .max_message_size(options.max_message_size)
             .unidirectional(options.unidirectional);
-        let router = Router::new(Identity::master(), broker.handle(), router_options);
-        root_handlers::register(&router);
-        let weak = router.downgrade();
-        broker.handle().on_exit(move || {
-            if let Some(router) = weak.upgrade() {
-                router.finish();
-            }
-        });
-        let processes = ProcessMonitor::new(broker.handle());
-        let connector = Connector::new(router.clone(), processes);
+        let node_options = NodeOptions::default().router(router_options).grace(options.grace);
+        let node = Node::start(Identity::master(), &node_options).map_err(StartError::Broker)?;
+        let (router, connector) = (node.router(), node.connector());
+        root_handlers::register(router);
         let policy = ImportPolicy {
             overrides: options.settings.import_overrides.clone(),
             blocks: options.settings.import_blocks.clone(),
         };
-        stock::listen(&router, &connector, &options.settings, transports::builtin());
+        let transports = Arc::new(options.transports);
+        stock::listen(router, connector, &options.settings, Arc::clone(&transports));
         let store = Arc::new(Store::new(
             options.modules,
             policy,
@@ -117,46 +164,56 @@ impl Master {
             Some(connector.stock_peers().clone()),
         ));
         let responder =
-            Responder::start(&router, &store, &DeliveryMode::HopByHop).map_err(StartError::Responder)?;
+            Responder::start(router, &store, &DeliveryMode::HopByHop).map_err(StartError::Responder)?;
         let preloader = ModulePreloader::new(Arc::clone(&store), router.downgrade(), DeliveryMode::HopByHop);
-        importer::set_preloader(&router, preloader);
-        Ok(Self { broker: Some(broker), router, connector, settings: options.settings, store, responder })
+        importer::set_preloader(router, preloader);
+        Ok(Self { node, settings: options.settings, transports, store, responder })
     }
 
     /// The router: for handlers and receivers of one's own.
     pub fn router(&self) -> &Router {
-        &self.router
+        self.node.router()
     }
 
     /// What starts contexts, for requests with all options.
     pub fn connector(&self) -> &Connector {
-        &self.connector
+        self.node.connector()
     }
 
-    /// What children are told unless their own settings say otherwise.
+    /// The settings of children that are started without settings of their own.
     pub fn settings(&self) -> &ChildSettings {
         &self.settings
     }
 
-    /// What has been asked for and sent so far of modules and resources.
+    /// The transports that can be asked for by name.
+    pub fn transports(&self) -> &Registry {
+        &self.transports
+    }
+
+    /// Counts of the modules and resources that have been asked for and sent.
     pub fn module_stats(&self) -> ModuleStats {
         self.store.stats()
     }
 
-    /// Starts a context from here.
+    /// Starts a context as a child of this process.
     ///
     /// # Errors
     /// The transport refuses its options.
     pub fn connect(&self, transport: &dyn Transport) -> Result<Connecting, RequestError> {
-        self.connector.connect(&ConnectRequest { transport, name: None, via: None, settings: &self.settings })
+        self.connector().connect(&ConnectRequest {
+            transport,
+            name: None,
+            via: None,
+            settings: &self.settings,
+        })
     }
 
-    /// Starts a context as a child of `via`, from there.
+    /// Starts a context as a child of `via`.
     ///
     /// # Errors
     /// The transport refuses its options.
     pub fn connect_via(&self, via: &Context, transport: &dyn Transport) -> Result<Connecting, RequestError> {
-        self.connector.connect(&ConnectRequest {
+        self.connector().connect(&ConnectRequest {
             transport,
             name: None,
             via: Some(via),
@@ -164,24 +221,22 @@ impl Master {
         })
     }
 
-    /// Lets other processes of this user join the tree, at `path` or, without one, at a path in a new
-    /// directory that only this user may enter. Stock Mitogen's `mitogen.unix.connect` can join, too.
+    /// Lets other processes of this user join, by a socket at `path` or, without one, in a new directory
+    /// that only this user may enter. Upstream Mitogen's `mitogen.unix.connect` can join too.
     ///
     /// # Errors
-    /// Somebody listens there already, or the system refuses.
+    /// A listener is running at `path` already, or the system refuses.
     pub fn listen(&self, path: Option<&Path>) -> Result<Listener, BindError> {
-        Listener::bind(&self.router, &self.connector, path)
+        Listener::bind(self.router(), self.connector(), path)
     }
 
-    /// Ends the tree: children are asked to end, and made to after the grace period.
+    /// Shuts the tree down: children are asked to end, and killed after the grace period.
     pub fn shutdown(mut self) {
         self.stop();
     }
 
     fn stop(&mut self) {
-        if let Some(broker) = self.broker.take() {
-            broker.shutdown();
-        }
+        self.node.shutdown();
         self.responder.join();
     }
 }

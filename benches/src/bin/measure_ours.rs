@@ -38,7 +38,7 @@ fn variable(name: &str) -> Result<String> {
 fn options() -> Result<MasterOptions> {
     let python = PythonSpec { argv: vec![variable("MEASURE_PYTHON")?] };
     let settings = ChildSettings { python, ..ChildSettings::default() };
-    Ok(MasterOptions { settings, ..MasterOptions::default() })
+    Ok(MasterOptions::default().settings(settings))
 }
 
 fn master() -> Result<Master> {
@@ -48,7 +48,7 @@ fn master() -> Result<Master> {
 /// A master that serves the modules in `dir`.
 fn master_with(dir: &Path) -> Result<Master> {
     let finder = Finder::new(&FinderOptions::default().path(dir))?;
-    Ok(Master::start(MasterOptions { modules: vec![Arc::new(finder)], ..options()? })?)
+    Ok(Master::start(options()?.modules(vec![Arc::new(finder)]))?)
 }
 
 /// Seconds of processor time that this process has used.

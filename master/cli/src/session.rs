@@ -170,7 +170,7 @@ pub fn sources(modules: &ModuleArgs, program: Option<&Path>) -> Result<Sources, 
 /// The system refuses threads or descriptors.
 pub fn master(verbosity: Verbosity, modules: Sources) -> anyhow::Result<Master> {
     let settings = ChildSettings { log_levels: verbosity.child_levels(), ..ChildSettings::default() };
-    Ok(Master::start(MasterOptions { grace: GRACE, settings, modules, ..MasterOptions::default() })?)
+    Ok(Master::start(MasterOptions::default().grace(GRACE).settings(settings).modules(modules))?)
 }
 
 /// What is done on every target.

@@ -5,15 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mitogen_core::broker::Broker;
 use mitogen_core::call::{CallError, Context, FromMessage, FunctionName, Receiver, Reply};
 use mitogen_core::connect::{ConnectError, Connecting};
 use mitogen_core::dialogue::{FailureKind, Stage};
 use mitogen_core::ids::ContextId;
 use mitogen_core::importer;
-use mitogen_core::io::default_poller;
+use mitogen_core::node::{Node, NodeOptions};
 use mitogen_core::pickle;
-use mitogen_core::router::{HandlerOptions, Policy, Router, RouterOptions, SendError};
+use mitogen_core::router::{HandlerOptions, Policy, Router, SendError};
 use mitogen_core::unix::{self, JoinError};
 use mitogen_core::wire::{Encoding, Message, WellKnownHandle};
 use thiserror::Error;
@@ -58,8 +57,7 @@ pub enum ClientError {
 /// The only contexts that it starts are copies of others, for modules of its own ([`Client::serve`]).
 #[derive(Debug)]
 pub struct Client {
-    broker: Option<Broker>,
-    router: Router,
+    node: Node,
     listener: ContextId,
     guests: Guests,
     responder: Option<Responder>,
@@ -81,33 +79,26 @@ impl Client {
     /// See [`ClientError`].
     pub fn connect(path: &Path) -> Result<Self, ClientError> {
         let joined = unix::join(path)?;
-        let poller = default_poller().map_err(ClientError::Broker)?;
-        let broker = Broker::start("mitogen.client", poller).map_err(ClientError::Broker)?.with_grace(GRACE);
+        let options = NodeOptions::default().thread_name("mitogen.client").grace(GRACE);
+        let node = Node::start(joined.identity().clone(), &options).map_err(ClientError::Broker)?;
         let listener = joined.listener();
-        let router = Router::new(joined.identity().clone(), broker.handle(), RouterOptions::default());
-        let weak = router.downgrade();
-        broker.handle().on_exit(move || {
-            if let Some(router) = weak.upgrade() {
-                router.finish();
-            }
-        });
-        unix::attach(&router, joined).map_err(ClientError::Broker)?;
-        Ok(Self { broker: Some(broker), router, listener, guests: Guests::default(), responder: None })
+        unix::attach(node.router(), joined).map_err(ClientError::Broker)?;
+        Ok(Self { node, listener, guests: Guests::default(), responder: None })
     }
 
     /// The router: for handlers and receivers of one's own.
     pub fn router(&self) -> &Router {
-        &self.router
+        self.node.router()
     }
 
     /// The number that we have in the tree.
     pub fn id(&self) -> ContextId {
-        self.router.identity().id
+        self.router().identity().id
     }
 
     /// The listener. It runs no functions, unless somebody makes it.
     pub fn listener(&self) -> Context {
-        Context::new(&self.router, self.listener, "listener")
+        Context::new(self.router(), self.listener, "listener")
     }
 
     /// The context `id` of the tree, which can be called. Nothing is checked: a call to one that is
@@ -152,12 +143,13 @@ impl Client {
     pub fn serve(&mut self, modules: Vec<Arc<dyn ModuleSource>>, count: u32) -> Result<(), ClientError> {
         let question = Question { ask: "ids".to_owned(), count: Some(count), ..Question::default() };
         let ids: Ids = self.ask(&question)?;
-        self.router.ids().set_block(ContextId(ids.first), count);
-        let limit = self.router.max_message_size();
+        self.router().ids().set_block(ContextId(ids.first), count);
+        let limit = self.router().max_message_size();
         let store = Arc::new(Store::new(modules, ImportPolicy::default(), None, limit, None));
         let mode = DeliveryMode::Direct(self.guests.clone());
-        self.responder = Some(Responder::start(&self.router, &store, &mode).map_err(ClientError::Responder)?);
-        importer::set_preloader(&self.router, ModulePreloader::new(store, self.router.downgrade(), mode));
+        self.responder =
+            Some(Responder::start(self.router(), &store, &mode).map_err(ClientError::Responder)?);
+        importer::set_preloader(self.router(), ModulePreloader::new(store, self.router().downgrade(), mode));
         Ok(())
     }
 
@@ -167,12 +159,12 @@ impl Client {
     /// # Errors
     /// No id is left, or `there` cannot be reached.
     pub fn guest(&self, there: &Context) -> Result<Connecting, ClientError> {
-        let id = self.router.ids().take().ok_or(ClientError::NoId)?;
+        let id = self.router().ids().take().ok_or(ClientError::NoId)?;
         let name = format!("guest.{id}");
         // A lost listener shows when the context is called.
-        let _ = self.router.links().begin_route(id, there.id(), &name);
+        let _ = self.router().links().begin_route(id, there.id(), &name);
         self.guests.add(id, None);
-        let (connecting, promise) = Connecting::promised(Context::new(&self.router, id, &name));
+        let (connecting, promise) = Connecting::promised(Context::new(self.router(), id, &name));
         let function =
             FunctionName { module: "mitogen.guest".to_owned(), class: None, function: "start".to_owned() };
         let asked = there.request(function).args((id.0,)).call_then(move |reply| {
@@ -199,9 +191,7 @@ impl Client {
     }
 
     fn stop(&mut self) {
-        if let Some(broker) = self.broker.take() {
-            broker.shutdown();
-        }
+        self.node.shutdown();
         if let Some(responder) = &mut self.responder {
             responder.join();
         }
@@ -211,14 +201,14 @@ impl Client {
     fn context_behind(&self, id: ContextId, name: &str, way: &[u32]) -> Context {
         let mut via = self.listener;
         for between in way.iter().map(|id| ContextId(*id)) {
-            if self.router.directory().name_of(between).is_none() {
+            if self.router().directory().name_of(between).is_none() {
                 // A lost listener shows when the context is called.
-                let _ = self.router.links().begin_route(between, via, &format!("context {between}"));
+                let _ = self.router().links().begin_route(between, via, &format!("context {between}"));
             }
             via = between;
         }
-        let _ = self.router.links().begin_route(id, via, name);
-        Context::new(&self.router, id, name)
+        let _ = self.router().links().begin_route(id, via, name);
+        Context::new(self.router(), id, name)
     }
 
     fn route(&self, place: &Place) -> Result<Connection, ClientError> {
@@ -231,7 +221,7 @@ impl Client {
             Question { ask: "wait".to_owned(), label: Some(place.label.clone()), ..Question::default() };
         let hop = place.name.clone();
         let (me, options) = (self.id(), self.options());
-        let handle = self.router.add_once(options, move |delivery| {
+        let handle = self.router().add_once(options, move |delivery| {
             let lost =
                 |reason: String| ConnectError::new(&hop, Stage::Connect, FailureKind::ViaLost, reason).into();
             promise.keep(&match Reply::of(delivery.message, me).decode::<Waited>() {
@@ -246,7 +236,7 @@ impl Client {
     }
 
     fn ask<T: FromMessage>(&self, question: &Question) -> Result<T, ClientError> {
-        let receiver = Receiver::<T>::new(&self.router, self.options());
+        let receiver = Receiver::<T>::new(self.router(), self.options());
         self.send(question, receiver.handle())?;
         receiver.get_timeout(PATIENCE).map_err(ClientError::Answer)
     }
@@ -258,10 +248,10 @@ impl Client {
     fn send(&self, question: &Question, reply_to: mitogen_core::ids::Handle) -> Result<(), ClientError> {
         let sent = pickle::to_bytes(question).map_err(CallError::Encode).and_then(|data| {
             let message = Message::new(self.listener, WellKnownHandle::Tree, Encoding::Pickle, data);
-            self.router.send(Message { reply_to, ..message }).map_err(|error: SendError| error.into())
+            self.router().send(Message { reply_to, ..message }).map_err(|error: SendError| error.into())
         });
         sent.map_err(|error| {
-            self.router.remove_handler(reply_to);
+            self.router().remove_handler(reply_to);
             ClientError::Answer(error)
         })
     }

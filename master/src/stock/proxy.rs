@@ -5,6 +5,7 @@
 //! and stock's options. The new context is always a child of the one that asks.
 
 use std::io;
+use std::sync::Arc;
 
 use mitogen_core::child::PythonSpec;
 use mitogen_core::connect::{
@@ -41,7 +42,12 @@ struct Answer {
 
 /// Takes such questions to `router`, for contexts that `connector` has started; the new ones get
 /// `settings` as far as the question says nothing else.
-pub(crate) fn listen(router: &Router, connector: &Connector, settings: &ChildSettings, registry: Registry) {
+pub(crate) fn listen(
+    router: &Router,
+    connector: &Connector,
+    settings: &ChildSettings,
+    registry: Arc<Registry>,
+) {
     let (weak, connector, settings) = (router.downgrade(), connector.downgrade(), settings.clone());
     let handle = Some(WellKnownHandle::ProxyConnect.handle());
     router.add_handler(handle, HandlerOptions::default(), move |delivery| {

@@ -145,7 +145,7 @@ fn a_silent_program_runs_into_the_timeout() {
 #[test]
 fn an_oversized_message_is_refused_here_and_harms_nothing() {
     isolated(|| {
-        let options = MasterOptions { max_message_size: 1 << 20, ..MasterOptions::default() };
+        let options = MasterOptions::default().max_message_size(1 << 20);
         let master = Master::start(options).expect("a master");
         let child = local(&master);
         let big = Value::Bytes(vec![0; 2 << 20].into());

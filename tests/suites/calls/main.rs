@@ -26,7 +26,7 @@ fn master() -> Master {
 fn master_with(python: &mitogen_tests::Python) -> Master {
     let python = PythonSpec { argv: vec![python.path.to_string_lossy().into_owned()] };
     let settings = ChildSettings { python, ..ChildSettings::default() };
-    Master::start(MasterOptions { settings, ..MasterOptions::default() }).expect("a master starts")
+    Master::start(MasterOptions::default().settings(settings)).expect("a master starts")
 }
 
 fn transport() -> Local {

@@ -117,11 +117,8 @@ fn stranger_got(master: &mitogen::Master, fake: &Fake) -> Value {
 #[test]
 fn siblings_are_kept_apart_at_every_depth_when_that_is_asked_for() {
     isolated(|| {
-        let options = MasterOptions {
-            unidirectional: true,
-            grace: std::time::Duration::from_millis(300),
-            ..MasterOptions::default()
-        };
+        let options =
+            MasterOptions::default().unidirectional(true).grace(std::time::Duration::from_millis(300));
         let master = mitogen::Master::start(options).unwrap();
         let one = up(&master.connect(&local()).unwrap());
         let two = up(&master.connect_via(&one, &local()).unwrap());

@@ -77,7 +77,7 @@ pub(crate) struct Fake {
 
 /// A master that does not wait for long: a fake child does not end when it is asked to.
 pub(crate) fn master() -> Master {
-    let options = MasterOptions { grace: Duration::from_millis(300), ..MasterOptions::default() };
+    let options = MasterOptions::default().grace(Duration::from_millis(300));
     Master::start(options).expect("a master starts")
 }
 

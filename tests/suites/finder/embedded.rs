@@ -15,7 +15,7 @@ fn a_package_in_the_binary_runs_in_a_child() {
     for python in pythons() {
         let argv = vec![python.path.to_string_lossy().into_owned()];
         let settings = ChildSettings { python: PythonSpec { argv }, ..ChildSettings::default() };
-        let options = MasterOptions { modules: vec![Arc::new(&APP)], settings, ..MasterOptions::default() };
+        let options = MasterOptions::default().modules(vec![Arc::new(&APP)]).settings(settings);
         let master = Master::start(options).expect("a master starts");
         let child = master.connect(&local::Local::new(local::Options::default())).expect("a plan");
         let child = child.wait().expect("a child");

@@ -60,7 +60,7 @@ pub(crate) fn program() -> tempfile::TempDir {
 
 pub(crate) fn master_serving(path: &Path) -> Master {
     let finder = Finder::new(&FinderOptions::default().path(path)).expect("a finder");
-    let options = MasterOptions { modules: vec![Arc::new(finder)], ..MasterOptions::default() };
+    let options = MasterOptions::default().modules(vec![Arc::new(finder)]);
     Master::start(options).expect("a master starts")
 }
 

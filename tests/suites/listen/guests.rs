@@ -54,8 +54,7 @@ fn clients_see_their_own_versions_and_nobody_elses() {
         let program = "import sys\nfrom app import main\nsys.stdout.write(main.versions())\nsys.exit(3)\n";
         for python in pythons().iter().filter(|python| python.is_supported()) {
             let (_trees, modules) = app("tree");
-            let master =
-                Master::start(MasterOptions { modules, ..MasterOptions::default() }).expect("a master");
+            let master = Master::start(MasterOptions::default().modules(modules)).expect("a master");
             let open = Open::with(master);
             let settings = started_by(&[&python.path.to_string_lossy()]);
             let child = up(&connect_with(&open.master, None, &local(), &settings));

@@ -30,7 +30,7 @@ fn finder(paths: &[&Path]) -> Arc<dyn ModuleSource> {
 
 /// A master that serves the modules of these directories.
 fn master(paths: &[&Path]) -> Master {
-    let options = MasterOptions { modules: vec![finder(paths)], ..MasterOptions::default() };
+    let options = MasterOptions::default().modules(vec![finder(paths)]);
     Master::start(options).expect("a master starts")
 }
 

@@ -19,12 +19,10 @@ fn under_every_interpreter(work: impl Fn(&str, ChildSettings)) {
 }
 
 fn start(dir: &Path, settings: &ChildSettings, main_script: Option<&Path>) -> (Master, Vec<Context>) {
-    let options = MasterOptions {
-        modules: vec![finder(&[dir])],
-        settings: settings.clone(),
-        main_script: main_script.map(Path::to_owned),
-        ..MasterOptions::default()
-    };
+    let options = MasterOptions::default()
+        .modules(vec![finder(&[dir])])
+        .settings(settings.clone())
+        .main_script(main_script.map(Path::to_owned));
     let master = Master::start(options).expect("a master starts");
     let contexts = chain(&master, settings, 2);
     (master, contexts)
@@ -134,7 +132,7 @@ impl ModuleSource for Slow {
 fn a_module_that_takes_its_time_holds_nobody_up() {
     isolated(|| {
         let slow = Arc::new(Slow::default());
-        let options = MasterOptions { modules: vec![slow.clone()], ..MasterOptions::default() };
+        let options = MasterOptions::default().modules(vec![slow.clone()]);
         let master = Master::start(options).expect("a master starts");
         let contexts = chain(&master, master.settings(), 2);
         let gate = slow.gate.lock().expect("nobody panics");
