@@ -17,6 +17,7 @@ fn main() {
         "api",
         "process",
         "dialogue",
+        "plan",
         "routes",
         "parent",
         "command",

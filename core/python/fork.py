@@ -1,6 +1,6 @@
 """Contexts that are copies of this process, and the hygiene that a copy needs.
 
-A plan whose stdio is `fork` starts no program: whoever runs the loop forks, and the copy makes
+A plan whose start is `fork` starts no program: whoever runs the loop forks, and the copy makes
 everything new that belongs to one process only. It keeps what was loaded: modules, and the sources
 that came from our parent. It never returns into the frames that it was born in.
 """
@@ -13,6 +13,9 @@ import mitogen.core as core
 from mitogen.parent import Child, socketpair
 from mitogen.process import Process, on_fork
 from mitogen.routes import children, held, questions, wanted
+
+# The plan of a copy that no master has planned.
+PLAN = {"version": 1, "name": "fork", "method": "fork", "start": "fork", "timeout": 30}
 
 RECURSION = sys.getrecursionlimit()
 

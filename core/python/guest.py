@@ -9,7 +9,7 @@ import signal
 import sys
 
 import mitogen.core as core
-from mitogen.fork import Fork, serve
+from mitogen.fork import PLAN, Fork, serve
 from mitogen.process import at
 from mitogen.routes import children
 
@@ -22,7 +22,7 @@ def start(number):
     )
     guest = Guest(core.Message(), {
         "id": number, "name": name, "config": config,
-        "plan": {"argv": [], "stdio": "fork", "timeout": 30, "dialogue": {}, "secrets": {}},
+        "plan": PLAN,
     })
     guest.client = core.loop.caller
     guest.fork(lambda link: serve(link, guest))

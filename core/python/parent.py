@@ -11,9 +11,10 @@ import termios
 import _socket
 
 import mitogen.core as core
-from mitogen.dialogue import Engine
+from mitogen.dialogue import DOING, Engine, failure
+from mitogen.plan import problem_of
 from mitogen.process import Process, at, cancel, spawn, wait_all
-from mitogen.routes import PROBE, children, forget, queued, relieve, waits
+from mitogen.routes import PROBE, children, forget, note_reason, queued, relieve, waits
 
 
 # Programs that have lost their link and not ended yet.
@@ -48,14 +49,19 @@ class Child(core.Stream):
         self.relayed = 0
         self.msg = msg
         self.plan = request["plan"]
+        # Nothing in a plan that is refused is looked at any further.
+        self.problem = problem_of(self.plan)
+        if self.problem:
+            self.plan = {"start": "fork"}
         # A program that leads to another machine, and not one that waits for the context's end.
         self.leads = bool(self.plan.get("destination"))
+        self.argv = self.plan["start"]["spawn"]["argv"] if "spawn" in self.plan["start"] else []
         self.remote_id = request["id"]
         self.name = request["name"]
         self.config = request["config"]
-        # Where it runs stock's core: which one, and what it is told.
-        self.stock = request.get("stock")
-        self.engine = Engine(self.plan["dialogue"], self.plan["secrets"])
+        # Where it runs upstream Mitogen's core: which one, and what it is told.
+        self.stock = request.get("core")
+        self.engine = Engine(self.plan.get("dialogue") or {}, self.plan.get("secrets") or {})
         # Who must be told if there never is a context: header fields of what was queued for it.
         self.unanswered = []
 
@@ -74,14 +80,15 @@ class Child(core.Stream):
     def start(self):
         core.routes[self.remote_id] = self
         children.add(self)
+        if self.problem:
+            return self.fail(failure("spawn", "invalid_plan", self.problem))
         try:
             self.spawn()
         except EnvironmentError as exc:
             self.close()
-            return self.fail({
-                u"stage": u"spawn", u"kind": u"spawn_failed", u"hint": None,
-                u"message": core.as_text("%s: %s" % (exc.strerror, (self.plan["argv"] or ["fork"])[0])),
-            })
+            return self.fail(failure("spawn", "spawn_failed", core.as_text(
+                "%s: %s" % (exc.strerror, (self.argv or ["fork"])[0])
+            )))
         self.timer = at(self.plan["timeout"], self.on_timeout)
         core.loop.add(self.rfd, self.on_text)
         if self.diag is not None:
@@ -94,7 +101,8 @@ class Child(core.Stream):
         theirs = []
         tty = None
         try:
-            stdio = self.plan["stdio"]
+            program = self.plan["start"]["spawn"]
+            stdio = program.get("stdio")
             if stdio == "pipes":
                 stdin, wfd = os.pipe()
                 self.rfd, stdout = core.pipe()
@@ -120,7 +128,7 @@ class Child(core.Stream):
                 if fd is not None:
                     core.cloexec(fd)
                     core.nonblock(fd)
-            pid = spawn(self.plan["argv"], theirs, self.plan.get("env"), None, tty)
+            pid = spawn(self.argv, theirs, program.get("env"), None, tty)
         finally:
             for fd in set(theirs):
                 os.close(fd)
@@ -228,7 +236,7 @@ class Child(core.Stream):
         if not self.up:
             self.fail(self.engine.failure("timeout", None, None))
 
-    def fail(self, failure):
+    def fail(self, reason):
         """Give up: the caller learns why, whoever has written to the context that there is none."""
         if self.failed or self.up:
             return
@@ -236,26 +244,27 @@ class Child(core.Stream):
         for number in [number for number, stream in core.routes.items() if stream is self]:
             del core.routes[number]
         del self.out[:]
-        error = dict(failure)
+        text = u"%s: %s: %s" % tuple(map(core.as_text, (self.name, DOING[reason["stage"]], reason["message"])))
+        note_reason(self.remote_id, text)
+        error = dict(reason)
         error.update({
             u"argv": self.redacted(), u"status": self.status[0], u"signal": self.status[1],
             u"output": self.engine.output(),
         })
         for fields in self.unanswered:
-            core.router.refuse(
-                core.router.message(*fields + (b"",)),
-                u"no route to %d, my ID is %d" % (self.remote_id, core.context_id),
-            )
+            core.router.no_route(core.router.message(*fields + (b"",)))
         self.msg.reply({u"ok": False, u"error": error})
         # Those on the way to whoever asked may have learned of it already.
-        core.send(core.parent_ids[0], core.DEL_ROUTE, str(self.remote_id).encode())
+        core.send(core.parent_ids[0], core.DEL_ROUTE, (
+            u"%d:%s" % (self.remote_id, text)
+        ).encode("utf-8"))
         self.close()
         self.end_process()
 
     def redacted(self):
-        secrets = [core.as_text(value) for value in self.plan["secrets"].values() if value]
+        secrets = [core.as_text(value) for value in (self.plan.get("secrets") or {}).values() if value]
         argv = []
-        for arg in self.plan["argv"]:
+        for arg in self.argv:
             arg = core.as_text(arg)
             for secret in secrets:
                 arg = arg.replace(secret, u"********")
@@ -378,28 +387,46 @@ def open_tty():
 
 
 def on_run_plan(msg):
-    """Start a context (handle 120). Or learn a core that some are to run; or that one below us is
-    about to start another, so that what is sent right behind that plan finds its way before the new
-    context is announced."""
+    """A request of core/src/connect/run_plan.rs (handle 120)."""
     if msg.is_dead:
         return
     request = msg.unpickle()
-    if "plan" in request:
-        kind = Child
-        if request["plan"]["stdio"] == "fork":
-            from mitogen.fork import Fork as kind
-        kind(msg, request).start()
-    elif "head" in request:
-        cores[request["core"]] = request["head"]
-    else:
-        stream = core.routes.get(request["via"])
-        if stream:
-            core.routes.setdefault(request["id"], stream)
+    kind = request.get("kind")
+    if request.get("v") == 1 and kind in REQUESTS:
+        return REQUESTS[kind](msg, request)
+    msg.reply({u"ok": False, u"error": failure(
+        "spawn", "invalid_plan",
+        u"the request %s of version %s is not known to this runtime" % (kind, request.get("v"))
+    )})
+
+
+def on_start(msg, request):
+    """Start a context."""
+    kind = Child
+    if request["plan"].get("start") == "fork":
+        from mitogen.fork import Fork as kind
+    kind(msg, request).start()
+
+
+def on_core(msg, request):
+    """Keep a core of upstream Mitogen that contexts below are to run."""
+    cores[request["core"]] = request["head"]
+
+
+def on_expect(msg, request):
+    """A context below is about to start another: what is sent right behind that plan is routed
+    before the new context is announced."""
+    stream = core.routes.get(request["via"])
+    if stream:
+        core.routes.setdefault(request["id"], stream)
+
+
+REQUESTS = {"start": on_start, "core": on_core, "expect": on_expect}
 
 
 def _proxy_connect(name, method_name, kwargs):
-    """Stock's programs call this to start a context from here (protocol 4.8). The master knows the
-    transports: it sends the plan, and stock's answer."""
+    """Programs of upstream Mitogen call this to start a context from here. The master knows the
+    transports: it sends the plan, and upstream's answer."""
     return core.router.context_by_id(core.parent_ids[-1]).send_await(
         core.Message.pickled((name, method_name, kwargs), handle=124)
     )

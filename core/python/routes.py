@@ -11,6 +11,9 @@ from mitogen.process import at
 
 children = set()
 
+# Why contexts did not start, by their ids.
+reasons = {}
+
 # A handle at which nobody listens: who asks there learns that somebody is at home.
 PROBE = 122
 
@@ -202,11 +205,26 @@ def relieve(out):
 # Routes
 
 
-def forget(lost, upward):
-    """A context is gone: tell the parent, and whoever of our children has ever written to it."""
-    payload = str(lost).encode()
+def note_reason(lost, reason):
+    """Remember why a context did not start, for messages to it that are still on their way here."""
+    if len(reasons) >= 1000:
+        reasons.clear()
+    reasons[lost] = reason
+
+
+def no_route(msg):
+    """Replaces that of a router without children."""
+    core.router.refuse(msg, reasons.get(msg.dst_id) or (
+        u"no route to %d, my ID is %d" % (msg.dst_id, core.context_id)
+    ))
+
+
+def forget(lost, upward, payload=None):
+    """A context is gone: tell the parent, and those of our children that have ever written to it."""
+    plain = str(lost).encode()
     if upward:
-        core.send(core.parent_ids[0], core.DEL_ROUTE, payload)
+        core.send(core.parent_ids[0], core.DEL_ROUTE, payload or plain)
+    payload = plain
     for stream in list(children):
         if stream.up and not stream.gone and lost in stream.egress:
             # Ids are never used again.
@@ -239,7 +257,8 @@ def on_del_route(msg):
     if msg.is_dead:
         return
     stream = sender_of(msg)
-    number = int(msg.data.split(b":")[0])
+    number, _, reason = msg.data.partition(b":")
+    number = int(number)
     if number == stream.remote_id and stream is not core.parent:
         # The last that it says. It cannot end the link by closing it where a tool between us holds
         # the descriptors, too (mitogen.detach).
@@ -247,7 +266,9 @@ def on_del_route(msg):
     elif core.routes.get(number, core.parent) is stream:
         if stream is not core.parent:
             del core.routes[number]
-        forget(number, stream is not core.parent)
+        if reason:
+            note_reason(number, reason.decode("utf-8", "replace"))
+        forget(number, stream is not core.parent, msg.data)
     elif stream is core.parent and number != core.routes[number].remote_id:
         # One of our children has claimed an id that is somebody else's, or nobody's yet.
         claimed = core.routes.pop(number)
@@ -344,6 +365,7 @@ core.parent.relayed = 0
 core.parent.up = True
 core.Stream.stock = None
 core.router.on_frame = on_frame
+core.router.no_route = no_route
 core.Stream.on_data = on_data
 core.loop.blocked = blocked
 for _handle, _func, _policy in (

@@ -20,7 +20,7 @@ import traceback
 
 import mitogen.core as core
 from mitogen.command import Command
-from mitogen.fork import Fork, begin, kept, renew
+from mitogen.fork import PLAN, Fork, begin, kept, renew
 from mitogen.process import merged, native
 
 OURS = "mitogen.core", core.importer.get_filename(__name__).rpartition("script")[0]
@@ -47,7 +47,7 @@ class Script(Command):
         )
         self.child = child = Fork(core.Message(), {
             "id": options["id"], "name": name, "config": config,
-            "plan": {"argv": [], "stdio": "fork", "timeout": 30, "dialogue": {}, "secrets": {}},
+            "plan": PLAN,
         })
         child.program = True
         report, told = pair = os.pipe()

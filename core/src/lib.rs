@@ -7,6 +7,7 @@
 // Level 0
 pub mod error;
 pub mod ids;
+pub mod seconds;
 pub mod secret;
 pub mod suggest;
 // Level 1

@@ -109,7 +109,7 @@ impl Transport for HopTransport {
     fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
         let mut plan = self.transport.plan(child)?;
         if let Some(timeout) = self.timeout {
-            plan.timeout = timeout.as_secs_f64();
+            plan.timeout = timeout;
         }
         Ok(plan)
     }

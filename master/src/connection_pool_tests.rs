@@ -98,8 +98,8 @@ fn secrets_are_asked_for_once_and_only_to_connect() {
         let plans = connections.plans(&chains[0]).unwrap();
         let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
         assert_eq!(names, ["local", "local.local", "local.local.sudo.root"]);
-        assert_eq!(plans[0].argv[0], "/nowhere/python");
-        assert_eq!(plans[1].timeout, 7.0);
+        assert_eq!(plans[0].argv()[0], "/nowhere/python");
+        assert_eq!(plans[1].timeout, Duration::from_secs(7));
         assert_eq!(plans[2].secrets["password"].expose(), "********");
         assert_eq!(answers.0.load(Ordering::SeqCst), 0);
         for chain in chains {

@@ -168,7 +168,7 @@ fn local() -> Result<()> {
         settings: master.settings(),
     })?;
     let preamble = child::preamble(&ChildConfig::new(1, vec![0], "local.1"));
-    let argv: usize = plan.argv.iter().map(|arg| arg.len() + 1).sum();
+    let argv: usize = plan.argv().iter().map(|arg| arg.len() + 1).sum();
     show("local.start_bytes", (argv + preamble.len()) as f64);
     master.shutdown();
     Ok(())

@@ -3,7 +3,7 @@ import hashlib
 
 from harness import *
 from test_modules import TREE, PROBE, texts
-from test_parent import PYTHON, plan
+from test_parent import PYTHON, plan, start
 
 # What a hop sends to its neighbours, from when it is first called.
 WATCH = '''
@@ -38,12 +38,10 @@ class Forward(TestCase):
 
     def setUp(self):
         self.c = self.child()
-        self.c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.routes", "mitogen.parent")
+        self.c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.plan", "mitogen.routes", "mitogen.parent")
         for id, parents in (2, (1, 0)), (5, (1, 0)), (3, (2, 1, 0)), (4, (2, 1, 0)):
-            python = plan(PYTHON)
             self.c.handle += 1
-            request = {u"id": id, u"name": u"local.%d" % id, u"plan": python, u"config": config(id, parents),
-                       u"python": python[u"argv"]}
+            request = start(id, plan(PYTHON), parents)
             self.c.send(RUN_PLAN, dumps(request), self.c.handle, PKL, dst=parents[0])
             got = self.c.reply(self.c.handle).obj()
             self.assertEqual(got[u"ok"], True, got)

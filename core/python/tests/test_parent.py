@@ -31,10 +31,16 @@ pid_of.mitogen_takes_router = True
 
 def plan(argv, stdio=u"socketpair", **more):
     return dict({
-        u"name": u"local.2", u"method": u"local", u"argv": [as_text(arg) for arg in argv], u"env": {},
-        u"stdio": stdio, u"preamble": u"immediately", u"timeout": 20.0,
-        u"dialogue": {u"rules": [], u"exits": [], u"stages": []}, u"secrets": {}, u"is_context": True,
+        u"version": 1, u"name": u"local.2", u"method": u"local", u"start": stdio if stdio == u"fork" else {
+            u"spawn": {u"argv": [as_text(arg) for arg in argv], u"env": {}, u"stdio": stdio}
+        }, u"preamble": u"immediately", u"timeout": 20.0,
+        u"dialogue": {u"rules": [], u"exits": [], u"stages": []}, u"secrets": {},
     }, **more)
+
+
+def start(id, plan, parents=(1, 0), **more):
+    return dict({u"v": 1, u"kind": u"start", u"id": id, u"name": u"local.%d" % id, u"plan": plan,
+                 u"config": config(id, parents)}, **more)
 
 
 PYTHON = [sys.executable] + ARGV
@@ -46,13 +52,12 @@ class Below(TestCase):
 
     def setUp(self):
         self.c = self.child()
-        self.c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.routes", "mitogen.parent")
+        self.c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.plan", "mitogen.routes", "mitogen.parent")
         self.c.push("probe", PROBE)
 
     def plan(self, id, plan, via=None, parents=(1, 0)):
         self.c.handle += 1
-        request = {u"id": id, u"name": u"local.%d" % id, u"plan": plan,
-                   u"config": config(id, parents), u"python": plan[u"argv"]}
+        request = start(id, plan, parents)
         self.c.send(RUN_PLAN, dumps(request), self.c.handle, PKL, dst=via)
         return self.c.handle
 
@@ -101,7 +106,7 @@ def say(reply_to, data):
                 self.assertEqual(self.heard(id), [(0, 0, BIN, self.CONTENTS)] * (id in ids), (id, ids))
 
     def test_it_crosses_a_link_once(self):
-        for name in "mitogen.process", "mitogen.dialogue", "mitogen.routes", "mitogen.parent":
+        for name in "mitogen.process", "mitogen.dialogue", "mitogen.plan", "mitogen.routes", "mitogen.parent":
             source = zlib.decompress(binascii.unhexlify(PARTS["modules"][name]["source"]))
             self.c.send(LOAD, module_data(name, source), 0, PKL, dst=3)
         for id in 4, 5:
@@ -155,7 +160,7 @@ class Parent(Below):
     def test_two_levels_with_a_busy_intermediate(self):
         self.up(2)
         busy = self.c.post("probe", "spin")
-        for name in "mitogen.process", "mitogen.dialogue", "mitogen.routes", "mitogen.parent":
+        for name in "mitogen.process", "mitogen.dialogue", "mitogen.plan", "mitogen.routes", "mitogen.parent":
             source = zlib.decompress(binascii.unhexlify(PARTS["modules"][name]["source"]))
             self.c.send(LOAD, module_data(name, source), 0, PKL, dst=2)
         self.up(3, via=2, parents=(2, 1, 0))
@@ -198,11 +203,41 @@ class Parent(Below):
             self.assertIn(part, as_text(error[u"message"]))
             self.assertEqual(error[u"argv"], [as_text(a) for a in argv])
             dead = self.c.reply(queued)
-            self.assertEqual((dead.reply_to, dead.data), (999, b"no route to 2, my ID is 1"))
+            doing = {u"spawn": u"starting the program", u"shell": u"waiting for the shell to start the interpreter"}
+            text = u"local.2: %s: %s" % (doing[stage], as_text(error[u"message"]))
+            self.assertEqual((dead.reply_to, as_text(dead.data.decode())), (999, text))
+            # A message that comes when the failure is known already.
+            self.assertEqual(as_text(self.c.reply(self.c.post("posix", "getpid", dst=2)).data.decode()), text)
         self.assertEqual(error[u"output"], [u"sorry"])
         end = time.time() + LIMIT
         while self.c.call("probe", "children"):
             self.assertLess(time.time(), end)
+
+    def test_refused_plans(self):
+        program = {u"argv": [u"/bin/true"]}
+        for change, part in (
+            ({u"version": 2}, u"the plan has version 2, and only versions up to 1 are supported"),
+            ({u"colour": u"red"}, u"plan: the field colour is not known to this runtime"),
+            ({u"start": {u"spawn": dict(program, image=u"own")}}, u"start.spawn: the field image is not known"),
+            ({u"start": {u"spawn": {u"argv": []}}}, u"start.spawn.argv: there is no program"),
+            ({u"start": {u"spawn": {u"argv": [u"a\0b"]}}}, u"start.spawn: a NUL cannot be passed"),
+            ({u"start": {u"spawn": dict(program, stdio=u"fork")}}, u"start.spawn.stdio: fork is not known"),
+            ({u"start": {u"tunnel": {}}}, u"cannot start a context by tunnel"),
+            ({u"start": u"opened"}, u"cannot start a context by opened"),
+            ({u"start": {u"dial": {u"unix": {}}}}, u"start.dial.unix: the field path is missing"),
+            ({u"timeout": -1.0}, u"timeout: -1.0 is not a usable number of seconds"),
+            ({u"timeout": u"soon"}, u"timeout: "),
+        ):
+            got = self.c.reply(self.plan(2, plan(["/bin/true"], **change))).obj()
+            error = got[u"error"]
+            self.assertEqual((got[u"ok"], as_text(error[u"kind"])), (False, u"invalid_plan"), (change, error))
+            self.assertIn(part, as_text(error[u"message"]))
+        for change in {u"v": 2}, {u"kind": u"blob"}, {u"kind": None}:
+            self.c.handle += 1
+            self.c.send(RUN_PLAN, dumps(start(2, plan(["/bin/true"]), **change)), self.c.handle, PKL)
+            error = self.c.reply(self.c.handle).obj()[u"error"]
+            self.assertIn(u"is not known to this runtime", as_text(error[u"message"]))
+        self.up(2)
 
     def test_timeout(self):
         handle = self.plan(2, plan(["/bin/sleep", "1000"], timeout=0.2))
@@ -360,7 +395,7 @@ def f():
 
     def test_unidirectional(self):
         c = self.c = self.child(conf=config(unidirectional=True))
-        c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.routes", "mitogen.parent")
+        c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.plan", "mitogen.routes", "mitogen.parent")
         self.up(2)
         self.up(3)
         c.send(LOAD, module_data("probe", PROBE), 0, PKL, dst=2)

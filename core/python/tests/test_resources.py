@@ -1,7 +1,7 @@
 """Data files of packages that came from the master, on each version's API."""
 from harness import *
 from test_modules import texts
-from test_parent import PYTHON, plan
+from test_parent import PYTHON, plan, start
 
 VERSION = sys.version_info[:2]
 BIG = os.urandom(300000)
@@ -181,16 +181,14 @@ class Resources(TestCase):
 class Hops(TestCase):
     def up(self, id, parents):
         self.c.handle += 1
-        python = plan(PYTHON)
-        request = {u"id": id, u"name": u"local.%d" % id, u"plan": python, u"config": config(id, parents),
-                   u"python": python[u"argv"]}
+        request = start(id, plan(PYTHON), parents)
         self.c.send(RUN_PLAN, dumps(request), self.c.handle, PKL, dst=parents[0])
         got = self.c.serve(self.c.handle, {}).obj()
         self.assertEqual(got[u"ok"], True, got)
 
     def setUp(self):
         self.c = self.child()
-        self.c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.routes", "mitogen.parent")
+        self.c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.plan", "mitogen.routes", "mitogen.parent")
         for id, parents in (2, (1, 0)), (3, (2, 1, 0)), (4, (2, 1, 0)), (5, (1, 0)):
             self.up(id, parents)
         self.c.push("probe", PROBE)

@@ -68,7 +68,7 @@ PROGRAMS = {
 class Script(Commands):
     def setUp(self):
         super(Script, self).setUp()
-        self.c.push_ours("mitogen.dialogue", "mitogen.routes", "mitogen.parent", "mitogen.fork",
+        self.c.push_ours("mitogen.dialogue", "mitogen.plan", "mitogen.routes", "mitogen.parent", "mitogen.fork",
                          "mitogen.script")
         self.id = 100
 

@@ -7,7 +7,7 @@ import multiprocessing
 import random
 import threading
 from harness import *
-from test_parent import PYTHON, plan
+from test_parent import PYTHON, plan, start
 
 CHILDREN = 4
 ROUNDS = int(os.environ.get("MITOGEN_TEST_ROUNDS", "50"))
@@ -85,7 +85,7 @@ class Driver(object):
         self.random = random.Random(SEED * 100 + number)
         self.c = test.child()
         self.dir = test.tempdir()
-        self.c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.routes", "mitogen.parent")
+        self.c.push_ours("mitogen.process", "mitogen.dialogue", "mitogen.plan", "mitogen.routes", "mitogen.parent")
         self.c.push("probe", SOURCE)
         self.c.call("probe", "handlers")
         if number % 2:
@@ -168,7 +168,7 @@ class Driver(object):
 
     def plan(self):
         self.c.handle += 1
-        request = {u"id": 50, u"name": u"x", u"plan": plan(["/bin/false"]), u"config": config(50), u"python": []}
+        request = start(50, plan(["/bin/false"]))
         self.c.send(RUN_PLAN, dumps(request), self.c.handle, PKL)
         return self.c.handle
 

@@ -92,10 +92,16 @@ const SOURCES: &[Source] = &[
         related: &[],
     },
     Source {
+        fullname: "mitogen.plan",
+        path: "mitogen/plan.py",
+        text: include_str!("../../python/plan.py"),
+        related: &[],
+    },
+    Source {
         fullname: "mitogen.parent",
         path: "mitogen/parent.py",
         text: include_str!("../../python/parent.py"),
-        related: &["mitogen.process", "mitogen.dialogue", "mitogen.routes"],
+        related: &["mitogen.process", "mitogen.dialogue", "mitogen.plan", "mitogen.routes"],
     },
     Source {
         fullname: "mitogen.fork",

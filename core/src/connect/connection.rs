@@ -15,8 +15,9 @@ use super::connecting::Done;
 use super::connector::{FORK_NEEDS_VIA, Shared, cancelled};
 use super::error::ConnectError;
 use super::gate::{RETRIES, retry_delay};
-use super::plan::{Plan, Preamble, Stdio};
+use super::plan::{Plan, Preamble};
 use super::reaper::Process;
+use super::start::{Start, Stdio};
 use super::streams::{BootDiag, BootLink};
 use crate::dialogue::{Engine, Failure, FailureKind, Source, Stage, Step};
 use crate::ids::ContextId;
@@ -132,15 +133,21 @@ impl Driver {
             error.argv = plan.printed_argv();
             Box::new(error)
         };
-        let argv: Vec<OsString> = plan.argv.iter().map(OsString::from).collect();
+        let spawn = match &plan.start {
+            Start::Spawn(spawn) => spawn,
+            Start::Fork => return Err(refuse(FORK_NEEDS_VIA.to_owned())),
+            Start::Dial(_) | Start::Opened => {
+                return Err(refuse("this process starts contexts with programs only".to_owned()));
+            }
+        };
+        let argv: Vec<OsString> = spawn.argv.iter().map(OsString::from).collect();
         let env: BTreeMap<OsString, Option<OsString>> =
-            plan.env.iter().map(|(key, value)| (key.into(), value.as_ref().map(OsString::from))).collect();
-        let stdio = match plan.stdio {
+            spawn.env.iter().map(|(key, value)| (key.into(), value.as_ref().map(OsString::from))).collect();
+        let stdio = match spawn.stdio {
             Stdio::Socketpair => ChildStdio::Socketpair,
             Stdio::Pipes => ChildStdio::Pipes,
             Stdio::Tty => ChildStdio::Tty,
             Stdio::HybridTty => ChildStdio::HybridTty,
-            Stdio::Fork => return Err(refuse(FORK_NEEDS_VIA.to_owned())),
         };
         let spawned = sys::spawn(&ChildSpec { argv: &argv, env: &env, stdio })
             .map_err(|error| refuse(with_source(&error)))?;
@@ -216,7 +223,7 @@ impl Driver {
 
     /// When time runs out: the plan's timeout after the first try began.
     fn give_up_at(&mut self, now: Instant) -> Instant {
-        let timeout = Duration::try_from_secs_f64(self.job.plan.timeout).unwrap_or(Duration::MAX);
+        let timeout = self.job.plan.timeout;
         let far = || now + Duration::from_secs(1 << 30);
         *self.give_up_at.get_or_insert_with(|| now.checked_add(timeout).unwrap_or_else(far))
     }

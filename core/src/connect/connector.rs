@@ -13,9 +13,10 @@ use super::detach;
 use super::error::ConnectError;
 use super::gate::{Gate, HANDSHAKES_PER_DESTINATION};
 use super::members::{Member, Members};
-use super::plan::{Plan, Stdio};
+use super::plan::Plan;
 use super::reaper::Processes;
 use super::remote;
+use super::start::Start;
 use super::stock::StockPeers;
 use super::transport::{ChildCommand, OptionsError, Transport};
 use crate::broker::ProcessMonitor;
@@ -336,7 +337,7 @@ impl Connector {
             }
         };
         let mut plan = request.transport.plan(&ChildCommand::new(argv).with_exits(interpreter_exits()))?;
-        if plan.stdio == Stdio::Fork {
+        if plan.start == Start::Fork {
             let Some(via) = request.via else {
                 let message = FORK_NEEDS_VIA.to_owned();
                 return Err(OptionsError::in_option(plan.method, "via", message).into());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::{Plan, Preamble, Stdio};
+use super::{Dial, HANDSHAKES_PER_DESTINATION, Plan, Preamble, Start, Stdio};
 use crate::dialogue::{Action, Dialogue, ExitRule, Failure, MASK, Rule, Shown, Source, quote, quote_argv};
 
 impl Plan {
@@ -13,17 +13,23 @@ impl Plan {
         let mut text = format!("{} (by {})\n", self.name, self.method);
         let mut item = |label: &str, value: &str| {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "  {label:<12} {value}");
+            let _ = writeln!(text, "  {label:<13} {value}");
         };
-        if self.stdio != Stdio::Fork {
-            item("command", &quote_argv(&self.argv));
+        match &self.start {
+            Start::Spawn(spawn) => {
+                item("command", &quote_argv(&spawn.argv));
+                item("stdio", stdio(spawn.stdio));
+            }
+            Start::Fork => item("fork", "a copy of the context before it, on a socket pair"),
+            Start::Dial(Dial::Tcp { host, port }) => item("connect", &format!("TCP, {host} port {port}")),
+            Start::Dial(Dial::Unix { path }) => item("connect", &format!("unix socket {}", quote(path))),
+            Start::Opened => item("stream", "opened by this process"),
         }
-        item("stdio", stdio(self.stdio));
-        if self.stdio != Stdio::Fork {
+        if self.start != Start::Fork {
             item("bootstrap", preamble(self.preamble));
         }
-        item("timeout", &format!("{} s", self.timeout));
-        for (name, value) in &self.env {
+        item("timeout", &format!("{} s", self.timeout.as_secs_f64()));
+        for (name, value) in self.spawn().iter().flat_map(|spawn| &spawn.env) {
             match value {
                 Some(value) => item("environment", &format!("{name}={}", quote(value))),
                 None => item("environment", &format!("{name} removed")),
@@ -33,7 +39,10 @@ impl Plan {
             item("secret", &format!("{name} = {MASK}"));
         }
         if let Some(destination) = &self.destination {
-            item("rationed", &format!("handshakes with {destination}"));
+            item(
+                "concurrency",
+                &format!("at most {HANDSHAKES_PER_DESTINATION} handshakes with {destination}"),
+            );
         }
         if let Some(keepalive) = &self.keepalive {
             let bound = keepalive.detection_time().as_secs_f64();
@@ -43,7 +52,7 @@ impl Plan {
             item("rule", &rule_words(&self.dialogue, rule));
         }
         for failure in ends(&self.dialogue.exits) {
-            item("may end in", &failure.message);
+            item("known failure", &failure.message);
         }
         text
     }
@@ -54,7 +63,6 @@ fn stdio(stdio: Stdio) -> &'static str {
         Stdio::Socketpair => "socket pair for input and output, pipe for errors",
         Stdio::Pipes => "pipes for input, output and errors",
         Stdio::Tty => "terminal for input, output and errors",
-        Stdio::Fork => "a copy of the context before it, on a socket pair",
         Stdio::HybridTty => "socket pair for input and output, terminal for errors and prompts",
     }
 }
@@ -124,6 +132,7 @@ fn failure_words(failure: &Failure) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::Spawn;
     use super::*;
     use crate::dialogue::{FailureKind, Secret, Stage};
 
@@ -131,15 +140,12 @@ mod tests {
     fn it_shows_everything_but_the_secret() {
         let refused =
             Failure::new(Stage::Authenticate, FailureKind::PasswordIncorrect, "the password was refused");
-        let plan = Plan {
-            name: "su.root".into(),
-            method: "su".into(),
-            argv: vec!["su".into(), "-c".into(), "echo it's".into()],
-            env: BTreeMap::from([("DISPLAY".into(), None), ("LANGUAGE".into(), Some("en US".into()))]),
-            stdio: Stdio::Tty,
-            preamble: Preamble::AfterMarker,
-            timeout: 30.0,
-            dialogue: Dialogue {
+        let spawn = Spawn::new(vec!["su".into(), "-c".into(), "echo it's".into()])
+            .with_env(BTreeMap::from([("DISPLAY".into(), None), ("LANGUAGE".into(), Some("en US".into()))]))
+            .with_stdio(Stdio::Tty);
+        let plan = Plan::new("su.root", "su", spawn)
+            .with_preamble(Preamble::AfterMarker)
+            .with_dialogue(Dialogue {
                 rules: vec![
                     Rule::new(
                         Source::Link,
@@ -157,25 +163,22 @@ mod tests {
                     ExitRule::new(Failure::new(Stage::Privilege, FailureKind::NotPermitted, "not for you")),
                 ],
                 stages: vec![("sent".into(), Stage::Authenticate)],
-            },
-            secrets: BTreeMap::from([("password".into(), Secret::new("hunter2"))]),
-            is_context: false,
-            keepalive: None,
-            destination: Some("web1:22".into()),
-        };
+            })
+            .with_secrets([("password".to_owned(), Secret::new("hunter2"))])
+            .with_destination("web1:22");
         let text = plan.describe();
         let expected = r#"su.root (by su)
-  command      su -c 'echo it'\''s'
-  stdio        terminal for input, output and errors
-  bootstrap    sent when the interpreter runs
-  timeout      30 s
-  environment  DISPLAY removed
-  environment  LANGUAGE='en US'
-  secret       password = ********
-  rationed     handshakes with web1:22
-  rule         in state start: an unfinished line from the link with /assword: $/i: send the secret password, then state sent (authenticating)
-  may end in   the password was refused
-  may end in   not for you
+  command       su -c 'echo it'\''s'
+  stdio         terminal for input, output and errors
+  bootstrap     sent when the interpreter runs
+  timeout       30 s
+  environment   DISPLAY removed
+  environment   LANGUAGE='en US'
+  secret        password = ********
+  concurrency   at most 8 handshakes with web1:22
+  rule          in state start: an unfinished line from the link with /assword: $/i: send the secret password, then state sent (authenticating)
+  known failure the password was refused
+  known failure not for you
 "#;
         assert_eq!(text, expected);
         assert!(!format!("{plan:?}{text}").contains("hunter2"));

@@ -141,8 +141,8 @@ fn leaks_nothing(plan: &Plan) -> Result<(), String> {
     let places = [
         ("its printed form", plan.describe()),
         ("its debug form", format!("{plan:?}")),
-        ("its command line", plan.argv.join("\n")),
-        ("its environment", format!("{:?}", plan.env)),
+        ("its command line", plan.argv().join("\n")),
+        ("its environment", format!("{:?}", plan.spawn().map(|spawn| &spawn.env))),
     ];
     for (name, secret) in &plan.secrets {
         for (place, text) in &places {

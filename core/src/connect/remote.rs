@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use bytes::Bytes;
 
 use super::connecting::Done;
 use super::connector::{Prepared, Shared};
 use super::error::ConnectError;
-use super::plan::{Plan, Stdio};
+use super::run_plan::{Answer, CorePart, Envelope, Request};
+use super::start::Start;
 use crate::call::{CallError, Context, Reply};
-use crate::child::ChildConfig;
 use crate::dialogue::{FailureKind, Stage};
 use crate::ids::ContextId;
 use crate::importer::{SentCache, push_module};
@@ -26,50 +26,6 @@ const PARENT_MODULE: &str = "mitogen.parent";
 
 /// What it needs in order to copy itself.
 const FORK_MODULE: &str = "mitogen.fork";
-
-/// The payload of `RUN_PLAN`.
-#[derive(Serialize)]
-struct RunPlan<'a> {
-    id: u32,
-    name: &'a str,
-    plan: &'a Plan,
-    config: &'a ChildConfig,
-    /// Where the new context is to run stock's core.
-    stock: Option<StockPart>,
-}
-
-/// What is written to the new program ahead of frames, where it is not our runtime and its
-/// configuration: a core that `via` was sent before, and `tail`.
-#[derive(Serialize)]
-struct StockPart {
-    core: usize,
-    tail: Binary,
-    legacy_encoding_only: bool,
-}
-
-/// Another payload of `RUN_PLAN`, ahead of the first plan that names it: a stock core, deflated.
-#[derive(Serialize)]
-struct StockCore {
-    core: usize,
-    head: Binary,
-}
-
-/// The third payload of `RUN_PLAN`, for those between us and `via`: what comes for `id` goes where
-/// `via` is, from now on. They would learn it from the announcement, but calls to the new context
-/// follow its plan at once.
-#[derive(Serialize)]
-struct Expect {
-    id: u32,
-    via: u32,
-}
-
-/// Its answer.
-#[derive(Deserialize)]
-struct Ran {
-    ok: bool,
-    #[serde(default)]
-    error: Option<ConnectError>,
-}
 
 /// Asks `via` to start context `id` as `prepared` says.
 pub(super) fn start(shared: &Arc<Shared>, via: &Context, id: ContextId, prepared: &Prepared, done: &Done) {
@@ -93,13 +49,13 @@ pub(super) fn start(shared: &Arc<Shared>, via: &Context, id: ContextId, prepared
         let done = done.clone();
         let lost = lost.clone();
         move |reply: Reply| {
-            let error = match reply.decode::<Ran>() {
-                Ok(Ran { ok: true, .. }) => {
+            let error = match reply.decode::<Answer>() {
+                Ok(Answer { ok: true, .. }) => {
                     done.set(&Ok(()));
                     return;
                 }
-                Ok(Ran { error: Some(error), .. }) => ConnectError { hop: hop.clone(), ..error },
-                Ok(Ran { error: None, .. }) => lost("it failed and gave no reason".to_owned()),
+                Ok(Answer { error: Some(error), .. }) => ConnectError { hop: hop.clone(), ..error },
+                Ok(Answer { error: None, .. }) => lost("it failed and gave no reason".to_owned()),
                 Err(CallError::Dead { reason, .. }) => lost(reason),
                 Err(error) => lost(error.to_string()),
             };
@@ -125,9 +81,9 @@ fn send(
 ) -> Result<(), CallError> {
     let router = &shared.router;
     let Prepared { plan, config, stock } = prepared;
-    let module = if plan.stdio == Stdio::Fork { FORK_MODULE } else { PARENT_MODULE };
+    let module = if plan.start == Start::Fork { FORK_MODULE } else { PARENT_MODULE };
     push_module(router, via.id(), module)?;
-    let expect = pickle::to_bytes(&Expect { id: id.0, via: via.id().0 }).map_err(CallError::Encode)?;
+    let expect = encode(Request::Expect { id: id.0, via: via.id().0 })?;
     for between in router.intermediates(via.id()) {
         router.send(Message::new(between, WellKnownHandle::RunPlan, Encoding::Pickle, expect.clone()))?;
     }
@@ -136,16 +92,15 @@ fn send(
             let core = shared.stock.number_of(package);
             if SentCache::of(router).first_to_context(via.id(), &format!("stock core {core}")) {
                 let head = Binary(boot.head.clone());
-                let data = pickle::to_bytes(&StockCore { core, head }).map_err(CallError::Encode)?;
+                let data = encode(Request::Core { core, head })?;
                 router.send(Message::new(via.id(), WellKnownHandle::RunPlan, Encoding::Pickle, data))?;
             }
             let legacy_encoding_only = package.version().legacy_encoding_only();
-            Some(StockPart { core, tail: Binary(boot.tail.clone()), legacy_encoding_only })
+            Some(CorePart { core, tail: Binary(boot.tail.clone()), legacy_encoding_only })
         }
         None => None,
     };
-    let request = RunPlan { id: id.0, name: &plan.name, plan, config, stock };
-    let data = pickle::to_bytes(&request).map_err(CallError::Encode)?;
+    let data = encode(Request::Start { id: id.0, name: &plan.name, plan, config, core: stock })?;
     let options = HandlerOptions { policy: Policy::Any, respondent: Some(via.id()) };
     let me = router.identity().id;
     let handle = router.add_once(options, move |delivery| answered(Reply::new(delivery.message, me)));
@@ -157,4 +112,8 @@ fn send(
         router.remove_handler(handle);
     })?;
     Ok(())
+}
+
+fn encode(request: Request<'_>) -> Result<Bytes, CallError> {
+    pickle::to_bytes(&Envelope::from(request)).map_err(CallError::Encode)
 }

@@ -79,6 +79,8 @@ pub enum FailureKind {
     ViaLost,
     /// The transport's program rejected its options.
     BadOption,
+    /// The plan is of a newer version, has a field that is not known, or cannot be carried out.
+    InvalidPlan,
 }
 
 impl Stage {

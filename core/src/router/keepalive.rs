@@ -26,7 +26,7 @@ use crate::wire::{Encoding, Message, WellKnownHandle};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keepalive {
     /// The time without traffic after which a probe is sent, and between probes. Serialized as seconds.
-    #[serde(with = "seconds")]
+    #[serde(with = "crate::seconds")]
     pub interval: Duration,
     /// How many probes in a row may stay unanswered.
     pub count: u32,
@@ -61,18 +61,6 @@ impl fmt::Display for Keepalive {
             true => write!(f, "{{ interval = {}, count = {} }}", self.interval.as_secs_f64(), self.count),
             false => f.write_str("false"),
         }
-    }
-}
-
-mod seconds {
-    use super::{Deserialize, Duration};
-
-    pub(super) fn serialize<S: serde::Serializer>(value: &Duration, out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_f64(value.as_secs_f64())
-    }
-
-    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
-        Duration::try_from_secs_f64(f64::deserialize(input)?).map_err(serde::de::Error::custom)
     }
 }
 

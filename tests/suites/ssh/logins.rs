@@ -34,7 +34,7 @@ fn a_key_opens_without_a_terminal_and_without_compression() {
             settings: master.settings(),
         };
         let plan = master.connector().plan(&request).unwrap();
-        assert!(plan.argv.contains(&"Compression=no".to_owned()), "{:?}", plan.argv);
+        assert!(plan.argv().contains(&"Compression=no".to_owned()), "{:?}", plan.argv());
         master.shutdown();
     });
 }

@@ -6,10 +6,8 @@ mod options;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use mitogen_core::connect::{
-    ChildCommand, OptionsError, Plan, Preamble, Stdio, Transport, TransportKind, parse_options,
+    ChildCommand, OptionsError, Plan, Spawn, Stdio, Transport, TransportKind, parse_options, seconds_option,
 };
 
 pub use options::Options;
@@ -54,20 +52,16 @@ impl Transport for Doas {
         let options = &self.options;
         let secrets =
             options.password.iter().map(|password| (dialogue::PASSWORD.to_owned(), password.clone()));
-        Ok(Plan {
-            name: format!("doas.{}", options.username),
-            method: KIND.name.to_owned(),
-            argv: command::argv(options, child),
-            env: BTreeMap::new(),
-            stdio: if options.password.is_some() { Stdio::HybridTty } else { Stdio::Socketpair },
+        let timeout = seconds_option(KIND.name, "connect_timeout", options.connect_timeout)?;
+        let spawn = Spawn::new(command::argv(options, child)).with_stdio(if options.password.is_some() {
+            Stdio::HybridTty
+        } else {
+            Stdio::Socketpair
+        });
+        Ok(Plan::new(format!("doas.{}", options.username), KIND.name, spawn)
+            .with_timeout(timeout)
             // doas asks on its terminal; its standard input is never read before the interpreter runs.
-            preamble: Preamble::Immediately,
-            timeout: options.connect_timeout,
-            dialogue: dialogue::dialogue(options),
-            secrets: secrets.collect(),
-            is_context: false,
-            destination: None,
-            keepalive: None,
-        })
+            .with_dialogue(dialogue::dialogue(options))
+            .with_secrets(secrets))
     }
 }

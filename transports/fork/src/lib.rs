@@ -6,10 +6,8 @@
 
 mod options;
 
-use std::collections::BTreeMap;
-
 use mitogen_core::connect::{
-    ChildCommand, OptionsError, Plan, Preamble, Stdio, Transport, TransportKind, parse_options,
+    ChildCommand, OptionsError, Plan, Start, Transport, TransportKind, parse_options, seconds_option,
 };
 use mitogen_core::dialogue::{Dialogue, START, Stage};
 
@@ -48,30 +46,19 @@ impl Transport for Fork {
     }
 
     fn plan(&self, _: &ChildCommand) -> Result<Plan, OptionsError> {
-        Ok(Plan {
-            name: KIND.name.to_owned(),
-            method: KIND.name.to_owned(),
-            argv: Vec::new(),
-            env: BTreeMap::new(),
-            stdio: Stdio::Fork,
-            preamble: Preamble::Immediately,
-            timeout: self.options.connect_timeout,
-            dialogue: Dialogue {
-                rules: Vec::new(),
-                exits: Vec::new(),
-                stages: vec![(START.to_owned(), Stage::Handshake)],
-            },
-            secrets: BTreeMap::new(),
-            is_context: true,
-            destination: None,
-            keepalive: None,
-        })
+        let timeout = seconds_option(KIND.name, "connect_timeout", self.options.connect_timeout)?;
+        Ok(Plan::new(KIND.name, KIND.name, Start::Fork).with_timeout(timeout).with_dialogue(Dialogue {
+            rules: Vec::new(),
+            exits: Vec::new(),
+            stages: vec![(START.to_owned(), Stage::Handshake)],
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Duration;
 
     use mitogen_core::connect::rehearsal::rehearse;
     use serde_json::json;
@@ -92,8 +79,8 @@ mod tests {
             .create(json!({"connect_timeout": 5}))
             .and_then(|fork| fork.plan(&ChildCommand::new(["python3"])));
         let plan = plan.unwrap();
-        assert!(plan.argv.is_empty() && plan.dialogue.rules.is_empty());
-        assert_eq!((plan.stdio, plan.timeout), (Stdio::Fork, 5.0));
+        assert!(plan.argv().is_empty() && plan.dialogue.rules.is_empty());
+        assert_eq!((plan.start, plan.timeout), (Start::Fork, Duration::from_secs(5)));
         plan.dialogue.check().unwrap();
     }
 

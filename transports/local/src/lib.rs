@@ -5,10 +5,8 @@
 
 mod options;
 
-use std::collections::BTreeMap;
-
 use mitogen_core::connect::{
-    ChildCommand, OptionsError, Plan, Preamble, Stdio, Transport, TransportKind, parse_options,
+    ChildCommand, OptionsError, Plan, Spawn, Transport, TransportKind, parse_options, seconds_option,
 };
 use mitogen_core::dialogue::{Dialogue, START, Stage, interpreter_exits};
 
@@ -49,30 +47,20 @@ impl Transport for Local {
     /// The plan is named `local`; stock names such a context `local.<pid>`, which only the driver
     /// can know.
     fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
-        Ok(Plan {
-            name: KIND.name.to_owned(),
-            method: KIND.name.to_owned(),
-            argv: child.argv.clone(),
-            env: BTreeMap::new(),
-            stdio: Stdio::Socketpair,
-            preamble: Preamble::Immediately,
-            timeout: self.options.connect_timeout,
-            dialogue: Dialogue {
-                rules: Vec::new(),
-                exits: interpreter_exits(),
-                stages: vec![(START.to_owned(), Stage::Interpreter)],
-            },
-            secrets: BTreeMap::new(),
-            is_context: true,
-            destination: None,
-            keepalive: None,
-        })
+        let timeout = seconds_option(KIND.name, "connect_timeout", self.options.connect_timeout)?;
+        let spawn = Spawn::new(child.argv.clone());
+        Ok(Plan::new(KIND.name, KIND.name, spawn).with_timeout(timeout).with_dialogue(Dialogue {
+            rules: Vec::new(),
+            exits: interpreter_exits(),
+            stages: vec![(START.to_owned(), Stage::Interpreter)],
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Duration;
 
     use mitogen_core::connect::rehearsal::rehearse;
     use serde_json::json;
@@ -92,10 +80,9 @@ mod tests {
     fn the_plan_is_the_child_command_itself() {
         let child = ChildCommand::new(["python3", "-S"]);
         let plan = kind().create(json!({"connect_timeout": 5})).unwrap().plan(&child).unwrap();
-        assert_eq!(plan.argv, child.argv);
-        assert_eq!(plan.stdio, Stdio::Socketpair);
-        assert_eq!(plan.timeout, 5.0);
-        assert!(plan.is_context && plan.env.is_empty() && plan.dialogue.rules.is_empty());
+        assert_eq!(plan.start, Spawn::new(child.argv).into());
+        assert_eq!(plan.timeout, Duration::from_secs(5));
+        assert!(plan.dialogue.rules.is_empty());
         plan.dialogue.check().unwrap();
     }
 

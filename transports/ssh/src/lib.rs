@@ -9,7 +9,8 @@ mod tests;
 use std::time::Duration;
 
 use mitogen_core::connect::{
-    ChildCommand, Keepalive, OptionsError, Plan, Preamble, Stdio, Transport, TransportKind, parse_options,
+    ChildCommand, Keepalive, OptionsError, Plan, Spawn, Stdio, Transport, TransportKind, parse_options,
+    seconds_option,
 };
 
 pub use options::{CheckHostKeys, Options};
@@ -59,24 +60,21 @@ impl Transport for Ssh {
         let secrets = [(dialogue::PASSWORD, &options.password), (dialogue::PASSPHRASE, &options.passphrase)]
             .into_iter()
             .filter_map(|(name, secret)| Some((name.to_owned(), secret.clone()?)));
-        Ok(Plan {
-            name,
-            method: KIND.name.to_owned(),
-            argv: command::argv(options, child),
-            env: command::environment(),
-            stdio: if options.may_ask() { Stdio::HybridTty } else { Stdio::Socketpair },
+        let keepalive = options.keepalive_enabled.then(|| Keepalive {
+            interval: Duration::from_secs(options.keepalive_interval.into()),
+            count: options.keepalive_count,
+        });
+        let timeout = seconds_option(KIND.name, "connect_timeout", options.connect_timeout)?;
+        let spawn = Spawn::new(command::argv(options, child))
+            .with_env(command::environment())
+            .with_stdio(if options.may_ask() { Stdio::HybridTty } else { Stdio::Socketpair });
+        Ok(Plan::new(name, KIND.name, spawn)
+            .with_timeout(timeout)
             // ssh asks on its terminal; its standard input is for the far side alone.
-            preamble: Preamble::Immediately,
-            timeout: options.connect_timeout,
-            dialogue: dialogue::dialogue(options),
-            secrets: secrets.collect(),
-            is_context: false,
-            destination: Some(format!("{}:{}", options.hostname, options.port.unwrap_or(SSH_PORT))),
-            keepalive: options.keepalive_enabled.then(|| Keepalive {
-                interval: Duration::from_secs(options.keepalive_interval.into()),
-                count: options.keepalive_count,
-            }),
-        })
+            .with_dialogue(dialogue::dialogue(options))
+            .with_secrets(secrets)
+            .with_destination(format!("{}:{}", options.hostname, options.port.unwrap_or(SSH_PORT)))
+            .with_keepalive(keepalive))
     }
 }
 

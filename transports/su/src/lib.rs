@@ -7,7 +7,8 @@ mod options;
 mod tests;
 
 use mitogen_core::connect::{
-    ChildCommand, OptionsError, Plan, Preamble, Stdio, Transport, TransportKind, parse_options,
+    ChildCommand, OptionsError, Plan, Preamble, Spawn, Stdio, Transport, TransportKind, parse_options,
+    seconds_option,
 };
 
 pub use options::Options;
@@ -52,21 +53,16 @@ impl Transport for Su {
         let options = &self.options;
         let secrets =
             options.password.iter().map(|password| (dialogue::PASSWORD.to_owned(), password.clone()));
-        Ok(Plan {
-            name: format!("su.{}", options.username),
-            method: KIND.name.to_owned(),
-            argv: command::argv(options, child),
-            env: command::environment(),
-            stdio: if options.password.is_some() { Stdio::Tty } else { Stdio::Socketpair },
+        let timeout = seconds_option(KIND.name, "connect_timeout", options.connect_timeout)?;
+        let spawn = Spawn::new(command::argv(options, child))
+            .with_env(command::environment())
+            .with_stdio(if options.password.is_some() { Stdio::Tty } else { Stdio::Socketpair });
+        Ok(Plan::new(format!("su.{}", options.username), KIND.name, spawn)
+            .with_timeout(timeout)
             // su reads passwords from its standard input: a preamble that lies there already would be
             // taken for one.
-            preamble: Preamble::AfterMarker,
-            timeout: options.connect_timeout,
-            dialogue: dialogue::dialogue(options),
-            secrets: secrets.collect(),
-            is_context: false,
-            destination: None,
-            keepalive: None,
-        })
+            .with_preamble(Preamble::AfterMarker)
+            .with_dialogue(dialogue::dialogue(options))
+            .with_secrets(secrets))
     }
 }

@@ -40,8 +40,8 @@ fn options_win_over_arguments_and_arguments_over_defaults() {
     let child = ChildCommand::new(["x"]);
     let plan = |options| kind().create(options).unwrap().plan(&child).unwrap();
     let both = plan(json!({"username": "web", "sudo_args": ["-E", "-u", "db"], "preserve_env": false}));
-    assert_eq!(both.argv, ["sudo", "-p", "mitogen-sudo-prompt:", "-u", "web", "-n", "--", "x"]);
+    assert_eq!(both.argv(), ["sudo", "-p", "mitogen-sudo-prompt:", "-u", "web", "-n", "--", "x"]);
     let arguments = plan(json!({"sudo_args": ["-Eu", "db"]}));
-    assert_eq!(arguments.argv[3..], ["-u", "db", "-n", "-E", "--", "x"]);
+    assert_eq!(arguments.argv()[3..], ["-u", "db", "-n", "-E", "--", "x"]);
     assert_eq!(arguments.name, "sudo.db");
 }

@@ -354,7 +354,7 @@ all = ["web", "db*"]
             let options = Json::Object(hop.filled_options(&store).unwrap());
             let transport = registry.get(&hop.method).unwrap().create(options).unwrap();
             let plan = transport.plan(&child).unwrap();
-            assert_eq!((plan.method.as_str(), plan.timeout), (hop.method.as_str(), 7.0));
+            assert_eq!((plan.method.as_str(), plan.timeout), (hop.method.as_str(), Duration::from_secs(7)));
         }
     }
     assert_eq!(*recording.0.lock().unwrap(), ["environment variable SUDO_PASSWORD"]);
