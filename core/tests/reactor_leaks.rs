@@ -28,7 +28,7 @@ fn work() {
         let child = spawn(&ChildSpec { argv: &argv, env: &BTreeMap::new(), stdio }).unwrap();
         let ended = ended.clone();
         // Held, because the end of a terminal would be a hang-up for the program.
-        diags.push(child.diag);
+        diags.push(child.stderr);
         monitor.add(child.pid, move |_, status| ended.send(status).unwrap()).unwrap();
         let (probe, _) = Probe::new(child.receive);
         handle.defer_sync(move |reactor| reactor.register(Box::new(probe))).unwrap().unwrap();

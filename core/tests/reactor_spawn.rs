@@ -86,8 +86,8 @@ fn a_program_reads_and_writes_in_each_wiring() {
 fn standard_error_is_a_source_of_its_own_where_there_is_one() {
     for stdio in ALL {
         let child = sh("echo out; echo err >&2", stdio);
-        assert_eq!(child.diag.is_none(), stdio == ChildStdio::Tty);
-        match &child.diag {
+        assert_eq!(child.stderr.is_none(), stdio == ChildStdio::Tty);
+        match &child.stderr {
             None => assert_eq!(read_all(&child.receive), "out\nerr\n"),
             Some(diag) => {
                 assert_eq!(read_all(&child.receive), "out\n");
@@ -109,8 +109,8 @@ fn the_three_named_functions_choose_their_wiring() {
     let hybrid = hybrid_tty_create_child(&spec(ChildStdio::Socketpair)).unwrap();
     assert!(sys::is_socket(&plain.receive) && plain.transmit.is_none());
     assert!(!sys::is_socket(&pipes.receive) && pipes.transmit.is_some());
-    assert!(tty.receive.is_terminal() && tty.diag.is_none());
-    assert!(sys::is_socket(&hybrid.receive) && hybrid.diag.as_ref().unwrap().is_terminal());
+    assert!(tty.receive.is_terminal() && tty.stderr.is_none());
+    assert!(sys::is_socket(&hybrid.receive) && hybrid.stderr.as_ref().unwrap().is_terminal());
     for child in [plain, pipes, tty, hybrid] {
         assert!(reap(child.pid).success());
     }
@@ -198,7 +198,8 @@ fn a_program_has_three_descriptors_and_no_more() {
 fn our_ends_are_close_on_exec_and_non_blocking() {
     for stdio in ALL {
         let child = start(&["true"], stdio);
-        for fd in [Some(&child.receive), child.transmit.as_ref(), child.diag.as_ref()].into_iter().flatten() {
+        for fd in [Some(&child.receive), child.transmit.as_ref(), child.stderr.as_ref()].into_iter().flatten()
+        {
             use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
             let flags = FdFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFD).unwrap());
             assert!(flags.contains(FdFlag::FD_CLOEXEC));

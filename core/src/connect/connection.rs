@@ -160,7 +160,7 @@ impl Driver {
         let wired = (|| {
             let (receive, transmit) = sides(spawned.receive, spawned.transmit)?;
             let writer = Writer::new(transmit.share(), HIGH_WATER);
-            let diag = match spawned.diag {
+            let diag = match spawned.stderr {
                 None => None,
                 Some(fd) => Some((FdSide::new(fd.try_clone()?)?, FdSide::new(fd)?)),
             };

@@ -375,7 +375,7 @@ pub(super) fn cancelled(hop: &str) -> ConnectError {
 
 /// What a process that we start shows to people who list processes there.
 fn default_remote_name() -> String {
-    let user = sys::current_user().ok().flatten().map_or_else(|| "unknown".to_owned(), |user| user.name);
+    let user = sys::current_user_name().ok().flatten().unwrap_or_else(|| "unknown".to_owned());
     let host = nix::unistd::gethostname().unwrap_or_default();
     format!("{user}@{}:{}", host.to_string_lossy(), std::process::id()).replace(['/', '\\'], "_")
 }

@@ -1,4 +1,4 @@
-//! The payload of a function call (handle 101); see docs/protocol.md#Call-payload.
+//! The payload of a function call (handle 101); see docs/protocol.md#call-payload.
 
 use bytes::Bytes;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! The allowed globals (docs/protocol.md#Allowed-globals), and the results of calling them.
+//! The allowed globals (docs/protocol.md#allowed-globals), and the results of calling them.
 
 use super::error::Error;
 use super::graph::{Global, Graph, Node, Span};

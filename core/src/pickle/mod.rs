@@ -1,7 +1,7 @@
 //! The pickle codec: serde support for the payloads that Python peers exchange.
 //!
 //! Sans-I/O: bytes in, values out, and back. It supports plain data and the few globals of Mitogen's wire
-//! protocol (docs/protocol.md#Allowed-globals), and rejects everything else, so that decoding untrusted bytes
+//! protocol (docs/protocol.md#allowed-globals), and rejects everything else, so that decoding untrusted bytes
 //! can never run code. It knows nothing about messages, routers or the meaning of calls.
 //!
 //! Decoding has two steps. A *machine* executes the opcodes and builds a flat graph of small nodes that point

@@ -1,5 +1,5 @@
-//! Blocking helpers with deadlines, for code that has no loop yet (tests, the zygote, a child that
-//! starts up). The descriptor must be non-blocking or a blocking one that nobody else reads.
+//! Blocking I/O with deadlines, for code without a loop, such as tests or a process that is starting. The descriptor
+//! must be non-blocking, or not used by other readers or writers.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -13,11 +13,11 @@ use super::{PollFd, poll_fds, read_spare};
 
 const CHUNK: usize = 131_072;
 
-/// Reads `fd` until the text read ends with `needle` or holds it, and returns all that was read,
-/// the needle and what came behind it included.
+/// Reads `fd` until the data contains `needle`, and returns all data that was read, including the needle and what
+/// follows it.
 ///
 /// # Errors
-/// `TimedOut` at the deadline, `UnexpectedEof` when the stream ends first, or what reading reports.
+/// `TimedOut` at the deadline, `UnexpectedEof` when the stream ends first, or the error of `read`.
 pub fn discard_until(fd: BorrowedFd<'_>, needle: &[u8], deadline: Option<Instant>) -> io::Result<Bytes> {
     let mut seen = BytesMut::new();
     for piece in iter_read(fd, deadline) {
@@ -27,15 +27,15 @@ pub fn discard_until(fd: BorrowedFd<'_>, needle: &[u8], deadline: Option<Instant
             return Ok(seen.freeze());
         }
     }
-    Err(io::Error::new(io::ErrorKind::UnexpectedEof, "stream ended before the awaited text"))
+    Err(io::Error::new(io::ErrorKind::UnexpectedEof, "stream ended before the expected text"))
 }
 
-/// Iterates over what arrives at `fd`, until the stream ends.
+/// Iterates over the data that arrives at `fd` until the stream ends, in chunks of at most 128 KiB.
 pub fn iter_read(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> IterRead<'_> {
     IterRead { fd, deadline, done: false }
 }
 
-/// The iterator of [`iter_read`]. After an error (`TimedOut` at the deadline) it is at its end.
+/// The iterator of [`iter_read`]. It ends after an error, such as `TimedOut` at the deadline.
 #[derive(Debug)]
 pub struct IterRead<'a> {
     fd: BorrowedFd<'a>,
@@ -53,7 +53,7 @@ impl IterRead<'_> {
                 Ok(_) => return Ok(Some(buf.freeze())),
                 Err(err) => match err.raw_os_error().map(Errno::from_raw) {
                     Some(Errno::EINTR | Errno::EAGAIN) => {}
-                    // The end of a pty, and of a connection whose peer died.
+                    // The end of a pty, and of a connection whose peer has disconnected.
                     Some(Errno::EIO | Errno::ECONNRESET) => return Ok(None),
                     _ => return Err(err),
                 },
@@ -78,12 +78,11 @@ impl Iterator for IterRead<'_> {
 /// Writes all of `bytes`.
 ///
 /// # Errors
-/// `TimedOut` at the deadline, or what writing reports (`BrokenPipe` when the reader is gone).
+/// `TimedOut` at the deadline, or the error of `write` (`BrokenPipe` when the reader has closed its end).
 pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8], deadline: Option<Instant>) -> io::Result<()> {
     while !bytes.is_empty() {
         wait_ready(fd, libc::POLLOUT, deadline)?;
-        // A pipe that can take one byte may block on more if it is a blocking one; PIPE_BUF bytes
-        // always fit when it is reported writable.
+        // A blocking pipe that is writable may block on a large write; PIPE_BUF bytes always fit.
         match nix::unistd::write(fd, &bytes[..bytes.len().min(libc::PIPE_BUF)]) {
             Ok(sent) => bytes = &bytes[sent..],
             Err(Errno::EINTR | Errno::EAGAIN) => {}
@@ -96,8 +95,8 @@ pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8], deadline: Option<Instant>
 fn wait_ready(fd: BorrowedFd<'_>, events: libc::c_short, deadline: Option<Instant>) -> io::Result<()> {
     let mut fds = [PollFd { fd: fd.as_raw_fd(), events, revents: 0 }];
     loop {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        match poll_fds(&mut fds, left) {
+        let remaining = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        match poll_fds(&mut fds, remaining) {
             Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
             Ok(_) => return Ok(()),
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {}

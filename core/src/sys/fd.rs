@@ -1,4 +1,4 @@
-//! Flags and small operations on descriptors.
+//! Descriptor flags and simple operations on descriptors.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -12,7 +12,7 @@ use nix::sys::socket::{MsgFlags, SockaddrStorage, sendmsg, setsockopt, sockopt};
 /// Sets or clears the close-on-exec flag.
 ///
 /// # Errors
-/// What `fcntl` reports.
+/// The error of `fcntl`.
 pub fn set_cloexec(fd: impl AsFd, on: bool) -> io::Result<()> {
     let flags = FdFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFD)?);
     let wanted = if on { flags | FdFlag::FD_CLOEXEC } else { flags - FdFlag::FD_CLOEXEC };
@@ -22,11 +22,11 @@ pub fn set_cloexec(fd: impl AsFd, on: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the descriptor non-blocking. The flag belongs to the open file description: every
-/// duplicate of it changes too.
+/// Makes the descriptor non-blocking. The flag belongs to the open file description, so duplicates of the
+/// descriptor change as well.
 ///
 /// # Errors
-/// What `fcntl` reports.
+/// The error of `fcntl`.
 pub fn set_nonblock(fd: impl AsFd) -> io::Result<()> {
     change_status(fd.as_fd(), |flags| flags | OFlag::O_NONBLOCK)
 }
@@ -34,7 +34,7 @@ pub fn set_nonblock(fd: impl AsFd) -> io::Result<()> {
 /// Makes the descriptor blocking, the opposite of [`set_nonblock`].
 ///
 /// # Errors
-/// What `fcntl` reports.
+/// The error of `fcntl`.
 pub fn set_block(fd: impl AsFd) -> io::Result<()> {
     change_status(fd.as_fd(), |flags| flags - OFlag::O_NONBLOCK)
 }
@@ -48,16 +48,15 @@ fn change_status(fd: BorrowedFd<'_>, change: impl FnOnce(OFlag) -> OFlag) -> io:
     Ok(())
 }
 
-/// A connected pair of stream sockets, both close-on-exec and blocking, with their buffers raised
-/// to 128 KiB where the system lets us: the default of some systems (8 KiB) would cost a switch
-/// between processes every few frames.
+/// Creates a connected pair of stream sockets. Both are close-on-exec and blocking, and have buffers of 128 KiB where
+/// the system allows it: with the default of some systems (8 KiB), every few frames would cost a process switch.
 ///
 /// # Errors
-/// What `socketpair` reports, such as a full descriptor table.
+/// The error of `socketpair`, such as `EMFILE`.
 pub fn create_socketpair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (a, b) = UnixStream::pair()?;
     for end in [&a, &b] {
-        // Only a hint: a smaller buffer is slower but right.
+        // Best effort: a smaller buffer is only slower.
         let _ = setsockopt(end, sockopt::SndBuf, &SOCKET_BUFFER);
         let _ = setsockopt(end, sockopt::RcvBuf, &SOCKET_BUFFER);
     }
@@ -66,17 +65,17 @@ pub fn create_socketpair() -> io::Result<(OwnedFd, OwnedFd)> {
 
 const SOCKET_BUFFER: usize = 131_072;
 
-/// Whether `fd` is a socket; `false` when it cannot be told.
+/// Whether `fd` is a socket; `false` if that cannot be determined.
 pub fn is_socket(fd: impl AsFd) -> bool {
     is_of_type(fd, libc::S_IFSOCK)
 }
 
-/// Whether `fd` is an end of a pipe; `false` when it cannot be told.
+/// Whether `fd` is an end of a pipe; `false` if that cannot be determined.
 pub(crate) fn is_pipe(fd: impl AsFd) -> bool {
     is_of_type(fd, libc::S_IFIFO)
 }
 
-/// Whether `fd` is a regular file; `false` when it cannot be told.
+/// Whether `fd` is a regular file; `false` if that cannot be determined.
 pub(crate) fn is_regular_file(fd: impl AsFd) -> bool {
     is_of_type(fd, libc::S_IFREG)
 }
@@ -88,24 +87,23 @@ fn is_of_type(fd: impl AsFd, kind: libc::mode_t) -> bool {
 /// Closes every descriptor above the three standard ones.
 ///
 /// # Safety
-/// The caller must know that nothing in this process owns such a descriptor any more, or that all
-/// owners will never be used or dropped: this is for a process that has just been forked or is
-/// being taken over, before any thread is started.
+/// No code in this process may own such a descriptor, or the owners must never be used or dropped. This is meant for
+/// a process that was just forked, before it starts a thread.
 ///
 /// # Errors
-/// When the open descriptors can neither be closed by range nor listed.
+/// The error of listing the open descriptors, where they cannot be closed by range.
 pub unsafe fn close_nonstandard_fds() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
-        // SAFETY: close_range(2) takes plain numbers; that no owner is hurt is this function's contract.
+        // SAFETY: close_range(2) takes plain numbers; the caller guarantees that no owner uses them.
         let done = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
         if done == 0 {
             return Ok(());
         }
     }
     for fd in open_fds()?.into_iter().filter(|&fd| fd > 2) {
-        // SAFETY: close(2) on a number; the descriptor of the listing itself is closed already and
-        // gives EBADF, which is what we want. That no owner is hurt is this function's contract.
+        // SAFETY: close(2) on a number. The descriptor of the listing itself is already closed and gives EBADF,
+        // which is ignored. The caller guarantees that no owner uses the others.
         unsafe { libc::close(fd) };
     }
     Ok(())
@@ -122,46 +120,46 @@ pub(super) fn open_fds() -> io::Result<Vec<RawFd>> {
     Ok(fds)
 }
 
-/// Moves a descriptor above the three standard numbers, which a child is about to fill.
+/// Moves a descriptor above the three standard numbers, which the child replaces.
 pub(super) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() > 2 {
         return Ok(fd);
     }
     let high = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(3))?;
-    // SAFETY: fcntl(F_DUPFD_CLOEXEC) has just returned this number to us alone.
+    // SAFETY: fcntl(F_DUPFD_CLOEXEC) has just created this descriptor, so it has no other owner.
     Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(high) })
 }
 
 /// Reads once into the spare capacity of `buf`, at most `limit` bytes, without clearing it first.
 pub(crate) fn read_spare(fd: BorrowedFd<'_>, buf: &mut BytesMut, limit: usize) -> io::Result<usize> {
     let spare = buf.spare_capacity_mut();
-    let room = spare.len().min(limit);
+    let len = spare.len().min(limit);
     // SAFETY: the pointer and length describe spare capacity owned by `buf`, which read(2) may fill.
-    let got = unsafe { libc::read(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room) };
+    let got = unsafe { libc::read(fd.as_raw_fd(), spare.as_mut_ptr().cast(), len) };
     let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
-    // SAFETY: read(2) has initialised the first `got` bytes of the spare capacity, and got <= room.
+    // SAFETY: read(2) has initialised the first `got` bytes of the spare capacity, and got <= len.
     unsafe { buf.advance_mut(got) };
     Ok(got)
 }
 
-/// One `sendmsg` that never blocks and never raises SIGPIPE.
+/// Calls `sendmsg` without blocking and without raising SIGPIPE.
 pub(crate) fn send_vectored(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     Ok(sendmsg::<SockaddrStorage>(fd.as_raw_fd(), slices, &[], SEND_FLAGS, None)?)
 }
 
 #[cfg(any(target_os = "macos", target_os = "ios"))]
-const SEND_FLAGS: MsgFlags = MsgFlags::MSG_DONTWAIT; // SIGPIPE is turned off per socket there
+const SEND_FLAGS: MsgFlags = MsgFlags::MSG_DONTWAIT; // SIGPIPE is disabled per socket on these systems
 #[cfg(not(any(target_os = "macos", target_os = "ios")))]
 const SEND_FLAGS: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
 
-/// Turns SIGPIPE off for a socket where that is a property of the socket; elsewhere it is a flag
-/// of each send.
+/// Disables SIGPIPE for a socket on systems where that is a socket option. On other systems it is a flag of each
+/// send.
 pub(crate) fn suppress_sigpipe(fd: BorrowedFd<'_>) {
     #[cfg(any(target_os = "macos", target_os = "ios"))]
     {
         let on: libc::c_int = 1;
         let len = size_of_val(&on) as libc::socklen_t;
-        // SAFETY: the option value is an int that lives across the call, and its size is given.
+        // SAFETY: the option value is an int that outlives the call, and its size is passed.
         unsafe {
             libc::setsockopt(
                 fd.as_raw_fd(),
@@ -184,20 +182,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_but_the_standard_descriptors_are_closed() {
+    fn close_nonstandard_fds_keeps_the_standard_descriptors() {
         let (one, two) = create_socketpair().unwrap();
         // SAFETY: the child makes only system calls, and ends by _exit.
         match unsafe { fork() }.unwrap() {
             ForkResult::Child => {
-                // SAFETY: nothing in this child uses or drops a descriptor any more.
+                // SAFETY: this child neither uses nor drops a descriptor any more.
                 let closed = unsafe { close_nonstandard_fds() }.is_ok();
                 // SAFETY: fcntl(2) with numbers.
-                let gone = |fd: &OwnedFd| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) } == -1;
+                let is_closed = |fd: &OwnedFd| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) } == -1;
                 // SAFETY: as above.
                 let kept = unsafe { libc::fcntl(2, libc::F_GETFD) } != -1;
-                let right = closed && gone(&one) && gone(&two) && kept;
+                let success = closed && is_closed(&one) && is_closed(&two) && kept;
                 // SAFETY: _exit(2) runs no destructors.
-                unsafe { libc::_exit(i32::from(!right)) }
+                unsafe { libc::_exit(i32::from(!success)) }
             }
             ForkResult::Parent { child } => {
                 assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
@@ -206,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_is_moved_above_the_standard_ones_only_if_it_is_one() {
+    fn above_stdio_keeps_a_descriptor_that_is_already_above() {
         let (fd, _other) = create_socketpair().unwrap();
         let number = fd.as_raw_fd();
         assert_eq!(above_stdio(fd).unwrap().as_raw_fd(), number);

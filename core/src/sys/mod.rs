@@ -1,12 +1,17 @@
-//! Descriptors, processes and signals: plain functions over the kernel's.
+//! Descriptors, processes and signals: functions over system calls.
 //!
-//! This is the one room of the crate with `unsafe`; nothing here knows streams, pollers or frames.
-//! The contract of the room:
+//! This is the only module of the workspace with `unsafe` code. It knows nothing about streams, pollers or frames.
+//! Its invariants:
 //!
-//! - every public function is safe to call from any thread, unless it is marked `unsafe`;
-//! - descriptors are owned (`OwnedFd`) or borrowed (`BorrowedFd`); a raw number is only ever a key;
-//! - every descriptor made here is close-on-exec from its first moment;
-//! - after `fork` and before `exec` only async-signal-safe calls are made and nothing is allocated.
+//! - every function may be called from any thread, unless it is marked `unsafe`;
+//! - descriptors are owned (`OwnedFd`) or borrowed (`BorrowedFd`); a raw number is only used as a key;
+//! - every descriptor is created close-on-exec;
+//! - between `fork` and `exec` only async-signal-safe functions are called and nothing is allocated.
+//!
+//! Some functions have the names of Mitogen's internal API reference and are kept for callers that know them:
+//! [`discard_until`], [`iter_read`], [`write_all`], [`set_block`], [`set_nonblock`], [`set_cloexec`],
+//! [`create_socketpair`], [`close_nonstandard_fds`], [`create_child`], [`tty_create_child`],
+//! [`hybrid_tty_create_child`].
 #![allow(unsafe_code)]
 
 mod after_fork;
@@ -18,18 +23,17 @@ mod process;
 mod pty;
 mod signal;
 mod spawn;
-mod user;
 
 pub use blocking::{IterRead, discard_until, iter_read, write_all};
 pub use fd::{close_nonstandard_fds, create_socketpair, is_socket, set_block, set_cloexec, set_nonblock};
 pub(crate) use fd::{is_pipe, is_regular_file, read_spare, send_vectored, suppress_sigpipe};
 pub use limits::raise_nofile_limit;
 pub(crate) use poll::{PollFd, poll_fds};
+pub(crate) use process::current_user_name;
 pub use process::{ExitStatus, kill, kill_group, pidfd_open, wait_nohang};
 pub use pty::open_pty;
-pub use signal::{SignalSource, ignore_sigpipe};
+pub(crate) use signal::{SignalSource, ignore_sigpipe};
 pub use spawn::{
     ChildSpec, ChildStdio, SpawnError, Spawned, create_child, hybrid_tty_create_child, spawn,
     tty_create_child,
 };
-pub use user::{User, current_user, user_by_name};

@@ -12,17 +12,17 @@ use nix::sys::termios::{
     ControlFlags, InputFlags, LocalFlags, OutputFlags, SetArg, SpecialCharacterIndices, tcgetattr, tcsetattr,
 };
 
-/// Opens a pseudo-terminal: master, then slave; both close-on-exec, raw and with echo off, so that
-/// frames pass unchanged and a password that is written early is not shown back to us.
+/// Opens a pseudo-terminal and returns its master and slave descriptors. Both are close-on-exec, raw and without
+/// echo, so that frames pass unchanged and a password that is written early is not echoed.
 ///
-/// It goes through the multiplexer step by step rather than by `openpty`, which fails where its
-/// set-uid helper is missing and whose descriptors are not close-on-exec at birth.
+/// It does not use `openpty`, which fails where its setuid helper is missing and whose descriptors are not created
+/// close-on-exec.
 ///
 /// # Errors
-/// What the system reports, such as no terminals left.
+/// The error of the system call, for example when all terminals are in use.
 pub fn open_pty() -> io::Result<(OwnedFd, OwnedFd)> {
     let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
-    // EPERM and EACCES come from mounts where the node has the right owner already.
+    // It fails with EPERM or EACCES on mounts where the device already has the right owner.
     let _ = grantpt(&master);
     unlockpt(&master)?;
     let slave: OwnedFd = OpenOptions::new()
@@ -31,7 +31,7 @@ pub fn open_pty() -> io::Result<(OwnedFd, OwnedFd)> {
         .custom_flags(libc::O_NOCTTY | libc::O_CLOEXEC)
         .open(slave_name(&master)?)?
         .into();
-    // SAFETY: `into_raw_fd` has given up its ownership of this descriptor to us.
+    // SAFETY: `into_raw_fd` has given up the ownership of this descriptor.
     let master = unsafe { OwnedFd::from_raw_fd(master.into_raw_fd()) };
     #[cfg(not(any(target_os = "solaris", target_os = "illumos")))]
     make_raw(master.as_fd())?;
@@ -46,10 +46,10 @@ fn slave_name(master: &PtyMaster) -> io::Result<String> {
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn slave_name(master: &PtyMaster) -> io::Result<String> {
-    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    // SAFETY: ptsname(3) returns a static buffer; nobody in this crate calls it without the lock
-    // above, and the text is copied before the lock is given back.
+    static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _guard = LOCK.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // SAFETY: ptsname(3) returns a static buffer; this crate calls it only here, with the lock held, and copies
+    // the text before it releases the lock.
     Ok(unsafe { nix::pty::ptsname(master) }?)
 }
 
@@ -83,7 +83,7 @@ fn make_raw(fd: BorrowedFd<'_>) -> io::Result<()> {
     );
     tty.control_flags.remove(ControlFlags::CSIZE | ControlFlags::PARENB);
     tty.control_flags.insert(ControlFlags::CS8 | ControlFlags::CREAD);
-    // Without ICANON these two decide when a read returns: with the first byte.
+    // Without ICANON these two make a read return with the first byte.
     tty.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
     tty.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
     tcsetattr(fd, SetArg::TCSAFLUSH, &tty)?;

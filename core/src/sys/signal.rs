@@ -1,4 +1,4 @@
-//! Signals as bytes on a pipe.
+//! Delivers signals as bytes on a pipe.
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -10,17 +10,17 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 
 use super::set_nonblock;
 
-/// For each signal number the descriptor that its handler writes to, or -1.
+/// For each signal number, the descriptor that the handler writes to, or -1.
 static TARGETS: [AtomicI32; 65] = [const { AtomicI32::new(-1) }; 65];
-/// Handlers that run at this moment; a pipe is closed only when there are none.
+/// The number of running handlers; a pipe is closed only when it is zero.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
-/// Catches some signals and shows each as one byte, its number, on a pipe. Dropping it restores the
-/// dispositions that were there before.
+/// Catches signals and writes each as one byte, its number, to a pipe. Dropping it restores the previous
+/// dispositions.
 #[derive(Debug)]
-pub struct SignalSource {
+pub(crate) struct SignalSource {
     reader: PipeReader,
-    // Only kept open for the handlers.
+    // Kept open for the handlers.
     _writer: PipeWriter,
     previous: Vec<(Signal, SigAction)>,
 }
@@ -29,9 +29,9 @@ impl SignalSource {
     /// Starts to catch `signals` (numbers, such as `libc::SIGTERM`).
     ///
     /// # Errors
-    /// `EBUSY` when another source catches one of them (signals belong to the process, so there can
-    /// be one catcher each), `EINVAL` for a number that cannot be caught.
-    pub fn new(signals: &[i32]) -> io::Result<Self> {
+    /// `EBUSY` when another source catches one of them (a process has one handler for each signal), `EINVAL`
+    /// for a number that cannot be caught.
+    pub(crate) fn new(signals: &[i32]) -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
         set_nonblock(&reader)?;
         set_nonblock(&writer)?;
@@ -44,7 +44,7 @@ impl SignalSource {
                 return Err(Errno::EBUSY.into());
             }
             let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::SA_RESTART, SigSet::empty());
-            // SAFETY: the handler makes only async-signal-safe calls and keeps errno.
+            // SAFETY: the handler calls only async-signal-safe functions and preserves errno.
             match unsafe { sigaction(signal, &action) } {
                 Ok(previous) => source.previous.push((signal, previous)),
                 Err(errno) => {
@@ -56,11 +56,11 @@ impl SignalSource {
         Ok(source)
     }
 
-    /// The next caught signal's number, or `None` when there is none at the moment. Never blocks.
+    /// The number of the next caught signal, or `None` if none is pending. Never blocks.
     ///
     /// # Errors
-    /// What reading the pipe reports.
-    pub fn next_signal(&mut self) -> io::Result<Option<i32>> {
+    /// The error of reading the pipe.
+    pub(crate) fn next_signal(&mut self) -> io::Result<Option<i32>> {
         let mut byte = [0];
         loop {
             return match nix::unistd::read(&self.reader, &mut byte) {
@@ -82,11 +82,11 @@ impl AsFd for SignalSource {
 impl Drop for SignalSource {
     fn drop(&mut self) {
         for (signal, previous) in self.previous.drain(..).rev() {
-            // SAFETY: this disposition was in force before ours.
+            // SAFETY: this disposition was active before.
             let _ = unsafe { sigaction(signal, &previous) };
             TARGETS[signal as usize].store(-1, Ordering::SeqCst);
         }
-        // A handler that began before the lines above may still hold the number of our pipe.
+        // A handler that started before the lines above may still use the number of the pipe.
         while RUNNING.load(Ordering::SeqCst) != 0 {
             std::thread::yield_now();
         }
@@ -99,23 +99,23 @@ extern "C" fn on_signal(number: libc::c_int) {
     let fd = TARGETS.get(number as usize).map_or(-1, |target| target.load(Ordering::SeqCst));
     if fd >= 0 {
         let byte = number as u8;
-        // SAFETY: write(2) is async-signal-safe, `byte` outlives the call, and RUNNING keeps the
-        // descriptor open. A full pipe loses the signal, as a pending signal would have merged it.
+        // SAFETY: write(2) is async-signal-safe, `byte` outlives the call, and RUNNING keeps the descriptor
+        // open. A full pipe drops the signal, as the kernel merges pending signals.
         let _ = unsafe { libc::write(fd, (&raw const byte).cast(), 1) };
     }
     Errno::set_raw(errno);
     RUNNING.fetch_sub(1, Ordering::SeqCst);
 }
 
-/// Ignores SIGPIPE if its disposition is the default one (a Rust program ignores it already; a host
-/// program in another language may not). A write to a closed pipe must be an error, not a death.
-pub fn ignore_sigpipe() {
+/// Ignores SIGPIPE if its disposition is the default, so that a write to a closed pipe is an error and does not end
+/// the process. Rust programs ignore it already; a host program in another language may not.
+pub(crate) fn ignore_sigpipe() {
     let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
-    // SAFETY: ignoring a signal runs no code of ours.
+    // SAFETY: ignoring a signal installs no handler.
     if let Ok(previous) = unsafe { sigaction(Signal::SIGPIPE, &ignore) }
         && !matches!(previous.handler(), SigHandler::SigDfl | SigHandler::SigIgn)
     {
-        // SAFETY: this disposition was in force a moment ago; the host program wants its handler.
+        // SAFETY: this disposition was active before; the host program needs its handler.
         let _ = unsafe { sigaction(Signal::SIGPIPE, &previous) };
     }
 }

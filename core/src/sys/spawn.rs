@@ -1,4 +1,4 @@
-//! Starting a program in one of four wirings of its standard descriptors.
+//! Starts programs with one of four arrangements of their standard descriptors.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
@@ -18,97 +18,98 @@ use super::after_fork::{self, ChildSide};
 use super::fd::{above_stdio, open_fds};
 use super::{create_socketpair, open_pty, set_nonblock};
 
-/// How a program's standard descriptors are wired. In each way it leads a session, and thus a
-/// process group, of its own; without a terminal of ours, it has none.
+/// The kind of a program's standard descriptors. In each case the program leads a new session and process group; it
+/// has a controlling terminal only with `Tty` and `HybridTty`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChildStdio {
-    /// One socket pair for input and output; error is a pipe.
+    /// One socket pair for standard input and output, a pipe for standard error.
     #[default]
     Socketpair,
-    /// A pipe each for input, output and error.
+    /// A pipe for each of standard input, output and error.
     Pipes,
-    /// A pseudo-terminal for all three, controlling the program's session.
+    /// A pseudo-terminal for all three, which is the controlling terminal.
     Tty,
-    /// A socket pair for input and output; error is a pseudo-terminal, controlling.
+    /// A socket pair for standard input and output; standard error is a pseudo-terminal, which is the controlling
+    /// terminal.
     HybridTty,
 }
 
 /// A program to start.
 #[derive(Clone, Copy, Debug)]
 pub struct ChildSpec<'a> {
-    /// The program and its arguments. A program without a slash is looked for in the `PATH` that it
-    /// will itself have.
+    /// The program and its arguments. A program without a slash is searched in the `PATH` of its new
+    /// environment.
     pub argv: &'a [OsString],
-    /// Variables to set (`Some`) or remove (`None`); all others are ours.
+    /// Environment variables to set (`Some`) or remove (`None`); all others are inherited.
     pub env: &'a BTreeMap<OsString, Option<OsString>>,
-    /// The wiring.
+    /// The kind of its standard descriptors.
     pub stdio: ChildStdio,
 }
 
-/// A started program and our ends of its descriptors, all close-on-exec and non-blocking. Whoever
-/// holds it must reap `pid`.
+/// A started program and the parent's ends of its descriptors, all close-on-exec and non-blocking. The owner must
+/// reap `pid`.
 #[derive(Debug)]
 pub struct Spawned {
-    /// Process id.
+    /// The process id.
     pub pid: i32,
-    /// What the program writes to its standard output (for `Tty`: the terminal's master end).
+    /// The program's standard output (for `Tty`: the master of the terminal).
     pub receive: OwnedFd,
-    /// What the program reads as its standard input; `None` when `receive` carries both directions
-    /// (one socket, one terminal), so that it is registered once.
+    /// The program's standard input; `None` when `receive` carries both directions (a socket or a terminal),
+    /// so that it is registered once.
     pub transmit: Option<OwnedFd>,
-    /// What the program writes to its standard error. For `HybridTty` it is the terminal's master
-    /// end and can be written to as well. `None` for `Tty`.
-    pub diag: Option<OwnedFd>,
+    /// The program's standard error. For `HybridTty` it is the master of the terminal, which can be written
+    /// to as well. `None` for `Tty`.
+    pub stderr: Option<OwnedFd>,
 }
 
-/// Why a program was not started. No process is left behind.
+/// Why a program was not started. No process is left after an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
     /// The argument list is empty.
     #[error("no program to start")]
     EmptyArgv,
-    /// An argument or variable has a NUL byte (or a variable's name has `=`), which cannot be passed on.
-    #[error("argument or variable cannot be passed to a program: {0:?}")]
+    /// An argument or variable contains a NUL byte, or the name of a variable contains `=`.
+    #[error("argument or variable contains an invalid character: {0:?}")]
     BadText(OsString),
-    /// Descriptors, a terminal or a process could not be had.
+    /// A descriptor, a terminal or a process could not be created.
     #[error("cannot {what}")]
     Setup {
-        /// What was being done.
+        /// The step that failed.
         what: &'static str,
-        /// What the system said.
+        /// The error of the system call.
         source: io::Error,
     },
-    /// The system refused to run the program: it is not there, or not ours to run.
+    /// The system cannot execute the program, for example because it does not exist or is not executable.
     #[error("cannot run {program:?}")]
     Exec {
-        /// The program as it was given.
+        /// The program as given in `argv`.
         program: OsString,
-        /// What the system said.
+        /// The error of the system call.
         source: io::Error,
     },
 }
 
-/// Starts a program as its [`ChildSpec::stdio`] says. It gets a session of its own, default signal
-/// dispositions, an empty signal mask, no descriptor but its three, and the limit on descriptors
-/// that this process was started with. [`super::kill_group`] reaches it and what it starts. Blocks
-/// until the program runs or is refused, which is a matter of a fork.
+/// Starts a program. It gets a new session, default signal dispositions, an empty signal mask, only its three
+/// standard descriptors, and the limit on descriptors that this process was started with.
+/// [`kill_group`](super::kill_group) reaches it and the processes that it starts. Blocks until the program is
+/// executed or has failed to, about as long as a fork.
 ///
 /// # Errors
 /// See [`SpawnError`].
 pub fn spawn(spec: &ChildSpec<'_>) -> Result<Spawned, SpawnError> {
-    let (ends, ours) = match spec.stdio {
+    let (child_ends, parent_ends) = match spec.stdio {
         ChildStdio::Socketpair => {
             let (parent, child) = create_socketpair().map_err(setup("make a socket pair"))?;
-            let (diag, error) = pipe()?;
+            let (stderr, error) = pipe()?;
             let input = child.try_clone().map_err(setup("duplicate a socket"))?;
-            ([input, child, error], (parent, None, Some(diag)))
+            ([input, child, error], (parent, None, Some(stderr)))
         }
         ChildStdio::Pipes => {
             let (input, transmit) = pipe()?;
             let (receive, output) = pipe()?;
-            let (diag, error) = pipe()?;
-            ([input, output, error], (receive, Some(transmit), Some(diag)))
+            let (stderr, error) = pipe()?;
+            ([input, output, error], (receive, Some(transmit), Some(stderr)))
         }
         ChildStdio::Tty => {
             let (master, slave) = open_pty().map_err(setup("open a terminal"))?;
@@ -123,16 +124,16 @@ pub fn spawn(spec: &ChildSpec<'_>) -> Result<Spawned, SpawnError> {
             ([input, child, slave], (parent, None, Some(master)))
         }
     };
-    let (receive, transmit, diag) = ours;
-    for fd in [Some(&receive), transmit.as_ref(), diag.as_ref()].into_iter().flatten() {
+    let (receive, transmit, stderr) = parent_ends;
+    for fd in [Some(&receive), transmit.as_ref(), stderr.as_ref()].into_iter().flatten() {
         set_nonblock(fd).map_err(setup("make a descriptor non-blocking"))?;
     }
     let controlling_tty = matches!(spec.stdio, ChildStdio::Tty | ChildStdio::HybridTty);
-    let pid = start(spec, ends, controlling_tty)?;
-    Ok(Spawned { pid, receive, transmit, diag })
+    let pid = start(spec, child_ends, controlling_tty)?;
+    Ok(Spawned { pid, receive, transmit, stderr })
 }
 
-/// [`spawn`] with a socket pair, or with pipes if the spec asks for them.
+/// Like [`spawn`], with a socket pair, or with pipes if `spec` requests them. The API reference's `create_child`.
 ///
 /// # Errors
 /// See [`SpawnError`].
@@ -141,7 +142,7 @@ pub fn create_child(spec: &ChildSpec<'_>) -> Result<Spawned, SpawnError> {
     spawn(&ChildSpec { stdio, ..*spec })
 }
 
-/// [`spawn`] with a terminal for everything.
+/// Like [`spawn`], with [`ChildStdio::Tty`]. The API reference's `tty_create_child`.
 ///
 /// # Errors
 /// See [`SpawnError`].
@@ -149,7 +150,7 @@ pub fn tty_create_child(spec: &ChildSpec<'_>) -> Result<Spawned, SpawnError> {
     spawn(&ChildSpec { stdio: ChildStdio::Tty, ..*spec })
 }
 
-/// [`spawn`] with a socket pair, and a terminal as standard error.
+/// Like [`spawn`], with [`ChildStdio::HybridTty`]. The API reference's `hybrid_tty_create_child`.
 ///
 /// # Errors
 /// See [`SpawnError`].
@@ -192,13 +193,13 @@ fn start(spec: &ChildSpec<'_>, ends: [OwnedFd; 3], controlling_tty: bool) -> Res
         nofile: super::limits::started_with(),
     };
     let pid = fork_into(&child).map_err(setup("fork"))?;
-    // Our copies of the child's ends must go, or we would never see the end of the report.
+    // Close the parent's copies of the child's ends; otherwise the report would never end.
     drop(high);
     drop(reporter);
     match read_report(&mut report) {
         None => Ok(pid),
         Some((stage, source)) => {
-            // The child has reported and is at its exit: this wait is short, and leaves no zombie.
+            // The child has reported and is about to exit, so this wait is short. It prevents a zombie.
             while waitpid(nix::unistd::Pid::from_raw(pid), None) == Err(Errno::EINTR) {}
             Err(if stage == after_fork::IN_EXEC {
                 SpawnError::Exec { program: program.clone(), source }
@@ -212,57 +213,57 @@ fn start(spec: &ChildSpec<'_>, ends: [OwnedFd; 3], controlling_tty: bool) -> Res
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
 fn fork_into(child: &ChildSide<'_>) -> io::Result<i32> {
-    // A handler of ours must not run in the child, where it would write to our own pipes.
+    // A signal handler of the parent must not run in the child, where it would write to the parent's pipes.
     let mut before = SigSet::empty();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
-    // Where the system has or allows no child in borrowed memory, it gets a copy.
-    let started = borrow_into(child).or_else(|_| copy_into(child));
+    // Falls back to fork where the system does not support or allow sharing the memory.
+    let started = clone_into(child).or_else(|_| plain_fork_into(child));
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
     started
 }
 
-/// Starts the child in our own memory, on a stack of its own, while this thread stands still until the
-/// program runs: what a copy costs grows with our memory, and it is the I/O thread that pays.
+/// Starts the child with shared memory and its own stack, and suspends this thread until the program is executed.
+/// Copying the memory would block the I/O thread for a time that grows with the size of this process.
 #[cfg(target_os = "linux")]
-fn borrow_into(child: &ChildSide<'_>) -> io::Result<i32> {
+fn clone_into(child: &ChildSide<'_>) -> io::Result<i32> {
     use std::ffi::{c_int, c_void};
-    /// Bytes; several times what the few calls need, in a build without optimisation too.
+    /// The size of the stack in bytes; several times what the child needs, also in a debug build.
     const STACK: usize = 1 << 16;
     extern "C" fn run(child: *mut c_void) -> c_int {
-        // SAFETY: it is the reference that `clone` was given below, and its owner stands still.
+        // SAFETY: it is the reference that was passed to `clone` below, and its owner is suspended.
         let child = unsafe { &*child.cast::<ChildSide<'_>>() };
-        // SAFETY: this is the fresh child with all signals blocked; the lists end in null and point into
-        // vectors of the thread that stands still.
+        // SAFETY: this is the new child with all signals blocked; the lists end in null and point into vectors
+        // of the suspended thread.
         unsafe { after_fork::become_program(child) }
     }
-    // Of the widest type, for the alignment that stacks need everywhere.
+    // The element type gives the alignment that a stack needs on every platform.
     let mut stack = vec![0_u128; STACK / size_of::<u128>()];
     let top = stack.as_mut_ptr_range().end;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: `top` ends a block of ours that nobody else uses and that is freed after the child has left
-    // it (CLONE_VFORK). The child makes async-signal-safe calls only, see `after_fork`: in our memory it
-    // writes to that stack and to this thread's errno, of which nobody reads before the next call. Its
-    // descriptors, signal dispositions and limits are its own.
+    // SAFETY: `top` is the end of a block that no other code uses and that is freed after the child has stopped
+    // using it (CLONE_VFORK). The child calls only async-signal-safe functions, see `after_fork`: in the shared
+    // memory it writes to that stack and to this thread's errno, which is not read before the next call. Its
+    // descriptors, signal dispositions and limits are not shared.
     let pid = unsafe { libc::clone(run, top.cast(), flags, ptr::from_ref(child).cast_mut().cast()) };
     if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn borrow_into(_: &ChildSide<'_>) -> io::Result<i32> {
+fn clone_into(_: &ChildSide<'_>) -> io::Result<i32> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-fn copy_into(child: &ChildSide<'_>) -> io::Result<i32> {
-    // SAFETY: the child makes async-signal-safe calls only, see `after_fork`.
+fn plain_fork_into(child: &ChildSide<'_>) -> io::Result<i32> {
+    // SAFETY: the child calls only async-signal-safe functions, see `after_fork`.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok(child.as_raw()),
-        // SAFETY: this is the fresh child with all signals blocked; `child`'s lists end in null and
+        // SAFETY: this is the new child with all signals blocked; `child`'s lists end in null and
         // point into vectors that outlive this call.
         ForkResult::Child => unsafe { after_fork::become_program(child) },
     }
 }
 
-/// What the child says before it fails; `None` when it became the program and the pipe closed.
+/// Reads the failure that the child reports; `None` when it has executed the program, which closes the pipe.
 fn read_report(report: &mut PipeReader) -> Option<(u8, io::Error)> {
     let mut message = [0; 5];
     report.read_exact(&mut message).ok()?;
@@ -281,7 +282,7 @@ fn environment(changes: &BTreeMap<OsString, Option<OsString>>) -> BTreeMap<OsStr
     all
 }
 
-/// The paths that the program may be at.
+/// The paths to try for the program.
 fn candidates(program: &OsStr, path: &OsStr) -> impl Iterator<Item = OsString> {
     let searched = !program.as_bytes().contains(&b'/');
     let literal = (!searched).then(|| program.to_owned());
@@ -302,7 +303,7 @@ fn c_text(text: OsString) -> Result<CString, SpawnError> {
 }
 
 fn c_variable((name, value): (&OsString, &OsString)) -> Result<CString, SpawnError> {
-    // A name may start with `=` on odd systems, but cannot contain one further on.
+    // On some systems a name may start with `=`, but it cannot contain another one.
     if name.is_empty() || name.as_bytes()[1..].contains(&b'=') {
         return Err(SpawnError::BadText(name.clone()));
     }
@@ -316,12 +317,12 @@ fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
     texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
 }
 
-/// The highest number that may be open, with room for what other threads open meanwhile. Listing
-/// them is dear with thousands open, so it is done only where the child cannot do without.
+/// The highest descriptor that may be open, with a margin for those that other threads open meanwhile. Listing the
+/// descriptors is slow when thousands are open, so it is done only if the child cannot use `close_range`.
 fn highest_fd() -> RawFd {
-    const ROOM: RawFd = 256;
+    const MARGIN: RawFd = 256;
     if after_fork::has_close_range() {
         return 0;
     }
-    open_fds().ok().and_then(|fds| fds.into_iter().max()).unwrap_or(65_536) + ROOM
+    open_fds().ok().and_then(|fds| fds.into_iter().max()).unwrap_or(65_536) + MARGIN
 }

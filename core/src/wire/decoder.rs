@@ -1,29 +1,30 @@
-//! Bytes in, frames out.
+//! [`FrameDecoder`]: splits a byte stream into frames.
 //!
-//! Feed one chunk of any size, then take frames until there is none. A frame's bytes are a
-//! reference-counted slice of the read buffer: forwarding one copies nothing.
+//! Add a chunk of any size, then take frames until none is complete. A frame's bytes are a reference-counted
+//! slice of the read buffer, so forwarding a frame copies nothing.
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::{DecodeError, HEADER_LEN, Header, Message};
+use super::header::{DecodeError, HEADER_LEN, Header};
+use super::message::Message;
 
-/// A large frame is read in pieces of at least so many bytes.
-const LEAST_ROOM: usize = 1 << 16;
+/// The smallest free space, in bytes, while a large frame is read.
+const MIN_SPARE: usize = 1 << 16;
 
-/// What is reserved for a large frame before any of its payload has come, in bytes.
-const FIRST_STEP: usize = 1 << 18;
+/// The most that is reserved for a frame before any of its payload has arrived, in bytes.
+const INITIAL_RESERVE: usize = 1 << 18;
 
-/// One whole frame as it came: its parsed header, and all its bytes, header included.
+/// One complete frame as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// The parsed header.
     pub header: Header,
-    /// Header and payload, unchanged.
+    /// All bytes of the frame, header and payload, unchanged.
     pub bytes: Bytes,
 }
 
 impl Frame {
-    /// The frame as a message, sharing its bytes.
+    /// Converts the frame to a message that shares its bytes.
     pub fn into_message(self) -> Message {
         let Self { header, mut bytes } = self;
         bytes.advance(HEADER_LEN);
@@ -41,86 +42,102 @@ impl Frame {
 
 /// Splits a byte stream into frames.
 ///
-/// After an error the stream is beyond repair: the decoder keeps answering with the same error.
+/// After an error the decoder returns the same error forever, because the position of the next frame is not known.
+///
+/// ```
+/// use mitogen_core::ids::{ContextId, Handle};
+/// use mitogen_core::wire::{Encoding, FrameDecoder, Message};
+///
+/// let message = Message::new(ContextId(1), Handle(1000), Encoding::Raw, &b"hello"[..]);
+/// let bytes = message.to_bytes();
+///
+/// let mut decoder = FrameDecoder::new(1 << 20);
+/// decoder.feed(&bytes[..10]);
+/// assert!(decoder.next_frame()?.is_none());
+/// decoder.feed(&bytes[10..]);
+/// let frame = decoder.next_frame()?.expect("the frame is complete");
+/// assert_eq!(frame.into_message(), message);
+/// # Ok::<(), mitogen_core::wire::DecodeError>(())
+/// ```
 #[derive(Debug)]
 pub struct FrameDecoder {
     buffer: BytesMut,
-    /// The header of the frame at the front of `buffer`, once 26 bytes are there.
-    head: Option<Header>,
+    /// The header of the frame at the front of `buffer`, once it has been received.
+    header: Option<Header>,
     limit: usize,
     failed: Option<DecodeError>,
 }
 
 impl FrameDecoder {
-    /// A decoder that accepts payloads of up to `limit` bytes.
+    /// Creates a decoder that accepts payloads of up to `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), head: None, limit, failed: None }
+        Self { buffer: BytesMut::new(), header: None, limit, failed: None }
     }
 
-    /// Adds bytes, copying them.
+    /// Appends a copy of `bytes` to the buffer.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The buffer to read into: append to it, never remove. It has room for much of the frame that
-    /// is under way; whoever reads reserves what he likes beyond that.
+    /// The buffer to read into. Callers may only append to it. It has capacity for part of the current frame;
+    /// callers may reserve more.
     pub fn read_buffer(&mut self) -> &mut BytesMut {
-        if let Some(head) = self.head {
-            let missing = (HEADER_LEN + head.length as usize).saturating_sub(self.buffer.len());
-            // A frame is accepted before its bytes come, so a peer could announce much and send
-            // little; growth is bounded by doubling what has really arrived.
-            let want = missing.min(self.buffer.len().max(FIRST_STEP));
-            // Only when the room is almost used up: growing at every read would copy all that has
-            // come each time.
-            if self.buffer.capacity() - self.buffer.len() < missing.min(LEAST_ROOM) {
+        if let Some(header) = self.header {
+            let missing = (HEADER_LEN + header.length as usize).saturating_sub(self.buffer.len());
+            // A peer could announce a large frame and send little of it, so the buffer at most doubles
+            // what has arrived.
+            let want = missing.min(self.buffer.len().max(INITIAL_RESERVE));
+            // Reserve only when the capacity is almost used up: growing at every read would copy the
+            // received bytes each time.
+            if self.buffer.capacity() - self.buffer.len() < missing.min(MIN_SPARE) {
                 self.buffer.reserve(want);
             }
         }
         &mut self.buffer
     }
 
-    /// The next whole frame, or `None` until more bytes come.
+    /// Takes the next complete frame; `None` if more bytes are needed.
     ///
     /// # Errors
-    /// The stream is corrupt or the peer announces more than the limit.
+    /// The stream is corrupt, or the peer announces a payload beyond the limit.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, DecodeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let head = match self.head {
-            Some(head) => head,
-            None => match self.parse_head() {
+        let header = match self.header {
+            Some(header) => header,
+            None => match self.parse_header() {
                 Ok(None) => return Ok(None),
-                Ok(Some(head)) => *self.head.insert(head),
+                Ok(Some(header)) => *self.header.insert(header),
                 Err(error) => {
                     self.failed = Some(error.clone());
                     return Err(error);
                 }
             },
         };
-        let whole = HEADER_LEN + head.length as usize;
-        if self.buffer.len() < whole {
+        let total = HEADER_LEN + header.length as usize;
+        if self.buffer.len() < total {
             return Ok(None);
         }
-        self.head = None;
-        Ok(Some(Frame { header: head, bytes: self.buffer.split_to(whole).freeze() }))
+        self.header = None;
+        Ok(Some(Frame { header, bytes: self.buffer.split_to(total).freeze() }))
     }
 
-    /// Bytes that are buffered and not yet part of a yielded frame.
+    /// The buffered bytes that are not part of a returned frame.
     pub fn pending(&self) -> &[u8] {
         &self.buffer
     }
 
-    fn parse_head(&self) -> Result<Option<Header>, DecodeError> {
+    fn parse_header(&self) -> Result<Option<Header>, DecodeError> {
         let Some(bytes) = self.buffer.first_chunk::<HEADER_LEN>() else {
             return Ok(None);
         };
-        let head = Header::decode(bytes)?;
-        let length = head.length as usize;
+        let header = Header::decode(bytes)?;
+        let length = header.length as usize;
         if length > self.limit {
             return Err(DecodeError::TooLarge { length, limit: self.limit });
         }
-        Ok(Some(head))
+        Ok(Some(header))
     }
 }
 
@@ -138,8 +155,8 @@ mod tests {
             .collect()
     }
 
-    /// Frames captured from stock peers.
-    fn golden() -> Vec<(Vec<u8>, Message)> {
+    /// Frames captured from upstream peers.
+    fn captured_frames() -> Vec<(Vec<u8>, Message)> {
         let ids = |message: Message, src: u32| Message {
             src_id: ContextId(src),
             auth_id: ContextId(src),
@@ -176,8 +193,8 @@ mod tests {
     }
 
     #[test]
-    fn golden_frames_decode_and_encode() {
-        for (bytes, message) in golden() {
+    fn captured_frames_decode_and_encode() {
+        for (bytes, message) in captured_frames() {
             assert_eq!(&message.to_bytes()[..], &bytes[..]);
             let mut decoder = FrameDecoder::new(1 << 20);
             decoder.feed(&bytes);
@@ -188,8 +205,8 @@ mod tests {
     }
 
     #[test]
-    fn any_chunking_yields_the_same_frames() {
-        let stream: Vec<u8> = golden().into_iter().flat_map(|(bytes, _)| bytes).collect();
+    fn frames_do_not_depend_on_the_size_of_chunks() {
+        let stream: Vec<u8> = captured_frames().into_iter().flat_map(|(bytes, _)| bytes).collect();
         for step in 1..=stream.len() {
             let mut decoder = FrameDecoder::new(1 << 20);
             let mut seen = Vec::new();
@@ -199,14 +216,14 @@ mod tests {
                     seen.push(frame.into_message());
                 }
             }
-            let expected: Vec<_> = golden().into_iter().map(|(_, message)| message).collect();
+            let expected: Vec<_> = captured_frames().into_iter().map(|(_, message)| message).collect();
             assert_eq!(seen, expected, "in chunks of {step}");
             assert!(decoder.pending().is_empty());
         }
     }
 
     #[test]
-    fn limits_and_corruption_end_the_stream() {
+    fn oversized_and_corrupt_frames_are_errors() {
         let message = Message::new(ContextId(1), Handle(1000), Encoding::Raw, vec![0; 10]);
         let mut exact = FrameDecoder::new(10);
         exact.feed(&message.to_bytes());
@@ -222,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_frame_is_moved_a_few_times_only() {
+    fn a_large_frame_is_reallocated_only_a_few_times() {
         let message = Message::new(ContextId(1), Handle(1000), Encoding::Raw, vec![7; 32 << 20]);
         let bytes = message.to_bytes();
         let mut decoder = FrameDecoder::new(64 << 20);
@@ -239,8 +256,8 @@ mod tests {
     }
 
     #[test]
-    fn an_announcement_alone_reserves_little() {
-        let head = Header {
+    fn a_header_alone_does_not_reserve_its_payload() {
+        let header = Header {
             encoding: Encoding::Raw,
             dst_id: ContextId(0),
             src_id: ContextId(1),
@@ -250,7 +267,7 @@ mod tests {
             length: 1 << 30,
         };
         let mut decoder = FrameDecoder::new(1 << 30);
-        decoder.feed(&head.encode());
+        decoder.feed(&header.encode());
         assert_eq!(decoder.next_frame(), Ok(None));
         assert!(decoder.read_buffer().capacity() < 1 << 20);
     }

@@ -1,56 +1,59 @@
-//! The handles that the protocol reserves.
+//! The reserved handles (docs/protocol.md#standard-handles, docs/protocol.md#handles-of-this-project).
 
 use crate::ids::Handle;
 
-/// A standard handle; the discriminant is its number on the wire.
+/// A handle that the protocol reserves. The discriminant is its number on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 #[non_exhaustive]
 pub enum WellKnownHandle {
-    /// A child asks its parent for a module's source.
+    /// A child requests the source of a module from its parent.
     GetModule = 100,
-    /// Run a function; pickled 6-tuple.
+    /// Calls a function. The payload is a pickled 6-tuple.
     CallFunction = 101,
-    /// A log record on its way to the master.
+    /// A log record for the master.
     ForwardLog = 102,
-    /// A descendant has come up.
+    /// A descendant has connected.
     AddRoute = 103,
-    /// A descendant has gone.
+    /// A descendant has disconnected.
     DelRoute = 104,
-    /// A child asks the master for a block of context ids.
+    /// A child requests a block of context ids from the master.
     AllocateId = 105,
-    /// Graceful shutdown.
+    /// Requests a graceful shutdown.
     Shutdown = 106,
-    /// A module's source, asked for or pushed ahead.
+    /// The source of a module, requested or pushed.
     LoadModule = 107,
-    /// See to it that a descendant of yours has a module.
+    /// Tells an intermediate to send a module to one of its descendants.
     ForwardModule = 108,
-    /// A child is about to outlive its link.
+    /// A child is about to detach from its parent.
     Detaching = 109,
-    /// Call a method of a service.
+    /// Calls a method of a service.
     CallService = 110,
-    /// Never on the wire; a sentinel inside stock children.
+    /// Internal to upstream children; never on the wire.
     StubCallService = 111,
-    /// A child asks its parent for a package resource.
+    /// A child requests a package resource from its parent.
     GetResource = 112,
     /// A package resource.
     LoadResource = 113,
-    /// Ours: run a connection plan and adopt the process as a child. Pickled dict; parent authority.
+    /// This project's: starts a connection plan and adopts the process as a child. The payload is a pickled
+    /// dict; requires parent authority.
     RunPlan = 120,
-    /// Ours: a question to a master about its tree, from a unix client. Pickled dict with a text
-    /// `ask`; parent authority. See `master/src/listen`.
+    /// This project's: a unix client's query of a master's contexts and targets. The payload is a pickled dict
+    /// with the text `ask`; requires parent authority. See `master/src/listen`.
     Tree = 121,
-    /// Ours: nobody ever listens here, and that nobody does is the answer (`router/keepalive.rs`).
+    /// This project's: a handle without a receiver; a keep-alive probe is answered by the dead message
+    /// that says so (`router/keepalive.rs`).
     Probe = 122,
-    /// Ours: the first word of a listener of ours to a client, which may send it every encoding from now
-    /// on. No payload. Stock drops it.
+    /// This project's: the first message of a listener to a client, which may use every encoding from then
+    /// on. The payload is empty. Upstream clients ignore it.
     Encodings = 123,
-    /// Ours: a context asks its master to start a child of its own by a transport of the master's; pickled
-    /// tuple. See `master/src/stock/proxy.rs`.
+    /// This project's: a context requests that its master starts a child of the context with one of the
+    /// master's transports. The payload is a pickled tuple. See `master/src/stock/proxy.rs`.
     ProxyConnect = 124,
-    /// Ours: one payload for several contexts, all of them the receiver or behind it. How many (four
-    /// bytes), for each the context and the handle (four each), then what they get; parent authority.
-    /// Who has children passes it on, once by each link (`routes.py`).
+    /// This project's: one payload for several contexts, each of which is the receiver or one of its
+    /// descendants. The payload is the number of contexts (four bytes), for each the context id and the
+    /// handle (four bytes each), then the content; requires parent authority. A context with children
+    /// forwards it once on each link (`routes.py`).
     Multicast = 125,
 }
 
