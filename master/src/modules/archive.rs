@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use zip::ZipArchive;
 
-use super::tree::{Index, Listing, Tree, join};
+use super::file_tree::{FileTree, Index, Listing, join};
 
 /// An archive, open as long as this lives.
 pub(super) struct Archive {
@@ -39,7 +39,7 @@ impl fmt::Debug for Archive {
     }
 }
 
-impl Tree for Archive {
+impl FileTree for Archive {
     fn list(&self, directory: &str) -> io::Result<Option<Arc<Listing>>> {
         Ok(self.index.list(directory))
     }
@@ -52,7 +52,7 @@ impl Tree for Archive {
         Ok(content.into())
     }
 
-    fn place(&self, path: &str) -> PathBuf {
+    fn display_path(&self, path: &str) -> PathBuf {
         if path.is_empty() { self.path.clone() } else { self.path.join(path) }
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::tree::{Kind, Listing, Tree};
+use super::file_tree::{FileKind, FileTree, Listing};
 
 /// A directory. What is in it is looked at once: later changes to the set of names are not noticed,
 /// changes to the content of files are until somebody has asked for it.
@@ -24,20 +24,20 @@ impl Directory {
     }
 }
 
-impl Tree for Directory {
+impl FileTree for Directory {
     fn list(&self, directory: &str) -> io::Result<Option<Arc<Listing>>> {
         // The lock is not held while the system is asked: two threads may both ask, and agree.
         let known = self.listings.lock().unwrap_or_else(PoisonError::into_inner).get(directory).cloned();
         if let Some(listing) = known {
             return Ok(listing);
         }
-        let listing = read_names(&self.place(directory))?.map(Arc::new);
+        let listing = read_names(&self.display_path(directory))?.map(Arc::new);
         let mut listings = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(listings.entry(directory.to_owned()).or_insert(listing).clone())
     }
 
     fn read(&self, file: &str) -> io::Result<Bytes> {
-        let path = self.place(file);
+        let path = self.display_path(file);
         // It may have become a fifo since it was listed, and nobody may ever write to that.
         if !fs::metadata(&path)?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
@@ -45,13 +45,13 @@ impl Tree for Directory {
         fs::read(path).map(Bytes::from)
     }
 
-    fn place(&self, path: &str) -> PathBuf {
+    fn display_path(&self, path: &str) -> PathBuf {
         if path.is_empty() { self.root.clone() } else { self.root.join(path) }
     }
 
     fn is_below(&self, directory: &str, path: &str) -> io::Result<bool> {
-        let directory = self.place(directory).canonicalize()?;
-        Ok(self.place(path).canonicalize()?.starts_with(directory))
+        let directory = self.display_path(directory).canonicalize()?;
+        Ok(self.display_path(path).canonicalize()?.starts_with(directory))
     }
 }
 
@@ -77,9 +77,9 @@ fn read_names(directory: &Path) -> io::Result<Option<Listing>> {
             }
         }
         if kind.is_file() {
-            names.insert(name, Kind::File);
+            names.insert(name, FileKind::File);
         } else if kind.is_dir() {
-            names.insert(name, Kind::Directory);
+            names.insert(name, FileKind::Directory);
         }
     }
     Ok(Some(names))

@@ -1,6 +1,4 @@
-//! Modules that are part of the program itself.
-//!
-//! The `include_dir` crate puts a folder's files into the binary; this makes a search path of them.
+//! Modules that are embedded in the binary with the `include_dir` crate.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,20 +9,21 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use include_dir::Dir;
 
-use super::search::{Entry, Search};
-use super::source::{Module, ModuleError, ModuleSource};
-use super::tree::{Index, Listing, Tree, join};
+use super::error::ModuleError;
+use super::file_tree::{FileTree, Index, Listing, join};
+use super::search::{PathEntry, Search};
+use super::source::{Module, ModuleSource};
 
-/// A folder of Python packages inside the binary, made by [`embed!`](crate::embed).
+/// A directory of Python packages in the binary, created by [`embed!`](crate::embed).
 pub struct EmbeddedDir {
     dir: Dir<'static>,
     label: &'static str,
-    /// Made when the first module is looked for: a static cannot make it.
+    /// Created on the first search, because it cannot be created in a static.
     search: OnceLock<Search>,
 }
 
 impl EmbeddedDir {
-    /// What [`embed!`](crate::embed) expands to; `label` is what tracebacks call the folder.
+    /// The expansion of [`embed!`](crate::embed); `label` is the name of the directory in tracebacks.
     #[doc(hidden)]
     pub const fn new(dir: Dir<'static>, label: &'static str) -> Self {
         Self { dir, label, search: OnceLock::new() }
@@ -33,7 +32,7 @@ impl EmbeddedDir {
     fn search(&self) -> &Search {
         self.search.get_or_init(|| {
             let tree = Arc::new(Embedded::new(&self.dir, self.label));
-            Search::new(vec![Entry { tree, directory: String::new(), standard: false }], Vec::new())
+            Search::new(vec![PathEntry { tree, directory: String::new(), standard: false }], Vec::new())
         })
     }
 }
@@ -54,32 +53,32 @@ impl ModuleSource for EmbeddedDir {
     }
 }
 
-/// Puts a folder of Python packages into the binary: its argument is the folder that `sys.path` would
-/// name, and may begin with an environment variable of the build.
+/// Embeds a directory of Python packages in the binary. The argument is the directory that would be on
+/// `sys.path`; it may begin with an environment variable of the build.
 ///
 /// ```
 /// use mitogen::modules::{EmbeddedDir, ModuleSource};
 ///
 /// static APP: EmbeddedDir = mitogen::embed!("$CARGO_MANIFEST_DIR/../core/python");
 ///
-/// let core = APP.find("core.stream")?.ok_or("not there")?;
+/// let core = APP.find("core.stream")?.ok_or("not found")?;
 /// assert!(core.path.ends_with("core/stream.py"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Packages, namespace packages and data files are found as in a directory. Everything in the folder
-/// becomes part of the binary, bytecode caches too. Cargo builds again when a file's content changes; when
-/// files come or go it does if a build script says `cargo::rerun-if-changed=` and the folder.
+/// Packages, namespace packages and data files are found as in a directory. Every file of the directory
+/// becomes part of the binary, including bytecode caches. Cargo rebuilds when a file changes; to rebuild
+/// when files are added or removed, print `cargo::rerun-if-changed=` and the directory in a build script.
 #[macro_export]
 macro_rules! embed {
     ($folder:tt) => {{
-        // The inner macro names its crate, which the caller need not depend on.
+        // The inner macro refers to its crate by name, and the caller need not depend on it.
         use $crate::modules::__include_dir as include_dir;
         $crate::modules::EmbeddedDir::new(include_dir::include_dir!($folder), env!("CARGO_PKG_NAME"))
     }};
 }
 
-/// The folder as a tree.
+/// The directory as a file tree.
 #[derive(Debug)]
 struct Embedded {
     label: &'static str,
@@ -104,7 +103,7 @@ fn collect(dir: &Dir<'static>, files: &mut HashMap<String, &'static [u8]>) {
     dir.dirs().for_each(|inner| collect(inner, files));
 }
 
-impl Tree for Embedded {
+impl FileTree for Embedded {
     fn list(&self, directory: &str) -> io::Result<Option<Arc<Listing>>> {
         Ok(self.index.list(directory))
     }
@@ -114,7 +113,7 @@ impl Tree for Embedded {
         Ok(Bytes::from_static(content))
     }
 
-    fn place(&self, path: &str) -> PathBuf {
+    fn display_path(&self, path: &str) -> PathBuf {
         Path::new(self.label).join(path)
     }
 

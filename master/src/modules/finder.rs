@@ -1,6 +1,6 @@
-//! Modules from the search path: directories and archives of this machine.
+//! Modules from local directories and archives.
 //!
-//! What makes a search path, and nothing of how it is searched (`search`).
+//! This file makes the search path; `search.rs` searches it.
 
 use std::fs;
 use std::io;
@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thiserror::Error;
 
 use super::archive::Archive;
 use super::directory::Directory;
-use super::search::{Entry, Search, children};
-use super::source::{Module, ModuleError, ModuleSource};
-use super::tree::{Tree, is_inside};
+use super::error::{FinderError, ModuleError, is_absent, real_path};
+use super::file_tree::{FileTree, is_inside};
+use super::search::{PathEntry, Search, children};
+use super::source::{Module, ModuleSource};
 use super::virtual_env;
 
-/// Where a [`Finder`] looks.
+/// The search path of a [`Finder`].
 ///
 /// ```no_run
 /// use mitogen::modules::{Finder, FinderOptions};
@@ -29,103 +29,79 @@ use super::virtual_env;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FinderOptions {
-    /// Directories and zip archives in which modules are, the first having it wins, like Python's
-    /// `sys.path`. A directory inside an archive is `app.zip/lib`.
+    /// Directories and zip archives, searched in order like Python's `sys.path`. A directory inside an
+    /// archive is written `app.zip/lib`.
     pub paths: Vec<PathBuf>,
-    /// Names of standard-library modules that are found all the same where one of the paths is an
-    /// interpreter's library, with all beneath them. Others there are not.
+    /// Modules of the standard library, including their submodules, that are found where one of the paths
+    /// is the library of an interpreter. By default none of them are.
     pub standard: Vec<String>,
 }
 
 impl FinderOptions {
-    /// Looks in `path` too, after what was named before.
+    /// Adds `path` at the end of the search path.
     pub fn path(mut self, path: impl Into<PathBuf>) -> Self {
         self.paths.push(path.into());
         self
     }
 
-    /// Looks first where Python would when it runs `program`: in the directory that the file really
-    /// is in, or in the program itself when that is a directory or an archive.
+    /// Adds at the front what Python adds when it runs `program`: the directory of the file, after
+    /// symbolic links are followed, or the program itself if it is a directory or an archive.
     ///
     /// # Errors
-    /// There is no such file.
+    /// The program does not exist.
     pub fn program(mut self, program: impl AsRef<Path>) -> Result<Self, FinderError> {
-        let real = real(program.as_ref())?;
+        let real = real_path(program.as_ref())?;
         let is_script = real.is_file() && Archive::open(&real).is_err();
         let place = if is_script { real.parent().unwrap_or(&real).to_owned() } else { real };
         self.paths.insert(0, place);
         Ok(self)
     }
 
-    /// Looks in a virtual environment's `site-packages` too, and in the directories that `.pth`
-    /// files there add. Lines of `.pth` files that are code are not executed, so what only such
-    /// code makes importable (some editable installations) has to be named with [`Self::path`].
-    /// The packages of the system are not looked in, even where the environment does.
+    /// Adds the `site-packages` of a virtual environment, and the directories that its `.pth` files add.
+    /// Lines of `.pth` files that are code are not executed, so packages that only such code makes
+    /// importable (some editable installations) must be added with [`Self::path`]. System packages
+    /// are not added, even if the environment uses them.
     ///
     /// # Errors
-    /// It has no `site-packages`, or they cannot be read.
+    /// The environment has no `site-packages`, or they cannot be read.
     pub fn virtual_env(mut self, directory: impl AsRef<Path>) -> Result<Self, FinderError> {
         self.paths.extend(virtual_env::paths(directory.as_ref())?);
         Ok(self)
     }
 
-    /// Finds module `name` of the standard library, and all beneath it, where a path has it.
+    /// Also finds module `name` of the standard library, and its submodules, where a path has it.
     pub fn standard(mut self, name: impl Into<String>) -> Self {
         self.standard.push(name.into());
         self
     }
 }
 
-/// A search path that cannot be searched.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum FinderError {
-    /// There is nothing of that name.
-    #[error("no such file or directory: {}", path.display())]
-    Missing {
-        /// As it was given.
-        path: PathBuf,
-    },
-    /// It is a file and no zip archive.
-    #[error("{} is neither a directory nor a zip archive", path.display())]
-    NotAnArchive {
-        /// As it was given.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: io::Error,
-    },
-    /// The system does not let us look.
-    #[error("cannot read {}", path.display())]
-    Unreadable {
-        /// As it was given.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-    /// A virtual environment without a place for packages.
-    #[error("{} is no virtual environment: it has no lib/python*/site-packages", path.display())]
-    NoSitePackages {
-        /// As it was given.
-        path: PathBuf,
-    },
-}
-
-/// Finds modules and their data files as Python does, without executing anything.
+/// Finds modules and their data files as Python does, without executing code.
 ///
-/// Directories are looked at when they are first needed and remembered for the life of the finder:
-/// modules that are added or removed later are not noticed. May be shared by threads.
+/// Directory listings are cached for the life of the finder, so modules that are added or removed later
+/// are not noticed. Threads can share a finder.
+///
+/// ```
+/// use mitogen::modules::{Finder, FinderOptions, ModuleSource};
+///
+/// let directory = tempfile::tempdir()?;
+/// std::fs::write(directory.path().join("greeting.py"), "def hello(): return 'hi'\n")?;
+/// let finder = Finder::new(&FinderOptions::default().path(directory.path()))?;
+/// let module = finder.find("greeting")?.ok_or("not found")?;
+/// assert!(!module.is_package());
+/// assert!(finder.find("farewell")?.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Finder {
     search: Search,
 }
 
 impl Finder {
-    /// A finder of what is there now.
+    /// Opens the search path.
     ///
     /// # Errors
-    /// A path of the options is not there, or is no directory and no archive.
+    /// A path does not exist, or is neither a directory nor an archive.
     pub fn new(options: &FinderOptions) -> Result<Self, FinderError> {
         let mut entries = Vec::new();
         let mut seen = Vec::new();
@@ -153,12 +129,12 @@ impl ModuleSource for Finder {
     }
 }
 
-/// The names of the modules directly beneath the package at `path`: its directory, or its
-/// `__init__.py`. Sorted; extension modules and modules without source are there too, directories
-/// without `__init__` are not.
+/// The sorted names of the modules directly below the package at `path`, which is its directory or its
+/// `__init__.py`. Extension modules and modules without source are included; directories without
+/// `__init__` are not.
 ///
 /// # Errors
-/// There is no such directory, or it cannot be read.
+/// The directory does not exist, or cannot be read.
 pub fn get_child_modules(path: impl AsRef<Path>) -> Result<Vec<String>, FinderError> {
     let path = path.as_ref();
     let is_module = path.extension().is_some();
@@ -174,8 +150,8 @@ pub fn get_child_modules(path: impl AsRef<Path>) -> Result<Vec<String>, FinderEr
     })
 }
 
-/// A directory, an archive, or a directory in an archive.
-fn open(path: &Path) -> Result<Entry, FinderError> {
+/// Opens a directory, an archive, or a directory inside an archive.
+fn open(path: &Path) -> Result<PathEntry, FinderError> {
     let missing = || FinderError::Missing { path: path.to_owned() };
     for outer in path.ancestors() {
         let metadata = match fs::metadata(outer) {
@@ -200,30 +176,14 @@ fn open(path: &Path) -> Result<Entry, FinderError> {
     Err(missing())
 }
 
-/// A place that is there, marked if it is an interpreter's own.
-fn entry(tree: Arc<dyn Tree>, directory: String, path: &Path) -> Result<Entry, FinderError> {
+/// Checks that the directory exists, and whether it is the library of an interpreter.
+fn entry(tree: Arc<dyn FileTree>, directory: String, path: &Path) -> Result<PathEntry, FinderError> {
     let names = tree
         .list(&directory)
         .map_err(|source| FinderError::Unreadable { path: path.to_owned(), source })?
         .ok_or_else(|| FinderError::Missing { path: path.to_owned() })?;
-    // These three are in every standard library from 2.7 on and in no other directory together.
+    // Every standard library since 2.7 has these three files, and no other directory has all of them.
     let standard = ["os.py", "site.py", "codecs.py"].iter().all(|name| names.contains_key(*name))
         || path.ends_with("lib-dynload");
-    Ok(Entry { tree, directory, standard })
-}
-
-/// The path with symbolic links followed.
-pub(super) fn real(path: &Path) -> Result<PathBuf, FinderError> {
-    path.canonicalize().map_err(|source| {
-        let path = path.to_owned();
-        if is_absent(&source) {
-            FinderError::Missing { path }
-        } else {
-            FinderError::Unreadable { path, source }
-        }
-    })
-}
-
-pub(super) fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    Ok(PathEntry { tree, directory, standard })
 }

@@ -1,11 +1,13 @@
-//! Python modules on this side: where they come from.
+//! Sources of Python modules: local directories, archives, virtual environments and embedded directories.
 //!
-//! Knows nothing of contexts and messages: [`ModuleSource`]s are asked for a module by name, and
-//! `crate::responder` sends what they give. Nothing here executes Python.
+//! A [`ModuleSource`] returns a module by name; `crate::responder` sends it to the contexts that import it.
+//! This module knows nothing about contexts and messages, and never executes Python code.
 
 mod archive;
 mod directory;
 mod embedded;
+mod error;
+mod file_tree;
 mod finder;
 #[cfg(test)]
 mod finder_tests;
@@ -13,26 +15,25 @@ mod imports;
 #[cfg(test)]
 mod imports_tests;
 mod main_script;
+mod module_names;
 mod related;
 #[cfg(test)]
 mod related_tests;
 mod search;
 mod source;
 mod statements;
-mod stdlib;
 mod stdlib_names;
-mod suffixes;
-mod tree;
 mod virtual_env;
 
 pub use embedded::EmbeddedDir;
-pub use finder::{Finder, FinderError, FinderOptions, get_child_modules};
+pub use error::{FinderError, ModuleError};
+pub use finder::{Finder, FinderOptions, get_child_modules};
 pub use imports::{Import, imports};
 pub use main_script::{MainScriptError, neutralize};
-pub use related::{MOST_RELATED, Related, related};
-pub use source::{Module, ModuleError, ModuleSource};
-pub use stdlib::is_standard;
+pub use module_names::is_standard;
+pub use related::{MAX_RELATED, Related, related};
+pub use source::{Module, ModuleSource};
 
-/// For [`embed!`](crate::embed), which is expanded where this crate's dependencies have no name.
+/// For [`embed!`](crate::embed), which is expanded in crates that need not depend on `include_dir`.
 #[doc(hidden)]
 pub use include_dir as __include_dir;

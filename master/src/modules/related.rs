@@ -1,38 +1,38 @@
-//! What a module will ask for once it is imported.
+//! The modules that an import of one module will load.
 //!
-//! Follows imports through the modules of a source. Pure: all it knows comes from the given function.
+//! Follows import statements from module to module. Pure: modules come from a function argument.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
+use super::error::ModuleError;
 use super::imports::{Import, imports, parent};
-use super::source::{Module, ModuleError};
-use super::stdlib::is_standard;
+use super::module_names::is_standard;
+use super::source::Module;
 
-/// The modules that belong to one.
+/// The modules that are loaded with one module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Related {
-    /// What is imported when the module is, itself and the standard library left out: packages before
-    /// their members, and otherwise modules before those that import them as far as cycles allow.
+    /// What importing the module imports, without the module itself and the standard library. Packages are
+    /// before their submodules, and other modules before those that import them, except in cycles.
     pub needed: Vec<String>,
-    /// What its functions and those of the needed modules import in turn, as far as it is in the same
-    /// top-level packages; in the same order.
+    /// What the functions of these modules import, restricted to the same top-level packages; in the same
+    /// order.
     pub deferred: Vec<String>,
-    /// What would be imported as well and cannot be had: the source does not have it, or has it in a
-    /// form that cannot be sent (then it says why when it is asked). Of names within one another only
-    /// the outermost; no member of a package that the source does not have. Sorted.
+    /// What would be imported and is not available: modules that the source does not have, or has in a form
+    /// that cannot be sent. Sorted; without submodules of packages that are missing themselves.
     pub missing: Vec<String>,
 }
 
-/// How many names [`related`] asks for before it leaves the rest to be asked for by the child.
-pub const MOST_RELATED: usize = 2_000;
+/// The number of modules after which [`related`] stops; the child requests the others when it needs them.
+pub const MAX_RELATED: usize = 2_000;
 
-/// Finds what belongs to module `fullname` in the source that `find` asks.
+/// Finds the modules that importing `fullname` loads. `find` returns a module by name.
 ///
-/// Imports in `try` and `if` count as those outside do. Of `from package import name`, `package.name`
-/// counts if the package has such a member. What only Python 2 would import, from the module's own
-/// package, counts if there is nothing of the plain name. Asks for [`MOST_RELATED`] names at most, each
-/// once, and for none of the standard library.
+/// Imports inside `try` and `if` count like others. For `from package import name`, `package.name` counts
+/// if the package has that submodule. An implicit relative import of Python 2 counts if no top-level
+/// module has that name. Requests [`MAX_RELATED`] names at most, each
+/// once, and none of the standard library.
 pub fn related(fullname: &str, find: impl FnMut(&str) -> Result<Option<Module>, ModuleError>) -> Related {
     let mut walk = Walk {
         find,
@@ -58,15 +58,15 @@ pub fn related(fullname: &str, find: impl FnMut(&str) -> Result<Option<Module>, 
     Related { needed: others(needed), deferred: others(walk.order), missing: missing.into_iter().collect() }
 }
 
-/// What was found out about a name.
+/// What is known about a name.
 #[derive(Clone)]
 enum Known {
-    /// It is there.
-    Have(Rc<Node>),
-    /// It is not, or cannot be sent.
-    Lacking,
-    /// The bound was reached.
-    NotAsked,
+    /// The module was found.
+    Found(Rc<Node>),
+    /// The module does not exist, or cannot be sent.
+    Missing,
+    /// The limit was reached.
+    NotRequested,
 }
 
 /// A module.
@@ -78,13 +78,13 @@ struct Node {
 struct Walk<F> {
     find: F,
     known: HashMap<String, Known>,
-    /// The modules that were or are being visited.
+    /// Modules that have been visited or are being visited.
     seen: HashSet<String>,
-    /// Those whose imports were all visited, and their packages.
+    /// Modules whose imports have all been visited, and their packages.
     order: Vec<String>,
     placed: HashSet<String>,
     missing: BTreeSet<String>,
-    /// Imports of functions, each with the package that it is in.
+    /// Imports inside functions, each with the package it is in.
     later: VecDeque<(String, Import)>,
 }
 
@@ -95,7 +95,7 @@ struct Frame {
 }
 
 impl<F: FnMut(&str) -> Result<Option<Module>, ModuleError>> Walk<F> {
-    /// Goes through all that importing `name` imports; only `within` these top-level packages.
+    /// Visits everything that importing `name` imports, restricted to the top-level packages `within`.
     fn visit(&mut self, name: &str, within: Option<&HashSet<String>>) {
         let mut stack = Vec::new();
         stack.extend(self.enter(name.to_owned(), within));
@@ -103,9 +103,9 @@ impl<F: FnMut(&str) -> Result<Option<Module>, ModuleError>> Walk<F> {
             if let Some(target) = frame.targets.next() {
                 stack.extend(self.enter(target, within));
             } else if let Some(done) = stack.pop() {
-                // In a cycle a member may be done before its package.
+                // In a cycle, a submodule can be finished before its package.
                 for name in prefixes(&done.name) {
-                    if matches!(self.known.get(name), Some(Known::Have(_)))
+                    if matches!(self.known.get(name), Some(Known::Found(_)))
                         && self.placed.insert(name.to_owned())
                     {
                         self.order.push(name.to_owned());
@@ -119,7 +119,7 @@ impl<F: FnMut(&str) -> Result<Option<Module>, ModuleError>> Walk<F> {
         if within.is_some_and(|tops| !tops.contains(top(&name))) || self.seen.contains(&name) {
             return None;
         }
-        let Known::Have(node) = self.look(&name) else { return None };
+        let Known::Found(node) = self.lookup(&name) else { return None };
         self.seen.insert(name.clone());
         let mut targets: Vec<String> = parent(&name).map(str::to_owned).into_iter().collect();
         let package = if node.submodules.is_some() { &name } else { parent(&name).unwrap_or_default() };
@@ -133,72 +133,71 @@ impl<F: FnMut(&str) -> Result<Option<Module>, ModuleError>> Walk<F> {
         Some(Frame { name, targets: targets.into_iter() })
     }
 
-    /// The modules of the source that an import in `package` loads, packages first. Notes what the
-    /// source lacks.
+    /// The modules that an import statement in `package` loads, packages first. Records what is missing.
     fn targets(&mut self, package: &str, import: &Import) -> Vec<String> {
         let module = import.module.as_str();
-        let is_others = is_standard(module) || top(module) == "__main__";
-        if is_others || import.implicit && !self.is_implicit(package, module) {
+        let is_external = is_standard(module) || top(module) == "__main__";
+        if is_external || import.implicit && !self.is_implicit(package, module) {
             return Vec::new();
         }
         let mut targets = Vec::new();
         let mut members = None;
         for (depth, name) in prefixes(module).enumerate() {
-            match self.look(name) {
-                Known::Have(node) => {
+            match self.lookup(name) {
+                Known::Found(node) => {
                     members = node.submodules.clone();
                     targets.push(name.to_owned());
                 }
-                Known::Lacking => {
-                    // A module that is no package may still have members, made as it runs.
+                Known::Missing => {
+                    // A module that is not a package can create submodules when it runs.
                     if depth == 0 || members.is_some() {
                         self.missing.insert(name.to_owned());
                     }
                     return targets;
                 }
-                Known::NotAsked => return targets,
+                Known::NotRequested => return targets,
             }
         }
         let members = members.unwrap_or_default();
         for name in import.names.iter().filter(|name| members.binary_search(name).is_ok()) {
             let member = format!("{module}.{name}");
-            match self.look(&member) {
-                Known::Have(_) => targets.push(member),
-                Known::Lacking => {
+            match self.lookup(&member) {
+                Known::Found(_) => targets.push(member),
+                Known::Missing => {
                     self.missing.insert(member);
                 }
-                Known::NotAsked => {}
+                Known::NotRequested => {}
             }
         }
         targets
     }
 
-    /// Whether Python 2 would find this in `package`, and nothing speaks for the plain name.
+    /// Whether Python 2 would import this from `package`, and no top-level module has the name.
     fn is_implicit(&mut self, package: &str, module: &str) -> bool {
         let Some(plain) = module.strip_prefix(package).and_then(|rest| rest.strip_prefix('.')) else {
             return false;
         };
-        let is_member = match self.look(package) {
-            Known::Have(node) => node.submodules.iter().flatten().any(|name| name == top(plain)),
-            Known::Lacking | Known::NotAsked => false,
+        let is_member = match self.lookup(package) {
+            Known::Found(node) => node.submodules.iter().flatten().any(|name| name == top(plain)),
+            Known::Missing | Known::NotRequested => false,
         };
-        is_member && !is_standard(plain) && !matches!(self.look(top(plain)), Known::Have(_))
+        is_member && !is_standard(plain) && !matches!(self.lookup(top(plain)), Known::Found(_))
     }
 
-    fn look(&mut self, name: &str) -> Known {
+    fn lookup(&mut self, name: &str) -> Known {
         if let Some(known) = self.known.get(name) {
             return known.clone();
         }
-        if self.known.len() >= MOST_RELATED {
-            return Known::NotAsked;
+        if self.known.len() >= MAX_RELATED {
+            return Known::NotRequested;
         }
         let known = match (self.find)(name) {
-            Ok(Some(module)) => Known::Have(Rc::new(Node {
+            Ok(Some(module)) => Known::Found(Rc::new(Node {
                 imports: imports(&module.source, name, module.is_package()),
                 submodules: module.submodules,
             })),
-            // Why it cannot be sent, the source says to who asks for it.
-            Ok(None) | Err(_) => Known::Lacking,
+            // The reason is reported when the child requests the module.
+            Ok(None) | Err(_) => Known::Missing,
         };
         self.known.insert(name.to_owned(), known.clone());
         known

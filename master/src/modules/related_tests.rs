@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{MOST_RELATED, Module, ModuleError, Related, related};
+use super::{MAX_RELATED, Module, ModuleError, Related, related};
 
 /// Modules by name; a package's name ends in a dot, an extension module's source is `.so`.
 struct Modules(BTreeMap<&'static str, &'static str>);
@@ -135,7 +135,7 @@ fn the_bound() {
             submodules: None,
         }))
     });
-    assert_eq!((asked, found.needed.len()), (MOST_RELATED, MOST_RELATED - 1));
+    assert_eq!((asked, found.needed.len()), (MAX_RELATED, MAX_RELATED - 1));
     assert_eq!(found.missing, [""; 0]);
     assert_eq!(found.needed.last().map(String::as_str), Some("m1"));
 }

@@ -1,87 +1,47 @@
-//! What a source of modules is.
+//! The trait of module sources.
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thiserror::Error;
 
-/// A Python module as it was found.
+use super::error::ModuleError;
+
+/// A Python module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {
-    /// Its dotted name.
+    /// The full dotted name.
     pub fullname: String,
-    /// Where it is, for tracebacks there: children show `master:` and this.
+    /// The path to show in tracebacks on the remote host, after `master:`.
     pub path: String,
-    /// Its source as it stands, in whatever encoding it declares; empty for a namespace package.
+    /// The source in the encoding that it declares; empty for a namespace package.
     pub source: Bytes,
-    /// For a package the names of its direct submodules (`dumps` for `json.dumps`), sorted; `None`
-    /// for a module that is no package.
+    /// For a package, the sorted names of its direct submodules (`decoder` for `json.decoder`); `None` for
+    /// a module that is not a package.
     pub submodules: Option<Vec<String>>,
 }
 
 impl Module {
-    /// Whether it is a package.
+    /// Whether the module is a package.
     pub fn is_package(&self) -> bool {
         self.submodules.is_some()
     }
 }
 
-/// A module that is there and cannot be sent.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ModuleError {
-    /// It is compiled for this machine, and there is no source that would do elsewhere.
-    #[error("{fullname} is an extension module ({}), which cannot be sent: install it on the target", path.display())]
-    Extension {
-        /// The module.
-        fullname: String,
-        /// Its file.
-        path: PathBuf,
-    },
-    /// It is compiled for one version of the interpreter, and its source is not there.
-    #[error("{fullname} is there as bytecode only ({}), which cannot be sent: its source is needed", path.display())]
-    Bytecode {
-        /// The module.
-        fullname: String,
-        /// Its file.
-        path: PathBuf,
-    },
-    /// A data file that does not lie in its package's directory.
-    #[error("{name:?} is not served: it does not lie in the directory of package {package}")]
-    Outside {
-        /// The package.
-        package: String,
-        /// What was asked for.
-        name: String,
-    },
-    /// Its file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-}
-
-/// Where modules come from. Asked on worker threads; may block on files.
+/// A source of modules. Called on worker threads, so it may block on files.
 pub trait ModuleSource: fmt::Debug + Send + Sync {
-    /// The module `fullname`; `None` when there is none of that name here.
+    /// The module `fullname`; `None` if this source does not have it.
     ///
     /// # Errors
-    /// It is here and cannot be sent.
+    /// The module was found and cannot be sent.
     fn find(&self, fullname: &str) -> Result<Option<Module>, ModuleError>;
 
-    /// The data file `name` (`templates/a.html`) of package `package`; `None` when there is none.
-    /// An empty name, or one that ends in `/`, asks what is in that directory: a name a line, those
-    /// of directories with a `/` at their end.
+    /// The data file `name` (`templates/a.html`) of package `package`; `None` if it does not exist.
+    /// For an empty name, and for one that ends in `/`, the listing of that directory: one name a line,
+    /// those of directories with a trailing `/`.
     ///
     /// # Errors
-    /// It is here and cannot be read.
+    /// The file was found and cannot be read.
     fn resource(&self, package: &str, name: &str) -> Result<Option<Bytes>, ModuleError>;
 }
 
@@ -105,8 +65,8 @@ impl<T: ModuleSource + ?Sized> ModuleSource for Arc<T> {
     }
 }
 
-/// Several sources: the first that has a module gives it, also when all it can give is the reason why it
-/// cannot be sent.
+/// Several sources in order. The first that has a module determines the result, even if the module cannot
+/// be sent.
 impl<T: ModuleSource> ModuleSource for Vec<T> {
     fn find(&self, fullname: &str) -> Result<Option<Module>, ModuleError> {
         self.iter().find_map(|source| source.find(fullname).transpose()).transpose()

@@ -1,13 +1,11 @@
-//! What a virtual environment adds to the search path.
-//!
-//! Files are read and nothing is executed.
+//! The directories that a virtual environment adds to the search path. No code is executed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::finder::{FinderError, is_absent, real};
+use super::error::{FinderError, is_absent, real_path};
 
-/// The directories of packages of the environment at `root`, and what their `.pth` files add.
+/// The `site-packages` of the environment at `root`, and the directories that their `.pth` files add.
 pub(super) fn paths(root: &Path) -> Result<Vec<PathBuf>, FinderError> {
     let mut sites = Vec::new();
     // `lib64` is often a link to `lib`.
@@ -20,14 +18,14 @@ pub(super) fn paths(root: &Path) -> Result<Vec<PathBuf>, FinderError> {
         }
     }
     if sites.is_empty() {
-        // Says that it is not there, when that is what is wrong.
-        real(root)?;
+        // A missing directory gets the more specific error.
+        real_path(root)?;
         return Err(FinderError::NoSitePackages { path: root.to_owned() });
     }
     let mut paths = Vec::new();
     for site in sites {
         push(&mut paths, site.clone())?;
-        // Hidden ones are left out, as by Python.
+        // Hidden files are ignored, as Python does.
         let files = names(&site)?;
         for file in files.iter().filter(|name| name.ends_with(".pth") && !name.starts_with('.')) {
             for path in additions(&site, &site.join(file))? {
@@ -38,7 +36,7 @@ pub(super) fn paths(root: &Path) -> Result<Vec<PathBuf>, FinderError> {
     Ok(paths)
 }
 
-/// The paths that a `.pth` file adds, as far as they are there.
+/// The existing paths that a `.pth` file adds.
 fn additions(site: &Path, file: &Path) -> Result<Vec<PathBuf>, FinderError> {
     let unreadable = |source| FinderError::Unreadable { path: file.to_owned(), source };
     let content = fs::read(file).map_err(unreadable)?;
@@ -49,16 +47,16 @@ fn additions(site: &Path, file: &Path) -> Result<Vec<PathBuf>, FinderError> {
     Ok(paths.map(|line| site.join(line)).filter(|path| path.exists()).collect())
 }
 
-/// Adds a path unless it is there under this or another name.
+/// Adds a path unless the same directory was added before.
 fn push(paths: &mut Vec<PathBuf>, path: PathBuf) -> Result<(), FinderError> {
-    let identity = real(&path)?;
+    let identity = real_path(&path)?;
     if !paths.iter().any(|known| known.canonicalize().is_ok_and(|known| known == identity)) {
         paths.push(path);
     }
     Ok(())
 }
 
-/// The names in a directory, sorted with numbers by value; none if it is not there.
+/// The names in a directory, sorted with version numbers by value; none if it does not exist.
 fn names(directory: &Path) -> Result<Vec<String>, FinderError> {
     let unreadable = |source| FinderError::Unreadable { path: directory.to_owned(), source };
     let entries = match fs::read_dir(directory) {
@@ -78,7 +76,7 @@ fn is_interpreter(name: &str) -> bool {
     name.starts_with("python") || name.starts_with("pypy")
 }
 
-/// Of `python3.11` the 11, so that it comes after `python3.9`; of other names nothing.
+/// The 11 of `python3.11`, so that it is sorted after `python3.9`; `None` for other names.
 fn minor(name: &str) -> Option<u32> {
     let (interpreter, minor) = name.rsplit_once('.')?;
     if is_interpreter(interpreter) { minor.parse().ok() } else { None }

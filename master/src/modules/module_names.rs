@@ -1,10 +1,24 @@
-//! Which file names stand for modules.
+//! Names of modules: those of the standard library, and those of module files.
 
 use std::ops::Bound;
 
-use super::tree::{Kind, Listing};
+use super::file_tree::{FileKind, Listing};
+use super::stdlib_names::NAMES;
 
-/// What a module's file holds.
+/// Whether a module has the top-level name of a module in the standard library of Python 2.7 or of any
+/// version from 3.6 to 3.14, on any platform.
+///
+/// The name does not say where the module is from: `dataclasses` is standard since 3.7 and was a package
+/// on PyPI before, `commands` was standard in 2.7 and is free since. So a module that a child requests
+/// is searched for whatever its name, except in the library of an interpreter; but it is never sent
+/// before it is requested.
+pub fn is_standard(name: &str) -> bool {
+    let top = name.split_once('.').map_or(name, |(top, _)| top);
+    // Every build has one, named after its platform.
+    NAMES.binary_search(&top).is_ok() || top.starts_with("_sysconfigdata")
+}
+
+/// The content of a module's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// Python source.
@@ -15,18 +29,18 @@ pub(super) enum Form {
     Bytecode,
 }
 
-/// The file of module `name` in a directory, the one that serves best.
+/// The file of module `name` in a directory: source if there is one, else an extension, else bytecode.
 pub(super) fn best<'a>(names: &'a Listing, name: &str) -> Option<(&'a str, Form)> {
     let stem = format!("{name}.");
     let candidates = names
         .range::<str, _>((Bound::Included(stem.as_str()), Bound::Unbounded))
         .take_while(|(file, _)| file.starts_with(&stem))
-        .filter(|(_, kind)| **kind == Kind::File)
+        .filter(|(_, kind)| **kind == FileKind::File)
         .filter_map(|(file, _)| match split(file) {
             Some((found, form)) if found == name => Some((file.as_str(), form)),
             _ => None,
         });
-    // The first of the best: names are sorted, so it is the same everywhere.
+    // Names are sorted, so the result is the same on every file system.
     candidates.min_by_key(|(_, form)| match form {
         Form::Source => 0,
         Form::Extension => 1,
@@ -34,18 +48,18 @@ pub(super) fn best<'a>(names: &'a Listing, name: &str) -> Option<(&'a str, Form)
     })
 }
 
-/// The name of the module that a file is.
+/// The name of the module in a file; `None` for a file that is not a module.
 pub(super) fn module_name(file: &str) -> Option<&str> {
     split(file).map(|(name, _)| name)
 }
 
-/// Whether an `import` statement could name it, near enough: the parser's tables are left out.
+/// Whether an `import` statement could name it. An approximation of Python's rule, without its tables.
 pub(super) fn is_identifier(name: &str) -> bool {
     let is_word = |c: char| c == '_' || c.is_alphanumeric();
     name.chars().all(is_word) && name.starts_with(|c: char| !c.is_numeric()) && name != "__pycache__"
 }
 
-/// A module's name and what its file holds; `None` for other files.
+/// The name and form of the module in a file; `None` for other files.
 fn split(file: &str) -> Option<(&str, Form)> {
     let (rest, suffix) = file.rsplit_once('.')?;
     let (name, form) = match suffix {
@@ -63,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files() {
+    fn files_name_modules() {
         for (file, name) in [
             ("a.py", Some("a")),
             ("a.pyc", Some("a")),
@@ -84,9 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn the_best_of_several() {
+    fn source_is_preferred() {
         let names = ["a.so", "a.pyc", "a.abi3.so", "aa.py", "b.pyc", "c.py", "c.so", "d.b.py"];
-        let names: Listing = names.map(|name| (name.to_owned(), Kind::File)).into();
+        let names: Listing = names.map(|name| (name.to_owned(), FileKind::File)).into();
         for (name, file) in [
             ("a", Some(("a.abi3.so", Form::Extension))),
             ("b", Some(("b.pyc", Form::Bytecode))),
@@ -100,12 +114,28 @@ mod tests {
     }
 
     #[test]
-    fn identifiers() {
+    fn identifiers_are_recognized() {
         for name in ["a", "_a1", "ünder"] {
             assert!(is_identifier(name), "{name}");
         }
         for name in ["", "1a", "a-b", "a.b", "__pycache__", "a b"] {
             assert!(!is_identifier(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn standard_names_are_sorted() {
+        assert!(NAMES.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn standard_modules_are_known() {
+        for name in ["os", "os.path", "Tkinter", "__builtin__", "zoneinfo", "_winreg", "compression.zstd"] {
+            assert!(is_standard(name), "{name}");
+        }
+        for name in ["", "typing_extensions", "importlib_metadata", "requests", "mitogen", "os_path", "test"]
+        {
+            assert!(!is_standard(name), "{name}");
         }
     }
 }

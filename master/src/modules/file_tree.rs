@@ -1,8 +1,8 @@
-//! What a tree of files is to the finder: names in a directory, bytes of a file.
+//! A tree of files that modules are searched in: a directory, an archive, or a part of the binary.
 //!
-//! Knows nothing of Python. Paths inside a tree are relative, their parts joined by `/`, the root
-//! is the empty path. The finder makes them of names that it has seen in a listing, so no part is
-//! ever empty, `.` or `..`.
+//! This module knows nothing about Python. Paths inside a tree are relative, with `/` as separator; the
+//! root is the empty path. They are composed of names from listings, so no component is ever empty,
+//! `.` or `..`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
@@ -12,62 +12,61 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// What a name in a directory stands for.
+/// The kind of a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     /// A file.
     File,
     /// A directory.
     Directory,
 }
 
-/// The names in one directory. Anything but files and directories is left out, and so are names
-/// that are not UTF-8.
-pub(super) type Listing = BTreeMap<String, Kind>;
+/// The entries of one directory. Entries other than files and directories are left out, and so are
+/// names that are not UTF-8.
+pub(super) type Listing = BTreeMap<String, FileKind>;
 
 /// A tree of files: a directory, an archive, part of the binary.
-pub(super) trait Tree: Debug + Send + Sync {
-    /// What is in `directory`; `None` when there is no such directory.
+pub(super) trait FileTree: Debug + Send + Sync {
+    /// The entries of `directory`; `None` if it does not exist.
     fn list(&self, directory: &str) -> io::Result<Option<Arc<Listing>>>;
 
-    /// The content of a file that was in a listing.
+    /// The content of a file from a listing.
     fn read(&self, file: &str) -> io::Result<Bytes>;
 
-    /// What people call this place.
-    fn place(&self, path: &str) -> PathBuf;
+    /// The path to show in tracebacks and messages.
+    fn display_path(&self, path: &str) -> PathBuf;
 
-    /// Whether what `path` leads to lies below `directory`, with symbolic links followed.
+    /// Whether `path` is below `directory` after symbolic links are followed.
     fn is_below(&self, directory: &str, path: &str) -> io::Result<bool>;
 }
 
-/// `directory/name`, where the root adds nothing.
+/// Joins `directory` and `name`; the root is the empty string.
 pub(super) fn join(directory: &str, name: &str) -> String {
     if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }
 
-/// The directories of a tree whose files are all known by name from the start.
+/// The directories of a tree whose files are all known in advance.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     directories: HashMap<String, Arc<Listing>>,
 }
 
 impl Index {
-    /// Of the files' paths. Directories need not be named; those that end in `/` are.
-    ///
-    /// A path that leads out of the tree, or is no path at all, is left out.
+    /// An index of the files at `paths`. A path that ends in `/` is a directory; other directories need not
+    /// be listed. Paths that lead out of the tree are ignored.
     pub(super) fn of(paths: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let mut directories: HashMap<String, Listing> = HashMap::new();
         directories.entry(String::new()).or_default();
         for path in paths {
             let path = path.as_ref();
             let (path, mut kind) = match path.strip_suffix('/') {
-                Some(directory) => (directory, Kind::Directory),
-                None => (path, Kind::File),
+                Some(directory) => (directory, FileKind::Directory),
+                None => (path, FileKind::File),
             };
             if !is_inside(path) {
                 continue;
             }
-            if kind == Kind::Directory {
+            if kind == FileKind::Directory {
                 directories.entry(path.to_owned()).or_default();
             }
             let mut rest = path;
@@ -77,7 +76,7 @@ impl Index {
                 if parent.is_empty() {
                     break;
                 }
-                (rest, kind) = (parent, Kind::Directory);
+                (rest, kind) = (parent, FileKind::Directory);
             }
         }
         Self { directories: directories.into_iter().map(|(path, names)| (path, Arc::new(names))).collect() }
