@@ -1,7 +1,6 @@
-//! The inside, one question each: frames, pickles, verdicts, dialogues, latches, sources, and a whole call.
+//! Micro-benchmarks: frames, pickles, routing verdicts, dialogues, latches, the minifier, and a complete call.
 //!
-//! `cargo bench -p mitogen-benches`; times are this machine's own. For ratios with stock Mitogen there is
-//! `cargo xtask compare`.
+//! Run with `cargo bench -p mitogen-benches`. `cargo xtask compare` compares with upstream Mitogen.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -20,7 +19,7 @@ use mitogen_core::sync::Latch;
 use mitogen_core::wire::{Encoding, FrameDecoder, Header, Message};
 use mitogen_minify::minimize_source;
 
-/// How many frames of 60 bytes does a decoder take out of one read, and how fast?
+/// Decoding frames of 60 bytes.
 fn frames(criterion: &mut Criterion) {
     let frame = Message::new(ContextId(1), Handle(1000), Encoding::Pickle, vec![0; 34]).to_bytes();
     let chunk: Vec<u8> = frame.iter().copied().cycle().take(frame.len() * 2000).collect();
@@ -40,7 +39,7 @@ fn frames(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What do the pickles of a call and of its reply cost?
+/// Encoding a call and decoding its reply.
 fn pickles(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pickle");
     group.bench_function("write a call", |bencher| {
@@ -71,7 +70,7 @@ fn pickles(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What does the verdict on one forwarded message cost in a tree of 1000 contexts?
+/// The verdict on one forwarded message among 1000 contexts.
 fn verdicts(criterion: &mut Criterion) {
     let identity = Identity::master();
     let mut table = Table::default();
@@ -96,7 +95,7 @@ fn verdicts(criterion: &mut Criterion) {
     });
 }
 
-/// What does a whole sudo conversation with a password cost, apart from sudo?
+/// A complete sudo dialogue with a password, without sudo itself.
 fn dialogues(criterion: &mut Criterion) {
     let registry = builtin();
     let sudo = registry.get("sudo").expect("built in");
@@ -116,7 +115,7 @@ fn dialogues(criterion: &mut Criterion) {
     });
 }
 
-/// What does a latch cost when nobody has to be woken?
+/// A put and a get of a latch without a waiting thread.
 fn latches(criterion: &mut Criterion) {
     let latch = Latch::new();
     criterion.bench_function("sync/latch put and get", |bencher| {
@@ -127,7 +126,7 @@ fn latches(criterion: &mut Criterion) {
     });
 }
 
-/// How fast do the sources of a standard library shrink?
+/// Minimizing the sources of a standard library.
 fn sources(criterion: &mut Criterion) {
     let sources = library::sources("python3".as_ref()).expect("a python3 on PATH");
     let bytes: usize = sources.iter().map(Vec::len).sum();
@@ -140,7 +139,7 @@ fn sources(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What does one call to a local Python child cost, and one of many that do not wait?
+/// A call to a local Python child, alone and pipelined.
 fn calls(criterion: &mut Criterion) {
     let master = Master::start(MasterOptions::default()).expect("a master");
     let registry = builtin();

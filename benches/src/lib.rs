@@ -1,4 +1,4 @@
-//! What the benchmarks and the measuring programs share: a master with a child, and a clock.
+//! Helpers of the benchmarks and the measuring programs.
 
 pub mod library;
 mod listening;
@@ -7,7 +7,7 @@ use std::time::Instant;
 
 pub use listening::Listening;
 
-/// Seconds that one of `times` runs of `work` takes on average, after one that is not counted.
+/// The mean time of `times` runs of `work` in seconds, after one warm-up run.
 pub fn each(times: u32, mut work: impl FnMut()) -> f64 {
     work();
     let start = Instant::now();

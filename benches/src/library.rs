@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
 
-/// Every source of the standard library of `python`, in memory; tests and what was installed beside it left out.
+/// Reads all sources of the standard library of `python`, without its tests and without installed packages.
 ///
 /// # Errors
-/// When the interpreter does not start or a file cannot be read.
+/// The interpreter does not start, or a file cannot be read.
 pub fn sources(python: &Path) -> io::Result<Vec<Vec<u8>>> {
     const QUESTION: &str = "import os, sys; sys.stdout.write(os.path.dirname(os.__file__))";
     let output = Command::new(python).args(["-c", QUESTION]).output()?;

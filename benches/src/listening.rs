@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-/// Ended, with its contexts, when it is dropped.
+/// Terminated, with its contexts, when dropped.
 #[derive(Debug)]
 pub struct Listening {
     child: Child,
@@ -16,10 +16,10 @@ pub struct Listening {
 
 impl Listening {
     /// Starts the command `mitogen`, with `count` targets (at most 99) of the profile `n`, which run
-    /// `python`; they are up when this returns.
+    /// `python`; they are connected when this returns.
     ///
     /// # Errors
-    /// The command does not start, or says nothing.
+    /// The command does not start, or prints nothing.
     pub fn start(mitogen: &Path, python: &str, count: usize) -> io::Result<Self> {
         let place = tempfile::tempdir()?;
         let profiles = format!(
@@ -36,7 +36,7 @@ impl Listening {
         let read = out.map_or(Ok(0), |out| BufReader::new(out).read_line(&mut line));
         let this = Self { child, mitogen: mitogen.to_owned(), place };
         if read? == 0 {
-            return Err(io::Error::other("`mitogen serve` did not say where it listens"));
+            return Err(io::Error::other("`mitogen serve` did not print its socket"));
         }
         Ok(this)
     }
@@ -47,12 +47,12 @@ impl Listening {
         command
     }
 
-    /// Runs the program `true` on `targets` of the tree, in a process of its own, to its end.
+    /// Runs the program `true` on `targets` with a separate `mitogen run` process, and waits for it.
     ///
     /// # Errors
-    /// It fails.
+    /// The command fails.
     pub fn run_true(&self, targets: &str) -> io::Result<()> {
-        // A word alone would be a line for the shell.
+        // A single argument would be run by the shell.
         let status = Self::command(&self.mitogen, self.place.path())
             .args(["run", "--socket=socket", targets, "--", "true", "true"])
             .stdin(Stdio::null())
@@ -64,7 +64,7 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        // Its contexts end with it in any case.
+        // Its contexts end with it.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,14 +1,14 @@
 //! What a router remembers, and for how long: ids, names of contexts that are gone.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
-mod reactor_support;
+mod support;
 
 use mitogen_core::ids::{ContextId, Identity};
 use mitogen_core::router::{Router, RouterOptions};
-use reactor_support::broker;
+use support::broker;
 
 #[test]
-fn ids_do_not_come_again_and_others_cannot_use_them_up() {
+fn ids_are_not_reused_and_children_cannot_exhaust_them() {
     let broker = broker();
     let router = Router::new(Identity::master(), broker.handle(), RouterOptions::default());
     assert_eq!(router.ids().allocate(), ContextId(1));
@@ -28,7 +28,7 @@ fn ids_do_not_come_again_and_others_cannot_use_them_up() {
 }
 
 #[test]
-fn contexts_that_are_gone_are_forgotten_in_time() {
+fn contexts_that_disconnected_are_eventually_forgotten() {
     const GONE: u32 = 10_000;
     let broker = broker();
     let router = Router::new(Identity::master(), broker.handle(), RouterOptions::default());

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_stand_where_their_sources_stood() {
+    fn results_are_in_the_order_of_their_sources() {
         let sources: Vec<String> =
             (0..500).map(|at| format!("x{at} = 1 # gone\n{}", ")".repeat(at % 2))).collect();
         let minimized = minimize_all(&sources);

@@ -1,7 +1,7 @@
 //! `cargo xtask compare`: measures upstream Mitogen and this project in turn, in one run on one machine.
 //!
-//! The upstream side is `benches/stock/measure.py`, run by an interpreter that has `mitogen` from PyPI; ours is the
-//! program `measure_ours` of `benches`. Both take the groups as arguments and read from `MEASURE_*` variables what to
+//! The upstream side is `benches/upstream/measure.py`, run by an interpreter that has `mitogen` from PyPI; ours is the
+//! program `measure_rust` of `benches`. Both take the groups as arguments and read from `MEASURE_*` variables what to
 //! connect to, and print one line of JSON per figure. The fixture program of `tests` provides a server, an account and
 //! a delayed link; it is run, not linked.
 
@@ -96,8 +96,8 @@ impl Programs {
             None
         };
         let ours = if wanted(Side::Ours) {
-            run_command(&mut cargo("build --release --package mitogen-benches --bin measure_ours"))?;
-            Some(release.join("measure_ours"))
+            run_command(&mut cargo("build --release --package mitogen-benches --bin measure_rust"))?;
+            Some(release.join("measure_rust"))
         } else {
             None
         };
@@ -114,14 +114,14 @@ impl Programs {
         match side {
             Side::Upstream => {
                 let python = self.upstream_python.as_ref().ok_or("upstream Mitogen was not prepared")?;
-                let program = root::root().join("benches/stock/measure.py");
+                let program = root::root().join("benches/upstream/measure.py");
                 // The caller's environment must not change which packages either side finds.
                 let mut command = command(python, ["-B"]);
                 command.arg(program).env_remove("PYTHONPATH");
                 Ok(command)
             }
             Side::Ours => {
-                let program = self.ours.as_ref().ok_or("measure_ours was not built")?;
+                let program = self.ours.as_ref().ok_or("measure_rust was not built")?;
                 let mut command = command(program, [""; 0]);
                 command.env_remove("PYTHONPATH");
                 if let Some(mitogen) = &self.mitogen {

@@ -10,7 +10,7 @@ use loom::thread;
 use super::{Latch, LatchError, WakeState};
 
 #[test]
-fn a_put_reaches_a_getter_that_is_about_to_sleep() {
+fn a_put_wakes_a_thread_that_is_about_to_sleep() {
     loom::model(|| {
         let latch = Latch::new();
         let putter = latch.clone();
@@ -21,7 +21,7 @@ fn a_put_reaches_a_getter_that_is_about_to_sleep() {
 }
 
 #[test]
-fn two_puts_reach_two_getters() {
+fn two_puts_reach_two_threads() {
     loom::model(|| {
         let latch = Latch::new();
         let (first, second) = (latch.clone(), latch.clone());
@@ -35,7 +35,7 @@ fn two_puts_reach_two_getters() {
 }
 
 #[test]
-fn a_closing_frees_a_getter_that_is_about_to_sleep() {
+fn closing_wakes_a_thread_that_is_about_to_sleep() {
     loom::model(|| {
         let latch = Latch::<()>::new();
         let closer = latch.clone();
@@ -46,7 +46,7 @@ fn a_closing_frees_a_getter_that_is_about_to_sleep() {
 }
 
 #[test]
-fn a_value_before_the_closing_is_got() {
+fn a_value_put_before_closing_is_returned() {
     loom::model(|| {
         let latch = Latch::new();
         let putter = latch.clone();
@@ -61,7 +61,7 @@ fn a_value_before_the_closing_is_got() {
 }
 
 #[test]
-fn a_timeout_that_races_with_a_put_loses_and_doubles_nothing() {
+fn a_timeout_during_a_put_neither_loses_nor_duplicates_the_value() {
     let (got, timed_out) = (StdArc::new(AtomicUsize::new(0)), StdArc::new(AtomicUsize::new(0)));
     let counters = (StdArc::clone(&got), StdArc::clone(&timed_out));
     loom::model(move || {
@@ -91,7 +91,7 @@ fn a_timeout_that_races_with_a_put_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn a_value_goes_to_the_one_who_still_waits_when_another_times_out() {
+fn a_value_goes_to_a_waiting_thread_when_another_times_out() {
     loom::model(|| {
         let latch = Latch::new();
         let (patient, hasty) = (latch.clone(), latch.clone());
@@ -114,7 +114,7 @@ fn a_value_goes_to_the_one_who_still_waits_when_another_times_out() {
 
 /// A loop that sleeps on a bell, and two threads that leave work for it.
 #[test]
-fn a_sleeper_misses_no_work_that_was_left_before_a_call() {
+fn a_sleeping_loop_misses_no_notification() {
     #[derive(Default)]
     struct Bell(Mutex<bool>, Condvar);
     // With every number of preemptions it takes minutes; three find all that is known to go wrong.

@@ -19,7 +19,7 @@ fn wait_for_waiters<T>(latch: &Latch<T>, count: usize) {
 }
 
 #[test]
-fn values_come_out_in_order() {
+fn values_are_returned_in_order() {
     let latch = Latch::new();
     assert_eq!(latch.try_get(), Ok(None));
     for n in 0..5 {
@@ -35,7 +35,7 @@ fn values_come_out_in_order() {
 }
 
 #[test]
-fn waiting_threads_are_served_in_the_order_in_which_they_came() {
+fn waiting_threads_are_served_in_order() {
     let latch = Latch::new();
     let mut threads = Vec::new();
     for n in 0..4 {
@@ -53,7 +53,7 @@ fn waiting_threads_are_served_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn a_timeout_ends_the_wait_and_loses_nothing() {
+fn a_timeout_loses_no_value() {
     let latch = Latch::new();
     let start = Instant::now();
     assert_eq!(latch.get_timeout(Duration::from_millis(15)), Err(LatchError::TimedOut));
@@ -64,7 +64,7 @@ fn a_timeout_ends_the_wait_and_loses_nothing() {
 }
 
 #[test]
-fn a_closed_latch_gives_what_it_has_and_then_fails() {
+fn a_closed_latch_returns_queued_values_and_then_fails() {
     let latch = Latch::new();
     latch.put(1).unwrap();
     latch.close();
@@ -78,7 +78,7 @@ fn a_closed_latch_gives_what_it_has_and_then_fails() {
 }
 
 #[test]
-fn closing_frees_those_who_wait() {
+fn closing_ends_all_waits() {
     let latch = Latch::<()>::new();
     let threads: Vec<_> = (0..3)
         .map(|_| {
@@ -94,7 +94,7 @@ fn closing_frees_those_who_wait() {
 }
 
 #[test]
-fn many_putters_and_getters_lose_and_double_nothing() {
+fn concurrent_puts_and_gets_neither_lose_nor_duplicate_values() {
     const EACH: usize = 5_000;
     let latch = Latch::new();
     let getters: Vec<_> = (0..3)
@@ -139,7 +139,7 @@ impl Wake for Count {
 }
 
 #[test]
-fn a_task_is_woken_by_a_put_and_by_the_end() {
+fn a_task_is_woken_by_a_put_and_by_closing() {
     let latch = Latch::new();
     let count = Arc::new(Count::default());
     let waker = Waker::from(Arc::clone(&count));
@@ -159,7 +159,7 @@ fn a_task_is_woken_by_a_put_and_by_the_end() {
 }
 
 #[test]
-fn a_listener_hears_of_puts_and_the_end_outside_the_lock() {
+fn the_listener_runs_after_puts_and_closing_without_a_lock() {
     let latch = Latch::new();
     let heard = Arc::new(AtomicUsize::new(0));
     let (count, inner) = (Arc::clone(&heard), latch.clone());
@@ -178,7 +178,7 @@ fn a_listener_hears_of_puts_and_the_end_outside_the_lock() {
 }
 
 #[test]
-fn a_latch_goes_between_threads_when_its_values_do() {
+fn a_latch_is_send_and_sync_if_its_values_are_send() {
     fn check<T: Send + Sync>() {}
     check::<Latch<std::cell::Cell<u8>>>();
 }

@@ -9,7 +9,7 @@
 mod compared;
 mod referee;
 mod sources;
-mod stock;
+mod upstream;
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +30,7 @@ fn newest() -> Python {
 }
 
 #[test]
-fn standard_libraries_mean_the_same() {
+fn standard_libraries_parse_the_same() {
     for python in supported() {
         let files = python_files(&library(&python));
         assert!(files.len() > 500, "{}: {} files", python.version_text(), files.len());
@@ -39,7 +39,7 @@ fn standard_libraries_mean_the_same() {
 }
 
 #[test]
-fn packages_mean_the_same() {
+fn packages_parse_the_same() {
     let newest = &newest();
     for requirement in ["Django==5.1.4", "sympy==1.13.3", "SQLAlchemy==2.0.36"] {
         check(newest, &python_files(&package(newest, requirement).unwrap()));

@@ -6,7 +6,7 @@ use crate::compared::ask;
 
 /// What a minifier could get wrong, and right.
 #[test]
-fn the_driver_sees_differences() {
+fn the_driver_detects_differences() {
     let rows = [
         ("x = 1\n", "x=1", "same"),
         ("'doc'\ndef f():\n  'doc'\nx\n", "\ndef f():\n pass\nx", "same"),

@@ -72,7 +72,7 @@ impl IntoBig for u64 {
 }
 
 #[test]
-fn members_made_between_batches() {
+fn members_created_between_batches() {
     // A list grows, other containers are made, and it grows again.
     check(
         "8002 5d 28 4b01 5d 4b02 61 65 4b03 85 61 4b04 61 2e",
@@ -159,7 +159,7 @@ fn globals() {
 }
 
 #[test]
-fn refused_globals() {
+fn globals_that_are_not_allowed() {
     check_error("8002 \"cposix\\nsystem\\n\" 2e", "cannot unpickle 'posix'/'system'");
     check_error("8002 \"c__builtin__\\nset\\n\" 2e", "cannot unpickle '__builtin__'/'set'");
     check_error("8004 8c02 \"os\" 8c04 \"exec\" 93 2e", "cannot unpickle 'os'/'exec'");
@@ -195,7 +195,7 @@ fn refused_globals() {
 }
 
 #[test]
-fn call_error_length_as_stock_checks_it() {
+fn the_length_of_call_errors_is_limited_as_in_upstream_mitogen() {
     let pickle = |text: &str| {
         let mut out = b"\x80\x02cmitogen.core\n_unpickle_call_error\nX".to_vec();
         out.extend_from_slice(&(text.len() as u32).to_le_bytes());
@@ -223,7 +223,7 @@ fn captured_messages() {
 }
 
 #[test]
-fn what_failed_pickling_leaves_behind() {
+fn the_beginning_of_a_failed_pickle_is_skipped() {
     let error = "\"cmitogen.core\\n_unpickle_call_error\\n\" 58 01000000 \"x\" 85 52 2e";
     check(&format!("8002 8002 {error}"), Value::CallError("x".into()));
     check(&format!("8002 5d 7101 28 4b01 58 01000000 \"y\" 8002 {error}"), Value::CallError("x".into()));
@@ -246,7 +246,7 @@ fn several_pickles_share_the_memo() {
 }
 
 #[test]
-fn memo_numbers_with_gaps() {
+fn memo_indices_with_gaps() {
     check("8002 4b01 72 40420f00 30 4b02 71 05 30 6a 40420f00 68 05 86 2e", tuple([1.into(), 2.into()]));
     check("8002 4b01 72 ffffffff 6a ffffffff 86 2e", tuple([1.into(), 1.into()]));
     check("8002 4b01 7100 4b02 7100 6800 87 2e", tuple([1.into(), 2.into(), 2.into()]));

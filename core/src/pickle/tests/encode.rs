@@ -111,7 +111,7 @@ fn mitogen_objects() {
 }
 
 #[test]
-fn overlong_call_errors_are_cut() {
+fn long_call_errors_are_truncated() {
     for long in ["x".repeat(20_000), "é".repeat(CALL_ERROR_MAX + 1)] {
         let want: String = long.chars().take(CALL_ERROR_MAX).collect();
         for got in [to_bytes(&CallErrorText(long.clone())), to_bytes(&Value::CallError(long))] {
@@ -121,7 +121,7 @@ fn overlong_call_errors_are_cut() {
 }
 
 #[test]
-fn values_come_back_as_they_were() {
+fn values_round_trip() {
     let leaves = vec![
         Value::None,
         Value::Bool(true),
@@ -149,7 +149,7 @@ fn values_come_back_as_they_were() {
 }
 
 #[test]
-fn calls_are_written_as_stock_reads_them() {
+fn calls_are_encoded_as_upstream_mitogen_reads_them() {
     let call = CallRequest {
         chain_id: None,
         module: "posix",
@@ -196,7 +196,7 @@ fn calls_are_written_as_stock_reads_them() {
 }
 
 #[test]
-fn several_pickles_from_one_writer() {
+fn several_pickles_from_one_encoder() {
     let mut writer = Encoder::new();
     writer.tuple(|w| w.text("pkg")?.text("res").map(drop)).unwrap().next_pickle();
     writer.list(|w| w.dict(|w| w.int(1).bool(true).float(0.5).value(&()).map(drop)).map(drop)).unwrap();
@@ -210,7 +210,7 @@ fn several_pickles_from_one_writer() {
 }
 
 #[test]
-fn too_deep_to_encode() {
+fn deeply_nested_values_cannot_be_encoded() {
     let nest = |depth| (0..depth).fold(Value::None, |inner, _| list([inner]));
     assert!(decode(&to_bytes(&nest(256)).unwrap()).is_ok());
     assert!(matches!(to_bytes(&nest(257)), Err(Error::Limit { limit: 256, .. })));

@@ -34,7 +34,7 @@ fn bomb(levels: usize) -> Vec<u8> {
 }
 
 #[test]
-fn shared_objects_do_not_explode() {
+fn shared_objects_are_limited() {
     assert!(decode(&bomb(3)).is_ok());
     let limits = Limits { items: 100_000, ..Limits::default() };
     let input = bomb(60);
@@ -49,7 +49,7 @@ fn shared_objects_do_not_explode() {
 }
 
 #[test]
-fn shared_text_does_not_explode() {
+fn shared_text_is_limited() {
     let mut input = b"\x80\x02(X\x00\x00\x10\x00".to_vec();
     input.resize(input.len() + (1 << 20), b'x');
     input.extend_from_slice(b"q\x00");
@@ -61,7 +61,7 @@ fn shared_text_does_not_explode() {
 }
 
 #[test]
-fn recursive_objects_end() {
+fn recursive_objects_are_limited() {
     for input in ["8002 5d 7100 6800 61 2e", "8002 7d 7100 4b01 6800 73 2e", "8002 5d 7100 6800 85 61 2e"] {
         let error = decode(&hex(input)).unwrap_err();
         assert_eq!(error, Error::Limit { what: "nested containers", limit: 256 }, "{input}");
@@ -71,7 +71,7 @@ fn recursive_objects_end() {
 }
 
 #[test]
-fn deep_nesting_is_no_stack_overflow() {
+fn deep_nesting_does_not_overflow_the_stack() {
     for opcode in [b"\x85".as_slice(), b"\x85]\x86"] {
         let mut input = b"\x80\x02N".to_vec();
         for _ in 0..1_000_000 {
@@ -83,7 +83,7 @@ fn deep_nesting_is_no_stack_overflow() {
 }
 
 #[test]
-fn many_small_pickles_of_one_large_object_end() {
+fn many_small_pickles_of_one_large_object_are_limited() {
     let mut input = b"\x80\x02(".to_vec();
     input.resize(input.len() + 100_000, b'N');
     input.extend_from_slice(b"tq\x00.");

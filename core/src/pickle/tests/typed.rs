@@ -53,7 +53,7 @@ fn round_trip<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) {
 }
 
 #[test]
-fn types_come_back_as_they_were() {
+fn types_round_trip() {
     round_trip(Everything {
         none: None,
         some: Some(1),
@@ -84,7 +84,7 @@ fn types_come_back_as_they_were() {
 }
 
 #[test]
-fn python_2_strings_are_texts_where_texts_are_wanted() {
+fn python_2_strings_decode_as_text_where_text_is_required() {
     #[derive(Debug, PartialEq, Deserialize)]
     struct Named<'a> {
         name: &'a str,
@@ -100,7 +100,7 @@ fn python_2_strings_are_texts_where_texts_are_wanted() {
 }
 
 #[test]
-fn lists_and_tuples_stand_in_for_each_other() {
+fn lists_and_tuples_are_interchangeable() {
     let input = hex("8002 5d 28 4b01 4b02 65 2e");
     assert_eq!(from_bytes(&input), Ok((1, 2)));
     assert_eq!(from_bytes(&input), Ok([1, 2]));
@@ -110,7 +110,7 @@ fn lists_and_tuples_stand_in_for_each_other() {
 }
 
 #[test]
-fn wrong_types_are_errors_with_words() {
+fn wrong_types_give_readable_errors() {
     for (error, want) in [
         (from_bytes::<u8>(&to_bytes("x").unwrap()).unwrap_err(), "invalid type: string \"x\", expected u8"),
         (
@@ -141,7 +141,7 @@ fn wrong_types_are_errors_with_words() {
 }
 
 #[test]
-fn call_errors_are_errors_unless_asked_for() {
+fn call_errors_are_errors_unless_expected() {
     let message = to_bytes(&CallErrorText("a.B: c".into())).unwrap();
     assert_eq!(from_bytes::<u8>(&message), Err(Error::Call(CallErrorText("a.B: c".into()))));
     assert_eq!(from_bytes::<Option<Shape>>(&message), Err(Error::Call(CallErrorText("a.B: c".into()))));
@@ -193,7 +193,7 @@ fn untagged_enums_work() {
 }
 
 #[test]
-fn big_integers_in_words() {
+fn big_integers_in_text_formats() {
     for digits in ["0", "-1", "9223372036854775808", "-9223372036854775809", "1000000000000000000000000000"] {
         let n = BigInt::from_decimal(digits).unwrap();
         assert_eq!(n.to_string(), digits);
@@ -213,7 +213,7 @@ fn big_integers_in_words() {
 }
 
 #[test]
-fn surrogates_in_words() {
+fn surrogates_in_text_formats() {
     let Value::Surrogates(it) = surrogates(b"a\xed\xb3\xbf\xc3\xa9") else { panic!("no surrogates") };
     assert_eq!(it.to_string_lossy(), "a\u{fffd}é");
     assert_eq!(it.to_fs_bytes().as_deref(), Some(&b"a\xff\xc3\xa9"[..]));

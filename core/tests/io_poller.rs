@@ -1,7 +1,7 @@
 //! One suite over every poller of this system.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
-mod reactor_support;
+mod support;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use mitogen_core::io::{Event, FdSide, Interest, Poller, Residual, Side, Token, default_poller};
 use mitogen_core::sys;
-use reactor_support::{LONG, pollers};
+use support::{LONG, pollers};
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
@@ -39,7 +39,7 @@ fn pair() -> (UnixStream, UnixStream) {
 }
 
 #[test]
-fn what_is_not_read_is_shown_again() {
+fn unread_data_is_reported_again() {
     each(|poller| {
         let (mut a, mut b) = pair();
         poller.register(a.as_fd(), Token(1), Interest::READ).unwrap();
@@ -58,7 +58,7 @@ fn what_is_not_read_is_shown_again() {
 
 /// By hints the kernel's edges show through, and only so far.
 #[test]
-fn a_hint_is_taken_until_something_changes() {
+fn a_drained_direction_is_reported_again_only_after_a_change() {
     let poller = &mut *default_poller().unwrap();
     let (mut a, mut b) = pair();
     let fd = a.as_raw_fd();
@@ -98,7 +98,7 @@ fn a_hint_is_taken_until_something_changes() {
 }
 
 #[test]
-fn no_hint_hides_an_end() {
+fn a_hang_up_is_reported_whatever_was_noted() {
     each(|poller| {
         let (reader, mut writer) = std::io::pipe().unwrap();
         let (ours, mut theirs) = pair();
@@ -110,7 +110,7 @@ fn no_hint_hides_an_end() {
         // The last words and the hang-up come as one: there will be no second edge.
         writer.write_all(b"x").unwrap();
         theirs.write_all(b"x").unwrap();
-        sys::write_all(slave.as_fd(), b"x", Some(reactor_support::soon())).unwrap();
+        sys::write_all(slave.as_fd(), b"x", Some(support::soon())).unwrap();
         drop(writer);
         drop(theirs);
         drop(slave);
@@ -137,7 +137,7 @@ fn no_hint_hides_an_end() {
 }
 
 #[test]
-fn a_false_hint_does_not_reach_a_number_that_is_given_out_again() {
+fn a_note_does_not_affect_a_reused_descriptor_number() {
     each(|poller| {
         let (a, mut b) = pair();
         let number = a.as_raw_fd();
@@ -157,7 +157,7 @@ fn a_false_hint_does_not_reach_a_number_that_is_given_out_again() {
 }
 
 #[test]
-fn both_directions_of_one_descriptor_are_told_apart() {
+fn the_directions_of_one_descriptor_are_reported_separately() {
     each(|poller| {
         let (a, mut b) = pair();
         let fd = a.as_raw_fd();
@@ -193,7 +193,7 @@ fn a_full_socket_is_not_writable_until_it_is_read() {
 }
 
 #[test]
-fn a_hang_up_is_shown_in_the_directions_asked_for_only() {
+fn a_hang_up_is_reported_in_the_requested_directions_only() {
     each(|poller| {
         let (reader, writer) = std::io::pipe().unwrap();
         let (broken_reader, broken_writer) = std::io::pipe().unwrap();
@@ -210,7 +210,7 @@ fn a_hang_up_is_shown_in_the_directions_asked_for_only() {
 }
 
 #[test]
-fn the_end_of_a_terminal_reads_as_an_end() {
+fn a_closed_terminal_reads_as_end_of_file() {
     each(|poller| {
         let (master, slave) = sys::open_pty().unwrap();
         let mut side = FdSide::new(master).unwrap();
@@ -244,7 +244,7 @@ fn files_and_the_null_device_are_always_ready() {
 }
 
 #[test]
-fn a_number_that_is_given_out_again_is_a_new_registration() {
+fn a_reused_descriptor_number_is_a_new_registration() {
     each(|poller| {
         let (a, mut b) = pair();
         let number = a.as_raw_fd();
@@ -320,7 +320,7 @@ fn a_busy_descriptor_does_not_starve_the_others() {
 }
 
 #[test]
-fn wakes_end_one_wait_and_are_merged() {
+fn wakes_are_merged_and_end_one_wait() {
     each(|poller| {
         let waker = poller.waker();
         for _ in 0..100 {

@@ -1,52 +1,54 @@
-"""Measures stock Mitogen (PyPI): one line of JSON for each figure, {"name": NAME, "value": NUMBER}.
+"""Measures upstream Mitogen (from PyPI). Prints one line of JSON for each figure: {"name": NAME, "value": NUMBER}.
 
 usage: measure.py GROUP...     groups: local, hops, tree, ssh, files, link100, minify
 
-`cargo xtask compare` runs this and our own program `measure_ours`, which prints the same names; this text says what
-each name means, for both.
+`cargo xtask compare` runs this program and `measure_rust`, which prints the same names. This text defines the names
+for both.
 
 local: children on this machine, started with the interpreter MEASURE_PYTHON
   local.connect_ms        connect and one call into it, mean of several
-  local.call_us           one call of an empty function and its answer, one after the other
-  local.pipelined_per_s   such calls sent without waiting, until all are answered
-  local.bulk16_mib_s      a call with 16 MiB of bytes that answers their number
-  local.echo16_mib_s      a call with 16 MiB of bytes that answers them, MiB each way
-  local.fanout30_per_s    one call to each of 30 children at once, again and again
-  local.fork_call_ms      a copy of a child made by it, and one call into the copy
-  local.start_bytes       bytes that make a child: its arguments, and what is written to it before it is up
+  local.call_us           one call of an empty function including its reply, in sequence
+  local.pipelined_per_s   the same calls sent without waiting, until all replies have arrived
+  local.bulk16_mib_s      a call with 16 MiB of bytes that returns their length
+  local.echo16_mib_s      a call with 16 MiB of bytes that returns them, MiB in each direction
+  local.fanout30_per_s    one call to each of 30 children concurrently, repeated
+  local.fork_call_ms      a child forks itself, and one call into the fork
+  local.start_bytes       bytes that start a child: its arguments, and what is written to it before it is connected
 
-hops: a chain of five children on this machine, each started by the one before
-  hops.call1_us ... hops.call5_us   as local.call_us, of the first ... the fifth of them
-  hops.further_us         what each hop after the first adds: a fifth less a first call, by four
+hops: a chain of five children on this machine, each started by the previous one
+  hops.call1_us ... hops.call5_us   as local.call_us, for the first ... the fifth child
+  hops.further_us         the time that each hop after the first adds: (call5 - call1) / 4
 
-tree: children of a process that listens at a unix socket, and another process (ours: MEASURE_MITOGEN) that joins
-there, runs the program `true` in each and waits for it, from its start to its end; the first time not counted
+tree: children of a process that listens on a unix socket. A second process (in Rust: MEASURE_MITOGEN) connects to the
+socket, runs the program `true` in each child and waits for it. The time is that of the second process; the first run
+is not counted.
   tree.connect30_ms       connect 30 children, at most 16 at a time, and one call into each
-  tree.run1_ms            a process that does so in one of them
-  tree.run30_ms           and in all 30
+  tree.run1_ms            the second process with one child
+  tree.run30_ms           the second process with all 30 children
 
 ssh: MEASURE_SSH_HOST, _PORT, _USER, _KEY, _KNOWN_HOSTS name a server; no compression
   ssh.connect_ms          connect
-  ssh.first_call_ms       then the first call, of a function whose module comes from the master
-  ssh.call_us             then as local.call_us
+  ssh.first_call_ms       the first call after that, of a function whose module comes from the master
+  ssh.call_us             after that, as local.call_us
   ssh.contexts40_s        40 connections, at most 16 at a time
-  ssh.master_cpu_ms       processor time of the master for each of these, its ssh children not counted
+  ssh.master_cpu_ms       CPU time of the master for each of these connections, without its ssh children
 
-files: a file of 64 MiB to a file of the child's; stock's FileService has no checksum, ours is checked by SHA-256
+files: copies a file of 64 MiB to a child. Upstream's FileService has no checksum; the Rust side verifies a SHA-256.
   files.local64_mib_s     to a child on this machine
-  files.ssh64_mib_s       to a child on the server, over a connection that is up
-  files.ssh_cat_mib_s     plain `ssh HOST 'cat >FILE'`, without the time that the same takes for no byte (a limit)
+  files.ssh64_mib_s       to a child on the server, over an existing connection
+  files.ssh_cat_mib_s     plain `ssh HOST 'cat >FILE'`, less its time for an empty file (a reference value)
 
-link100: the same server by MEASURE_LINK_PORT, a way with a round trip of 100 ms
-  link100.ssh_true_ms     plain `ssh HOST true` (a limit, no side's figure)
-  link100.ssh_sudo_call_ms  connect, sudo there, and the first call, of a function whose module comes from the master
-  link100.builtin_call_ms   a call of os.getpid in a context of that host
-  link100.package50_call_ms the first call into a package of 50 modules that comes from the master, likewise
+link100: the same server through MEASURE_LINK_PORT, a link with a round trip time of 100 ms
+  link100.ssh_true_ms     plain `ssh HOST true` (a reference value)
+  link100.ssh_sudo_call_ms  connect, sudo on that host, and the first call, of a function whose module comes from the
+                            master
+  link100.builtin_call_ms   a call of os.getpid in a context on that host
+  link100.package50_call_ms the first call into a package of 50 modules that comes from the master
 
-minify: the sources of the standard library of MEASURE_PYTHON, tests left out, read before the clock starts
-  minify.library_ms       minimize all of them, on one processor
-  minify.all_cores_ms     the same on all processors, as far as a side knows how
-  minify.library_kib      size of the results; a source that fails counts as it is
+minify: the sources of the standard library of MEASURE_PYTHON without tests, read before the measurement
+  minify.library_ms       minimize all of them on one processor
+  minify.all_cores_ms     the same on all processors, if the implementation supports it
+  minify.library_kib      size of the results; a source that fails counts with its original size
   minify.failures         sources that fail
 """
 import concurrent.futures
@@ -106,14 +108,14 @@ def python():
 
 
 def start_bytes(router):
-    """What one connection hands to its child: recorded where the library makes it."""
+    """What one connection passes to its child, recorded where the library creates it."""
     seen = []
     kind = mitogen.parent.Connection
     boot_command, preamble = kind.get_boot_command, kind.get_preamble
 
     def record_command(self):
         argv = boot_command(self)
-        # Each argument ends with a zero byte on its way to the child.
+        # Each argument ends with a zero byte.
         seen.append(sum(len(word.encode()) + 1 for word in argv) + len(preamble(self)))
         return argv
 
@@ -194,7 +196,7 @@ finally:
 
 
 def tree(router):
-    # Here, because children that import this program must not ask for it.
+    # Imported here, because children that import this program must not request it.
     import mitogen.unix
     start = clock()
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
@@ -279,7 +281,7 @@ def files(router):
 
         nothing = seconds_each(3, lambda: cat(os.devnull))
         report("files.ssh_cat_mib_s", 64 / (seconds_each(3, lambda: cat(source.name)) - nothing))
-    # Its threads would keep this program alive.
+    # Its threads would keep this program running.
     pool.stop()
 
 
@@ -314,7 +316,7 @@ def link100(router):
 
 
 def package_of_fifty(directory):
-    """Fifty modules, each of which imports the next, with some text in them. `measure_ours` makes the same."""
+    """Fifty modules, each of which imports the next, with some text in them. `measure_rust` creates the same."""
     package = os.path.join(directory, "fifty")
     os.mkdir(package)
     open(os.path.join(package, "__init__.py"), "w").close()
@@ -354,7 +356,7 @@ def minify(router):
             failures += 1
     spent = clock() - start
     report("minify.library_ms", spent * 1e3)
-    # It knows one way to do it, on one processor.
+    # It has only one implementation, for one processor.
     report("minify.all_cores_ms", spent * 1e3)
     report("minify.library_kib", size / 1024)
     report("minify.failures", failures)

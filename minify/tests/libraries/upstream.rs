@@ -17,13 +17,13 @@ fn sources(root: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn results_are_no_larger_than_stock_s() {
+fn results_are_no_larger_than_upstream_s() {
     let python = crate::newest();
     let mut files = sources(&library(&python));
     files.extend(sources(&mitogen_tests::package(&python, "Django==5.1.4").unwrap()));
     let list: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
     let program = StockVenv::new(&python).unwrap().python();
-    let argv = [program.to_str().unwrap(), "-c", include_str!("stock.py")];
+    let argv = [program.to_str().unwrap(), "-c", include_str!("upstream.py")];
     let answers = mitogen_tests::run::run_with_input(&argv, list.as_bytes()).unwrap();
     let answers: Vec<&str> = answers.lines().collect();
     assert_eq!(answers.len(), files.len());

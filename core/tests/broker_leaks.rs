@@ -1,7 +1,7 @@
 //! Descriptors and threads of this process are counted, so this program has one test only.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
-mod reactor_support;
+mod support;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use mitogen_core::broker::{ProcessMonitor, SignalWatch};
 use mitogen_core::io::FdSide;
 use mitogen_core::sys::{ChildSpec, ChildStdio, spawn};
-use reactor_support::{LONG, Probe, broker, socket, wait_until};
+use support::{LONG, Probe, broker, socket, wait_until};
 
 fn count(what: &str) -> usize {
     std::fs::read_dir(format!("/proc/self/{what}")).unwrap().count()
@@ -75,7 +75,7 @@ fn work() {
 }
 
 #[test]
-fn a_broker_leaves_no_descriptor_and_no_thread_behind() {
+fn a_broker_leaks_no_descriptor_and_no_thread() {
     // The first time may open what stays (none of it ours).
     work();
     let before = (count("fd"), count("task"));

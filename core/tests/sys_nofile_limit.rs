@@ -1,16 +1,16 @@
 //! The limit on descriptors belongs to the process, so this program has one test only.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
-mod reactor_support;
+mod support;
 
 use std::collections::BTreeMap;
 
 use mitogen_core::sys::{ChildSpec, ChildStdio, iter_read, raise_nofile_limit, spawn, wait_nohang};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use reactor_support::{soon, wait_until};
+use support::{soon, wait_until};
 
 #[test]
-fn a_raised_limit_is_ours_and_not_handed_down() {
+fn a_raised_limit_is_not_inherited_by_children() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     assert!(hard > 300, "nothing can be raised on this machine");
     setrlimit(Resource::RLIMIT_NOFILE, 256, hard).unwrap();

@@ -1,7 +1,7 @@
 //! The loop: order, timers, changes from inside callbacks, panics, and what a round trip costs.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
-mod reactor_support;
+mod support;
 
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use mitogen_core::broker::{Broker, DeferError};
 use mitogen_core::io::{PollPoller, Reactor, Residual, Side, Stopped, Stream, Token};
-use reactor_support::{LONG, Probe, Seen, broker, is_registered, next, register, socket, text, wait_until};
+use support::{LONG, Probe, Seen, broker, is_registered, next, register, socket, text, wait_until};
 
 #[track_caller]
 fn at_end(seen: &Receiver<Seen>) {
@@ -20,7 +20,7 @@ fn at_end(seen: &Receiver<Seen>) {
 }
 
 #[test]
-fn deferred_work_runs_in_order_on_the_brokers_thread() {
+fn deferred_tasks_run_in_order_on_the_brokers_thread() {
     let broker = broker();
     let handle = broker.handle();
     let log = Arc::new(Mutex::new(Vec::new()));
@@ -47,7 +47,7 @@ fn deferred_work_runs_in_order_on_the_brokers_thread() {
 }
 
 #[test]
-fn streams_are_told_of_bytes_room_and_the_end() {
+fn streams_are_notified_of_data_space_and_disconnect() {
     for poller in [mitogen_core::io::default_poller().unwrap(), Box::new(PollPoller::new().unwrap())] {
         let broker = Broker::start("test", poller).unwrap();
         let handle = broker.handle();
@@ -118,7 +118,7 @@ fn a_stream_of_two_pipes_is_one_stream() {
 }
 
 #[test]
-fn timers_come_in_order_and_cancelled_ones_do_not() {
+fn timers_fire_in_order_unless_cancelled() {
     let broker = broker();
     let handle = broker.handle();
     let (sender, seen) = channel();
@@ -148,7 +148,7 @@ fn timers_come_in_order_and_cancelled_ones_do_not() {
 }
 
 #[test]
-fn a_stream_replaces_itself_inside_its_own_callback() {
+fn a_stream_can_replace_itself_in_its_own_callback() {
     let broker = broker();
     let handle = broker.handle();
     let (ours, mut theirs) = socket();
@@ -183,7 +183,7 @@ fn a_stream_replaces_itself_inside_its_own_callback() {
 }
 
 #[test]
-fn a_stream_that_replaces_itself_and_disconnects_ends_as_the_new_one() {
+fn a_stream_replaced_and_disconnected_in_one_callback_notifies_the_replacement() {
     let broker = broker();
     let (ours, mut theirs) = socket();
     let (first, first_seen) = Probe::new(ours);
@@ -203,7 +203,7 @@ fn a_stream_that_replaces_itself_and_disconnects_ends_as_the_new_one() {
 }
 
 #[test]
-fn a_stream_disconnects_itself_and_another_inside_its_callback() {
+fn a_stream_can_disconnect_itself_and_another_in_its_callback() {
     let broker = broker();
     let handle = broker.handle();
     let (other, _others) = socket();
@@ -237,7 +237,7 @@ fn a_stream_disconnects_itself_and_another_inside_its_callback() {
 }
 
 #[test]
-fn a_stale_token_does_not_reach_the_next_stream_in_its_place() {
+fn a_stale_token_does_not_reach_the_stream_that_reuses_its_slot() {
     let broker = broker();
     let handle = broker.handle();
     let (probe, seen) = Probe::new(socket().0);
@@ -254,7 +254,7 @@ fn a_stale_token_does_not_reach_the_next_stream_in_its_place() {
 }
 
 #[test]
-fn an_event_of_this_round_does_not_reach_a_stream_that_was_ended_in_it() {
+fn an_event_does_not_reach_a_stream_disconnected_in_the_same_iteration() {
     // Two streams become ready in one round; whichever comes first ends the other.
     let broker = broker();
     let handle = broker.handle();
@@ -290,7 +290,7 @@ fn an_event_of_this_round_does_not_reach_a_stream_that_was_ended_in_it() {
 }
 
 #[test]
-fn a_panic_ends_its_stream_and_nothing_else() {
+fn a_panic_disconnects_only_its_own_stream() {
     let broker = broker();
     let handle = broker.handle();
     let (ours, mut theirs) = socket();
@@ -321,7 +321,7 @@ fn a_panic_ends_its_stream_and_nothing_else() {
 }
 
 #[test]
-fn a_reactor_gives_a_handle_for_other_threads() {
+fn a_reactor_provides_a_handle_for_other_threads() {
     let broker = broker();
     let handle = broker.handle().defer_sync(|reactor| reactor.handle()).unwrap();
     assert!(!handle.is_broker_thread());
@@ -334,7 +334,7 @@ fn a_reactor_gives_a_handle_for_other_threads() {
 }
 
 #[test]
-fn a_descriptor_can_be_registered_again_after_its_stream_has_gone() {
+fn a_descriptor_can_be_registered_again_after_a_disconnect() {
     let broker = broker();
     let handle = broker.handle();
     let (ours, mut theirs) = socket();
@@ -351,7 +351,7 @@ fn a_descriptor_can_be_registered_again_after_its_stream_has_gone() {
 }
 
 #[test]
-fn a_panic_in_the_last_moments_of_a_stream_is_contained() {
+fn a_panic_in_on_disconnect_or_drop_is_contained() {
     struct Sore(OwnedFd, bool);
     impl Stream for Sore {
         fn name(&self) -> &str {
@@ -390,7 +390,7 @@ fn a_panic_in_the_last_moments_of_a_stream_is_contained() {
 // The other pollers let the later registration win.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_replacement_that_cannot_be_watched_is_told_of_its_end() {
+fn a_replacement_that_cannot_be_registered_is_disconnected() {
     let broker = broker();
     let handle = broker.handle();
     let (ours, _theirs) = socket();
@@ -449,7 +449,7 @@ impl Stream for Sipper {
 }
 
 #[test]
-fn a_stream_that_knows_what_is_left_is_believed() {
+fn the_residual_state_of_a_stream_decides_about_the_next_event() {
     let broker = broker();
     let handle = broker.handle();
     for (residual, expected) in [
@@ -544,7 +544,7 @@ impl mitogen_core::io::Poller for CountingPoller {
 }
 
 #[test]
-fn a_round_trip_costs_one_wait_and_one_read_and_a_send_wakes_nobody() {
+fn a_round_trip_costs_one_poll_and_one_read_and_a_send_does_not_wake_the_loop() {
     const TRIPS: usize = 300;
     let [polls, changes, settled] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
     let poller = CountingPoller {

@@ -2,16 +2,16 @@
 //! children rightly: new descriptors then get the number 0. It has one test only.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
-mod reactor_support;
+mod support;
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
 use mitogen_core::sys::{self, ChildSpec, ChildStdio, spawn, wait_nohang};
-use reactor_support::{soon, wait_until};
+use support::{soon, wait_until};
 
 #[test]
-fn children_are_wired_rightly_when_number_zero_is_free() {
+fn children_have_the_right_stdio_when_descriptor_zero_is_closed() {
     nix::unistd::close(0).unwrap();
     for stdio in [ChildStdio::Socketpair, ChildStdio::Pipes, ChildStdio::Tty, ChildStdio::HybridTty] {
         let argv = ["cat".into()];

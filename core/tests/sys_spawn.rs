@@ -1,7 +1,7 @@
 //! Starting real programs in each wiring, and seeing them end.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
-mod reactor_support;
+mod support;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ use mitogen_core::sys::{
     iter_read, spawn, tty_create_child,
 };
 use nix::libc;
-use reactor_support::{LONG, broker, soon, wait_until};
+use support::{LONG, broker, soon, wait_until};
 
 const ALL: [ChildStdio; 4] =
     [ChildStdio::Socketpair, ChildStdio::Pipes, ChildStdio::Tty, ChildStdio::HybridTty];
@@ -70,7 +70,7 @@ fn output(script: &str, stdio: ChildStdio) -> String {
 }
 
 #[test]
-fn a_program_reads_and_writes_in_each_wiring() {
+fn a_program_reads_and_writes_with_each_kind_of_stdio() {
     for stdio in ALL {
         let child = start(&["cat"], stdio);
         let all_bytes: Vec<u8> = (0..=255).collect();
@@ -83,7 +83,7 @@ fn a_program_reads_and_writes_in_each_wiring() {
 }
 
 #[test]
-fn standard_error_is_a_source_of_its_own_where_there_is_one() {
+fn standard_error_is_separate_except_on_a_terminal() {
     for stdio in ALL {
         let child = sh("echo out; echo err >&2", stdio);
         assert_eq!(child.stderr.is_none(), stdio == ChildStdio::Tty);
@@ -99,7 +99,7 @@ fn standard_error_is_a_source_of_its_own_where_there_is_one() {
 }
 
 #[test]
-fn the_three_named_functions_choose_their_wiring() {
+fn create_child_functions_choose_their_kind_of_stdio() {
     let words = argv(&["true"]);
     let env = BTreeMap::new();
     let spec = |stdio| ChildSpec { argv: &words, env: &env, stdio };
@@ -117,7 +117,7 @@ fn the_three_named_functions_choose_their_wiring() {
 }
 
 #[test]
-fn a_terminal_is_raw_silent_and_controls_a_session_of_its_own() {
+fn a_terminal_is_raw_without_echo_and_controls_its_own_session() {
     for (stdio, fd) in [(ChildStdio::Tty, 0), (ChildStdio::HybridTty, 2)] {
         let script = format!("stty -a <&{fd}; echo; ps -o tty= -o sid= -o pgid= -p $$; echo $$; : </dev/tty");
         let child = sh(&script, stdio);
@@ -135,7 +135,7 @@ fn a_terminal_is_raw_silent_and_controls_a_session_of_its_own() {
 }
 
 #[test]
-fn without_a_terminal_the_session_is_its_own_too() {
+fn a_program_without_a_terminal_has_its_own_session() {
     for stdio in [ChildStdio::Socketpair, ChildStdio::Pipes] {
         let text = output("ps -o tty= -o sid= -o pgid= -p $$; echo $$; (: </dev/tty) || echo none", stdio);
         let [tty, sid, pgid, pid, dev_tty] = text.split_whitespace().collect::<Vec<_>>()[..] else {
@@ -146,7 +146,7 @@ fn without_a_terminal_the_session_is_its_own_too() {
 }
 
 #[test]
-fn a_group_is_signalled_as_one_and_nobody_else() {
+fn kill_group_signals_exactly_one_group() {
     for stdio in ALL {
         // Both ignore what is polite, and the helper outlives its leader's descriptors.
         let child = sh("trap '' TERM HUP; sleep 3600 & echo $!; exec sleep 3600", stdio);
@@ -179,7 +179,7 @@ fn is_running(pid: i32) -> bool {
 }
 
 #[test]
-fn a_program_has_three_descriptors_and_no_more() {
+fn a_program_has_exactly_three_descriptors() {
     // Even of a careless library's.
     let careless = std::fs::File::open("/dev/null").unwrap();
     sys::set_cloexec(&careless, false).unwrap();
@@ -195,7 +195,7 @@ fn a_program_has_three_descriptors_and_no_more() {
 }
 
 #[test]
-fn our_ends_are_close_on_exec_and_non_blocking() {
+fn the_parents_descriptors_are_close_on_exec_and_non_blocking() {
     for stdio in ALL {
         let child = start(&["true"], stdio);
         for fd in [Some(&child.receive), child.transmit.as_ref(), child.stderr.as_ref()].into_iter().flatten()
@@ -219,7 +219,7 @@ fn faults() -> i64 {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_start_costs_no_copy_of_our_memory() {
+fn starting_a_program_does_not_copy_memory() {
     const PAGE: usize = 4096;
     let mut memory = vec![1_u8; 128 << 20];
     let mut touch = || memory.iter_mut().step_by(PAGE).for_each(|byte| *byte = byte.wrapping_add(1));
@@ -234,7 +234,7 @@ fn a_start_costs_no_copy_of_our_memory() {
 }
 
 #[test]
-fn signals_are_as_at_the_start_of_a_session() {
+fn a_program_starts_with_default_signal_handling() {
     // Our own are not: this thread blocks one and Rust ignores SIGPIPE.
     let mut one = nix::sys::signal::SigSet::empty();
     one.add(nix::sys::signal::Signal::SIGUSR2);
@@ -258,7 +258,7 @@ fn signals_are_as_at_the_start_of_a_session() {
 }
 
 #[test]
-fn the_environment_is_ours_with_changes() {
+fn the_environment_is_inherited_with_changes() {
     let env = BTreeMap::from([
         ("MITOGEN_TEST_SET".into(), Some("va=lue".into())),
         ("HOME".into(), None),
@@ -271,7 +271,7 @@ fn the_environment_is_ours_with_changes() {
 }
 
 #[test]
-fn a_program_that_cannot_run_is_an_error_with_its_reason() {
+fn a_program_that_cannot_be_executed_is_an_error_with_its_reason() {
     let dir = tempfile::tempdir().unwrap();
     let plain_file = dir.path().join("plain");
     std::fs::write(&plain_file, "not a program").unwrap();
@@ -313,11 +313,11 @@ fn children() -> Vec<i32> {
 fn zombies(before: &[i32]) -> Vec<String> {
     let new = children().into_iter().filter(|child| !before.contains(child));
     let stats = new.filter_map(|child| std::fs::read_to_string(format!("/proc/{child}/stat")).ok());
-    stats.filter(|stat| stat.contains("(reactor_spawn") && stat.contains(") Z ")).collect()
+    stats.filter(|stat| stat.contains("(sys_spawn-") && stat.contains(") Z ")).collect()
 }
 
 #[test]
-fn a_closed_input_is_seen_as_an_end_and_a_dead_reader_does_not_kill_us() {
+fn a_closed_input_is_end_of_file_and_a_closed_reader_is_an_error() {
     let child = start(&["cat"], ChildStdio::Pipes);
     let Spawned { pid, receive, transmit: input, .. } = child;
     drop(input);
@@ -337,7 +337,7 @@ fn a_closed_input_is_seen_as_an_end_and_a_dead_reader_does_not_kill_us() {
 }
 
 #[test]
-fn blocking_helpers_keep_their_deadline() {
+fn blocking_functions_respect_their_deadline() {
     let (ours, theirs) = sys::create_socketpair().unwrap();
     let deadline = Instant::now() + Duration::from_millis(20);
     let err = sys::discard_until(ours.as_fd(), b"x", Some(deadline)).unwrap_err();
@@ -351,7 +351,7 @@ fn blocking_helpers_keep_their_deadline() {
 }
 
 #[test]
-fn the_awaited_text_is_found_across_pieces() {
+fn discard_until_finds_text_across_chunks() {
     let (ours, theirs) = sys::create_socketpair().unwrap();
     let writer = std::thread::spawn(move || {
         for piece in [&b"noise MIT"[..], b"O0", b"00\nrest"] {
@@ -365,7 +365,7 @@ fn the_awaited_text_is_found_across_pieces() {
 }
 
 #[test]
-fn a_monitor_tells_how_a_process_ended_by_either_method() {
+fn a_monitor_reports_the_exit_status_with_either_method() {
     let broker = broker();
     assert!(sys::pidfd_open(std::process::id() as i32).is_some(), "this system has pidfds");
     for method in [WatchMethod::Best, WatchMethod::Poll] {
@@ -406,7 +406,7 @@ fn a_monitor_tells_how_a_process_ended_by_either_method() {
 }
 
 #[test]
-fn a_running_process_does_not_hold_a_shutdown_but_its_end_is_told_during_one() {
+fn a_running_process_does_not_delay_a_shutdown_but_its_exit_is_reported_during_one() {
     let broker = broker();
     let monitor = ProcessMonitor::new(broker.handle());
     let child = start(&["cat"], ChildStdio::Pipes);
@@ -417,7 +417,7 @@ fn a_running_process_does_not_hold_a_shutdown_but_its_end_is_told_during_one() {
 }
 
 #[test]
-fn signals_come_to_the_broker_and_dispositions_are_restored() {
+fn signals_reach_the_broker_and_dispositions_are_restored() {
     let broker = broker();
     let (sender, caught) = channel();
     let signals = [libc::SIGWINCH, libc::SIGURG];
@@ -443,13 +443,13 @@ fn signals_come_to_the_broker_and_dispositions_are_restored() {
 }
 
 #[test]
-fn a_shut_broker_restores_dispositions_too() {
+fn a_broker_restores_dispositions_when_it_shuts_down() {
     let broker = broker();
     let (sender, _caught) = channel::<i32>();
     let watch =
         SignalWatch::new(&broker.handle(), &[libc::SIGTTOU], move |_, signal| sender.send(signal).unwrap());
     broker.shutdown();
-    let other = reactor_support::broker();
+    let other = support::broker();
     SignalWatch::new(&other.handle(), &[libc::SIGTTOU], |_, _| ()).unwrap();
     drop(watch);
 }

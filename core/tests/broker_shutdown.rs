@@ -1,7 +1,7 @@
 //! The orderly end of a loop, and the forced one.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
-mod reactor_support;
+mod support;
 
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use mitogen_core::broker::{BrokerHandle, DeferError};
 use mitogen_core::io::{Reactor, Stopped, Stream, Token};
-use reactor_support::{LONG, Probe, Seen, broker, is_registered, next, register, socket, text, wait_until};
+use support::{LONG, Probe, Seen, broker, is_registered, next, register, socket, text, wait_until};
 
 #[test]
-fn a_shutdown_tells_hooks_then_streams_and_waits_for_those_that_stay() {
+fn a_shutdown_calls_hooks_then_streams_and_waits_for_keep_alive_streams() {
     let broker = broker();
     let handle = broker.handle();
     let (events, log) = channel();
@@ -68,7 +68,7 @@ fn a_shutdown_tells_hooks_then_streams_and_waits_for_those_that_stay() {
 }
 
 #[test]
-fn the_grace_period_ends_a_shutdown_that_hangs() {
+fn the_grace_period_ends_a_hanging_shutdown() {
     let broker = broker().with_grace(Duration::from_millis(30));
     let handle = broker.handle();
     let (ours, _theirs) = socket();
@@ -84,7 +84,7 @@ fn the_grace_period_ends_a_shutdown_that_hangs() {
 }
 
 #[test]
-fn only_holding_timers_and_receiving_keep_alive_streams_hold_a_shutdown() {
+fn only_keep_alive_timers_and_receiving_keep_alive_streams_delay_a_shutdown() {
     let broker = broker().with_grace(Duration::from_secs(600));
     let handle = broker.handle();
     let (ours, _theirs) = socket();
@@ -112,7 +112,7 @@ fn only_holding_timers_and_receiving_keep_alive_streams_hold_a_shutdown() {
 }
 
 #[test]
-fn work_that_was_accepted_before_or_during_a_shutdown_is_done() {
+fn tasks_accepted_before_or_during_a_shutdown_run() {
     let broker = broker();
     let handle = broker.handle();
     let done = Arc::new(AtomicUsize::new(0));
@@ -147,7 +147,7 @@ fn work_that_was_accepted_before_or_during_a_shutdown_is_done() {
 }
 
 #[test]
-fn a_task_that_leaves_itself_again_and_again_does_not_prevent_the_end() {
+fn a_task_that_defers_itself_forever_does_not_prevent_the_shutdown() {
     fn again(handle: &BrokerHandle) {
         let inner = handle.clone();
         let _ = handle.defer(move |_| again(&inner));
@@ -158,7 +158,7 @@ fn a_task_that_leaves_itself_again_and_again_does_not_prevent_the_end() {
 }
 
 #[test]
-fn nothing_is_registered_in_the_last_phase() {
+fn no_stream_is_accepted_in_the_last_phase_of_a_shutdown() {
     struct Stubborn(std::sync::mpsc::Sender<bool>, OwnedFd);
     impl Stream for Stubborn {
         fn name(&self) -> &str {

@@ -1,10 +1,9 @@
-//! Our half of `cargo xtask compare`: measures this library and prints one JSON line a figure,
-//! `{"name": ..., "value": ..., "unit": ...}`, under the names that the stock half prints too.
+//! The Rust half of `cargo xtask compare`: measures this library and prints one line of JSON for each figure,
+//! `{"name": ..., "value": ...}`, with the same names as the half that measures upstream Mitogen.
 //!
-//! usage: measure_ours GROUP...     with GROUP one of local, hops, tree, ssh, files, link100, minify
+//! usage: measure_rust GROUP...     with GROUP one of local, hops, tree, ssh, files, link100, minify
 //!
-//! What each name means, and the `MEASURE_*` variables that say what to connect to, stand in
-//! `benches/stock/measure.py`.
+//! `benches/upstream/measure.py` defines the names and the `MEASURE_*` variables, which name what to connect to.
 
 use std::env;
 use std::error::Error;
@@ -51,7 +50,7 @@ fn master_with(dir: &Path) -> Result<Master> {
     Ok(Master::start(options()?.modules(vec![Arc::new(finder)]))?)
 }
 
-/// Seconds of processor time that this process has used.
+/// The CPU time of this process in seconds.
 fn cpu() -> f64 {
     // Fields 14 and 15 of proc_pid_stat(5), in clock ticks; the ticks are 100 a second on Linux.
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
@@ -174,7 +173,7 @@ fn local() -> Result<()> {
     Ok(())
 }
 
-/// Copies of a context, each with a first call.
+/// Forks of a context, each with a first call.
 fn forks(master: &Master, parent: &Context) -> Result<()> {
     let fork = Fork::default();
     let copy = || -> Result<Context> {
@@ -182,7 +181,7 @@ fn forks(master: &Master, parent: &Context) -> Result<()> {
         ping(copy.context())?;
         Ok(copy.context().clone())
     };
-    // The first one brings what it takes to be a parent.
+    // The first one sends what the parent role needs.
     copy()?.shutdown()?;
     let (mut spent, mut copies) = (Vec::new(), Vec::new());
     for _ in 0..50 {
@@ -198,7 +197,7 @@ fn forks(master: &Master, parent: &Context) -> Result<()> {
     Ok(())
 }
 
-/// A chain of five.
+/// A chain of five children.
 fn hops() -> Result<()> {
     let master = master()?;
     let mut chain: Vec<Context> = Vec::new();
@@ -225,7 +224,7 @@ fn hops() -> Result<()> {
     Ok(())
 }
 
-/// Thirty local children, connected at once; all of them answer.
+/// Thirty local children, connected concurrently, with one call into each.
 fn thirty(master: &Master) -> Result<Vec<Connecting>> {
     let connected =
         (0..30).map(|_| master.connect(&local_transport())).collect::<std::result::Result<Vec<_>, _>>()?;
@@ -236,7 +235,7 @@ fn thirty(master: &Master) -> Result<Vec<Connecting>> {
     Ok(connected)
 }
 
-/// A tree that stays, and commands that use it.
+/// A running session, and commands that use it.
 fn tree() -> Result<()> {
     let master = master()?;
     let start = Instant::now();
@@ -300,10 +299,10 @@ fn ssh() -> Result<()> {
     Ok(())
 }
 
-/// A file of 64 MiB to a file of the child's.
+/// Copies a file of 64 MiB to a child.
 fn files() -> Result<()> {
     const MIB: usize = 64;
-    let source = env::temp_dir().join(format!("measure_ours.{}", std::process::id()));
+    let source = env::temp_dir().join(format!("measure_rust.{}", std::process::id()));
     std::fs::write(&source, noise(MIB << 20))?;
     let outcome = put_files(&source, MIB);
     std::fs::remove_file(&source)?;
@@ -336,7 +335,7 @@ fn put_files(source: &Path, mib: usize) -> Result<()> {
     Ok(())
 }
 
-/// ssh, sudo and a first call over whatever link `SSH_PORT` leads to, in one flight.
+/// ssh, sudo and a first call over the link at `SSH_PORT`, in one round trip.
 fn link() -> Result<()> {
     let dir = tempfile::tempdir()?;
     package_of_fifty(dir.path())?;
@@ -351,7 +350,7 @@ fn link() -> Result<()> {
     link_modules()
 }
 
-/// A call into a builtin, and the first one into a package of fifty modules, over the long link.
+/// A call into a builtin, and the first call into a package of fifty modules, over the slow link.
 fn link_modules() -> Result<()> {
     let dir = tempfile::tempdir()?;
     package_of_fifty(dir.path())?;
@@ -371,7 +370,7 @@ fn link_modules() -> Result<()> {
     Ok(())
 }
 
-/// Fifty modules, each of which imports the next, with some text in them. `measure.py` makes the same.
+/// Fifty modules, each of which imports the next, with some text in them. `measure.py` creates the same.
 fn package_of_fifty(dir: &Path) -> Result<()> {
     let package = dir.join("fifty");
     std::fs::create_dir(&package)?;
@@ -423,7 +422,7 @@ fn minify() -> Result<()> {
 fn main() -> Result<()> {
     let groups: Vec<String> = env::args().skip(1).collect();
     if groups.is_empty() {
-        return Err("usage: measure_ours GROUP... (local, hops, tree, ssh, files, link100, minify)".into());
+        return Err("usage: measure_rust GROUP... (local, hops, tree, ssh, files, link100, minify)".into());
     }
     for group in groups {
         match group.as_str() {

@@ -1,7 +1,7 @@
 //! The out-queue of a stream.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
-mod reactor_support;
+mod support;
 
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::BorrowedFd;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mitogen_core::io::{Disconnected, FdSide, Side, Transmit, WriteError, Writer};
-use reactor_support::{socket, soon, wait_until};
+use support::{socket, soon, wait_until};
 
 /// A side that takes what the test lets it take.
 #[derive(Clone, Debug, Default)]
@@ -89,7 +89,7 @@ fn pieces(texts: &[&'static str]) -> Vec<Bytes> {
 }
 
 #[test]
-fn an_idle_writer_writes_in_one_call_and_does_not_ask_the_loop() {
+fn an_empty_queue_writes_directly_in_one_call() {
     let (writer, valve, armed) = writer(100);
     valve.allow([Some(100)]);
     writer.send(&pieces(&["head", "", "body"])).unwrap();
@@ -98,7 +98,7 @@ fn an_idle_writer_writes_in_one_call_and_does_not_ask_the_loop() {
 }
 
 #[test]
-fn what_does_not_fit_is_queued_in_order_and_the_loop_is_asked_once() {
+fn unsent_data_is_queued_in_order_and_requests_transmission_once() {
     let (writer, valve, armed) = writer(100);
     valve.allow([Some(6)]);
     writer.send(&pieces(&["head", "body"])).unwrap();
@@ -125,7 +125,7 @@ fn what_does_not_fit_is_queued_in_order_and_the_loop_is_asked_once() {
 }
 
 #[test]
-fn more_pieces_than_one_call_takes_all_arrive() {
+fn more_pieces_than_fit_in_one_call_are_all_sent() {
     let (writer, valve, _) = writer(100_000);
     let many: Vec<Bytes> = (0..1_000).map(|n| Bytes::from(format!("{n},"))).collect();
     let all: String = (0..1_000).map(|n| format!("{n},")).collect();
@@ -142,7 +142,7 @@ fn more_pieces_than_one_call_takes_all_arrive() {
 }
 
 #[test]
-fn binding_late_asks_for_what_waits() {
+fn binding_with_queued_data_requests_transmission() {
     let valve = Valve::default();
     let writer = Writer::new(valve, 100);
     writer.send(&pieces(&["x"])).unwrap();
@@ -155,7 +155,7 @@ fn binding_late_asks_for_what_waits() {
 }
 
 #[test]
-fn a_broken_stream_is_found_and_the_loop_is_told() {
+fn a_disconnected_peer_is_detected_and_requests_transmission() {
     let (writer, valve, armed) = writer(100);
     valve.allow([None]);
     assert_eq!(writer.send(&pieces(&["x"])), Err(Disconnected));
@@ -168,7 +168,7 @@ fn a_broken_stream_is_found_and_the_loop_is_told() {
 }
 
 #[test]
-fn blocking_senders_wait_below_the_high_water_mark() {
+fn blocking_sends_wait_until_below_the_high_water_mark() {
     let (writer, valve, _) = writer(8);
     writer.send_blocking(&pieces(&["12345678"]), None).unwrap();
     assert!(writer.over_high_water());
@@ -194,7 +194,7 @@ fn blocking_senders_wait_below_the_high_water_mark() {
 }
 
 #[test]
-fn a_disconnect_frees_those_who_wait() {
+fn a_disconnect_ends_blocked_sends() {
     for close in [true, false] {
         let (writer, valve, _) = writer(1);
         writer.send(&pieces(&["xx"])).unwrap();
@@ -212,7 +212,7 @@ fn a_disconnect_frees_those_who_wait() {
 }
 
 #[test]
-fn sources_are_told_once_when_the_queue_is_low() {
+fn low_water_callbacks_run_once() {
     let (writer, valve, _) = writer(8);
     let told = Arc::new(AtomicUsize::new(0));
     let tell = |writer: &Writer| {
@@ -244,10 +244,10 @@ fn sources_are_told_once_when_the_queue_is_low() {
 
 /// Many threads through a real socket with a real loop's help: nothing is lost, torn or reordered.
 #[test]
-fn frames_of_many_threads_arrive_whole_and_in_each_threads_order() {
+fn frames_of_several_threads_are_not_mixed_and_keep_each_threads_order() {
     const THREADS: u8 = 4;
     const FRAMES: u32 = 3_000;
-    let broker = reactor_support::broker();
+    let broker = support::broker();
     let (ours, mut theirs) = socket();
     let (receive, transmit) = FdSide::pair(ours).unwrap();
     let writer = Writer::new(transmit, 20_000);
@@ -339,7 +339,7 @@ impl mitogen_core::io::Stream for WriterStream {
 }
 
 #[test]
-fn a_side_knows_what_a_read_has_left() {
+fn a_side_reports_the_residual_state_of_a_read() {
     use mitogen_core::io::Residual;
     let (reader, mut pipe) = io::pipe().unwrap();
     let (ours, mut socket) = UnixStream::pair().unwrap();
@@ -369,7 +369,7 @@ fn a_side_knows_what_a_read_has_left() {
 }
 
 #[test]
-fn a_side_reads_what_comes_and_ends_when_it_ends() {
+fn a_side_reads_until_end_of_file() {
     use bytes::BytesMut;
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (mut side, mut other) = FdSide::pair(ours).unwrap();
