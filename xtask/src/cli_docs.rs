@@ -1,6 +1,6 @@
-//! Checks that the help texts of the command, its documents and its exit statuses agree.
+//! Checks that the help texts of the command, its documents and its exit codes agree.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::root::Result;
 use crate::steps::{cargo, command, output};
@@ -8,7 +8,7 @@ use crate::{licences, tree};
 
 const MANUAL: &str = "docs/cli.md";
 const README: &str = "README.md";
-const STATUSES: &str = "master/cli/src/exit.rs";
+const CODES: &str = "master/cli/src/exit.rs";
 
 /// Runs the check. It builds the command, because its help texts are made by the build.
 pub(crate) fn run() -> Result<()> {
@@ -18,7 +18,7 @@ pub(crate) fn run() -> Result<()> {
     let mut faults = Vec::new();
     faults.extend(help.compare_commands(&manual, &readme));
     faults.extend(help.compare_options(&manual, &readme));
-    faults.extend(compare_statuses(&text(STATUSES)?, &help.overview, &manual));
+    faults.extend(compare_codes(&text(CODES)?, &help.overview, &manual));
     if faults.is_empty() {
         println!(
             "{} commands, {} options: help and documents agree",
@@ -82,6 +82,10 @@ impl Help {
         }
         for (file, text) in [(MANUAL, manual), (README, readme)] {
             for (number, line) in (1..).zip(text.lines()) {
+                // Former names are kept as aliases, and are not shown by --help.
+                if line.contains("former names") {
+                    continue;
+                }
                 for name in invoked(line).filter(|name| !self.commands.contains(*name)) {
                     faults.push(format!("{file}:{number}: there is no command `mitogen {name}`"));
                 }
@@ -99,11 +103,13 @@ impl Help {
             ["--release", "--package", "--all-features", "--help", "--version", "--open", "--locked"];
         for (file, text) in [(MANUAL, manual), (README, readme)] {
             for (number, line) in (1..).zip(text.lines()) {
-                // Former names of options are kept as aliases, and are not shown by --help.
                 if line.contains("former names") {
                     continue;
                 }
-                for name in options(line) {
+                // What follows a program's name or `--` is not for this command.
+                let own = line.split(".py ").next().unwrap_or(line);
+                let own = own.split(" -- ").next().unwrap_or(own);
+                for name in options(own) {
                     let is_ours = !line.contains("cargo ") || line.contains("-- run ");
                     if is_ours && !self.options.contains(&name) && !others.contains(&&*name) {
                         faults.push(format!("{file}:{number}: there is no option {name}"));
@@ -145,27 +151,31 @@ fn options(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// The exit statuses of the code, of `--help` and of the manual are the same.
-fn compare_statuses(code: &str, help: &str, manual: &str) -> Vec<String> {
-    let number = |text: &str| text.trim().trim_matches([';', ',', '.']).parse::<u32>().ok();
+/// The exit codes of the code, of `--help` and of the manual are the same, and so are their meanings in the last two.
+fn compare_codes(code: &str, help: &str, manual: &str) -> Vec<String> {
     let in_code: BTreeSet<u32> = code
         .lines()
         .filter(|line| line.starts_with("pub const ") && line.contains(": u8 = "))
-        .filter_map(|line| number(line.rsplit_once('=')?.1))
+        .filter_map(|line| line.rsplit_once('=')?.1.trim().trim_end_matches(';').parse().ok())
         .collect();
     let after =
         |text: &str, title: &str| text.find(title).map(|at| text[at..].to_owned()).unwrap_or_default();
-    // In the help text each number begins a sentence or a line.
-    let words = after(help, "Exit status");
-    let in_help: BTreeSet<u32> = words.split_whitespace().filter_map(number).collect();
-    let rows = after(manual, "## Exit status");
-    let in_manual: BTreeSet<u32> =
-        rows.lines().filter_map(|line| number(line.strip_prefix("| ")?.split(" |").next()?)).collect();
+    let pair = |number: &str, meaning: &str| Some((number.trim().parse().ok()?, meaning.trim().to_owned()));
+    let in_help: BTreeMap<u32, String> = after(help, "Exit codes:")
+        .lines()
+        .filter_map(|line| line.trim().split_once("  ").and_then(|(number, meaning)| pair(number, meaning)))
+        .collect();
+    let in_manual: BTreeMap<u32, String> = after(manual, "## Exit codes")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "))
+        .filter_map(|(number, meaning)| pair(number, meaning))
+        .collect();
     let mut faults = Vec::new();
-    for (place, found) in [("--help", in_help), (MANUAL, in_manual)] {
-        if found != in_code {
-            faults.push(format!("exit statuses of {place} are {found:?}, those of {STATUSES} {in_code:?}"));
-        }
+    if in_help.keys().copied().collect::<BTreeSet<u32>>() != in_code {
+        faults.push(format!("exit codes of --help are {in_help:?}, those of {CODES} {in_code:?}"));
+    }
+    if in_help != in_manual {
+        faults.push(format!("exit codes of --help are {in_help:?}, those of {MANUAL} {in_manual:?}"));
     }
     faults
 }
@@ -175,7 +185,7 @@ mod tests {
     use super::*;
 
     const OVERVIEW: &str = "Usage: mitogen\n\nCommands:\n  run   Run\n          more of it\n  ping  Check\n\nOptions:\n  \
-                            -l, --limit <X>  Like --this\n\nExit status:\n  130 interrupted; 0 success.\n";
+                            -l, --limit <X>  Like --this\n\nExit codes:\n    0  success\n  130  interrupted\n";
 
     fn help() -> Help {
         Help::of_pages(OVERVIEW.to_owned(), &[OVERVIEW.to_owned(), "      --fold  Fold\n".to_owned()])
@@ -198,9 +208,12 @@ mod tests {
     }
 
     #[test]
-    fn statuses_are_compared() {
+    fn codes_are_compared() {
         let code = "pub const OK: u8 = 0;\npub const INTERRUPTED: u8 = 130;\n";
-        assert_eq!(compare_statuses(code, OVERVIEW, "## Exit status\n| 0 | a |\n| 130 | b |\n"), [""; 0]);
-        assert_eq!(compare_statuses(code, OVERVIEW, "## Exit status\n| 0 | a |\n").len(), 1);
+        let good = "## Exit codes\n| 0 | success |\n| 130 | interrupted |\n";
+        assert_eq!(compare_codes(code, OVERVIEW, good), [""; 0]);
+        assert_eq!(compare_codes(code, OVERVIEW, "## Exit codes\n| 0 | success |\n").len(), 1);
+        assert_eq!(compare_codes("pub const OK: u8 = 0;", OVERVIEW, good).len(), 1);
+        assert_eq!(compare_codes(code, OVERVIEW, &good.replace("success", "fine")).len(), 1);
     }
 }

@@ -101,7 +101,8 @@ impl Project {
                     .iter()
                     .any(|known| known == path || known.ends_with(&end) || *known == from_here);
                 // An absolute path and one in the user's home are those of the machine that runs the command.
-                if is_path && is_plain && !path.starts_with('/') && !found && path != "mitogen/mitogen.toml" {
+                if is_path && is_plain && !path.starts_with('/') && !path.ends_with("mitogen.toml") && !found
+                {
                     faults.push(format!("{file}:{number}: no such file: {path}"));
                 }
             }
