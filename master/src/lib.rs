@@ -7,7 +7,7 @@
 //! use mitogen::{Master, transports};
 //!
 //! let master = Master::start(mitogen::MasterOptions::default())?;
-//! let local = transports::local::Local::new(transports::local::Options::default());
+//! let local = transports::local::Local::new(transports::local::Options::new())?;
 //! let child = master.connect(&local)?.wait()?;
 //! let version: String = child.call("platform.python_version", ())?;
 //! println!("the child runs Python {version}");

@@ -68,7 +68,7 @@ fn sample(kind: &OptionKind) -> String {
     match kind {
         OptionKind::String => "\"x\"".to_owned(),
         OptionKind::Integer { min, .. } => (min + 1).to_string(),
-        OptionKind::Number | OptionKind::Seconds => "3".to_owned(),
+        OptionKind::Number | OptionKind::Seconds => "2.5".to_owned(),
         OptionKind::Boolean => "true".to_owned(),
         OptionKind::StringArray => "[]".to_owned(),
         OptionKind::Enum(values) => format!("{:?}", values[0]),
@@ -115,10 +115,11 @@ fn every_documented_key_is_accepted() {
     let lines = |section: &str| -> String {
         let sample = |[key, kind]: &[&str; 2]| match (*key, *kind) {
             ("method", _) => "\"sudo\"",
+            ("mitogen_package", _) => "\"/opt/mitogen\"",
             ("via" | "extends", _) => "\"base\"",
             (_, "keep-alive") => "{ interval = 15, count = 3 }",
             (_, "string") => "\"x\"",
-            (_, "path") => "\"/opt/mitogen\"",
+
             (_, "integer") => "7",
             (_, "seconds") => "2.5",
             (_, "array of strings") => "[\"python3\"]",

@@ -66,7 +66,7 @@ pub(crate) fn check(error: &ConnectError, stage: Stage, kind: FailureKind) {
 
 /// This machine's own context.
 pub(crate) fn local() -> local::Local {
-    local::Local::new(local::Options::default())
+    local::Local::new(local::Options::new()).expect("no option to reject")
 }
 
 /// To `server`, reading no configuration of this machine, with no way to prove who we are.

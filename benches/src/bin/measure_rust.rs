@@ -128,7 +128,7 @@ fn noise(count: usize) -> Vec<u8> {
 }
 
 fn local_transport() -> Local {
-    Local::new(mitogen::transports::local::Options::default())
+    Local::default()
 }
 
 fn local() -> Result<()> {

@@ -30,7 +30,7 @@ const STDIN_WINDOW: usize = 256 << 10;
 /// use mitogen::{Master, MasterOptions, transports::local};
 ///
 /// let master = Master::start(MasterOptions::default())?;
-/// let context = master.connect(&local::Local::new(local::Options::default()))?.wait()?;
+/// let context = master.connect(&local::Local::new(local::Options::new())?)?.wait()?;
 ///
 /// let (events, received) = mpsc::channel();
 /// let command = Command::new(["sh", "-c", "echo $GREETING; exit 3"]).env("GREETING", "hello");

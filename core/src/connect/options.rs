@@ -1,7 +1,6 @@
 //! Reads a transport's options, with errors that name the option.
 
 use std::cell::RefCell;
-use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
@@ -50,17 +49,6 @@ pub fn check_word(method: &str, key: &str, value: &str) -> Result<(), OptionsErr
         return Ok(());
     };
     Err(OptionsError::in_option(method, key, problem))
-}
-
-/// The value of an option that is a number of seconds.
-///
-/// # Errors
-/// It is negative, not finite, or too large.
-pub fn seconds_option(method: &str, key: &str, seconds: f64) -> Result<Duration, OptionsError> {
-    Duration::try_from_secs_f64(seconds).map_err(|problem| {
-        let message = format!("{seconds} is not a number of seconds: {problem}");
-        OptionsError::in_option(method, key, message)
-    })
 }
 
 #[cfg(test)]

@@ -132,8 +132,8 @@ fn a_silent_program_runs_into_the_timeout() {
         let master = master();
         let mut settings = master.settings().clone();
         settings.python.argv = ["/bin/sh", "-c", "trap '' TERM; sleep 3600"].map(str::to_owned).to_vec();
-        let options = mitogen::transports::local::Options { connect_timeout: 0.2 };
-        let transport = mitogen::transports::local::Local::new(options);
+        let options = mitogen::transports::local::Options::new().connect_timeout(Duration::from_millis(200));
+        let transport = mitogen::transports::local::Local::new(options).unwrap();
         let request =
             mitogen::ConnectRequest { transport: &transport, name: None, via: None, settings: &settings };
         let error = master.connector().connect(&request).expect("a plan").wait().expect_err("silence");

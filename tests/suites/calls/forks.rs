@@ -7,7 +7,7 @@ use mitogen_tests::{isolated, pythons};
 use super::{PATIENCE, local, master, master_with};
 
 fn fork() -> Fork {
-    Fork::new(Options::default())
+    Fork::new(Options::new()).unwrap()
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn master_with(python: &mitogen_tests::Python) -> Master {
 }
 
 fn transport() -> Local {
-    Local::new(Options::default())
+    Local::new(Options::new()).unwrap()
 }
 
 fn local(master: &Master) -> Context {

@@ -129,8 +129,7 @@ fn a_context_behind_sudo_outlives_its_link_and_its_master() {
         // From here sudo asks nothing of root; with a password at hand it gets a terminal.
         let make = |site: &Site, master: &Master| vec![master.connect(&site.sudo()).unwrap()];
         outlive(&site, make, Master::shutdown);
-        let plain =
-            mitogen::transports::sudo::Sudo::new(&mitogen::transports::sudo::Options::default()).unwrap();
+        let plain = mitogen::transports::sudo::Sudo::new(mitogen::transports::sudo::Options::new()).unwrap();
         outlive(&site, |_, master| vec![master.connect(&plain).unwrap()], Master::shutdown);
         let make = |site: &Site, master: &Master| vec![master.connect(&site.su(None)).unwrap()];
         outlive(&site, make, Master::shutdown);

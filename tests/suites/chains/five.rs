@@ -42,17 +42,17 @@ impl Site {
 
     pub(crate) fn sudo(&self) -> sudo::Sudo {
         let password = Some(Secret::new(self.user.password()));
-        sudo::Sudo::new(&sudo::Options { password, ..sudo::Options::default() }).unwrap()
+        sudo::Sudo::new(sudo::Options::new().password(password)).unwrap()
     }
 
     pub(crate) fn su(&self, password: Option<&str>) -> su::Su {
         let (username, password) = (self.other.name().to_owned(), password.map(Secret::new));
-        su::Su::new(su::Options { username, password, ..su::Options::default() }).unwrap()
+        su::Su::new(su::Options::new().username(username).password(password)).unwrap()
     }
 
     fn doas(&self) -> doas::Doas {
         let password = Some(Secret::new(self.other.password()));
-        doas::Doas::new(doas::Options { password, ..doas::Options::default() }).unwrap()
+        doas::Doas::new(doas::Options::new().password(password)).unwrap()
     }
 
     /// The hops of `way`, and the user that each ends as.

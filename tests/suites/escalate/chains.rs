@@ -13,21 +13,17 @@ use crate::common::{
 
 fn sudo(password: Option<&str>) -> sudo::Sudo {
     let password = password.map(Secret::new);
-    sudo::Sudo::new(&sudo::Options { password, ..sudo::Options::default() }).unwrap()
+    sudo::Sudo::new(sudo::Options::new().password(password)).unwrap()
 }
 
 fn su(user: &TestUser, password: &str) -> su::Su {
-    let options = su::Options {
-        username: user.name().to_owned(),
-        password: Some(Secret::new(password)),
-        ..su::Options::default()
-    };
+    let options = su::Options::new().username(user.name()).password(Secret::new(password));
     su::Su::new(options).unwrap()
 }
 
 fn doas(password: Option<&str>) -> doas::Doas {
     let password = password.map(Secret::new);
-    doas::Doas::new(doas::Options { password, ..doas::Options::default() }).unwrap()
+    doas::Doas::new(doas::Options::new().password(password)).unwrap()
 }
 
 #[test]

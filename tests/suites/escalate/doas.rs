@@ -9,9 +9,9 @@ use crate::place::Place;
 
 fn doas(username: &str, password: Option<&str>) -> impl Fn(String) -> Doas {
     let (username, password) = (username.to_owned(), password.map(Secret::new));
-    move |doas_path| {
+    move |program| {
         let (username, password) = (username.clone(), password.clone());
-        Doas::new(Options { username, password, doas_path, ..Options::default() }).unwrap()
+        Doas::new(Options::new().username(username).password(password).program(program)).unwrap()
     }
 }
 

@@ -39,8 +39,7 @@ impl Place {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         let master = crate::common::master();
-        let become_user =
-            su::Su::new(su::Options { username: user.name().to_owned(), ..su::Options::default() }).unwrap();
+        let become_user = su::Su::new(su::Options::new().username(user.name())).unwrap();
         let context = up(&master.connect(&become_user).unwrap());
         assert_eq!(uid(&context), user.uid());
         Self { master, context, wrappers }

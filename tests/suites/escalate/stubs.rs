@@ -1,5 +1,7 @@
 //! A sudo that says what real ones say in other languages and moods.
 
+use std::time::Duration;
+
 use mitogen::Master;
 use mitogen::dialogue::{FailureKind, Secret, Stage};
 use mitogen::transports::sudo::{Options, Sudo};
@@ -9,13 +11,11 @@ use mitogen_tests::stub::{SUDO_PROMPTS, Step, Stub, To};
 use crate::common::{check, connect_with, down, local, master, uid, up};
 
 fn sudo(stub: &Stub, password: Option<&str>, seconds: f64) -> Sudo {
-    Sudo::new(&Options {
-        sudo_path: stub.path().display().to_string(),
-        password: password.map(Secret::new),
-        connect_timeout: seconds,
-        ..Options::default()
-    })
-    .unwrap()
+    let options = Options::new()
+        .sudo_path(stub.path().display().to_string())
+        .password(password.map(Secret::new))
+        .connect_timeout(Duration::from_secs_f64(seconds));
+    Sudo::new(options).unwrap()
 }
 
 fn ask(prompt: Option<&str>, wrong: &str) -> Step {

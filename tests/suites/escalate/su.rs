@@ -9,9 +9,9 @@ use crate::place::Place;
 
 fn su(username: &str, password: Option<&str>) -> impl Fn(String) -> Su {
     let (username, password) = (username.to_owned(), password.map(Secret::new));
-    move |su_path| {
+    move |program| {
         let (username, password) = (username.clone(), password.clone());
-        Su::new(Options { username, password, su_path, ..Options::default() }).unwrap()
+        Su::new(Options::new().username(username).password(password).program(program)).unwrap()
     }
 }
 

@@ -10,9 +10,9 @@ use crate::place::Place;
 /// To root, with options of the test's choice.
 fn sudo(change: impl Fn(&mut Options)) -> impl Fn(String) -> Sudo {
     move |sudo_path| {
-        let mut options = Options { sudo_path, ..Options::default() };
+        let mut options = Options::new().sudo_path(sudo_path);
         change(&mut options);
-        Sudo::new(&options).unwrap()
+        Sudo::new(options).unwrap()
     }
 }
 

@@ -52,7 +52,7 @@ fn hostile_files_in_the_current_directory_are_never_imported() {
             ]);
             let master = fake::master();
             let one = up(&connect_with(&master, None, &local(), &settings));
-            let root = sudo::Sudo::new(&sudo::Options::default()).unwrap();
+            let root = sudo::Sudo::new(sudo::Options::new()).unwrap();
             let two = up(&connect_with(&master, Some(&one), &root, &settings));
             for context in [&one, &two] {
                 let place: String = context.call("os.getcwd", ()).expect("an answer");

@@ -59,7 +59,7 @@ fn what_we_may_not_is_told_of() {
         let scratch = Scratch::new();
         let user = TestUser::new().unwrap();
         let (master, root) = pair();
-        let become_user = su::Options { username: user.name().to_owned(), ..su::Options::default() };
+        let become_user = su::Options::new().username(user.name());
         let child = up(&master.connect(&su::Su::new(become_user).unwrap()).unwrap());
         fs::create_dir(scratch.at("closed")).unwrap();
         fs::set_permissions(scratch.at("closed"), Permissions::from_mode(0o755)).unwrap();

@@ -169,7 +169,7 @@ fn modes_and_owners_are_as_asked_for() {
         let error = put_with(&child, &source, &scratch.at("wrong"), &wrong).unwrap_err();
         assert!(error.to_string().contains("no-such-user"), "{error}");
         // Ordinary people cannot give files away.
-        let become_user = su::Options { username: user.name().to_owned(), ..su::Options::default() };
+        let become_user = su::Options::new().username(user.name());
         let other = up(&master.connect(&su::Su::new(become_user).unwrap()).unwrap());
         let place = user.home().join("gift");
         let result = put_with(&other, &source, &place, &options.owner("root"));

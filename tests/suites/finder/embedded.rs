@@ -17,7 +17,7 @@ fn a_package_in_the_binary_runs_in_a_child() {
         let settings = ChildSettings { python: PythonSpec { argv }, ..ChildSettings::default() };
         let options = MasterOptions::default().modules(vec![Arc::new(&APP)]).settings(settings);
         let master = Master::start(options).expect("a master starts");
-        let child = master.connect(&local::Local::new(local::Options::default())).expect("a plan");
+        let child = master.connect(&local::Local::default()).expect("a plan");
         let child = child.wait().expect("a child");
         let version = python.version_text();
         let greeting: String = child.call("greeter.greet", ("world",)).expect("an answer");

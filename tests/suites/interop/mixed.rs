@@ -33,7 +33,7 @@ fn what_does_not_go_together_is_refused_by_name() {
         let error = master.connect_via(&stock, &local()).expect_err("stock runs no plans");
         assert!(matches!(error, RequestError::ViaStock { .. }), "{error}");
         let settings = release.settings();
-        let copy = fork::Fork::new(fork::Options::default());
+        let copy = fork::Fork::default();
         let request = ConnectRequest { transport: &copy, name: None, via: Some(&ours), settings: &settings };
         let error = master.connector().connect(&request).expect_err("a copy runs what ours runs");
         assert!(matches!(error, RequestError::StockCopy { .. }), "{error}");

@@ -87,8 +87,7 @@ fn siblings_share_what_their_parent_was_sent() {
         let parent = chain(&master, tap.settings(), 1).remove(0);
         let children: Vec<_> = (0..3)
             .map(|_| {
-                let transport =
-                    mitogen::transports::local::Local::new(mitogen::transports::local::Options::default());
+                let transport = mitogen::transports::local::Local::default();
                 let request = mitogen::ConnectRequest {
                     transport: &transport,
                     name: None,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mitogen::modules::{Finder, FinderOptions, ModuleSource};
-use mitogen::transports::local::{Local, Options};
+use mitogen::transports::local::Local;
 use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, PythonSpec};
 
 /// Longer than anything here takes, so that a hang is an error.
@@ -44,7 +44,7 @@ fn started_by(argv: &[&str]) -> ChildSettings {
 fn chain(master: &Master, settings: &ChildSettings, length: usize) -> Vec<Context> {
     let mut contexts: Vec<Context> = Vec::new();
     for _ in 0..length {
-        let transport = Local::new(Options::default());
+        let transport = Local::default();
         let request = ConnectRequest { transport: &transport, name: None, via: contexts.last(), settings };
         let connecting = master.connector().connect(&request).expect("a plan");
         contexts.push(connecting.context().clone());

@@ -56,7 +56,7 @@ fn a_listener_that_never_speaks_runs_into_the_timeout() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let master = master();
         let mut options = at(listener.local_addr().unwrap().port());
-        options.connect_timeout = 1.0;
+        options.connect_timeout = Duration::from_secs(1);
         let silent = master.connect(&ssh(options.clone())).unwrap();
         let waiting = silent.context().call_async::<u32>("os.getpid", ()).unwrap();
         let error = down(&silent);

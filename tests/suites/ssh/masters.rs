@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command as Program, Stdio};
+use std::time::Duration;
 
 use mitogen::command::{Command, CommandEvent};
 use mitogen::dialogue::Secret;
@@ -100,7 +101,7 @@ fn while_the_host_is_silent() {
         if let Some(role) = Role::ours() {
             let mut options = role.options();
             // ssh itself must not wait for much longer than we would have.
-            options.connect_timeout = 2.0;
+            options.connect_timeout = Duration::from_secs(2);
             let master = common::master();
             master.connect(&common::ssh(options)).unwrap();
             ready();
@@ -167,7 +168,7 @@ fn at_work_as_root_behind_the_host() {
             let master = common::master();
             let host = common::up(&master.connect(&common::ssh(role.options())).unwrap());
             let password = role.password.as_deref().map(Secret::new);
-            let root = sudo::Sudo::new(&sudo::Options { password, ..sudo::Options::default() }).unwrap();
+            let root = sudo::Sudo::new(sudo::Options::new().password(password)).unwrap();
             let root = common::up(&master.connect_via(&host, &root).unwrap());
             work(&host);
             work(&root);

@@ -1,32 +1,42 @@
-//! The doas transport: a context as another user of the machine where it is started.
+//! The doas transport: a context as another user of the host where it is started.
+//!
+//! ```
+//! use mitogen_core::connect::{ChildCommand, Transport};
+//! use mitogen_doas::{Doas, Options};
+//!
+//! # fn main() -> Result<(), mitogen_core::connect::OptionsError> {
+//! let doas = Doas::new(Options::new().username("web"))?;
+//! let plan = doas.plan(&ChildCommand::new(["python3"]))?;
+//! assert_eq!(plan.argv(), ["doas", "-u", "web", "-n", "--", "python3"]);
+//! # Ok(())
+//! # }
+//! ```
 
-mod command;
-mod dialogue;
-mod options;
+mod messages;
 #[cfg(test)]
 mod tests;
 
-use mitogen_core::connect::{
-    ChildCommand, OptionsError, Plan, Spawn, Stdio, Transport, TransportKind, parse_options, seconds_option,
+use mitogen_become::Tool;
+use mitogen_core::connect::{ChildCommand, OptionsError, Plan, Spawn, Stdio, Transport, TransportKind};
+
+pub use mitogen_become::Options;
+
+const TOOL: Tool = Tool {
+    method: "doas",
+    path_option: "doas_path",
+    password_doc: "the calling user's password; without it `doas` gets no terminal and runs with `-n`",
+    prompt: messages::PROMPT,
+    required: messages::required,
+    incorrect: messages::incorrect,
+    messages: messages::exits,
 };
 
-pub use options::Options;
-
-/// The transport as profiles know it: its options and their specifications.
+/// The transport `doas` for profiles, with the specifications of its options.
 pub fn kind() -> TransportKind {
-    TransportKind::new(METHOD, |options| Doas::new(parse_options(METHOD, options)?))
-        .with_options(options::specs())
+    TOOL.kind(Doas::new)
 }
 
-/// The transport's name.
-const METHOD: &str = "doas";
-// Until plans are built in the new way.
-struct Named {
-    name: &'static str,
-}
-const KIND: Named = Named { name: "doas" };
-
-/// Becomes another user by way of doas.
+/// Becomes another user with doas.
 #[derive(Clone, Debug)]
 pub struct Doas {
     options: Options,
@@ -36,32 +46,32 @@ impl Doas {
     /// A transport with these options.
     ///
     /// # Errors
-    /// Names that doas would take for flags, empty patterns.
+    /// Values that doas would take for flags, empty patterns.
     pub fn new(options: Options) -> Result<Self, OptionsError> {
-        options.check()?;
+        TOOL.check(&options)?;
         Ok(Self { options })
     }
 }
 
 impl Transport for Doas {
     fn method(&self) -> &str {
-        KIND.name
+        TOOL.method
     }
 
     fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
-        let options = &self.options;
-        let secrets =
-            options.password.iter().map(|password| (dialogue::PASSWORD.to_owned(), password.clone()));
-        let timeout = seconds_option(KIND.name, "connect_timeout", options.connect_timeout)?;
-        let spawn = Spawn::new(command::argv(options, child)).with_stdio(if options.password.is_some() {
-            Stdio::HybridTty
-        } else {
-            Stdio::Socketpair
-        });
-        Ok(Plan::new(format!("doas.{}", options.username), KIND.name, spawn)
-            .with_timeout(timeout)
-            // doas asks on its terminal; its standard input is never read before the interpreter runs.
-            .with_dialogue(dialogue::dialogue(options))
-            .with_secrets(secrets))
+        // doas asks on its terminal and never reads its standard input, so the preamble can be sent at once.
+        let stdio = if self.options.password.is_some() { Stdio::HybridTty } else { Stdio::Socketpair };
+        let spawn = Spawn::new(argv(&self.options, child)).with_stdio(stdio);
+        Ok(TOOL.plan(&self.options, child, spawn))
     }
+}
+
+fn argv(options: &Options, child: &ChildCommand) -> Vec<String> {
+    let mut argv = vec![TOOL.program(options).to_owned(), "-u".to_owned(), options.username.clone()];
+    if options.password.is_none() {
+        argv.push("-n".to_owned());
+    }
+    argv.push("--".to_owned());
+    argv.extend(child.argv.iter().cloned());
+    argv
 }

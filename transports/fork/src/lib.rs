@@ -1,31 +1,66 @@
-//! The fork transport: a context as a copy of the Python context that it goes `via`, the cheap way
-//! to keep calls from each other.
+//! The fork transport: a context as a copy of the Python context that it goes `via`, the fastest way to isolate calls
+//! from each other.
 //!
-//! No program is started and nothing is sent, so the plan has no command line and no dialogue. The
-//! copy has what its parent has loaded, and what it changes is its own.
+//! No program is started and nothing is sent, so the plan has no command line and no dialogue. The copy has every
+//! module loaded that its parent has; changes in one do not affect the other.
+//!
+//! ```
+//! use mitogen_core::connect::{ChildCommand, Start, Transport};
+//! use mitogen_fork::{Fork, Options};
+//!
+//! # fn main() -> Result<(), mitogen_core::connect::OptionsError> {
+//! let plan = Fork::new(Options::new())?.plan(&ChildCommand::new(["python3"]))?;
+//! assert_eq!(plan.start, Start::Fork);
+//! # Ok(())
+//! # }
+//! ```
 
-mod options;
+use std::time::Duration;
 
 use mitogen_core::connect::{
-    ChildCommand, OptionsError, Plan, Start, Transport, TransportKind, parse_options, seconds_option,
+    ChildCommand, DEFAULT_CONNECT_TIMEOUT, OptionSpec, OptionsError, Plan, Start, Transport, TransportKind,
+    parse_options,
 };
 use mitogen_core::dialogue::{Dialogue, START, Stage};
+use serde::Deserialize;
 
-pub use options::Options;
-
-/// The transport as profiles know it: its options and their specifications.
-pub fn kind() -> TransportKind {
-    TransportKind::new(METHOD, |options| Ok(Fork::new(parse_options(METHOD, options)?)))
-        .with_options(options::specs())
-}
-
-/// The transport's name.
 const METHOD: &str = "fork";
-// Until plans are built in the new way.
-struct Named {
-    name: &'static str,
+
+/// Options of the fork transport.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Options {
+    /// The limit for the whole connection. Default 30 s.
+    #[serde(with = "mitogen_core::seconds")]
+    pub connect_timeout: Duration,
 }
-const KIND: Named = Named { name: "fork" };
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { connect_timeout: DEFAULT_CONNECT_TIMEOUT }
+    }
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the limit for the whole connection.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+}
+
+/// The transport `fork` for profiles, with the specification of its option.
+pub fn kind() -> TransportKind {
+    TransportKind::new(METHOD, |options| Fork::new(parse_options(METHOD, options)?))
+        .with_option(OptionSpec::connect_timeout())
+}
 
 /// Starts contexts as copies of others.
 #[derive(Clone, Debug, Default)]
@@ -35,32 +70,32 @@ pub struct Fork {
 
 impl Fork {
     /// A transport with these options.
-    pub fn new(options: Options) -> Self {
-        Self { options }
+    ///
+    /// # Errors
+    /// None today.
+    pub fn new(options: Options) -> Result<Self, OptionsError> {
+        Ok(Self { options })
     }
 }
 
 impl Transport for Fork {
     fn method(&self) -> &str {
-        KIND.name
+        METHOD
     }
 
     fn plan(&self, _: &ChildCommand) -> Result<Plan, OptionsError> {
-        let timeout = seconds_option(KIND.name, "connect_timeout", self.options.connect_timeout)?;
-        Ok(Plan::new(KIND.name, KIND.name, Start::Fork).with_timeout(timeout).with_dialogue(Dialogue {
-            rules: Vec::new(),
-            exits: Vec::new(),
-            stages: vec![(START.to_owned(), Stage::Handshake)],
-        }))
+        let dialogue = Dialogue { stages: vec![(START.to_owned(), Stage::Handshake)], ..Dialogue::default() };
+        Ok(Plan::new(METHOD, METHOD, Start::Fork)
+            .with_timeout(self.options.connect_timeout)
+            .with_dialogue(dialogue))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::time::Duration;
 
-    use mitogen_core::connect::rehearsal::rehearse;
+    use mitogen_core::connect::testing::check_transport;
     use serde_json::json;
 
     use super::*;
@@ -69,16 +104,15 @@ mod tests {
     fn plans_and_transcripts_are_as_recorded() {
         let child = ChildCommand::new(["python3"]);
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/fork");
-        let count = rehearse(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+        let count =
+            check_transport(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
         assert!(count > 0);
     }
 
     #[test]
     fn the_plan_starts_no_program() {
-        let plan = kind()
-            .create(json!({"connect_timeout": 5}))
-            .and_then(|fork| fork.plan(&ChildCommand::new(["python3"])));
-        let plan = plan.unwrap();
+        let fork = kind().create(json!({"connect_timeout": 5})).unwrap();
+        let plan = fork.plan(&ChildCommand::new(["python3"])).unwrap();
         assert!(plan.argv().is_empty() && plan.dialogue.rules.is_empty());
         assert_eq!((plan.start, plan.timeout), (Start::Fork, Duration::from_secs(5)));
         plan.dialogue.check().unwrap();

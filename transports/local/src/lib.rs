@@ -1,68 +1,105 @@
-//! The local transport: a context as another process of this machine and user.
+//! The local transport: a context as another process of the same host and user.
 //!
-//! Nothing stands between us and the interpreter, so there is nothing to ask and no dialogue but
-//! the interpreter's own.
+//! The interpreter is started directly, so the dialogue has no prompts, only the failures of the interpreter.
+//!
+//! ```
+//! use mitogen_core::connect::{ChildCommand, Transport};
+//! use mitogen_local::{Local, Options};
+//!
+//! # fn main() -> Result<(), mitogen_core::connect::OptionsError> {
+//! let plan = Local::new(Options::new())?.plan(&ChildCommand::new(["python3"]))?;
+//! assert_eq!(plan.argv(), ["python3"]);
+//! # Ok(())
+//! # }
+//! ```
 
-mod options;
+use std::time::Duration;
 
 use mitogen_core::connect::{
-    ChildCommand, OptionsError, Plan, Spawn, Transport, TransportKind, parse_options, seconds_option,
+    ChildCommand, DEFAULT_CONNECT_TIMEOUT, OptionSpec, OptionsError, Plan, Spawn, Transport, TransportKind,
+    parse_options,
 };
-use mitogen_core::dialogue::{Dialogue, START, Stage, interpreter_exits};
+use mitogen_core::dialogue::{Dialogue, START, Stage};
+use serde::Deserialize;
 
-pub use options::Options;
-
-/// The transport as profiles know it: its options and their specifications.
-pub fn kind() -> TransportKind {
-    TransportKind::new(METHOD, |options| Ok(Local::new(parse_options(METHOD, options)?)))
-        .with_options(options::specs())
-}
-
-/// The transport's name.
 const METHOD: &str = "local";
-// Until plans are built in the new way.
-struct Named {
-    name: &'static str,
-}
-const KIND: Named = Named { name: "local" };
 
-/// Starts contexts on this machine.
-#[derive(Clone, Debug)]
+/// Options of the local transport.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Options {
+    /// The limit for the whole connection. Default 30 s.
+    #[serde(with = "mitogen_core::seconds")]
+    pub connect_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { connect_timeout: DEFAULT_CONNECT_TIMEOUT }
+    }
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the limit for the whole connection.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+}
+
+/// The transport `local` for profiles, with the specification of its option.
+pub fn kind() -> TransportKind {
+    TransportKind::new(METHOD, |options| Local::new(parse_options(METHOD, options)?))
+        .with_option(OptionSpec::connect_timeout())
+}
+
+/// Starts contexts as processes of the same host and user.
+#[derive(Clone, Debug, Default)]
 pub struct Local {
     options: Options,
 }
 
 impl Local {
     /// A transport with these options.
-    pub fn new(options: Options) -> Self {
-        Self { options }
+    ///
+    /// # Errors
+    /// None today.
+    pub fn new(options: Options) -> Result<Self, OptionsError> {
+        Ok(Self { options })
     }
 }
 
 impl Transport for Local {
     fn method(&self) -> &str {
-        KIND.name
+        METHOD
     }
 
-    /// The plan is named `local`; stock names such a context `local.<pid>`, which only the driver
-    /// can know.
+    /// The plan is named `local`; upstream Mitogen names such a context `local.<pid>`, which is not known here.
     fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
-        let timeout = seconds_option(KIND.name, "connect_timeout", self.options.connect_timeout)?;
-        let spawn = Spawn::new(child.argv.clone());
-        Ok(Plan::new(KIND.name, KIND.name, spawn).with_timeout(timeout).with_dialogue(Dialogue {
+        let dialogue = Dialogue {
             rules: Vec::new(),
-            exits: interpreter_exits(),
+            exits: child.exits.clone(),
             stages: vec![(START.to_owned(), Stage::Interpreter)],
-        }))
+        };
+        Ok(Plan::new(METHOD, METHOD, Spawn::new(child.argv.clone()))
+            .with_timeout(self.options.connect_timeout)
+            .with_dialogue(dialogue))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::time::Duration;
 
-    use mitogen_core::connect::rehearsal::rehearse;
+    use mitogen_core::connect::testing::check_transport;
+    use mitogen_core::dialogue::interpreter_exits;
     use serde_json::json;
 
     use super::*;
@@ -72,7 +109,8 @@ mod tests {
         let child = ChildCommand::new(["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""])
             .with_exits(interpreter_exits());
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/local");
-        let count = rehearse(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+        let count =
+            check_transport(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
         assert!(count > 0);
     }
 

@@ -1,20 +1,20 @@
 //! The command line for ssh.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use mitogen_core::connect::ChildCommand;
 use mitogen_core::dialogue::quote_argv;
 
 use crate::options::{CheckHostKeys, Options};
 
-/// What ssh may wait for a host at most, in seconds; a larger number could be too large for it.
-const LONGEST_TIMEOUT: f64 = 86_400.0;
+/// The greatest `ConnectTimeout` passed to ssh, in seconds; greater values may exceed its limit.
+const MAX_CONNECT_TIMEOUT: u64 = 86_400;
 
-/// What ssh is started with. For ssh the first value of an option counts, so ours stand before the
-/// user's `ssh_args`.
+/// The arguments of ssh. The first value of an option counts, so the transport's own precede `ssh_args`.
 pub(crate) fn argv(options: &Options, child: &ChildCommand) -> Vec<String> {
     let mut argv = vec![options.ssh_path.clone()];
-    // No terminal on the far side, whatever ssh_config requests: it would mangle the link.
+    // No remote terminal, whatever ssh_config requests: it would alter the bytes of the link.
     argv.push("-T".to_owned());
     match options.ssh_debug_level {
         0 => set(&mut argv, "LogLevel=ERROR"),
@@ -34,12 +34,12 @@ pub(crate) fn argv(options: &Options, child: &ChildCommand) -> Vec<String> {
     }
     set(&mut argv, if options.compression { "Compression=yes" } else { "Compression=no" });
     if options.keepalive_enabled {
-        set(&mut argv, &format!("ServerAliveInterval={}", options.keepalive_interval));
+        set(&mut argv, &format!("ServerAliveInterval={}", whole_seconds(options.keepalive_interval)));
         set(&mut argv, &format!("ServerAliveCountMax={}", options.keepalive_count));
     }
     if options.may_ask() {
-        // One try for each method: a password that was refused once is not sent again. The method
-        // whose prompt names the host in every version of OpenSSH comes first.
+        // One attempt for each method: a password that was rejected is not sent again. The method whose prompt
+        // contains the host name in every version of OpenSSH comes first.
         set(&mut argv, "NumberOfPasswordPrompts=1");
         set(
             &mut argv,
@@ -50,7 +50,7 @@ pub(crate) fn argv(options: &Options, child: &ChildCommand) -> Vec<String> {
     }
     match options.check_host_keys {
         CheckHostKeys::Enforce => set(&mut argv, "StrictHostKeyChecking=yes"),
-        // Does without the question that `ask` would put to a terminal, with the same outcome.
+        // Unlike `ask`, this does not prompt on the terminal; the outcome is the same.
         CheckHostKeys::Accept => set(&mut argv, "StrictHostKeyChecking=accept-new"),
         CheckHostKeys::Ignore => {
             set(&mut argv, "StrictHostKeyChecking=no");
@@ -59,21 +59,26 @@ pub(crate) fn argv(options: &Options, child: &ChildCommand) -> Vec<String> {
         }
     }
     argv.extend(options.ssh_args.iter().cloned());
-    // We end an ssh that takes too long ourselves, and a little earlier. This is for when we have been
-    // killed: an ssh without a terminal does not notice that, and a silent host would keep it for ever.
-    let seconds = options.connect_timeout.ceil().clamp(1.0, LONGEST_TIMEOUT) as u32 + 2;
+    // The driver ends an ssh that takes too long, a little earlier than this. `ConnectTimeout` is for the case that
+    // this process was killed: an ssh without a terminal does not notice, and would wait for a silent host forever.
+    let seconds = whole_seconds(options.connect_timeout).clamp(1, MAX_CONNECT_TIMEOUT) + 2;
     set(&mut argv, &format!("ConnectTimeout={seconds}"));
-    // The far login shell reads one string.
+    // The remote login shell gets one string.
     argv.extend([options.hostname.clone(), quote_argv(&child.argv)]);
     argv
 }
 
-/// Environment changes: no window pops up on somebody's desktop to ask for a password.
+/// Environment changes that keep ssh from opening a graphical password prompt.
 pub(crate) fn environment() -> BTreeMap<String, Option<String>> {
     let removed = ["DISPLAY", "WAYLAND_DISPLAY", "SSH_ASKPASS"].map(|name| (name.to_owned(), None));
     let mut environment = BTreeMap::from(removed);
     environment.insert("SSH_ASKPASS_REQUIRE".to_owned(), Some("never".to_owned()));
     environment
+}
+
+/// The duration in seconds, rounded up.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
 fn set(argv: &mut Vec<String>, option: &str) {

@@ -1,24 +1,23 @@
-//! What ssh asks and says.
+//! The prompts and messages of ssh.
 //!
-//! ssh speaks English everywhere. Its password prompts name the user and the host; only those that
-//! name our host are answered, and once. At debug levels ssh also shows the server's banner, so
-//! there prompts count only after ssh has said that it authenticates. Everything else is read when
-//! ssh has ended, and only if it ended with 255, its own status: what a far shell prints does not
-//! pass for ssh's words.
+//! ssh's messages are always in English. Its password prompts contain the user and the host; only those with the
+//! expected host are answered, and once. At debug levels ssh also shows the server's banner, so a prompt counts only
+//! after ssh has reported that it authenticates. Other messages are examined when ssh has ended, and only if its exit
+//! status is 255, which is ssh's own: the output of a remote shell is not taken for a message of ssh.
 
+use mitogen_core::connect::ChildCommand;
 use mitogen_core::dialogue::{
-    Action, Dialogue, ExitRule, Failure, FailureKind, Rule, START, Shown, Source, Stage, interpreter_exits,
-    literal,
+    Action, Dialogue, ExitRule, Failure, FailureKind, Rule, START, Shown, Source, Stage, literal,
 };
 
 use crate::options::Options;
 
-pub(crate) fn dialogue(options: &Options) -> Dialogue {
+pub(crate) fn dialogue(options: &Options, child: &ChildCommand) -> Dialogue {
     let mut exits = host_exits();
     exits.extend(authentication_exits(options));
     exits.extend(closed_exits());
-    exits.extend(far_exits());
-    exits.extend(interpreter_exits());
+    exits.extend(remote_exits());
+    exits.extend(child.exits.iter().cloned());
     exits.extend(last_exits());
     let stages = vec![
         (START.to_owned(), Stage::Connect),
@@ -32,7 +31,7 @@ pub(crate) fn dialogue(options: &Options) -> Dialogue {
 pub(crate) const PASSWORD: &str = "password";
 pub(crate) const PASSPHRASE: &str = "passphrase";
 
-/// ssh has said that it authenticates; it says so at debug levels only.
+/// The state after ssh has reported that it authenticates, which it does at debug levels only.
 const AUTHENTICATING: &str = "authenticating";
 const SENT: &str = "sent";
 /// The exit status for ssh's own errors.
@@ -64,36 +63,36 @@ fn rules(options: &Options) -> Vec<Rule> {
     }
     let passphrase = match options.passphrase {
         Some(_) => Action::SendSecret(PASSPHRASE.to_owned()),
-        // An empty one makes ssh go on without the key.
+        // An empty passphrase makes ssh continue without the key.
         None => Action::Send("\n".to_owned()),
     };
     rules.push(partial("^Enter passphrase for (key )?.*: ?$", passphrase));
     for state in [begun, SENT] {
         let elsewhere = failure(
             FailureKind::AuthenticationFailed,
-            "ssh wants a password for another host, and it was not given",
+            "ssh asked for the password of another host, and it was not sent",
         )
         .with_hint(
-            "a jump host asks, or ssh_config gives this host another name: then set `prompt_host` to that name",
+            "a jump host asks, or ssh_config sets another `HostName`: then set `prompt_host` to that name",
         );
         let [password, _] = password_prompts(r"[^\s]+");
         rules.push(partial(&password, Action::Fail(elsewhere)).in_state(state));
-        let more = failure(FailureKind::AuthenticationFailed, "the host asks for more than a password")
-            .with_hint("one-time codes and the like cannot be given here; use a key");
+        let more = failure(FailureKind::AuthenticationFailed, "the host requires more than a password")
+            .with_hint("one-time codes and other challenges are not supported; use a key");
         rules.push(partial(r"^\([^@\s]+@[^\s]+\) .*: ?$", Action::Fail(more)).in_state(state));
         let unnamed =
-            failure(FailureKind::AuthenticationFailed, "ssh does not say which host asks for the password")
+            failure(FailureKind::AuthenticationFailed, "the password prompt does not contain the host name")
                 .with_hint(
-                    "OpenSSH 8.4 and later does; or allow PasswordAuthentication on the host, or use a key",
+                    "use OpenSSH 8.4 or later, allow PasswordAuthentication on the host, or use a key",
                 );
         rules.push(partial("^Password: ?$", Action::Fail(unnamed)).in_state(state));
     }
     let question =
-        failure_at(Stage::HostKey, FailureKind::HostKeyUnknown, "ssh asks whether the host's key is right")
-            .with_hint("`ssh_args` or ssh_config contradict `check_host_keys`");
+        failure_at(Stage::HostKey, FailureKind::HostKeyUnknown, "ssh asked to confirm the host key")
+            .with_hint("`ssh_args` or ssh_config override `check_host_keys`");
     rules.push(partial(r"\(yes/no(/\[fingerprint\])?\)\? ?$", Action::Fail(question)));
-    let pin = failure(FailureKind::AuthenticationFailed, "a key on a token asks for its PIN")
-        .with_hint("unlock it in an agent first");
+    let pin = failure(FailureKind::AuthenticationFailed, "a key on a security token requires its PIN")
+        .with_hint("unlock it in ssh-agent first");
     rules.push(partial("^Enter PIN for .*: ?$", Action::Fail(pin)));
     rules
 }
@@ -109,45 +108,41 @@ fn password_prompts(host: &str) -> [String; 2] {
 fn host_exits() -> Vec<ExitRule> {
     let connect = |kind, message: &str| failure_at(Stage::Connect, kind, message);
     let unreachable = || {
-        connect(FailureKind::HostUnreachable, "the host cannot be reached")
-            .with_hint("check the address, the route and firewalls on the way")
+        connect(FailureKind::HostUnreachable, "host unreachable")
+            .with_hint("check the address, the route and firewalls")
     };
     vec![
         own(
             r"(REMOTE HOST IDENTIFICATION HAS CHANGED|^Host key for .* has changed)",
-            failure_at(
-                Stage::HostKey,
-                FailureKind::HostKeyChanged,
-                "the host's key is not the one that is known",
-            )
-            .with_hint("find out why before you remove the old key with ssh-keygen -R HOST"),
+            failure_at(Stage::HostKey, FailureKind::HostKeyChanged, "the host key has changed")
+                .with_hint("find out why before removing the old key with ssh-keygen -R HOST"),
         ),
         own(
             r"^(Host key verification failed|No [^\s]+ host key is known for )",
-            failure_at(Stage::HostKey, FailureKind::HostKeyUnknown, "the host's key is not known")
+            failure_at(Stage::HostKey, FailureKind::HostKeyUnknown, "unknown host key")
                 .with_hint("add it to known_hosts, or set `check_host_keys = \"accept\"`"),
         ),
         own(
             r"^ssh: Could not resolve hostname ",
-            failure_at(Stage::Resolve, FailureKind::NameNotResolved, "the host's name cannot be resolved")
+            failure_at(Stage::Resolve, FailureKind::NameNotResolved, "cannot resolve the host name")
                 .with_hint("check `hostname`"),
         ),
         own(
             r"^ssh: connect to (host|address) .*: Connection refused",
-            connect(FailureKind::ConnectionRefused, "the host refused the connection")
-                .with_hint("is an sshd listening at that port?"),
+            connect(FailureKind::ConnectionRefused, "connection refused")
+                .with_hint("check that sshd is listening on that port"),
         ),
         own(
             r"^channel \d+: open failed: .*Connection refused",
-            connect(FailureKind::ConnectionRefused, "the host refused the connection from the jump host")
-                .with_hint("is an sshd listening at that port?"),
+            connect(FailureKind::ConnectionRefused, "connection refused, as seen from the jump host")
+                .with_hint("check that sshd is listening on that port"),
         ),
         own(
             r"^channel \d+: open failed: .*(Name or service|hostname|nodename)",
             failure_at(
                 Stage::Resolve,
                 FailureKind::NameNotResolved,
-                "the jump host cannot resolve the host's name",
+                "the jump host cannot resolve the host name",
             )
             .with_hint("check `hostname`"),
         ),
@@ -156,31 +151,30 @@ fn host_exits() -> Vec<ExitRule> {
         own(r"^(Connection timed out during banner exchange|Connection to .* timed out)", unreachable()),
         own(
             r"^(Unable to negotiate with |no matching .* found|Protocol major versions differ)",
-            connect(FailureKind::Protocol, "ssh and the host's sshd have no algorithm in common").with_hint(
-                "one of them is too old for the other; see KexAlgorithms and HostKeyAlgorithms in ssh_config",
-            ),
+            connect(FailureKind::Protocol, "ssh and the host's sshd have no common algorithm")
+                .with_hint("one of them is too old; see KexAlgorithms and HostKeyAlgorithms in ssh_config"),
         ),
         own(
             r"^(command-line: line \d+: |command-line line \d+: |unknown option|usage: ssh|Bad port |.*: line \d+: Bad configuration option|.*terminating, \d+ bad configuration options|Cannot execute command-line and remote command|Bad owner or permissions on )",
-            failure_at(Stage::Spawn, FailureKind::BadOption, "ssh does not take its options")
-                .with_hint("see `ssh_args` and the user's ssh_config"),
+            failure_at(Stage::Spawn, FailureKind::BadOption, "ssh rejected its options")
+                .with_hint("check `ssh_args` and the user's ssh_config"),
         ),
     ]
 }
 
 fn authentication_exits(options: &Options) -> Vec<ExitRule> {
-    let denied = failure(FailureKind::AuthenticationFailed, "the host accepted none of the keys")
+    let denied = failure(FailureKind::AuthenticationFailed, "the host rejected all keys")
         .with_hint("check `username` and `identity_file`, or ssh-add the key");
     let mut exits = vec![own(
         r"Too many authentication failures",
-        failure(FailureKind::AuthenticationFailed, "the host lost patience with the keys that were offered")
-            .with_hint("name the right key with `identity_file`, so that no others are tried"),
+        failure(FailureKind::AuthenticationFailed, "too many authentication failures")
+            .with_hint("set `identity_file` so that no other keys are offered"),
     )];
     if options.password.is_some() {
         exits.push(own(DENIED, incorrect()).in_state(SENT));
         exits.push(own(
             DENIED,
-            failure(FailureKind::AuthenticationFailed, "the host takes no passwords")
+            failure(FailureKind::AuthenticationFailed, "the host does not accept passwords")
                 .with_hint("use a key, or allow PasswordAuthentication on the host"),
         ));
     } else {
@@ -190,35 +184,35 @@ fn authentication_exits(options: &Options) -> Vec<ExitRule> {
     exits
 }
 
-/// ssh's verdict, with or without the user and host in front.
+/// ssh's final message, with or without the user and host.
 const DENIED: &str = r"^([^\s]+@[^\s]+: )?Permission denied( \(|\.|$)";
 
-/// Ends before authentication. They stand behind what explains them: when a jump host refuses us,
-/// ssh says that, and then that the connection was closed; and only the latter is worth another try.
+/// Connections closed before authentication. These rules follow those that explain the cause: when a jump host
+/// denies access, ssh prints that first and then that the connection was closed, and only the latter is retried.
 fn closed_exits() -> Vec<ExitRule> {
-    let crowded = failure_at(
+    let closed = failure_at(
         Stage::Connect,
         FailureKind::ConnectionClosed,
         "the host closed the connection before authentication",
     )
     .with_hint(
-        "its sshd may have too many connections in progress (MaxStartups) or block this address for a while",
+        "its sshd may have too many unauthenticated connections (MaxStartups) or block this address for a while",
     );
     vec![
         own(
             r"^((kex|ssh)_exchange_identification|banner exchange): .*((Connection|connection) |read|Not allowed|MaxStartups)",
-            crowded.clone(),
+            closed.clone(),
         ),
-        own(r"^Connection (closed|reset) by ", crowded).in_state(START),
+        own(r"^Connection (closed|reset) by ", closed).in_state(START),
     ]
 }
 
-/// What the far side says once we are logged in.
-fn far_exits() -> Vec<ExitRule> {
+/// Messages of the remote side after authentication.
+fn remote_exits() -> Vec<ExitRule> {
     let not_permitted =
-        failure_at(Stage::Shell, FailureKind::NotPermitted, "the account may not run commands there")
-            .with_hint("its shell is nologin or restricted, or logins are closed for now");
-    let broke = failure_at(Stage::Shell, FailureKind::Eof, "the connection broke off");
+        failure_at(Stage::Shell, FailureKind::NotPermitted, "the account may not run commands on the host")
+            .with_hint("its shell is nologin or restricted, or logins are disabled");
+    let lost = failure_at(Stage::Shell, FailureKind::Eof, "the connection was lost");
     vec![
         ExitRule::new(not_permitted).showing(
             Source::Any,
@@ -226,18 +220,18 @@ fn far_exits() -> Vec<ExitRule> {
         ),
         own(
             r"^(Timeout, server .* not responding|client_loop: send disconnect: |Connection to .* closed by remote host|Read from remote host .*: |packet_write_wait: )",
-            broke,
+            lost,
         ),
     ]
 }
 
-/// With `LogLevel=ERROR` ssh says nothing when the host closes the connection during
-/// authentication, as it does to expired accounts.
+/// Ends during authentication. With `LogLevel=ERROR` ssh prints nothing when the host closes the connection then, as
+/// it does for expired accounts.
 fn last_exits() -> Vec<ExitRule> {
     let closed =
         failure(FailureKind::AuthenticationFailed, "the host closed the connection during authentication")
             .with_hint("the account may be locked or expired");
-    let silent = failure(FailureKind::AuthenticationFailed, "ssh gave up while authenticating")
+    let silent = failure(FailureKind::AuthenticationFailed, "ssh ended during authentication")
         .with_hint("the account may be locked or expired; `ssh_debug_level = 1` shows more");
     let mut exits = vec![own("^Connection (closed|reset) by ", closed)];
     for state in [START, AUTHENTICATING, SENT] {
@@ -247,12 +241,12 @@ fn last_exits() -> Vec<ExitRule> {
 }
 
 fn required() -> Failure {
-    failure(FailureKind::PasswordRequired, "the host accepted none of the keys and wants a password")
-        .with_hint("set `password`, or name a key with `identity_file`")
+    failure(FailureKind::PasswordRequired, "the host rejected all keys and requires a password")
+        .with_hint("set `password` or `identity_file`")
 }
 
 fn incorrect() -> Failure {
-    failure(FailureKind::PasswordIncorrect, "the host refused the password")
+    failure(FailureKind::PasswordIncorrect, "the host rejected the password")
         .with_hint("check `username` and `password`")
 }
 
@@ -264,7 +258,7 @@ fn partial(pattern: &str, action: Action) -> Rule {
     Rule::new(Source::Diag, Shown::Partial, pattern, action)
 }
 
-/// An end that ssh itself explained.
+/// An exit that ssh itself explained.
 fn own(pattern: &str, failure: Failure) -> ExitRule {
     ExitRule::new(failure).status(SSH_ERROR).showing(Source::Diag, pattern)
 }

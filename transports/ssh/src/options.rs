@@ -1,100 +1,77 @@
-//! What can be said about an ssh connection.
+//! Options of the ssh transport.
 
-use mitogen_core::connect::{OptionKind, OptionSpec, OptionsError, check_word};
+use std::time::Duration;
+
+use mitogen_core::connect::{
+    DEFAULT_CONNECT_TIMEOUT, Keepalive, OptionKind, OptionSpec, OptionsError, check_word,
+};
 use mitogen_core::dialogue::Secret;
 use serde::Deserialize;
 
 use crate::METHOD;
 
-/// Options of the ssh transport. What is not said here is for the user's `ssh_config` to say.
+/// Options of the ssh transport. Unset options fall back to the user's `ssh_config`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default = "without_host")]
+#[non_exhaustive]
 pub struct Options {
     /// The host: a name, an address, or an alias of `ssh_config`. Required.
     pub hostname: String,
-    /// The user there (`-l`).
-    #[serde(default)]
+    /// The user to log in as (`-l`). Default: from `ssh_config`.
     pub username: Option<String>,
-    /// The port there (`-p`).
-    #[serde(default)]
+    /// The port to connect to (`-p`). Default: from `ssh_config`.
     pub port: Option<u16>,
-    /// The user's password. Without one no terminal is made and ssh is told not to ask.
-    #[serde(default)]
+    /// The user's password. Without a password or passphrase ssh gets no terminal and runs with `BatchMode=yes`.
     pub password: Option<Secret>,
-    /// The host that the password prompt must name, where `ssh_config` replaces `hostname` by another
-    /// name (`HostName`). The password is given to no other, such as a jump host on the way.
-    #[serde(default)]
+    /// The host name in the password prompt, where `ssh_config` replaces `hostname` (`HostName`). The password is not
+    /// sent to any other host, such as a jump host. Default: `hostname`.
     pub prompt_host: Option<String>,
-    /// The private key (`-i`).
-    #[serde(default)]
+    /// The private key (`-i`). Default: from `ssh_config`.
     pub identity_file: Option<String>,
     /// The passphrase of `identity_file`.
-    #[serde(default)]
     pub passphrase: Option<Secret>,
-    /// Offer no keys but `identity_file`, if there is one or a password: agents with many keys spend
-    /// the server's patience. Default true.
-    #[serde(default = "yes")]
+    /// Whether to offer no keys other than `identity_file`, if that or a password is given: servers limit the number of
+    /// attempts, and agents may hold many keys. Default true.
     pub identities_only: bool,
-    /// What to do about host keys. Default `enforce`.
-    #[serde(default)]
+    /// How host keys are checked. Default: they must be known.
     pub check_host_keys: CheckHostKeys,
-    /// Compress. Default false: at today's speeds it costs more than it saves.
-    #[serde(default)]
+    /// Whether to compress the connection. Default false.
     pub compression: bool,
-    /// Notice dead connections, by ssh's own probes and by ours, which reach the context. Default true.
-    #[serde(default = "yes")]
+    /// Whether to detect dead connections, by ssh's probes and by Mitogen's, which reach the context. Default true.
     pub keepalive_enabled: bool,
-    /// Seconds of silence before a probe. Default 15.
-    #[serde(default = "keepalive_interval")]
-    pub keepalive_interval: u32,
-    /// Probes without an answer until the connection is given up. Default 3.
-    #[serde(default = "keepalive_count")]
+    /// The silence before the first probe, and between probes; ssh itself rounds it up to whole seconds. Default 15 s.
+    #[serde(with = "mitogen_core::seconds")]
+    pub keepalive_interval: Duration,
+    /// The number of unanswered probes after which the connection is lost. Default 3.
     pub keepalive_count: u32,
-    /// ssh's own debug messages, 0 (errors only) to 3. Default 0.
-    #[serde(default)]
+    /// Verbosity of ssh, 0 (errors only) to 3 (`-vvv`). Default 0.
     pub ssh_debug_level: u8,
-    /// Further arguments, before the host. What the options above say wins.
-    #[serde(default)]
+    /// Further arguments of ssh, before the host. The other options take precedence.
     pub ssh_args: Vec<String>,
     /// The program. Default `ssh`.
-    #[serde(default = "ssh_path")]
     pub ssh_path: String,
-    /// Seconds until the context must be up. Default 30.
-    #[serde(default = "connect_timeout")]
-    pub connect_timeout: f64,
+    /// The limit for the whole connection. Default 30 s.
+    #[serde(with = "mitogen_core::seconds")]
+    pub connect_timeout: Duration,
 }
 
-/// What to do about host keys.
+/// How host keys are checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum CheckHostKeys {
-    /// Only hosts whose key is known.
+    /// The key must be known.
     #[default]
     Enforce,
-    /// Note the keys of new hosts, refuse keys that changed. Needs OpenSSH 7.6.
+    /// Record the keys of new hosts, reject changed keys. Requires OpenSSH 7.6.
     Accept,
-    /// Any key, and note none: whoever sits between us and the host can read everything.
+    /// Accept any key and record none, which allows an attacker on the path to read and change everything.
     Ignore,
 }
 
-fn yes() -> bool {
-    true
-}
-
-fn keepalive_interval() -> u32 {
-    15
-}
-
-fn keepalive_count() -> u32 {
-    3
-}
-
-fn ssh_path() -> String {
-    "ssh".to_owned()
-}
-
-fn connect_timeout() -> f64 {
-    30.0
+/// The defaults for options read from data, where the specification requires a `hostname`.
+fn without_host() -> Options {
+    Options::new("")
 }
 
 impl Options {
@@ -112,16 +89,128 @@ impl Options {
             check_host_keys: CheckHostKeys::default(),
             compression: false,
             keepalive_enabled: true,
-            keepalive_interval: keepalive_interval(),
-            keepalive_count: keepalive_count(),
+            keepalive_interval: Keepalive::default().interval,
+            keepalive_count: Keepalive::default().count,
             ssh_debug_level: 0,
             ssh_args: Vec::new(),
-            ssh_path: ssh_path(),
-            connect_timeout: connect_timeout(),
+            ssh_path: "ssh".to_owned(),
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
         }
     }
 
-    /// Whether ssh may have something to ask, and so needs a terminal.
+    /// Sets the user to log in as.
+    #[must_use]
+    pub fn username(mut self, username: impl Into<String>) -> Self {
+        self.username = Some(username.into());
+        self
+    }
+
+    /// Sets the port to connect to.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Sets the user's password.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<Option<Secret>>) -> Self {
+        self.password = password.into();
+        self
+    }
+
+    /// Sets the host name in the password prompt.
+    #[must_use]
+    pub fn prompt_host(mut self, prompt_host: impl Into<String>) -> Self {
+        self.prompt_host = Some(prompt_host.into());
+        self
+    }
+
+    /// Sets the private key.
+    #[must_use]
+    pub fn identity_file(mut self, identity_file: impl Into<String>) -> Self {
+        self.identity_file = Some(identity_file.into());
+        self
+    }
+
+    /// Sets the passphrase of the private key.
+    #[must_use]
+    pub fn passphrase(mut self, passphrase: impl Into<Option<Secret>>) -> Self {
+        self.passphrase = passphrase.into();
+        self
+    }
+
+    /// Offers no keys other than the private key, or also those of the agent.
+    #[must_use]
+    pub fn identities_only(mut self, identities_only: bool) -> Self {
+        self.identities_only = identities_only;
+        self
+    }
+
+    /// Sets how host keys are checked.
+    #[must_use]
+    pub fn check_host_keys(mut self, check_host_keys: CheckHostKeys) -> Self {
+        self.check_host_keys = check_host_keys;
+        self
+    }
+
+    /// Compresses the connection, or does not.
+    #[must_use]
+    pub fn compression(mut self, compression: bool) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Detects dead connections, or does not.
+    #[must_use]
+    pub fn keepalive_enabled(mut self, keepalive_enabled: bool) -> Self {
+        self.keepalive_enabled = keepalive_enabled;
+        self
+    }
+
+    /// Sets the interval of keep-alive probes.
+    #[must_use]
+    pub fn keepalive_interval(mut self, keepalive_interval: Duration) -> Self {
+        self.keepalive_interval = keepalive_interval;
+        self
+    }
+
+    /// Sets the number of unanswered probes after which the connection is lost.
+    #[must_use]
+    pub fn keepalive_count(mut self, keepalive_count: u32) -> Self {
+        self.keepalive_count = keepalive_count;
+        self
+    }
+
+    /// Sets the verbosity of ssh, 0 to 3.
+    #[must_use]
+    pub fn ssh_debug_level(mut self, ssh_debug_level: u8) -> Self {
+        self.ssh_debug_level = ssh_debug_level;
+        self
+    }
+
+    /// Sets further arguments of ssh.
+    #[must_use]
+    pub fn ssh_args<T: Into<String>>(mut self, ssh_args: impl IntoIterator<Item = T>) -> Self {
+        self.ssh_args = ssh_args.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the program.
+    #[must_use]
+    pub fn ssh_path(mut self, ssh_path: impl Into<String>) -> Self {
+        self.ssh_path = ssh_path.into();
+        self
+    }
+
+    /// Sets the limit for the whole connection.
+    #[must_use]
+    pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
+        self.connect_timeout = connect_timeout;
+        self
+    }
+
+    /// Whether ssh may prompt, and so needs a terminal.
     pub(crate) fn may_ask(&self) -> bool {
         self.password.is_some() || self.passphrase.is_some()
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mitogen_core::connect::ChildCommand;
-use mitogen_core::connect::rehearsal::rehearse;
+use mitogen_core::connect::testing::{check_option_errors, check_transport};
 use mitogen_core::dialogue::interpreter_exits;
 use serde_json::json;
 
@@ -14,13 +14,14 @@ fn plans_and_transcripts_are_as_recorded() {
     let child =
         ChildCommand::new(["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""]).with_exits(interpreter_exits());
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/ssh");
-    let count = rehearse(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+    let count =
+        check_transport(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
     assert!(count > 0);
 }
 
 #[test]
 fn errors_name_the_option() {
-    for (options, key) in [
+    let table = [
         (json!({}), "hostname"),
         (json!({"hostname": "-oProxyCommand=x"}), "hostname"),
         (json!({"hostname": "a b"}), "hostname"),
@@ -33,14 +34,12 @@ fn errors_name_the_option() {
         (json!({"hostname": "a", "passphrase": "x"}), "passphrase"),
         (json!({"hostname": "a", "prompt_host": "x"}), "prompt_host"),
         (json!({"hostname": "a", "compresion": true}), "compresion"),
-    ] {
-        let error = kind().create(options.clone()).unwrap_err();
-        assert_eq!(error.key.as_deref(), Some(key), "{options}: {error}");
-    }
+    ];
+    check_option_errors(&kind(), &table).unwrap_or_else(|complaint| panic!("{complaint}"));
 }
 
 #[test]
 fn defaults_are_the_same_from_code_and_from_a_profile() {
-    let read: Options = parse_options("ssh", json!({"hostname": "web1"})).unwrap();
+    let read: Options = parse_options(METHOD, json!({"hostname": "web1"})).unwrap();
     assert_eq!(read, Options::new("web1"));
 }

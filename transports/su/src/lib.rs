@@ -1,33 +1,49 @@
-//! The su transport: a context as another user of the machine where it is started.
+//! The su transport: a context as another user of the host where it is started.
+//!
+//! ```
+//! use mitogen_core::connect::{ChildCommand, Transport};
+//! use mitogen_core::dialogue::Secret;
+//! use mitogen_su::{Options, Su};
+//!
+//! # fn main() -> Result<(), mitogen_core::connect::OptionsError> {
+//! let su = Su::new(Options::new().username("web").password(Secret::new("hunter2")))?;
+//! let plan = su.plan(&ChildCommand::new(["python3"]))?;
+//! assert_eq!(plan.argv(), ["su", "web", "-c", "exec env LANGUAGE= python3"]);
+//! # Ok(())
+//! # }
+//! ```
 
-mod command;
-mod dialogue;
-mod options;
+mod messages;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
+use mitogen_become::Tool;
 use mitogen_core::connect::{
-    ChildCommand, OptionsError, Plan, Preamble, Spawn, Stdio, Transport, TransportKind, parse_options,
-    seconds_option,
+    ChildCommand, OptionsError, Plan, Preamble, Spawn, Stdio, Transport, TransportKind,
+};
+use mitogen_core::dialogue::quote_argv;
+
+pub use mitogen_become::Options;
+
+const TOOL: Tool = Tool {
+    method: "su",
+    path_option: "su_path",
+    password_doc: "the new user's password; without it `su` gets no terminal, and a prompt is an error; root \
+                   needs none",
+    prompt: messages::PROMPT,
+    required: messages::required,
+    incorrect: messages::incorrect,
+    messages: messages::exits,
 };
 
-pub use options::Options;
-
-/// The transport as profiles know it: its options and their specifications.
+/// The transport `su` for profiles, with the specifications of its options.
 pub fn kind() -> TransportKind {
-    TransportKind::new(METHOD, |options| Su::new(parse_options(METHOD, options)?))
-        .with_options(options::specs())
+    TOOL.kind(Su::new)
 }
 
-/// The transport's name.
-const METHOD: &str = "su";
-// Until plans are built in the new way.
-struct Named {
-    name: &'static str,
-}
-const KIND: Named = Named { name: "su" };
-
-/// Becomes another user by way of su.
+/// Becomes another user with su.
 #[derive(Clone, Debug)]
 pub struct Su {
     options: Options,
@@ -37,32 +53,38 @@ impl Su {
     /// A transport with these options.
     ///
     /// # Errors
-    /// Names that su would take for flags, empty patterns.
+    /// Values that su would take for flags, empty patterns.
     pub fn new(options: Options) -> Result<Self, OptionsError> {
-        options.check()?;
+        TOOL.check(&options)?;
         Ok(Self { options })
     }
 }
 
 impl Transport for Su {
     fn method(&self) -> &str {
-        KIND.name
+        TOOL.method
     }
 
     fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
-        let options = &self.options;
-        let secrets =
-            options.password.iter().map(|password| (dialogue::PASSWORD.to_owned(), password.clone()));
-        let timeout = seconds_option(KIND.name, "connect_timeout", options.connect_timeout)?;
-        let spawn = Spawn::new(command::argv(options, child))
-            .with_env(command::environment())
-            .with_stdio(if options.password.is_some() { Stdio::Tty } else { Stdio::Socketpair });
-        Ok(Plan::new(format!("su.{}", options.username), KIND.name, spawn)
-            .with_timeout(timeout)
-            // su reads passwords from its standard input: a preamble that lies there already would be
-            // taken for one.
-            .with_preamble(Preamble::AfterMarker)
-            .with_dialogue(dialogue::dialogue(options))
-            .with_secrets(secrets))
+        let stdio = if self.options.password.is_some() { Stdio::Tty } else { Stdio::Socketpair };
+        let spawn = Spawn::new(argv(&self.options, child)).with_env(environment()).with_stdio(stdio);
+        // su reads the password from its standard input, so a preamble sent earlier would be taken for it.
+        Ok(TOOL.plan(&self.options, child, spawn).with_preamble(Preamble::AfterMarker))
     }
+}
+
+/// The form of command line that every su accepts: Linux, BSD and busybox.
+fn argv(options: &Options, child: &ChildCommand) -> Vec<String> {
+    // su has no option for its prompt, so its language is set to a known one (see `environment`) and reset
+    // here: an empty LANGUAGE counts as unset. `env` does it, because the new user's shell may not support
+    // assignments in front of commands.
+    let mut words = vec!["env".to_owned(), "LANGUAGE=".to_owned()];
+    words.extend(child.argv.iter().cloned());
+    let command = format!("exec {}", quote_argv(&words));
+    vec![TOOL.program(options).to_owned(), options.username.clone(), "-c".to_owned(), command]
+}
+
+/// Selects English messages and keeps the rest of the locale, such as the character set.
+fn environment() -> BTreeMap<String, Option<String>> {
+    BTreeMap::from([("LANGUAGE".to_owned(), Some("en".to_owned()))])
 }

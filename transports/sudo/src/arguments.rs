@@ -1,20 +1,20 @@
-//! sudo's own arguments, as far as they make sense here.
+//! Parses the arguments of sudo itself that `sudo_args` may contain.
 //!
-//! Reads them the way getopt does: clusters (`-EH`), values joined or apart (`-uweb`, `-u web`,
+//! They are parsed as getopt does it: clusters (`-EH`), values joined or apart (`-uweb`, `-u web`,
 //! `--user=web`, `--user web`).
 
-/// What the arguments asked for.
+/// The options that the arguments set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Given {
     pub(crate) preserve_env: bool,
     pub(crate) set_home: bool,
     pub(crate) login: bool,
-    pub(crate) user: Option<String>,
-    pub(crate) role: Option<String>,
-    pub(crate) kind: Option<String>,
+    pub(crate) username: Option<String>,
+    pub(crate) selinux_role: Option<String>,
+    pub(crate) selinux_type: Option<String>,
 }
 
-/// Reads `arguments`, or says which of them is not understood.
+/// Parses `arguments`; the error names the first one that is not supported.
 pub(crate) fn parse(arguments: &[String]) -> Result<Given, String> {
     let mut given = Given::default();
     let mut rest = arguments.iter();
@@ -33,7 +33,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Given, String> {
             };
             let value = match (takes_value, joined) {
                 (false, None) => None,
-                (false, Some(_)) => return Err(format!("argument {argument:?} takes no value here")),
+                (false, Some(_)) => return Err(format!("argument {argument:?} takes no value")),
                 (true, Some(value)) => Some(value),
                 (true, None) => {
                     Some(rest.next().ok_or_else(|| format!("argument {argument:?} needs a value"))?.as_str())
@@ -58,23 +58,23 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Given, String> {
                 given.set(letter, None);
             }
         } else {
-            return Err(format!("argument {argument:?} is not an option; commands do not belong here"));
+            return Err(format!("argument {argument:?} is not an option of sudo"));
         }
     }
     Ok(given)
 }
 
 impl Given {
-    /// Takes a known letter. Whether sudo may ask, and from where, is not for arguments to say:
-    /// `-n` and `-S` are ignored.
+    /// Sets the option of a known letter. `-n` and `-S` are ignored: the transport decides whether sudo may ask, and
+    /// where.
     fn set(&mut self, letter: char, value: Option<&str>) {
         match letter {
             'E' => self.preserve_env = true,
             'H' => self.set_home = true,
             'i' => self.login = true,
-            'u' => self.user = value.map(str::to_owned),
-            'r' => self.role = value.map(str::to_owned),
-            't' => self.kind = value.map(str::to_owned),
+            'u' => self.username = value.map(str::to_owned),
+            'r' => self.selinux_role = value.map(str::to_owned),
+            't' => self.selinux_type = value.map(str::to_owned),
             _ => {}
         }
     }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn all_ways_of_writing_options_are_read() {
+    fn all_getopt_forms_are_parsed() {
         let web = Some("web".to_owned());
         for arguments in [
             &["-EHi", "-u", "web"][..],
@@ -114,17 +114,18 @@ mod tests {
                 preserve_env: true,
                 set_home: true,
                 login: true,
-                user: web.clone(),
+                username: web.clone(),
                 ..Given::default()
             };
             assert_eq!(check(arguments), Ok(wanted), "{arguments:?}");
         }
-        let wanted = Given { role: Some("r".into()), kind: Some("t".into()), ..Given::default() };
+        let wanted =
+            Given { selinux_role: Some("r".into()), selinux_type: Some("t".into()), ..Given::default() };
         assert_eq!(check(&["-rr", "--type=t"]), Ok(wanted));
     }
 
     #[test]
-    fn what_is_not_understood_is_named() {
+    fn errors_name_the_unsupported_argument() {
         for (arguments, word) in [
             (&["-x"][..], "-x"),
             (&["-Ex"], "-x"),

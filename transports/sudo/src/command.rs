@@ -5,7 +5,8 @@ use mitogen_core::dialogue::quote_argv;
 
 use crate::options::Resolved;
 
-/// The prompt that we make sudo print: nothing else says this. No `%`, which sudo would expand.
+/// The prompt that sudo is told to print (`-p`), unlike anything that other programs print. It has no `%`, which
+/// sudo would expand.
 pub(crate) const PROMPT: &str = "mitogen-sudo-prompt:";
 
 pub(crate) fn argv(options: &Resolved, child: &ChildCommand) -> Vec<String> {
@@ -34,19 +35,18 @@ pub(crate) fn argv(options: &Resolved, child: &ChildCommand) -> Vec<String> {
     argv
 }
 
-/// `child` in a form that `sudo -i` hands on unharmed.
+/// `child` in a form that `sudo -i` does not alter.
 ///
-/// For a login shell sudo joins the words to one string and puts a backslash before every character
-/// that is not a letter, a digit, `_`, `-` or `$`. So `$x` is expanded by the login shell, and an
-/// escaped newline disappears. The whole command is therefore encoded with printf's `\0` notation
-/// and decoded again by a plain `sh`.
+/// For a login shell sudo joins the arguments to one string and puts a backslash before every character that is not
+/// a letter, a digit, `_`, `-` or `$`. So the login shell expands `$x`, and removes an escaped newline. The whole
+/// command is therefore encoded in printf's `\0` notation, and a plain `sh` decodes it.
 fn login_safe(child: &ChildCommand) -> Vec<String> {
     let mut encoded = String::new();
     for byte in quote_argv(&child.argv).bytes() {
         if byte.is_ascii_alphanumeric() || b" _-./:,=+()[]{}<>;|&*?#@".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            // `\0` and three octal digits: what follows can never be mistaken for one more.
+            // `\0` and three octal digits, so that a following digit is not part of the escape.
             encoded.push_str(&format!("\\0{byte:03o}"));
         }
     }
@@ -59,7 +59,7 @@ mod tests {
 
     use super::*;
 
-    /// What sudo does to the words of a command before it gives them to a login shell.
+    /// How sudo joins the arguments of a command for a login shell.
     fn as_sudo_joins(words: &[String]) -> String {
         let mut joined = String::new();
         for word in words {
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_shell_hands_everything_on() {
+    fn a_login_shell_passes_every_character_on() {
         let script = "for p in a 'b c'; do printf '%s|' \"$p\" \"\\\\\" `echo x`; done\nprintf \"$0\" \"$@\"";
         let child = ChildCommand::new(["/bin/sh", "-c", script, "it's %s! ü"]);
         let run = |argv: &[String]| Command::new(&argv[0]).args(&argv[1..]).output().unwrap().stdout;

@@ -1,4 +1,16 @@
-//! The sudo transport: a context as another user of the machine where it is started.
+//! The sudo transport: a context as another user of the host where it is started.
+//!
+//! ```
+//! use mitogen_core::connect::{ChildCommand, Transport};
+//! use mitogen_sudo::{Options, Sudo};
+//!
+//! # fn main() -> Result<(), mitogen_core::connect::OptionsError> {
+//! let sudo = Sudo::new(Options::new().username("web").set_home(true))?;
+//! let plan = sudo.plan(&ChildCommand::new(["python3"]))?;
+//! assert!(plan.argv().ends_with(&["-u", "web", "-n", "-H", "--", "python3"].map(str::to_owned)));
+//! # Ok(())
+//! # }
+//! ```
 
 mod arguments;
 mod command;
@@ -8,27 +20,21 @@ mod options;
 mod tests;
 
 use mitogen_core::connect::{
-    ChildCommand, OptionsError, Plan, Spawn, Stdio, Transport, TransportKind, parse_options, seconds_option,
+    ChildCommand, OptionsError, Plan, Spawn, Stdio, Transport, TransportKind, parse_options,
 };
 
 pub use options::Options;
 use options::Resolved;
 
-/// The transport as profiles know it: its options and their specifications.
+const METHOD: &str = "sudo";
+
+/// The transport `sudo` for profiles, with the specifications of its options.
 pub fn kind() -> TransportKind {
-    TransportKind::new(METHOD, |options| Sudo::new(&parse_options(METHOD, options)?))
+    TransportKind::new(METHOD, |options| Sudo::new(parse_options(METHOD, options)?))
         .with_options(options::specs())
 }
 
-/// The transport's name.
-const METHOD: &str = "sudo";
-// Until plans are built in the new way.
-struct Named {
-    name: &'static str,
-}
-const KIND: Named = Named { name: "sudo" };
-
-/// Becomes another user by way of sudo.
+/// Becomes another user with sudo.
 #[derive(Clone, Debug)]
 pub struct Sudo {
     options: Resolved,
@@ -38,29 +44,23 @@ impl Sudo {
     /// A transport with these options.
     ///
     /// # Errors
-    /// `sudo_args` that are not understood, names that sudo would take for flags.
-    pub fn new(options: &Options) -> Result<Self, OptionsError> {
+    /// `sudo_args` that are not supported, values that sudo would take for flags.
+    pub fn new(options: Options) -> Result<Self, OptionsError> {
         Ok(Self { options: options.resolve()? })
     }
 }
 
 impl Transport for Sudo {
     fn method(&self) -> &str {
-        KIND.name
+        METHOD
     }
 
     fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
-        let options = &self.options;
-        let secrets =
-            options.password.iter().map(|password| (dialogue::PASSWORD.to_owned(), password.clone()));
-        let timeout = seconds_option(KIND.name, "connect_timeout", options.connect_timeout)?;
-        let spawn = Spawn::new(command::argv(options, child)).with_stdio(
-            if options.password.is_some() || options.tty { Stdio::HybridTty } else { Stdio::Socketpair },
-        );
-        Ok(Plan::new(format!("sudo.{}", options.username), KIND.name, spawn)
-            .with_timeout(timeout)
-            // sudo asks on its terminal; its standard input is never read before the interpreter runs.
-            .with_dialogue(dialogue::dialogue(options.password.is_some()))
-            .with_secrets(secrets))
+        let Resolved { username, password, tty, connect_timeout, .. } = &self.options;
+        // sudo asks on its terminal and never reads its standard input, so the preamble can be sent at once.
+        let stdio = if password.is_some() || *tty { Stdio::HybridTty } else { Stdio::Socketpair };
+        let spawn = Spawn::new(command::argv(&self.options, child)).with_stdio(stdio);
+        let dialogue = dialogue::dialogue(password.is_some(), child);
+        Ok(mitogen_become::plan(METHOD, username, password.as_ref(), *connect_timeout, spawn, dialogue))
     }
 }

@@ -1,40 +1,43 @@
-//! What can be said about sudo.
+//! Options of the sudo transport.
 
-use mitogen_core::connect::{OptionKind, OptionSpec, OptionsError, check_word};
+use std::time::Duration;
+
+use mitogen_core::connect::{DEFAULT_CONNECT_TIMEOUT, OptionKind, OptionSpec, OptionsError, check_word};
 use mitogen_core::dialogue::Secret;
 use serde::Deserialize;
 
 use crate::METHOD;
-use crate::arguments::{self, Given};
+use crate::arguments;
 
-/// Options of the sudo transport. What is named here wins over `sudo_args`, which wins over the
-/// defaults.
+/// Options of the sudo transport. They take precedence over [`Options::sudo_args`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Options {
-    /// The user to become, or `#` and a number. Default `root`.
+    /// The user to become, or `#` and a user id. Default `root`.
     pub username: Option<String>,
-    /// The calling user's password. Without one no terminal is made and sudo is told not to ask.
+    /// The calling user's password. Without one sudo gets no terminal and runs with `-n`.
     pub password: Option<Secret>,
     /// The program. Default `sudo`.
     pub sudo_path: String,
-    /// Arguments in sudo's own words, as other tools' settings have them. Understood are `-E`, `-H`,
-    /// `-i`, `-r ROLE`, `-t TYPE` and `-u USER` with their long forms; `-n` and `-S` are ignored.
+    /// Arguments of sudo itself, as in the settings of other tools. Supported are `-E`, `-H`, `-i`, `-r ROLE`,
+    /// `-t TYPE` and `-u USER` with their long forms; `-n` and `-S` are ignored.
     pub sudo_args: Vec<String>,
-    /// Keep the environment (`-E`).
+    /// Whether to keep the environment (`-E`). Default false.
     pub preserve_env: Option<bool>,
-    /// Set `HOME` to the new user's (`-H`).
+    /// Whether to set `HOME` to the new user's home directory (`-H`). Default false.
     pub set_home: Option<bool>,
-    /// Run the new user's login shell (`-i`).
+    /// Whether to run the new user's login shell (`-i`). Default false.
     pub login: Option<bool>,
-    /// SELinux role (`-r`).
+    /// The SELinux role (`-r`).
     pub selinux_role: Option<String>,
-    /// SELinux type (`-t`).
+    /// The SELinux type (`-t`).
     pub selinux_type: Option<String>,
-    /// Give sudo a terminal even without a password, where its policy insists (`requiretty`).
+    /// Whether to allocate a terminal even without a password, for a sudoers file with `requiretty`. Default false.
     pub tty: bool,
-    /// Seconds until the context must be up. Default 30.
-    pub connect_timeout: f64,
+    /// The limit for the whole connection. Default 30 s.
+    #[serde(with = "mitogen_core::seconds")]
+    pub connect_timeout: Duration,
 }
 
 impl Default for Options {
@@ -50,12 +53,97 @@ impl Default for Options {
             selinux_role: None,
             selinux_type: None,
             tty: false,
-            connect_timeout: 30.0,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
         }
     }
 }
 
-/// Options with `sudo_args` and defaults worked in.
+/// Setters.
+impl Options {
+    /// The defaults: become root, without a password.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the user to become.
+    #[must_use]
+    pub fn username(mut self, username: impl Into<String>) -> Self {
+        self.username = Some(username.into());
+        self
+    }
+
+    /// Sets the calling user's password.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<Option<Secret>>) -> Self {
+        self.password = password.into();
+        self
+    }
+
+    /// Sets the program.
+    #[must_use]
+    pub fn sudo_path(mut self, path: impl Into<String>) -> Self {
+        self.sudo_path = path.into();
+        self
+    }
+
+    /// Sets arguments of sudo itself.
+    #[must_use]
+    pub fn sudo_args<T: Into<String>>(mut self, arguments: impl IntoIterator<Item = T>) -> Self {
+        self.sudo_args = arguments.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Keeps the environment, or does not.
+    #[must_use]
+    pub fn preserve_env(mut self, preserve: bool) -> Self {
+        self.preserve_env = Some(preserve);
+        self
+    }
+
+    /// Sets `HOME` to the new user's home directory, or does not.
+    #[must_use]
+    pub fn set_home(mut self, set: bool) -> Self {
+        self.set_home = Some(set);
+        self
+    }
+
+    /// Runs the new user's login shell, or does not.
+    #[must_use]
+    pub fn login(mut self, login: bool) -> Self {
+        self.login = Some(login);
+        self
+    }
+
+    /// Sets the SELinux role.
+    #[must_use]
+    pub fn selinux_role(mut self, role: impl Into<String>) -> Self {
+        self.selinux_role = Some(role.into());
+        self
+    }
+
+    /// Sets the SELinux type.
+    #[must_use]
+    pub fn selinux_type(mut self, kind: impl Into<String>) -> Self {
+        self.selinux_type = Some(kind.into());
+        self
+    }
+
+    /// Allocates a terminal even without a password, or does not.
+    #[must_use]
+    pub fn tty(mut self, tty: bool) -> Self {
+        self.tty = tty;
+        self
+    }
+
+    /// Sets the limit for the whole connection.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+}
+
+/// Options merged with `sudo_args` and the defaults.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
     pub(crate) username: String,
@@ -67,22 +155,23 @@ pub(crate) struct Resolved {
     pub(crate) selinux_role: Option<String>,
     pub(crate) selinux_type: Option<String>,
     pub(crate) tty: bool,
-    pub(crate) connect_timeout: f64,
+    pub(crate) connect_timeout: Duration,
 }
 
 impl Options {
-    pub(crate) fn resolve(&self) -> Result<Resolved, OptionsError> {
-        let given: Given = arguments::parse(&self.sudo_args)
+    /// Merges the options with `sudo_args` and the defaults, and checks them.
+    pub(crate) fn resolve(self) -> Result<Resolved, OptionsError> {
+        let given = arguments::parse(&self.sudo_args)
             .map_err(|message| OptionsError::in_option(METHOD, "sudo_args", message))?;
         let resolved = Resolved {
-            username: self.username.clone().or(given.user).unwrap_or_else(|| "root".to_owned()),
-            password: self.password.clone(),
-            sudo_path: self.sudo_path.clone(),
+            username: self.username.or(given.username).unwrap_or_else(|| "root".to_owned()),
+            password: self.password,
+            sudo_path: self.sudo_path,
             preserve_env: self.preserve_env.unwrap_or(given.preserve_env),
             set_home: self.set_home.unwrap_or(given.set_home),
             login: self.login.unwrap_or(given.login),
-            selinux_role: self.selinux_role.clone().or(given.role),
-            selinux_type: self.selinux_type.clone().or(given.kind),
+            selinux_role: self.selinux_role.or(given.selinux_role),
+            selinux_type: self.selinux_type.or(given.selinux_type),
             tty: self.tty,
             connect_timeout: self.connect_timeout,
         };

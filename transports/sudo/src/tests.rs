@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mitogen_core::connect::ChildCommand;
-use mitogen_core::connect::rehearsal::rehearse;
+use mitogen_core::connect::testing::{check_option_errors, check_transport};
 use mitogen_core::dialogue::interpreter_exits;
 use serde_json::json;
 
@@ -14,13 +14,14 @@ fn plans_and_transcripts_are_as_recorded() {
     let child =
         ChildCommand::new(["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""]).with_exits(interpreter_exits());
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/sudo");
-    let count = rehearse(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+    let count =
+        check_transport(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
     assert!(count > 0);
 }
 
 #[test]
 fn errors_name_the_option() {
-    for (options, key) in [
+    let table = [
         (json!({"user": "x"}), "user"),
         (json!({"username": "-x"}), "username"),
         (json!({"username": ""}), "username"),
@@ -29,14 +30,12 @@ fn errors_name_the_option() {
         (json!({"login": "yes"}), "login"),
         (json!({"selinux_role": "a\nb"}), "selinux_role"),
         (json!({"connect_timeout": "soon"}), "connect_timeout"),
-    ] {
-        let error = kind().create(options.clone()).unwrap_err();
-        assert_eq!(error.key.as_deref(), Some(key), "{options}: {error}");
-    }
+    ];
+    check_option_errors(&kind(), &table).unwrap_or_else(|complaint| panic!("{complaint}"));
 }
 
 #[test]
-fn options_win_over_arguments_and_arguments_over_defaults() {
+fn options_take_precedence_over_sudo_args() {
     let child = ChildCommand::new(["x"]);
     let plan = |options| kind().create(options).unwrap().plan(&child).unwrap();
     let both = plan(json!({"username": "web", "sudo_args": ["-E", "-u", "db"], "preserve_env": false}));

@@ -51,7 +51,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// std::fs::write(&original, "contents")?;
 ///
 /// let master = Master::start(MasterOptions::default())?;
-/// let local = local::Local::new(local::Options::default());
+/// let local = local::Local::new(local::Options::new())?;
 /// // Two contexts behind a third: the contents cross the link to that one once.
 /// let relay = master.connect(&local)?.wait()?;
 /// let targets = [master.connect_via(&relay, &local)?.wait()?, master.connect_via(&relay, &local)?.wait()?];

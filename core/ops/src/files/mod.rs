@@ -59,7 +59,7 @@ use session::Session;
 /// std::fs::write(&original, "contents")?;
 ///
 /// let master = Master::start(MasterOptions::default())?;
-/// let context = master.connect(&local::Local::new(local::Options::default()))?.wait()?;
+/// let context = master.connect(&local::Local::new(local::Options::new())?)?.wait()?;
 /// let options = TransferOptions::new().mode(0o640);
 ///
 /// let sources = Sources::scan(&[&original])?;

@@ -1,9 +1,8 @@
-//! Holds a transport to its recorded plans and transcripts, in its tests.
+//! Golden tests of a transport: its recorded plans and transcripts.
 //!
-//! A rehearsal folder holds `plans.json` (named option sets, each with the plan it must lead to) and
-//! transcripts (`*.txt`: what a tool really said, and the steps it must lead to). A new prompt is a
-//! new text file. The Python runtime's tests replay the same folders, so one recording checks both
-//! engines. For plugin authors, too.
+//! A folder of recordings has `plans.json` (named option sets, each with the expected plan) and transcripts (`*.txt`: the
+//! output of a real program, and the expected steps of the dialogue). A new prompt is a new text file. The tests of the
+//! Python runtime replay the same folders, so one recording checks both engines. Plugins can use it too.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,15 +13,19 @@ use serde_json::{Map, Value, json};
 use super::{ChildCommand, Plan, TransportKind};
 use crate::dialogue::transcript::replay;
 
-/// When this variable is set, `plans.json` is written anew from what the transport plans now.
+/// When this variable is set, `plans.json` is updated with the transport's present plans.
 pub const BLESS: &str = "MITOGEN_BLESS";
 
-/// Checks `kind` against the rehearsal folder `directory`: every option is listed, every plan is compared, every transcript is
-/// replayed as recorded and cut at every byte. Returns how many transcripts there were.
+/// Checks `kind` against the recordings in `directory`: the option sets cover every option, the plans are equal, and
+/// each transcript leads to the recorded steps, fed whole and cut at every byte. Returns the number of transcripts.
 ///
 /// # Errors
-/// Everything that differs, in words, one difference a line.
-pub fn rehearse(kind: &TransportKind, child: &ChildCommand, directory: &Path) -> Result<usize, String> {
+/// The differences, one a line.
+pub fn check_transport(
+    kind: &TransportKind,
+    child: &ChildCommand,
+    directory: &Path,
+) -> Result<usize, String> {
     let plans = check_plans(kind, child, &directory.join("plans.json"))?;
     let mut complaints = String::new();
     let mut count = 0;
@@ -70,6 +73,23 @@ fn check_options(
         given.insert(name.clone(), default.clone());
         if plan(&given)? != unchanged {
             return Err(format!("{default} is not the default of `{name}`"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that each set of options is rejected with an error that names the option next to it.
+///
+/// # Errors
+/// The first set for which that is not so.
+pub fn check_option_errors(kind: &TransportKind, table: &[(Value, &str)]) -> Result<(), String> {
+    for (options, key) in table {
+        match kind.create(options.clone()) {
+            Ok(_) => return Err(format!("{options} is accepted")),
+            Err(error) if error.key.as_deref() != Some(*key) => {
+                return Err(format!("{options}: expected an error in `{key}`: {error}"));
+            }
+            Err(_) => {}
         }
     }
     Ok(())
@@ -136,7 +156,7 @@ fn first_difference(recorded: &Value, planned: &Value, path: &str) -> String {
     format!("{path} was {recorded}, is {planned}")
 }
 
-/// No secret stands where people or other processes look.
+/// Checks that no secret is part of what is printed, or visible to other processes.
 fn leaks_nothing(plan: &Plan) -> Result<(), String> {
     let places = [
         ("its printed form", plan.describe()),
