@@ -1,4 +1,4 @@
-//! Pipelined calls with stock's error semantics.
+//! Pipelined calls, with the error semantics of upstream Mitogen.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,20 +14,28 @@ use super::request::Request;
 
 static CHAINS: AtomicU64 = AtomicU64::new(0);
 
-/// Calls to one context that belong together.
+/// Calls to one context that depend on each other.
 ///
-/// The first that fails makes all later ones fail with the same error, unrun, until
-/// [`CallChain::reset`], which also happens on drop so that the context can forget the error.
+/// After one has failed, all later ones fail with the same error and are not run, until
+/// [`CallChain::reset`]. Dropping the chain resets it, so that the context can forget the error.
 #[derive(Debug)]
 pub struct CallChain {
     context: Context,
     id: String,
 }
 
+impl Context {
+    /// A chain of calls that can be sent without waiting for replies: after one has failed, those behind
+    /// it fail with its error and are not run.
+    pub fn chain(&self) -> CallChain {
+        CallChain::new(self.clone())
+    }
+}
+
 impl CallChain {
-    pub(super) fn new(context: Context) -> Self {
+    fn new(context: Context) -> Self {
         let number = CHAINS.fetch_add(1, Ordering::Relaxed);
-        // Unique among all programs that may call into the same context: own id, pid, number, time.
+        // Unique among all programs that may call into the same context.
         let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
         let me = context.router().identity().id;
         let id = format!("{me}-{}-{number:x}-{micros:x}", std::process::id());
@@ -67,7 +75,7 @@ impl CallChain {
         self.request(function.parse::<FunctionName>()?).args(args).call_no_reply()
     }
 
-    /// Lets the context forget an error of this chain.
+    /// Makes the context forget the error of this chain.
     ///
     /// # Errors
     /// The request could not be sent.
@@ -83,7 +91,7 @@ impl CallChain {
 
 impl Drop for CallChain {
     fn drop(&mut self) {
-        // A context that is gone has forgotten already.
+        // If the context is gone, there is nothing to forget.
         let _ = self.reset();
     }
 }

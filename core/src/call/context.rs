@@ -1,16 +1,9 @@
-//! A context as a thing to call.
+//! A context: its id, its name and the router that leads to it. What can be called in it is in
+//! `request.rs` and `chain.rs`.
 
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
-
-use super::chain::CallChain;
-use super::error::CallError;
-use super::function::FunctionName;
-use super::receiver::Receiver;
-use super::reply::FromMessage;
-use super::request::Request;
 use crate::ids::ContextId;
 use crate::router::{Router, SendError};
 
@@ -34,7 +27,7 @@ impl Context {
         Self { router: router.clone(), id, name: name.into() }
     }
 
-    /// Its number in the tree.
+    /// Its id.
     pub fn id(&self) -> ContextId {
         self.id
     }
@@ -49,64 +42,22 @@ impl Context {
         &self.router
     }
 
-    /// Starts a request; the function runs in the context's main thread.
-    pub fn request(&self, function: FunctionName) -> Request<'_> {
-        Request { context: self, chain: None, function, args: (), kwargs: Vec::new(), deadline: None }
-    }
-
-    /// Calls `function` and waits for its result.
+    /// Asks the context to end. Every wait for it then ends with an error.
     ///
     /// # Errors
-    /// See [`CallError`].
-    pub fn call<T: FromMessage>(&self, function: &str, args: impl Serialize) -> Result<T, CallError> {
-        self.request(named(function)?).args(args).call()
-    }
-
-    /// Calls `function`; the result comes to the receiver.
-    ///
-    /// # Errors
-    /// The request could not be encoded or sent.
-    pub fn call_async<T: FromMessage>(
-        &self,
-        function: &str,
-        args: impl Serialize,
-    ) -> Result<Receiver<T>, CallError> {
-        self.request(named(function)?).args(args).call_async()
-    }
-
-    /// Calls `function` and wants no reply.
-    ///
-    /// # Errors
-    /// The request could not be encoded or sent.
-    pub fn call_no_reply(&self, function: &str, args: impl Serialize) -> Result<(), CallError> {
-        self.request(named(function)?).args(args).call_no_reply()
-    }
-
-    /// A chain of calls that can be sent without waiting: after one has failed, those behind it
-    /// fail with its error and are not run.
-    pub fn chain(&self) -> CallChain {
-        CallChain::new(self.clone())
-    }
-
-    /// Asks the context to end; whoever still waits for it is told.
-    ///
-    /// # Errors
-    /// There is no way to it any more.
+    /// There is no route to it.
     pub fn shutdown(&self) -> Result<(), SendError> {
         self.router.request_shutdown(self.id)
     }
 
-    /// Calls `watcher`, once, with the reason when this context is lost.
+    /// Calls `watcher`, once, with the reason when this context is lost; at once if it has been lost
+    /// already.
     pub fn on_disconnect(&self, watcher: impl FnOnce(&str) + Send + 'static) {
         self.router.on_disconnect(self.id, watcher);
     }
 
-    /// Bytes queued towards it and not yet taken by the kernel.
+    /// Bytes queued for it that the kernel has not taken yet.
     pub fn pending_bytes(&self) -> usize {
         self.router.pending_bytes(self.id)
     }
-}
-
-fn named(function: &str) -> Result<FunctionName, CallError> {
-    Ok(function.parse::<FunctionName>()?)
 }

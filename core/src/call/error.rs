@@ -1,4 +1,4 @@
-//! How a call or a wait can end badly.
+//! Why a call or a wait has failed.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ use crate::wire::Message;
 pub struct RemoteError {
     /// The exception's type with its module, such as `builtins.ValueError`.
     pub type_name: String,
-    /// What the exception says.
+    /// The exception's text.
     pub message: String,
-    /// The remote traceback, if one came along.
+    /// The remote traceback, if it was sent.
     pub traceback: Option<String>,
 }
 
@@ -30,7 +30,7 @@ impl RemoteError {
             None => (text, None),
         };
         let (type_name, message) = head.split_once(": ").unwrap_or(("", head));
-        // A type's name has no spaces; anything else is a plain text.
+        // The name of a type has no spaces; otherwise the text has no type.
         let (type_name, message) =
             if type_name.contains(char::is_whitespace) { ("", head) } else { (type_name, message) };
         Self {
@@ -61,28 +61,28 @@ pub enum CallError {
     /// The call needs an id for a new context, and none is left.
     #[error("no id is left for a new context")]
     NoId,
-    /// No answer will come: the far end, or something on the way, said why.
+    /// No reply will come. The remote side or an intermediate gave the reason.
     #[error("{reason}")]
     Dead {
-        /// The reason, as the dead message gave it.
+        /// The reason from the dead message.
         reason: String,
-        /// Who sent it.
+        /// The context that sent the dead message.
         by: ContextId,
     },
-    /// The deadline passed. The call goes on; its reply will be dropped.
-    #[error("no reply within the time given")]
+    /// The timeout has expired. The call goes on; its reply will be dropped.
+    #[error("timed out waiting for a reply")]
     TimedOut,
-    /// The receiver was closed at this end.
+    /// The receiver was closed locally.
     #[error("the receiver is closed")]
     Closed,
-    /// The text names no function.
+    /// The text is not the name of a function.
     #[error(transparent)]
     Name(#[from] FunctionNameError),
     /// The arguments could not be encoded.
-    #[error("the arguments cannot be sent: {0}")]
+    #[error("the arguments cannot be encoded: {0}")]
     Encode(pickle::Error),
-    /// The reply is not what was asked for.
-    #[error("the reply cannot be read: {0}")]
+    /// The reply is not of the type that was asked for.
+    #[error("the reply cannot be decoded: {0}")]
     Decode(pickle::Error),
     /// The request could not be sent.
     #[error(transparent)]

@@ -1,7 +1,7 @@
-//! The API that people touch: contexts, calls, receivers and senders.
+//! Contexts, calls, receivers and senders: what a user of the library works with.
 //!
-//! Pickles are decoded by the thread that asked, never by the broker's. Knows nothing of how a
-//! context is started.
+//! Pickles are decoded by the thread that takes the message, never by the broker's. Does not know how
+//! contexts are started.
 
 mod chain;
 mod context;
@@ -20,5 +20,5 @@ pub use function::{FunctionName, FunctionNameError};
 pub use receiver::{Channel, Receiver};
 pub use reply::{FromMessage, Reply};
 pub use request::Request;
-pub use select::{Select, SelectError, Source};
+pub use select::{Select, SelectError, Selectable};
 pub use sender::Sender;

@@ -1,4 +1,4 @@
-//! A queue bound to a handle: what others send there is taken out here.
+//! A queue of the messages that are sent to a handle.
 
 use std::fmt;
 use std::future::Future;
@@ -36,23 +36,23 @@ impl<T> fmt::Debug for Receiver<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Listens at a fresh handle of `router`.
+    /// Receives at a new handle of `router`.
     pub fn new(router: &Router, options: HandlerOptions) -> Self {
         Self::at(router, None, options)
     }
 
-    /// Listens at `handle`, or at a fresh one.
+    /// Receives at `handle`, or at a new one.
     pub fn at(router: &Router, handle: Option<Handle>, options: HandlerOptions) -> Self {
         let latch = Latch::new();
         let inlet = latch.clone();
         let handle = router.add_handler(handle, options, move |delivery| {
-            // A closed latch has a receiver that is going away.
+            // The latch is closed when the receiver is being dropped.
             let _ = inlet.put(delivery.message);
         });
         Self::with(router, handle, latch)
     }
 
-    /// Listens at a fresh handle for one message.
+    /// Receives one message at a new handle.
     pub(crate) fn once(router: &Router, options: HandlerOptions) -> Self {
         let latch = Latch::new();
         let inlet = latch.clone();
@@ -71,12 +71,12 @@ impl<T> Receiver<T> {
         self.handle
     }
 
-    /// The sending end, fit to travel to another context.
+    /// The sending end, which can be sent to another context.
     pub fn to_sender(&self) -> Sender {
         Sender::new(self.router.clone(), self.me, self.handle)
     }
 
-    /// Takes no more messages; those that wait can still be taken out.
+    /// Accepts no more messages; those in the queue can still be taken.
     pub fn close(&self) {
         if let Some(router) = self.router.upgrade() {
             router.remove_handler(self.handle);
@@ -84,12 +84,12 @@ impl<T> Receiver<T> {
         self.latch.close();
     }
 
-    /// Messages that wait to be taken.
+    /// The number of messages in the queue.
     pub fn len(&self) -> usize {
         self.latch.len()
     }
 
-    /// Whether no message waits.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.latch.is_empty()
     }
@@ -125,7 +125,7 @@ impl<T: FromMessage> Receiver<T> {
         self.read(self.latch.get_deadline(deadline))
     }
 
-    /// The next message if one waits.
+    /// The next message, if there is one in the queue.
     ///
     /// # Errors
     /// As [`Receiver::get`].
@@ -168,11 +168,11 @@ impl<T> Drop for Receiver<T> {
     }
 }
 
-/// Both ends of a conversation: a receiver of ours, and the sender that the other context gave us.
+/// A connection in both directions: a local receiver, and a sender to a receiver of the other context.
 #[derive(Debug)]
 pub struct Channel<T = Message> {
-    /// What the other end sends.
+    /// Receives what the other context sends.
     pub receiver: Receiver<T>,
-    /// Where the other end listens.
+    /// Sends to the other context.
     pub sender: Sender,
 }

@@ -1,4 +1,4 @@
-//! What a message means to the one who waits for it.
+//! Decoding messages: values, exceptions and dead messages.
 
 use std::any::Any;
 
@@ -9,7 +9,7 @@ use crate::ids::ContextId;
 use crate::pickle::{self, Value};
 use crate::wire::Message;
 
-/// A type that a message can be turned into: every deserializable one, and [`Message`] itself.
+/// A type that a message can be decoded as: every deserializable one, and [`Message`] itself.
 pub trait FromMessage: Sized {
     /// Reads `message`, which context `me` received and which is not dead.
     ///
@@ -29,7 +29,7 @@ impl<T: DeserializeOwned + Any> FromMessage for T {
         let remote = |text: &str| CallError::Remote(RemoteError::from_text(text));
         match pickle::from_shared::<T>(&message.data) {
             Ok(value) => match (&value as &dyn Any).downcast_ref() {
-                // Whoever takes any value still wants an exception to be an error.
+                // When `T` is `Value`, an exception must still be an error.
                 Some(Value::CallError(text)) => Err(remote(text)),
                 _ => Ok(value),
             },
@@ -39,8 +39,7 @@ impl<T: DeserializeOwned + Any> FromMessage for T {
     }
 }
 
-/// A reply that has arrived and is not decoded yet: for whoever wants to decode it on a thread of
-/// his own.
+/// A reply that has arrived and is not decoded yet, so that it can be decoded on another thread.
 #[derive(Debug)]
 pub struct Reply {
     message: Message,
@@ -52,7 +51,7 @@ impl Reply {
         Self { message, me }
     }
 
-    /// The reply that `message` is to context `me`: for handlers of one's own.
+    /// Makes a reply of a message that a handler of context `me` has got.
     pub fn of(message: Message, me: ContextId) -> Self {
         Self::new(message, me)
     }

@@ -1,4 +1,4 @@
-//! A call as it is being put together: function, arguments, chain; then sent in one of four ways.
+//! One call: function, arguments and chain are set, then it is sent in one of four ways.
 
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,41 @@ pub struct Request<'a, A = ()> {
     pub(super) deadline: Option<Instant>,
 }
 
+impl Context {
+    /// Starts a request; the function runs in the context's main thread.
+    pub fn request(&self, function: FunctionName) -> Request<'_> {
+        Request { context: self, chain: None, function, args: (), kwargs: Vec::new(), deadline: None }
+    }
+
+    /// Calls `function` and waits for its result.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn call<T: FromMessage>(&self, function: &str, args: impl Serialize) -> Result<T, CallError> {
+        self.request(function.parse::<FunctionName>()?).args(args).call()
+    }
+
+    /// Calls `function`; the result comes to the receiver.
+    ///
+    /// # Errors
+    /// The request could not be encoded or sent.
+    pub fn call_async<T: FromMessage>(
+        &self,
+        function: &str,
+        args: impl Serialize,
+    ) -> Result<Receiver<T>, CallError> {
+        self.request(function.parse::<FunctionName>()?).args(args).call_async()
+    }
+
+    /// Calls `function` and wants no reply.
+    ///
+    /// # Errors
+    /// The request could not be encoded or sent.
+    pub fn call_no_reply(&self, function: &str, args: impl Serialize) -> Result<(), CallError> {
+        self.request(function.parse::<FunctionName>()?).args(args).call_no_reply()
+    }
+}
+
 impl<'a, A: Serialize> Request<'a, A> {
     /// Sets the positional arguments: a tuple, a sequence, or `()` for none.
     pub fn args<B: Serialize>(self, args: B) -> Request<'a, B> {
@@ -40,7 +75,7 @@ impl<'a, A: Serialize> Request<'a, A> {
         self
     }
 
-    /// Gives up waiting after `timeout` from now: to send, and for [`Request::call`], to answer.
+    /// Sets a timeout from now: for room in the send queue, and in [`Request::call`] for the reply, too.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.deadline = Some(Instant::now() + timeout);
         self
@@ -69,7 +104,7 @@ impl<'a, A: Serialize> Request<'a, A> {
         Ok(receiver)
     }
 
-    /// Sends it; `then` gets the reply on the broker's thread and must not block.
+    /// Sends it; `then` is called with the reply on the broker's thread and must not block.
     ///
     /// # Errors
     /// It could not be encoded or sent; `then` is not called.
@@ -84,7 +119,7 @@ impl<'a, A: Serialize> Request<'a, A> {
         })
     }
 
-    /// Sends it and wants no reply: an exception is logged by the child.
+    /// Sends it without asking for a reply; the remote side logs an exception.
     ///
     /// # Errors
     /// It could not be encoded or sent.

@@ -10,17 +10,17 @@ use super::receiver::Receiver;
 use super::reply::FromMessage;
 use crate::sync::{Latch, LatchError};
 
-/// Something a [`Select`] can wait for: a receiver, or another select.
-pub trait Source<T>: Send {
-    /// Calls `listener` whenever something may have arrived.
+/// What a [`Select`] can wait for: a receiver, or another select.
+pub trait Selectable<T>: Send {
+    /// Sets the closure that is called whenever something may have arrived.
     fn listen(&self, listener: Option<Arc<dyn Fn() + Send + Sync>>);
-    /// What has arrived, if anything.
+    /// Takes what has arrived first, if anything has.
     fn take(&mut self) -> Option<Result<T, CallError>>;
-    /// How many arrivals wait now.
+    /// How many arrivals can be taken now.
     fn waiting(&self) -> usize;
 }
 
-impl<T: FromMessage> Source<T> for Receiver<T> {
+impl<T: FromMessage> Selectable<T> for Receiver<T> {
     fn listen(&self, listener: Option<Arc<dyn Fn() + Send + Sync>>) {
         self.set_listener(listener);
     }
@@ -34,7 +34,7 @@ impl<T: FromMessage> Source<T> for Receiver<T> {
     }
 }
 
-/// Nothing is left to wait for.
+/// Why a select gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SelectError {
@@ -42,16 +42,16 @@ pub enum SelectError {
     #[error("the select has no sources left")]
     Empty,
     /// The deadline passed.
-    #[error("nothing arrived within the time given")]
+    #[error("timed out")]
     TimedOut,
 }
 
-/// Fan-in: the first of many sources, with the key it was added under.
+/// Waits for several sources, and gives what arrives first with the key of its source.
 ///
 /// A source is removed after its first event, unless [`Select::keep`] was chosen. A select owns its
-/// sources, so a source cannot be added twice, and selects cannot form a circle.
+/// sources, so a source cannot be added twice, and selects cannot contain themselves.
 pub struct Select<K, T> {
-    sources: HashMap<u64, (K, Box<dyn Source<T>>)>,
+    sources: HashMap<u64, (K, Box<dyn Selectable<T>>)>,
     ready: Latch<u64>,
     next: u64,
     oneshot: bool,
@@ -82,7 +82,7 @@ impl<K: Clone, T> Select<K, T> {
     }
 
     /// Adds a source under `key`.
-    pub fn add(&mut self, key: K, source: impl Source<T> + 'static) {
+    pub fn add(&mut self, key: K, source: impl Selectable<T> + 'static) {
         let number = self.next;
         self.next += 1;
         let ready = self.ready.clone();
@@ -151,7 +151,7 @@ impl<K: Clone, T> Select<K, T> {
     }
 }
 
-impl<K: Clone + Send, T: Send> Source<T> for Select<K, T> {
+impl<K: Clone + Send, T: Send> Selectable<T> for Select<K, T> {
     fn listen(&self, listener: Option<Arc<dyn Fn() + Send + Sync>>) {
         self.ready.set_listener(listener);
     }

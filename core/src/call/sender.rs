@@ -1,4 +1,4 @@
-//! The sending end of a receiver, wherever that is.
+//! The sending end of a receiver in this or another context.
 
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
@@ -12,8 +12,8 @@ use crate::wire::{Encoding, Message};
 /// The reason in the dead message that ends a stream of messages in order.
 const CLOSED: &str = "Sender was explicitly closed";
 
-/// Sends to one handle of one context. It can be an argument of a call: the other context gets a
-/// sender to the same place.
+/// Sends to one handle of one context. It can be an argument of a call: the other context gets a sender
+/// to the same handle.
 #[derive(Clone, Debug)]
 pub struct Sender {
     router: WeakRouter,
@@ -31,7 +31,7 @@ impl Sender {
         Self::new(router.downgrade(), context, handle)
     }
 
-    /// Where it sends to.
+    /// The context and the handle that it sends to.
     pub fn target(&self) -> (ContextId, Handle) {
         (self.context, self.handle)
     }
@@ -53,7 +53,7 @@ impl Sender {
         self.put(Encoding::Raw, data)
     }
 
-    /// Tells the receiver that nothing more will come.
+    /// Tells the receiver that nothing more will be sent.
     pub fn close(&self) {
         if let Some(router) = self.router.upgrade() {
             let _ = router.send(Message::dead(self.context, self.handle, CLOSED));
@@ -61,8 +61,10 @@ impl Sender {
     }
 
     fn put(&self, encoding: Encoding, data: Bytes) -> Result<(), CallError> {
-        let router =
-            self.router.upgrade().ok_or_else(|| SendError::LinkLost("this end has shut down".to_owned()))?;
+        let router = self
+            .router
+            .upgrade()
+            .ok_or_else(|| SendError::LinkLost("the local router has shut down".to_owned()))?;
         Ok(router.send_blocking(Message::new(self.context, self.handle, encoding, data), None)?)
     }
 }

@@ -22,11 +22,9 @@ use super::streams::{BootDiag, BootLink};
 use crate::dialogue::{Engine, Failure, FailureKind, Source, Stage, Step};
 use crate::ids::ContextId;
 use crate::io::{FdSide, Reactor, Side, TimerId, Token, Writer, sides};
-use crate::router::{Keepalive, LinkId};
+use crate::router::{Keepalive, LINK_HIGH_WATER, LinkId};
 use crate::sys::{self, ChildSpec, ChildStdio};
 
-/// Bytes a link may queue before user threads wait and relays stop reading.
-const HIGH_WATER: usize = 4 << 20;
 /// How long one end may linger when the other (process or link) is gone already.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -159,7 +157,7 @@ impl Driver {
         let broken = |error: std::io::Error| refuse(format!("cannot use its descriptors: {error}"));
         let wired = (|| {
             let (receive, transmit) = sides(spawned.receive, spawned.transmit)?;
-            let writer = Writer::new(transmit.share(), HIGH_WATER);
+            let writer = Writer::new(transmit.share(), LINK_HIGH_WATER);
             let diag = match spawned.stderr {
                 None => None,
                 Some(fd) => Some((FdSide::new(fd.try_clone()?)?, FdSide::new(fd)?)),

@@ -10,6 +10,10 @@ use super::keepalive::{Keepalive, KeepaliveMonitor};
 use super::router::{Routed, Router};
 use super::table::LinkId;
 
+/// The high-water mark of a link's writer in bytes: when more is queued, user threads wait, and links
+/// whose frames go there are not read.
+pub const LINK_HIGH_WATER: usize = 4 << 20;
+
 /// A link in frame mode, as the broker drives it.
 ///
 /// Dropping out of the broker loses the link in the router, with the reason that ended it.

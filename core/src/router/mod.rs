@@ -29,7 +29,7 @@ pub use extensions::Extensions;
 pub use handlers::{Delivery, HandlerOptions};
 pub use id_allocator::IdAllocator;
 pub use keepalive::Keepalive;
-pub use link_stream::MitogenStream;
+pub use link_stream::{LINK_HIGH_WATER, MitogenStream};
 pub use links::Links;
 pub use policy::Policy;
 pub use router::{Router, RouterOptions, WeakRouter};

@@ -1,12 +1,14 @@
 //! Services: objects whose methods other contexts may call by name, at handle 110.
 //!
-//! Here are the ones written in Rust, and the calls of those elsewhere. Methods run on a few
-//! threads of their own, never on the broker's; who may call is each method's policy. What is
-//! said on the wire, down to the words of errors, is what stock Mitogen's peers expect.
+//! This module has services written in Rust, and calls of services of other contexts. Methods run on
+//! threads of their own, never on the broker's; each has a policy of who may call it. Everything on the
+//! wire, including the texts of errors, is as in upstream Mitogen.
 
 mod call;
+mod definition;
+mod kind;
 mod pool;
-mod registry;
 
+pub use definition::{Call, Service, ServiceError, ServicePolicy};
+pub use kind::Kind;
 pub use pool::{Deferrer, Services};
-pub use registry::{Call, Kind, Service, ServiceError, ServicePolicy};

@@ -1,4 +1,4 @@
-//! The threads that take calls off handle 110.
+//! The threads that run the methods of services: calls come to handle 110.
 
 use std::collections::HashMap;
 use std::io;
@@ -6,19 +6,19 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{Builder, JoinHandle};
 
-use super::registry::{Call, Service, refuse};
+use super::definition::{Call, Service, refuse};
 use crate::pickle::{self, Value};
 use crate::router::{Delivery, HandlerOptions, Router, WeakRouter};
 use crate::wire::{Message, WellKnownHandle};
 
-/// What a thread is to do.
+/// What a thread does next.
 enum Work {
     Call(Delivery),
     Run(Box<dyn FnOnce() + Send>),
     Stop,
 }
 
-/// Puts work on the threads of services; it holds neither them nor a router alive.
+/// Runs work on the threads of services; keeps neither them nor a router alive.
 #[derive(Clone, Debug)]
 pub struct Deferrer(Sender<Work>);
 
@@ -29,20 +29,19 @@ impl Deferrer {
     }
 }
 
-type Registry = RwLock<HashMap<String, Arc<Service>>>;
+type ServiceMap = RwLock<HashMap<String, Arc<Service>>>;
 
-/// The services of this process. Dropping it ends them: calls that are running come to their end,
-/// and no others begin.
+/// The services of one router. Dropping it waits for the calls that are running; no others begin.
 #[derive(Debug)]
 pub struct Services {
     router: WeakRouter,
-    registry: Arc<Registry>,
+    registry: Arc<ServiceMap>,
     queue: Sender<Work>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Services {
-    /// Listens for calls, and carries out up to `threads` of them at a time.
+    /// Accepts calls, and runs up to `threads` of them at a time.
     ///
     /// # Errors
     /// The system refuses a thread.
@@ -61,10 +60,10 @@ impl Services {
             let thread = Builder::new().name(format!("mitogen.service.{number}"));
             services.threads.push(thread.spawn(move || work(&calls, &registry, &router))?);
         }
-        // Who may call is for each method to say.
+        // Each method has its own policy.
         let handle = Some(WellKnownHandle::CallService.handle());
         router.add_handler(handle, HandlerOptions::default(), move |delivery| {
-            // A dead message asks for nothing, and must end nobody's work.
+            // A dead message is not a call.
             if !delivery.message.is_dead() {
                 let _ = queue.send(Work::Call(delivery));
             }
@@ -72,12 +71,12 @@ impl Services {
         Ok(services)
     }
 
-    /// Puts other work on the same threads.
+    /// Runs other work on the same threads.
     pub fn deferrer(&self) -> Deferrer {
         Deferrer(self.queue.clone())
     }
 
-    /// Adds a service, in the place of one with the same name.
+    /// Adds a service; replaces one with the same name.
     pub fn add(&self, service: Service) {
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         registry.insert(service.name().to_owned(), Arc::new(service));
@@ -93,16 +92,16 @@ impl Drop for Services {
             let _ = self.queue.send(Work::Stop);
         }
         for thread in self.threads.drain(..) {
-            // A method that panicked has said so.
+            // The panic of a method has been reported already.
             let _ = thread.join();
         }
     }
 }
 
-fn work(queue: &Mutex<Receiver<Work>>, registry: &Registry, router: &WeakRouter) {
+fn work(queue: &Mutex<Receiver<Work>>, registry: &ServiceMap, router: &WeakRouter) {
     loop {
         let work = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        // What panics takes neither its thread nor its caller's wait with it.
+        // A panic ends neither the thread nor the wait of the caller.
         let guarded =
             |work: &mut dyn FnMut()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_ok();
         match work {
@@ -121,7 +120,7 @@ fn work(queue: &Mutex<Receiver<Work>>, registry: &Registry, router: &WeakRouter)
     }
 }
 
-fn take(delivery: &Delivery, registry: &Registry, router: &Router) {
+fn take(delivery: &Delivery, registry: &ServiceMap, router: &Router) {
     let message = &delivery.message;
     let Some((service, method, kwargs)) = parse(message) else {
         return refuse(router, message, "Invalid message format.");

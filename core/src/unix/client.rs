@@ -8,11 +8,11 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::handshake::{ClientHello, ServerHello, TruncatedHandshake};
-use super::{HIGH_WATER, peer};
+use super::peer;
 use crate::broker::DeferError;
 use crate::ids::{ContextId, Identity};
 use crate::io::{FdSide, Writer};
-use crate::router::{MitogenStream, Router};
+use crate::router::{LINK_HIGH_WATER, MitogenStream, Router};
 
 /// How long a listener may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -160,7 +160,7 @@ pub fn attach(router: &Router, joined: Joined) -> io::Result<()> {
     let attached = router.broker().defer_sync(move |reactor| {
         let router = attaching;
         let (side, transmit) = FdSide::pair(joined.stream)?;
-        let writer = Writer::new(transmit.share(), HIGH_WATER);
+        let writer = Writer::new(transmit.share(), LINK_HIGH_WATER);
         let link = router.links().adopt(listener, &name, None, writer.clone());
         if joined.reads_all_encodings {
             router.links().set_legacy_encoding_only(link, false);

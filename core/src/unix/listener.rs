@@ -14,11 +14,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::handshake::{ClientHello, ServerHello};
+use super::peer;
 use super::socket::{BindError, Socket};
-use super::{HIGH_WATER, peer};
 use crate::broker::BrokerHandle;
 use crate::io::{FdSide, Reactor, Side, Stream, Token, Writer};
-use crate::router::{MitogenStream, Router};
+use crate::router::{LINK_HIGH_WATER, MitogenStream, Router};
 
 /// How long a client may take to send its part of the handshake.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -168,7 +168,7 @@ impl Handshake {
         let router = &self.router;
         let (me, client) = (router.identity().id, router.ids().allocate());
         let name = format!("unix_client.{}", hello.pid);
-        let writer = Writer::new(transmit.share(), HIGH_WATER);
+        let writer = Writer::new(transmit.share(), LINK_HIGH_WATER);
         writer.bind_to(reactor.handle(), token);
         let server = ServerHello { client, listener: me, pid: std::process::id() };
         // In one write, and before there is a link that others could send by. If the client is gone

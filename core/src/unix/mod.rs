@@ -15,6 +15,3 @@ pub use client::{JoinError, Joined, attach, join};
 pub use handshake::{ClientHello, ServerHello, TruncatedHandshake};
 pub use listener::Listener;
 pub use socket::BindError;
-
-/// Bytes that a link may queue before user threads wait and relays stop reading.
-const HIGH_WATER: usize = 4 << 20;

@@ -1,4 +1,4 @@
-//! What a service is: methods by name, each with its policies and the arguments it must have.
+//! A service: methods by name, each with a policy and the arguments that it requires.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::call::type_of;
+use super::kind::{Kind, type_of};
 use crate::ids::ContextId;
 use crate::pickle::{self, Value};
 use crate::router::{LinkId, Router};
@@ -16,43 +16,25 @@ use crate::wire::{Encoding, Message};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServicePolicy {
-    /// Everybody who can route to us.
+    /// Every context that has a route to this one.
     AllowAny,
-    /// The message carries our own authority or an ancestor's.
+    /// Contexts with the authority of this one or of an ancestor.
     AllowParents,
 }
 
-/// What an argument must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Kind {
-    /// Anything, as long as it is there.
-    Any,
-    /// Text.
-    Text,
-    /// Bytes, or a blob.
-    Bytes,
-    /// A whole number.
-    Int,
-    /// A context.
-    Context,
-    /// A sender.
-    Sender,
-}
-
-/// A method refuses, or fails.
+/// Why a method has failed; the caller gets the text.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct ServiceError(pub String);
 
-/// A call as its method gets it.
+/// A call, as it is given to its method.
 #[derive(Debug)]
 pub struct Call<'a> {
-    /// The router by which it came.
+    /// The router that received it.
     pub router: &'a Router,
     /// The request.
     pub message: &'a Message,
-    /// The link that it came in by; `None` when it was made here.
+    /// The link that it came in by; `None` for a call from this context.
     pub ingress: Option<LinkId>,
     pub(super) kwargs: Vec<(String, Value)>,
 }
@@ -63,22 +45,22 @@ impl Call<'_> {
         self.kwargs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// The argument as text; empty if it is none, which the service's specification excludes.
+    /// The argument as text; empty if it is no text, which a specification with [`Kind::Text`] excludes.
     pub fn text(&self, name: &str) -> &str {
         self.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Whether the caller has our authority or an ancestor's.
+    /// Whether the caller has the authority of this context or of an ancestor.
     pub fn is_privileged(&self) -> bool {
         self.router.identity().has_parent_authority(self.message.auth_id)
     }
 
-    /// Answers; for methods without an answer of their own, or from elsewhere.
+    /// Answers the call: for methods that were added with [`Service::no_reply`].
     pub fn reply(&self, value: &Value) {
         reply(self.router, self.message, value);
     }
 
-    /// Who calls.
+    /// The context that calls.
     pub fn caller(&self) -> ContextId {
         self.message.src_id
     }
@@ -94,7 +76,7 @@ pub(super) struct Method {
     function: Arc<Function>,
 }
 
-/// A service under construction, or in use.
+/// A service: a name and methods.
 pub struct Service {
     name: String,
     methods: HashMap<String, Method>,
@@ -109,7 +91,7 @@ impl fmt::Debug for Service {
 }
 
 impl Service {
-    /// A service that is called by this name: `module.Class`, for Python's sake.
+    /// A service without methods. Python contexts expect a name such as `module.Class`.
     pub fn new(name: &str) -> Self {
         Self { name: name.to_owned(), methods: HashMap::new() }
     }
@@ -157,7 +139,7 @@ impl Service {
         self
     }
 
-    /// Checks a call in the order that the protocol sets, carries it out, and answers.
+    /// Checks a call in the order that upstream Mitogen does, carries it out, and answers.
     pub(super) fn invoke(&self, name: &str, call: &Call<'_>) {
         let method = match self.check(name, call) {
             Ok(method) => method,
@@ -213,7 +195,7 @@ pub(super) fn reply(router: &Router, message: &Message, value: &Value) {
     }
 }
 
-/// Answers with an error of the caller's making.
+/// Answers with an error that the caller has caused.
 pub(super) fn refuse(router: &Router, message: &Message, text: &str) {
     tracing::warn!(src = message.src_id.0, error = text, "a service call was refused");
     reply(router, message, &Value::CallError(text.to_owned()));
