@@ -1,19 +1,19 @@
-//! Chains of hops made into contexts: every hop is connected once, however many targets lie behind
-//! it, and all at once, because a hop can be asked to start the next one before it is up itself.
+//! Connecting chains of hops. A hop that several targets share is connected once. All hops are connected
+//! at the same time, because a context can be asked to start the next one before it is connected itself.
 //!
-//! Knows profiles and the connector; asks for secrets, and never waits for a connection.
+//! The pool obtains secrets from their sources, and never waits for a connection.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mitogen_core::call::Context;
 use mitogen_core::child::{PythonCore, PythonSpec, StockPackage};
 use mitogen_core::connect::{
-    ChildCommand, ChildSettings, ConnectError, ConnectRequest, Connecting, Connector, OptionsError, Outcome,
-    Plan, Registry, RequestError, Transport,
+    ChildSettings, ConnectError, ConnectRequest, Connecting, Connector, OptionsError, Outcome, Plan,
+    Registry, RequestError, Transport,
 };
 use mitogen_core::ids::ContextId;
 use mitogen_core::router::Router;
@@ -24,43 +24,43 @@ use crate::Master;
 use crate::profiles::{Chain, Hop, HopKey, SecretError, SecretResolver, SecretStore};
 use crate::stock::{self, FindError};
 
-/// Why a chain cannot be connected, or planned. Nothing was started for it.
+/// Why a chain cannot be connected or planned. Nothing was started for the hop.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum ChainError {
     /// The registry has no such transport.
-    #[error("{hop}: there is no method `{method}`")]
+    #[error("{hop}: unknown method `{method}`")]
     UnknownMethod {
         /// The hop.
         hop: HopKey,
-        /// The transport that it wants.
+        /// The name of the transport.
         method: String,
     },
-    /// The transport refuses its options.
+    /// The transport rejected its options.
     #[error("{hop}")]
     Options {
         /// The hop.
         hop: HopKey,
-        /// Which option, and what is wrong with it.
+        /// The option, and what is wrong with it.
         source: OptionsError,
     },
-    /// A secret that the hop needs cannot be had.
+    /// A secret that the hop needs cannot be obtained.
     #[error("{hop}")]
     Secret {
         /// The hop.
         hop: HopKey,
-        /// From where, and why not.
+        /// The source, and why it failed.
         source: SecretError,
     },
-    /// The stock package that the hop names is not usable.
+    /// The upstream Mitogen package of the hop cannot be used.
     #[error("{hop}")]
-    Stock {
+    MitogenPackage {
         /// The hop.
         hop: HopKey,
-        /// What is wrong with it.
+        /// What is wrong with the package.
         source: Arc<FindError>,
     },
-    /// No connection can be made of it.
+    /// The connection request was rejected.
     #[error("{hop}")]
     Request {
         /// The hop.
@@ -70,49 +70,47 @@ pub enum ChainError {
     },
 }
 
-/// The connections of a tree, one for each [`HopKey`].
+/// The connections of a master, one for each [`HopKey`].
 ///
-/// Contexts stay until the master ends, unless [`ConnectionPool::acquire`] and [`ConnectionPool::release`]
-/// say how long they are needed.
+/// A connection remains open until the master shuts down, or until every [`ConnectionPool::acquire`] of it
+/// has been undone by a [`ConnectionPool::release`].
+///
+/// ```no_run
+/// use mitogen::profiles::{Inventory, Overrides, Search, SecretStore, SystemSecrets};
+/// use mitogen::transports::builtin;
+/// use mitogen::{ConnectionPool, Master, MasterOptions};
+///
+/// let registry = builtin();
+/// let inventory = Inventory::load(&Search::from_environment(None), &registry)?;
+/// let master = Master::start(MasterOptions::default())?;
+/// let pool = ConnectionPool::new(&master, &registry, SecretStore::new(SystemSecrets));
+/// for target in inventory.select("local", None)? {
+///     let chain = inventory.resolve(&target, &Overrides::default())?;
+///     let context = pool.connect(&chain)?.wait()?;
+///     println!("{target}: {}", context.call::<String>("platform.node", ())?);
+/// }
+/// master.shutdown();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ConnectionPool<R> {
     connector: Connector,
     router: Router,
     settings: ChildSettings,
     registry: Registry,
     secrets: SecretStore<R>,
-    made: Mutex<HashMap<HopKey, Entry>>,
-    /// Stock packages that hops name, each read once.
+    entries: Mutex<HashMap<HopKey, Entry>>,
+    /// Upstream Mitogen packages of hops, each read once.
     packages: Mutex<HashMap<PathBuf, Arc<StockPackage>>>,
 }
 
-/// What there is of a hop.
+/// A hop of the pool.
 struct Entry {
-    transport: HopTransport,
-    settings: ChildSettings,
-    connecting: Option<Connecting>,
-    /// How many holders it has.
-    holders: usize,
-}
-
-/// A hop's transport with the hop's own time limit, which not every transport has an option for.
-#[derive(Debug)]
-struct HopTransport {
     transport: Box<dyn Transport>,
-    timeout: Option<Duration>,
-}
-
-impl Transport for HopTransport {
-    fn method(&self) -> &str {
-        self.transport.method()
-    }
-
-    fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
-        let mut plan = self.transport.plan(child)?;
-        if let Some(timeout) = self.timeout {
-            plan.timeout = timeout;
-        }
-        Ok(plan)
-    }
+    settings: ChildSettings,
+    /// `None` before the first connection and after an invalidation.
+    connecting: Option<Connecting>,
+    /// How often it was acquired and not yet released.
+    users: usize,
 }
 
 impl<R> fmt::Debug for ConnectionPool<R> {
@@ -122,8 +120,8 @@ impl<R> fmt::Debug for ConnectionPool<R> {
 }
 
 impl<R: SecretResolver> ConnectionPool<R> {
-    /// No connections yet, in the tree of `master`. Hops differ from the master's settings by their
-    /// interpreters only.
+    /// Creates an empty pool for `master`. The settings of hops are those of the master, except for what
+    /// their profiles set.
     pub fn new(master: &Master, registry: &Registry, secrets: SecretStore<R>) -> Self {
         Self {
             connector: master.connector().clone(),
@@ -131,117 +129,117 @@ impl<R: SecretResolver> ConnectionPool<R> {
             settings: master.settings().clone(),
             registry: registry.clone(),
             secrets,
-            made: Mutex::default(),
+            entries: Mutex::default(),
             packages: Mutex::default(),
         }
     }
 
-    /// Makes sure that the chain's hops, once connected, stay until as many [`ConnectionPool::release`]s
-    /// of it. Asks for its secrets and checks its options; connects nothing.
+    /// Keeps the chain's hops open, once they are connected, until the chain is
+    /// [released](ConnectionPool::release) as often as it was acquired. Obtains the secrets and checks the
+    /// options, but connects nothing.
     ///
     /// # Errors
-    /// What can be known to be wrong without connecting; the chain is then not held.
+    /// Errors that are found without connecting; the chain is then not acquired.
     pub fn acquire(&self, chain: &Chain) -> Result<(), ChainError> {
-        let mut made = self.lock();
+        let mut entries = self.lock();
         for hop in &chain.hops {
-            self.prepare(&mut made, hop)?;
+            self.prepare(&mut entries, hop)?;
         }
         for hop in &chain.hops {
-            if let Some(made) = made.get_mut(&hop.key) {
-                made.holders += 1;
+            if let Some(entry) = entries.get_mut(&hop.key) {
+                entry.users += 1;
             }
         }
         Ok(())
     }
 
-    /// Connects what is not connected of the chain, without waiting: the context at its end can be
+    /// Connects the hops of the chain that are not connected yet, without waiting: the last context can be
     /// called at once. A hop that has failed is not tried again.
     ///
     /// # Errors
-    /// What can be known to be wrong without connecting. Hops before the one at fault may have been
+    /// Errors that are found without connecting. The hops before the one with the error may have been
     /// started.
     pub fn connect(&self, chain: &Chain) -> Result<Connection, ChainError> {
-        let mut made = self.lock();
+        let mut entries = self.lock();
         let mut hops: Vec<Connecting> = Vec::with_capacity(chain.hops.len());
         for hop in &chain.hops {
             let via = hop.via.and_then(|via| hops.get(via)).map(|via| via.context().clone());
-            let made = self.prepare(&mut made, hop)?;
-            let connecting = match &made.connecting {
+            let entry = self.prepare(&mut entries, hop)?;
+            let connecting = match &entry.connecting {
                 Some(connecting) => connecting.clone(),
                 None => {
                     let request = ConnectRequest {
-                        transport: &made.transport,
+                        transport: &*entry.transport,
                         name: None,
                         via: via.as_ref(),
-                        settings: &made.settings,
+                        settings: &entry.settings,
                     };
                     let connecting = self
                         .connector
                         .connect(&request)
                         .map_err(|source| ChainError::Request { hop: hop.key.clone(), source })?;
-                    tell(&hop.key, &connecting);
-                    made.connecting.insert(connecting).clone()
+                    log_outcome(&hop.key, &connecting);
+                    entry.connecting.insert(connecting).clone()
                 }
             };
             hops.push(connecting);
         }
-        // Only a chain without hops, which nothing makes, has no last context.
-        let me = || Context::new(&self.router, self.router.identity().id, "self");
-        let context = hops.last().map_or_else(me, |last| last.context().clone());
+        // An inventory makes no chain without hops.
+        let own_context = || Context::new(&self.router, self.router.identity().id, "self");
+        let context = hops.last().map_or_else(own_context, |last| last.context().clone());
         Ok(Connection { hops, context })
     }
 
-    /// Forgets those hops of the chain that have failed or were lost, so that the next
-    /// [`ConnectionPool::connect`] tries them again.
+    /// Removes the hops of the chain that have failed or were lost, so that the next
+    /// [`ConnectionPool::connect`] connects them again.
     pub fn invalidate(&self, chain: &Chain) {
-        let mut made = self.lock();
+        let mut entries = self.lock();
         for hop in &chain.hops {
-            let Some(made) = made.get_mut(&hop.key) else { continue };
-            let gone = made.connecting.as_ref().is_some_and(|connecting| match connecting.outcome() {
+            let Some(entry) = entries.get_mut(&hop.key) else { continue };
+            let gone = entry.connecting.as_ref().is_some_and(|connecting| match connecting.outcome() {
                 None => false,
                 Some(Ok(())) => self.router.next_hop(connecting.context().id()).is_none(),
                 Some(Err(_)) => true,
             });
             if gone {
-                tracing::debug!(hop = %hop.key, "will be connected anew");
-                made.connecting = None;
+                tracing::debug!(hop = %hop.key, "will be connected again");
+                entry.connecting = None;
             }
         }
     }
 
-    /// Undoes one [`ConnectionPool::acquire`]: hops that nobody holds any more are asked to end.
+    /// Undoes one [`ConnectionPool::acquire`]. Hops without users are shut down.
     pub fn release(&self, chain: &Chain) {
-        let mut made = self.lock();
-        // The far end first: a context takes its children with it, so this is not for order's sake
-        // but spares the nearer ones the news of losses.
+        let mut entries = self.lock();
+        // The last hop first, so that the others do not report it as lost.
         for hop in chain.hops.iter().rev() {
-            let Some(found) = made.get_mut(&hop.key) else { continue };
-            found.holders = found.holders.saturating_sub(1);
-            if found.holders > 0 {
+            let Some(found) = entries.get_mut(&hop.key) else { continue };
+            found.users = found.users.saturating_sub(1);
+            if found.users > 0 {
                 continue;
             }
-            if let Some(connecting) = made.remove(&hop.key).and_then(|gone| gone.connecting)
+            if let Some(connecting) = entries.remove(&hop.key).and_then(|gone| gone.connecting)
                 && let Err(error) = connecting.context().shutdown()
             {
-                tracing::debug!(hop = %hop.key, %error, "it is gone already");
+                tracing::debug!(hop = %hop.key, %error, "already disconnected");
             }
         }
     }
 
-    /// The plans of a chain's hops, in order, with asterisks in the place of secrets, which are not
-    /// asked for. Starts nothing.
+    /// The plans of a chain's hops, in order, with asterisks in place of secrets, which are not obtained.
+    /// Starts nothing.
     ///
     /// # Errors
-    /// What can be known to be wrong without connecting.
+    /// Errors that are found without connecting.
     pub fn plans(&self, chain: &Chain) -> Result<Vec<Plan>, ChainError> {
         let mut plans: Vec<Plan> = Vec::with_capacity(chain.hops.len());
         for hop in &chain.hops {
             let transport = self.transport(hop, hop.masked_options())?;
-            // Its name alone counts.
+            // Only the name of this context is used.
             let via = hop.via.and_then(|via| plans.get(via));
             let via = via.map(|plan| Context::new(&self.router, ContextId(0), &plan.name));
             let request = ConnectRequest {
-                transport: &transport,
+                transport: &*transport,
                 name: None,
                 via: via.as_ref(),
                 settings: &self.settings_for(hop)?,
@@ -253,41 +251,42 @@ impl<R: SecretResolver> ConnectionPool<R> {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<HopKey, Entry>> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn prepare<'a>(
         &self,
-        made: &'a mut HashMap<HopKey, Entry>,
+        entries: &'a mut HashMap<HopKey, Entry>,
         hop: &Hop,
     ) -> Result<&'a mut Entry, ChainError> {
-        if !made.contains_key(&hop.key) {
+        if !entries.contains_key(&hop.key) {
             let options = hop
                 .filled_options(&self.secrets)
                 .map_err(|source| ChainError::Secret { hop: hop.key.clone(), source })?;
             let transport = self.transport(hop, options)?;
             let settings = self.settings_for(hop)?;
-            made.insert(hop.key.clone(), Entry { transport, settings, connecting: None, holders: 0 });
+            entries.insert(hop.key.clone(), Entry { transport, settings, connecting: None, users: 0 });
         }
-        // The expect holds: it was put there if it was not there.
-        Ok(made.get_mut(&hop.key).expect("the hop has been prepared"))
+        // Inserted above if it was missing.
+        Ok(entries.get_mut(&hop.key).expect("the hop was inserted above"))
     }
 
-    fn transport(&self, hop: &Hop, options: Map<String, Json>) -> Result<HopTransport, ChainError> {
+    fn transport(&self, hop: &Hop, options: Map<String, Json>) -> Result<Box<dyn Transport>, ChainError> {
         let kind = self
             .registry
             .get(&hop.method)
             .ok_or_else(|| ChainError::UnknownMethod { hop: hop.key.clone(), method: hop.method.clone() })?;
-        let transport = kind
-            .create(Json::Object(options))
-            .map_err(|source| ChainError::Options { hop: hop.key.clone(), source })?;
-        Ok(HopTransport { transport, timeout: hop.timeout })
+        kind.create(Json::Object(options))
+            .map_err(|source| ChainError::Options { hop: hop.key.clone(), source })
     }
 
     fn settings_for(&self, hop: &Hop) -> Result<ChildSettings, ChainError> {
         let mut settings = self.settings.clone();
         if !hop.python.is_empty() {
             settings.python = PythonSpec { argv: hop.python.clone() };
+        }
+        if hop.timeout.is_some() {
+            settings.timeout = hop.timeout;
         }
         if hop.keepalive.is_some() {
             settings.keepalive = hop.keepalive;
@@ -303,14 +302,17 @@ impl<R: SecretResolver> ConnectionPool<R> {
         if let Some(package) = packages.get(path) {
             return Ok(Arc::clone(package));
         }
-        let package = stock::find_at(path)
-            .map_err(|source| ChainError::Stock { hop: hop.key.clone(), source: Arc::new(source) })?;
+        let package = stock::find_at(path).map_err(|source| ChainError::MitogenPackage {
+            hop: hop.key.clone(),
+            source: Arc::new(source),
+        })?;
         packages.insert(path.to_owned(), Arc::clone(&package));
         Ok(package)
     }
 }
 
-/// A chain under way. Its context can be called at once. Dropping it changes nothing.
+/// A connected chain, or one that is being connected. Its context can be called at once. Dropping this
+/// handle does not close the connection.
 #[derive(Clone, Debug)]
 pub struct Connection {
     hops: Vec<Connecting>,
@@ -318,30 +320,30 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A way to a context that is up.
+    /// A connection to a context that is connected already.
     pub(crate) fn ready(context: Context) -> Self {
         Self { hops: Vec::new(), context }
     }
 
-    /// A way to a context that somebody else connects.
-    pub(crate) fn under_way(connecting: Connecting) -> Self {
+    /// A connection that another process is establishing.
+    pub(crate) fn pending(connecting: Connecting) -> Self {
         let context = connecting.context().clone();
         Self { hops: vec![connecting], context }
     }
 
-    /// The way to a context behind this one.
+    /// The connection to a child of this context.
     pub(crate) fn then(&self, behind: Connecting) -> Self {
         let context = behind.context().clone();
         Self { hops: self.hops.iter().cloned().chain([behind]).collect(), context }
     }
 
-    /// Whether the context is up, or was; `None` while that is not known.
+    /// The outcome of connecting; `None` while it is not known.
     pub fn outcome(&self) -> Option<Outcome> {
         let mut outcomes = self.hops.iter().map(Connecting::outcome);
         outcomes.find(|outcome| !matches!(outcome, Some(Ok(())))).unwrap_or(Some(Ok(())))
     }
 
-    /// The context at the end, up or not.
+    /// The last context, connected or not.
     pub fn context(&self) -> &Context {
         &self.context
     }
@@ -351,17 +353,16 @@ impl Connection {
         &self.hops
     }
 
-    /// Calls `then` when the last hop is up, or with the error of the first that failed: those behind
-    /// it can only say that they were lost with it. At once if it is known, else on the broker's
-    /// thread, where it must not block.
+    /// Calls `then` when the last hop is connected, or with the error of the first hop that failed. If the
+    /// outcome is known, `then` runs at once, else on the broker's thread, where it must not block.
     pub fn on_done(&self, then: impl FnOnce(&Outcome) + Send + 'static) {
         follow(self.hops.clone().into_iter(), Box::new(then));
     }
 
-    /// Waits until the last hop is up.
+    /// Waits until the last hop is connected.
     ///
     /// # Errors
-    /// Why the first hop that failed did not come up.
+    /// The error of the first hop that failed.
     pub fn wait(&self) -> Result<Context, Arc<ConnectError>> {
         for hop in &self.hops {
             hop.wait()?;
@@ -370,8 +371,8 @@ impl Connection {
     }
 }
 
-/// For the log.
-fn tell(hop: &HopKey, connecting: &Connecting) {
+/// Logs the start and the outcome of a connection.
+fn log_outcome(hop: &HopKey, connecting: &Connecting) {
     let (key, name, began) = (hop.clone(), connecting.context().name().to_owned(), Instant::now());
     tracing::debug!(hop = %key, name, id = connecting.context().id().0, "connecting");
     connecting.on_done(move |outcome| match outcome {

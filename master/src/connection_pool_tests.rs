@@ -1,7 +1,7 @@
-//! Chains over a transport whose program does not exist: everything but a connection that comes up,
-//! which the suites test.
+//! Chains whose interpreter does not exist: everything but successful connections, which the suites test.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use mitogen_core::dialogue::{FailureKind, Secret};
 use mitogen_core::error::with_causes;
@@ -31,7 +31,7 @@ method = "sudo"
 password = { env = "NONE" }
 "#;
 
-/// Counts how often it is asked.
+/// Counts the requests.
 struct Answers(AtomicUsize);
 
 impl SecretResolver for &Answers {
@@ -61,7 +61,7 @@ fn with_chains(wanted: &str, body: impl FnOnce(&ConnectionPool<&Answers>, &[Chai
 }
 
 #[test]
-fn a_shared_hop_is_connected_once_and_its_failure_is_everybodys() {
+fn a_shared_hop_is_connected_once_and_fails_for_all_of_its_targets() {
     with_chains("web,gate", |connections, chains, _| {
         let routes: Vec<Connection> =
             chains.iter().map(|chain| connections.connect(chain).unwrap()).collect();
@@ -79,21 +79,21 @@ fn a_shared_hop_is_connected_once_and_its_failure_is_everybodys() {
 }
 
 #[test]
-fn a_hop_goes_when_nobody_holds_it() {
+fn a_hop_is_closed_after_its_last_release() {
     with_chains("web", |connections, chains, _| {
         let id = |chain| connections.connect(chain).unwrap().hops()[0].context().id();
         connections.acquire(&chains[0]).unwrap();
         connections.acquire(&chains[1]).unwrap();
         let first = id(&chains[0]);
         connections.release(&chains[0]);
-        assert_eq!(id(&chains[1]), first, "somebody holds it");
+        assert_eq!(id(&chains[1]), first, "it still has a user");
         connections.release(&chains[1]);
-        assert_ne!(id(&chains[1]), first, "nobody held it, so this is another one");
+        assert_ne!(id(&chains[1]), first, "it was closed, so this is another connection");
     });
 }
 
 #[test]
-fn secrets_are_asked_for_once_and_only_to_connect() {
+fn secrets_are_obtained_once_and_only_to_connect() {
     with_chains("root", |connections, chains, answers| {
         let plans = connections.plans(&chains[0]).unwrap();
         let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
@@ -110,7 +110,7 @@ fn secrets_are_asked_for_once_and_only_to_connect() {
 }
 
 #[test]
-fn what_is_wrong_is_said_before_anything_is_started() {
+fn errors_are_reported_before_anything_is_started() {
     with_chains("odd", |connections, chains, _| {
         let told = with_causes(&connections.acquire(&chains[0]).unwrap_err()).to_string();
         assert_eq!(told, "odd/odd: cannot get the secret from environment variable NONE: it is not set");

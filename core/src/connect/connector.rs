@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -46,6 +47,8 @@ pub struct ChildSettings {
     pub import_blocks: Vec<String>,
     /// When a silent link is given up; as the transport has it unless given.
     pub keepalive: Option<Keepalive>,
+    /// The time limit of the connection; `None` for the transport's.
+    pub timeout: Option<Duration>,
 }
 
 impl Default for ChildSettings {
@@ -60,6 +63,7 @@ impl Default for ChildSettings {
             import_overrides: Vec::new(),
             import_blocks: Vec::new(),
             keepalive: None,
+            timeout: None,
         }
     }
 }
@@ -345,6 +349,9 @@ impl Connector {
             if stock.is_some() {
                 return Err(RequestError::StockCopy { via: via.name().to_owned() });
             }
+        }
+        if let Some(timeout) = settings.timeout {
+            plan.timeout = timeout;
         }
         if let Some(keepalive) = settings.keepalive {
             plan.keepalive = keepalive.is_on().then_some(keepalive);

@@ -232,7 +232,7 @@ impl Client {
             });
         });
         self.send(&question, handle)?;
-        Ok(Connection::under_way(connecting))
+        Ok(Connection::pending(connecting))
     }
 
     fn ask<T: FromMessage>(&self, question: &Question) -> Result<T, ClientError> {

@@ -1,4 +1,4 @@
-//! How modules get to those who need them, and who may have them.
+//! How modules are delivered, and to which contexts.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use mitogen_core::ids::ContextId;
 
-/// How modules travel.
+/// How modules are delivered.
 #[derive(Clone, Debug)]
 pub(crate) enum DeliveryMode {
-    /// A master's: from neighbour to neighbour, and each keeps what it has passed on. For everybody.
+    /// To the next hop, which caches and relays them: the mode of a master, for all contexts.
     HopByHop,
-    /// A client's: past those between, who may have other modules of the same names. For its guests.
+    /// Directly to the context, because intermediates may have other modules of the same names: the mode of
+    /// a client, for the contexts that were started for it.
     Direct(Guests),
 }
 
 impl DeliveryMode {
-    /// Whether `context` gets modules from us.
+    /// Whether modules are served to `context`.
     pub(super) fn serves(&self, context: ContextId) -> bool {
         match self {
             Self::HopByHop => true,
@@ -25,8 +26,8 @@ impl DeliveryMode {
     }
 }
 
-/// The contexts that were started for a client, each with the program that it is, if it is one whose
-/// imports have not been sent yet. Cloning it gives the same list.
+/// The contexts that were started for a client. For a context that runs a program, the program until its
+/// imports have been sent. Clones share the list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Guests(Arc<Mutex<HashMap<ContextId, Option<Bytes>>>>);
 
@@ -35,12 +36,12 @@ impl Guests {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A guest that is about to be started.
+    /// Adds a context that is about to be started.
     pub(crate) fn add(&self, guest: ContextId, program: Option<Bytes>) {
         self.lock().insert(guest, program);
     }
 
-    /// The program that `guest` is, once.
+    /// Takes the program that the context runs; `None` on every call but the first.
     pub(super) fn take_program(&self, guest: ContextId) -> Option<Bytes> {
         self.lock().get_mut(&guest)?.take()
     }

@@ -1,15 +1,14 @@
-//! Modules for the tree: answers to `GET_MODULE` and `GET_RESOURCE`, and what goes ahead of calls.
+//! Serving Python modules to contexts: replies to `GET_MODULE` and `GET_RESOURCE`, and preloading.
 //!
-//! [`Store`] finds, packs and remembers; a thread of its own answers questions, so that the I/O
-//! thread never reads a file; [`ModulePreloader`] sends modules ahead of the calls that will import them, on
-//! the thread that calls. What has crossed a link is never sent over it again
-//! (`mitogen_core::importer`).
+//! [`Store`] finds, packs and caches modules. [`Responder`] replies to requests on a thread of its own, so
+//! that the I/O thread never reads a file; [`ModulePreloader`] sends modules ahead of the calls that will import them, on
+//! the calling thread. No module is sent twice over the same link (`mitogen_core::importer`).
 
 mod delivery_mode;
 mod pack;
 mod policy;
 mod preloader;
-mod questions;
+mod requests;
 mod stats;
 mod store;
 
@@ -18,5 +17,5 @@ pub use stats::ModuleStats;
 
 pub(crate) use delivery_mode::{DeliveryMode, Guests};
 pub(crate) use preloader::ModulePreloader;
-pub(crate) use questions::Responder;
+pub(crate) use requests::Responder;
 pub(crate) use store::Store;

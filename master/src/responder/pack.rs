@@ -1,4 +1,4 @@
-//! A module's source as it travels: UTF-8, shrunk where the module allows it, deflated.
+//! The form in which a module's source is sent: UTF-8, minified if the module allows it, deflated.
 
 use std::io::Write;
 
@@ -6,17 +6,17 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
-/// Modules with this in a comment are sent without comments and docstrings.
+/// A module with this in a comment is sent without comments and docstrings.
 const MARKER: &str = "!mitogen:";
 const MARKED: &str = "minify_safe";
 
-/// `source` ready to be sent, or why it cannot be.
+/// Packs `source`, or says why it cannot be sent.
 pub(super) fn pack(source: &[u8]) -> Result<Bytes, String> {
-    // Children read UTF-8, and Python 2 goes by what the source says of itself.
+    // Children expect UTF-8, and Python 2 decodes a source by its declaration.
     let text = mitogen_minify::to_utf8(source).map_err(|error| error.to_string())?;
     if is_marked(&text) {
-        let less = mitogen_minify::minimize_source(text.as_bytes()).map_err(|error| error.to_string())?;
-        return Ok(deflate(&less));
+        let minified = mitogen_minify::minimize_source(text.as_bytes()).map_err(|error| error.to_string())?;
+        return Ok(deflate(&minified));
     }
     Ok(deflate(text.as_bytes()))
 }

@@ -1,24 +1,24 @@
-//! Which modules may be sent at all (protocol 6.3). Prefixes are matched at dots.
+//! Which modules may be sent. Prefixes match whole components of a dotted name.
 
-/// Which modules are always, and which are never, fetched from here.
+/// Which modules are always served by the master, and which never.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportPolicy {
-    /// If there are any, only what these name is sent, even what the target has itself.
+    /// If not empty, only these modules are sent, and they replace those of the remote host.
     pub overrides: Vec<String>,
-    /// What these name is never sent.
+    /// Modules that are never sent.
     pub blocks: Vec<String>,
 }
 
-/// Names that are another implementation's or another platform's affair wherever they are found.
+/// Modules that belong to one implementation or platform, and are never sent.
 const UNSUITABLE: [&str; 5] = ["__builtin__", "builtins", "msvcrt", "org", "thread"];
 
 impl ImportPolicy {
-    /// Whether an override names the module or a package that it is in.
+    /// Whether `overrides` contains the module or one of its packages.
     pub fn overrides(&self, fullname: &str) -> bool {
         matches(&self.overrides, fullname)
     }
 
-    /// Why the module may not be sent, in stock's words, which name neither of the two sides.
+    /// Why the module may not be sent, with the text that upstream Mitogen uses.
     pub fn refusal(&self, fullname: &str) -> Option<String> {
         let why = if !self.overrides.is_empty() && !self.overrides(fullname) {
             "it's not in the overrides list"

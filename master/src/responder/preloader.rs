@@ -1,7 +1,7 @@
-//! Modules ahead of the calls that will import them, so that nobody has to ask.
+//! Sending modules ahead of the calls that will import them, which saves the round trip of a request.
 //!
-//! What the called module's import will need goes before the call; what only its functions import
-//! goes behind it, so that the call does not wait for it.
+//! What the import of the called module needs is sent before the call. What only its functions import is
+//! sent after the call, so that the call does not wait for it.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use mitogen_core::router::{Router, SendError, WeakRouter};
 
 use super::delivery_mode::DeliveryMode;
 use super::stats::Counters;
-use super::store::{Packed, StockAnswer, Store};
+use super::store::{Packed, Store, UpstreamModule};
 
 /// Sends modules to whoever will need them. What was sent already is in the router's `SentCache`.
 pub(crate) struct ModulePreloader {
@@ -22,19 +22,19 @@ pub(crate) struct ModulePreloader {
 }
 
 impl ModulePreloader {
-    /// A feeder for the tree of `router`.
+    /// Creates a preloader that sends modules through `router`.
     pub(crate) fn new(store: Arc<Store>, router: WeakRouter, mode: DeliveryMode) -> Arc<Self> {
         Arc::new(Self { store, router, mode })
     }
 
-    /// The router, unless this is its I/O thread, which reads no file: modules of calls from there
-    /// are asked for.
+    /// The router; `None` on its I/O thread, which must not read files. Modules for calls from there are not
+    /// preloaded but sent when the child requests them.
     fn router(&self) -> Option<Router> {
         self.router.upgrade().filter(|router| !router.broker().is_broker_thread())
     }
 }
 
-/// Sends `module` towards `context`, unless it is there.
+/// Sends `module` to `context`, unless it was sent before.
 pub(super) fn send(
     store: &Store,
     router: &Router,
@@ -49,9 +49,9 @@ pub(super) fn send(
         Counters::add(&counters.negative, usize::from(packed.negative));
         packed.payload
     };
-    match (store.stock_module(context, module), mode) {
-        (Some(StockAnswer::ThereAlready), _) => Ok(()),
-        (Some(StockAnswer::Module(root, packed)), _) => {
+    match (store.upstream_module(context, module), mode) {
+        (Some(UpstreamModule::AlreadyPresent), _) => Ok(()),
+        (Some(UpstreamModule::Packed(root, packed)), _) => {
             importer::deliver_past(router, root, context, module, || counted(packed)).map(drop)
         }
         (None, DeliveryMode::HopByHop) => {
@@ -79,7 +79,7 @@ pub(super) fn send_with_needs(
     send(store, router, mode, context, module)
 }
 
-/// Sends what the program imports when it is run.
+/// Sends the modules that the program imports when it runs.
 pub(super) fn send_imports(
     store: &Store,
     router: &Router,
@@ -104,7 +104,7 @@ impl Preloader for ModulePreloader {
         if !SentCache::of(&router).first_call(context, module) {
             return false;
         }
-        // Where there is no way to the context, the call itself will say so.
+        // If there is no route to the context, the call itself fails with that error.
         let _ = send_with_needs(&self.store, &router, &self.mode, context, module);
         !self.store.related(module).deferred.is_empty()
     }
@@ -115,7 +115,7 @@ impl Preloader for ModulePreloader {
             DeliveryMode::HopByHop => {
                 let _ = send_imports(&self.store, &router, &self.mode, context, source);
             }
-            // There is no such context yet: with the answer to its first question.
+            // The context does not exist yet: its imports are sent with the reply to its first request.
             DeliveryMode::Direct(guests) => guests.add(copy, Some(source.clone())),
         }
     }

@@ -1,26 +1,26 @@
-//! What the responder has done, in numbers.
+//! Statistics of the responder.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Numbers of one master, since its start.
+/// Counters of one master since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModuleStats {
-    /// Questions for modules that came in.
+    /// Received requests for modules.
     pub asked: u64,
-    /// Modules, negative answers among them, that were sent to a neighbour.
+    /// Sent modules, including negative replies.
     pub sent: u64,
-    /// Their bytes.
+    /// Bytes of these.
     pub sent_bytes: u64,
-    /// Negative answers among them.
+    /// Sent negative replies.
     pub negative: u64,
-    /// Questions for resources that came in.
+    /// Received requests for resources.
     pub resources_asked: u64,
-    /// Bytes of resources that were sent.
+    /// Bytes of sent resources.
     pub resource_bytes: u64,
 }
 
-/// The same, being counted.
+/// The counters behind [`ModuleStats`].
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) asked: AtomicU64,

@@ -1,4 +1,4 @@
-//! Everything that can be sent: found once, packed once, remembered.
+//! The modules that can be sent: each is found and packed once, then cached.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,39 +18,39 @@ use super::stats::{Counters, ModuleStats};
 use crate::modules::{self, Module, ModuleError, ModuleSource, Related};
 use crate::stock;
 
-/// Room that a message needs around a module's deflated source: names, lists, path.
+/// The space in a message for everything but a module's deflated source: names, lists, path.
 const ENVELOPE: usize = 4096;
 
-/// The program that functions of `__main__` come from.
+/// The name of the main program as a module.
 const MAIN: &str = "__main__";
 
-/// A module as it is sent.
+/// A module in the form in which it is sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
     /// The payload of `LOAD_MODULE`.
     pub(crate) payload: Bytes,
-    /// Whether it says that there is no such module.
+    /// Whether it is the reply for a module that does not exist.
     pub(crate) negative: bool,
 }
 
-/// What a stock child is told of a module of its own package.
-pub(super) enum StockAnswer {
-    /// Nothing: it has it.
-    ThereAlready,
-    /// This, which goes to that context: those between are of another kind.
-    Module(ContextId, Packed),
+/// The reply to a child that runs upstream Mitogen, for a module of the `mitogen` package.
+pub(super) enum UpstreamModule {
+    /// Nothing is sent: the child has the module.
+    AlreadyPresent,
+    /// The module, to be sent directly to this context, because intermediates run another package.
+    Packed(ContextId, Packed),
 }
 
 type Slots<T> = Mutex<HashMap<String, Arc<OnceLock<T>>>>;
 
 /// The modules of one master.
 pub(crate) struct Store {
-    sources: Sources,
+    sources: CachedSources,
     policy: ImportPolicy,
     main: Option<PathBuf>,
     /// The largest payload that can be sent.
     limit: usize,
-    /// Who runs stock's core; of that a client of a tree knows nothing.
+    /// The contexts that run upstream Mitogen; `None` in a client, which does not know them.
     stock: Option<StockPeers>,
     packed: Slots<Packed>,
     plans: Slots<Arc<Related>>,
@@ -67,8 +67,8 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// A store over `sources`, asked in order; `main` is the program's own file, if functions of
-    /// its `__main__` are to be called.
+    /// Creates a store over `sources`, which are searched in order. `main` is the file of the main program,
+    /// if functions of its `__main__` are to be called.
     pub(crate) fn new(
         sources: Vec<Arc<dyn ModuleSource>>,
         policy: ImportPolicy,
@@ -77,7 +77,7 @@ impl Store {
         stock: Option<StockPeers>,
     ) -> Self {
         Self {
-            sources: Sources { sources, found: Mutex::default() },
+            sources: CachedSources { sources, found: Mutex::default() },
             policy,
             main,
             limit: limit.saturating_sub(ENVELOPE),
@@ -88,28 +88,28 @@ impl Store {
         }
     }
 
-    /// What has been done so far.
+    /// The counters so far.
     pub(crate) fn stats(&self) -> ModuleStats {
         self.counters.read()
     }
 
-    /// Whether a call into `module` needs nothing of ours: it is part of every Python, or of the
-    /// runtime, whose parts travel by themselves.
+    /// Whether a call into `module` needs no module from this store: it is part of every Python, or of the
+    /// runtime, which is sent separately.
     pub(crate) fn is_elsewhere(&self, module: &str) -> bool {
         let top = module.split('.').next().unwrap_or(module);
         top == "mitogen" || modules::is_standard(top) && !self.policy.overrides(module)
     }
 
-    /// What goes with `module`.
+    /// The modules that importing `module` loads.
     pub(crate) fn related(&self, module: &str) -> Arc<Related> {
         slot(&self.plans, module)
             .get_or_init(|| {
                 if module == MAIN {
-                    // A program's imports are those of the functions called, known one by one.
+                    // Functions of the main program are called one by one, so their imports are not known in advance.
                     return Arc::default();
                 }
                 let mut related = modules::related(module, |name| self.sources.find(name));
-                // Refused ones would be as many useless messages.
+                // Without this, every refused module would be a useless message.
                 let allowed = |name: &String| self.policy.refusal(name).is_none();
                 related.needed.retain(allowed);
                 related.deferred.retain(allowed);
@@ -119,29 +119,29 @@ impl Store {
             .clone()
     }
 
-    /// What `module` means to those behind the link to `context`, if that is not what it means to
-    /// others: what is called `mitogen` is the runtime's own affair, and stock's runtime is another.
-    pub(super) fn stock_module(&self, context: ContextId, module: &str) -> Option<StockAnswer> {
+    /// The reply for `module` behind the link to `context`, if it differs from the reply to others: modules
+    /// of the package `mitogen`, for contexts that run upstream Mitogen.
+    pub(super) fn upstream_module(&self, context: ContextId, module: &str) -> Option<UpstreamModule> {
         if module.split('.').next() != Some("mitogen") {
             return None;
         }
         let StockRoot { id, package } = self.stock.as_ref()?.behind(context)?;
-        // These two are in every stock child.
+        // Every upstream child has these two.
         if module == "mitogen" || module == "mitogen.core" {
-            return Some(StockAnswer::ThereAlready);
+            return Some(UpstreamModule::AlreadyPresent);
         }
         let negative = package.module(module).is_none();
         let payload = stock::module_payload(&package, module);
-        Some(StockAnswer::Module(id, Packed { payload, negative }))
+        Some(UpstreamModule::Packed(id, Packed { payload, negative }))
     }
 
-    /// `module` as it is sent, or the negative answer.
+    /// The packed module, or the negative reply.
     pub(crate) fn packed(&self, module: &str) -> Packed {
         slot(&self.packed, module)
             .get_or_init(|| match self.pack(module) {
                 Ok(payload) => Packed { payload, negative: false },
                 Err(reason) => {
-                    tracing::debug!(module, ?reason, "a module that cannot be served");
+                    tracing::debug!(module, ?reason, "cannot serve a module");
                     Packed { payload: importer::negative_payload(module, reason.as_deref()), negative: true }
                 }
             })
@@ -158,13 +158,13 @@ impl Store {
         let found = if fullname == MAIN { self.main_module() } else { self.sources.find(fullname) };
         let module = found.map_err(|error| Some(with_causes(&error).to_string()))?.ok_or(None)?;
         let deflated = pack(&module.source).map_err(|error| Some(format!("{}: {error}", module.path)))?;
-        // Those who pass it on send ahead what it names here, as far as they have it.
+        // Intermediates that relay the module preload the modules named here, if they have them.
         let related = self.direct(&module);
         let payload =
             importer::payload(fullname, module.submodules.as_deref(), &module.path, deflated, &related);
         if payload.len() > self.limit {
             return Err(Some(format!(
-                "{} makes a message of {} bytes, and {} is the limit",
+                "{} needs a message of {} bytes, which exceeds the limit of {}",
                 module.path,
                 payload.len(),
                 self.limit
@@ -173,14 +173,14 @@ impl Store {
         Ok(payload)
     }
 
-    /// What a program imports when it is run, as [`Store::direct`].
+    /// What a program imports when it runs, as [`Store::direct`].
     pub(crate) fn imports_of(&self, program: &Bytes) -> Vec<String> {
         let (fullname, source) = (MAIN.to_owned(), program.clone());
         self.direct(&Module { fullname, path: String::new(), source, submodules: None })
     }
 
-    /// What the module's own import statements name: modules that are here, and names that nobody
-    /// has, whose negative answers travel likewise.
+    /// What the module's own import statements name: modules that the sources have, and top-level names that
+    /// they do not have, for which negative replies are sent in the same way.
     fn direct(&self, module: &Module) -> Vec<String> {
         let parent = module.fullname.rsplit_once('.').map(|(parent, _)| parent.to_owned());
         let mut names: Vec<String> = parent.into_iter().collect();
@@ -200,7 +200,7 @@ impl Store {
                 && self.policy.refusal(name).is_none()
                 && match self.sources.find(name) {
                     Ok(Some(_)) | Err(_) => true,
-                    // Whoever has the package knows what is in it, and asks for nothing else.
+                    // A child that has the package knows its submodules, and requests no others.
                     Ok(None) => !name.contains('.'),
                 }
         });
@@ -209,8 +209,8 @@ impl Store {
 
     fn main_module(&self) -> Result<Option<Module>, ModuleError> {
         let Some(path) = &self.main else {
-            // As an interpreter has one that was given no program; parts of the library (`rlcompleter`,
-            // and so `pdb`) import it.
+            // An interpreter without a program has an empty `__main__`, and parts of the standard library
+            // (`rlcompleter`, and so `pdb`) import it.
             let (fullname, path, source) = (MAIN.to_owned(), format!("{MAIN}.py"), Bytes::new());
             return Ok(Some(Module { fullname, path, source, submodules: None }));
         };
@@ -222,15 +222,15 @@ impl Store {
         Ok(Some(Module { fullname: MAIN.to_owned(), path, source: source.into(), submodules: None }))
     }
 
-    /// A package's data file.
+    /// A data file of a package.
     pub(crate) fn resource(&self, package: &str, name: &str) -> Option<Bytes> {
         if let Some(reason) = self.policy.refusal(package) {
-            tracing::debug!(package, name, reason, "a resource that may not be served");
+            tracing::debug!(package, name, reason, "refused to serve a resource");
             return None;
         }
         let content = self.sources.resource(package, name).unwrap_or_else(|error| {
             let error = with_causes(&error);
-            tracing::warn!(package, name, %error, "a resource that cannot be read");
+            tracing::warn!(package, name, %error, "cannot read a resource");
             None
         });
         content.filter(|content| {
@@ -241,7 +241,7 @@ impl Store {
                     name,
                     bytes = content.len(),
                     limit = self.limit,
-                    "a resource too large to send"
+                    "a resource exceeds the message size limit"
                 );
             }
             fits
@@ -257,26 +257,26 @@ fn slot<T>(slots: &Slots<T>, name: &str) -> Arc<OnceLock<T>> {
     }
 }
 
-/// Several sources as one; what was found is remembered, since closures ask for the same names
-/// again and again.
-struct Sources {
+/// Several sources as one, with a cache, because the scans of imports request the same names
+/// repeatedly.
+struct CachedSources {
     sources: Vec<Arc<dyn ModuleSource>>,
     found: Mutex<HashMap<String, Option<Module>>>,
 }
 
-impl fmt::Debug for Sources {
+impl fmt::Debug for CachedSources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.sources).finish()
     }
 }
 
-impl Sources {
+impl CachedSources {
     fn found(&self) -> std::sync::MutexGuard<'_, HashMap<String, Option<Module>>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ModuleSource for Sources {
+impl ModuleSource for CachedSources {
     fn find(&self, fullname: &str) -> Result<Option<Module>, ModuleError> {
         if let Some(found) = self.found().get(fullname) {
             return Ok(found.clone());

@@ -1,4 +1,4 @@
-//! The thread that answers `GET_MODULE` and `GET_RESOURCE`.
+//! The thread that replies to `GET_MODULE` and `GET_RESOURCE`.
 
 use std::io;
 use std::sync::Arc;
@@ -17,31 +17,31 @@ use super::preloader::{send_imports, send_with_needs};
 use super::stats::Counters;
 use super::store::Store;
 
-/// A question, and whose.
+/// A request and the context that sent it.
 #[derive(Debug)]
-enum Question {
+enum ModuleRequest {
     Module(ContextId, Bytes),
     Resource(ContextId, Bytes),
 }
 
-/// The answering thread; it ends when the router has dropped its handlers.
+/// The thread that replies; it ends when the router has dropped its handlers.
 #[derive(Debug)]
 pub(crate) struct Responder(Option<JoinHandle<()>>);
 
 impl Responder {
-    /// Listens for questions to `router` and answers them from `store`, by `mode`.
+    /// Receives requests with `router` and replies to them from `store`, as `mode` says.
     ///
     /// # Errors
-    /// The system refuses a thread.
+    /// The thread cannot be started.
     pub(crate) fn start(router: &Router, store: &Arc<Store>, mode: &DeliveryMode) -> io::Result<Self> {
-        let (sender, questions) = channel();
+        let (sender, requests) = channel();
         let weak = router.downgrade();
         let (store, mode) = (Arc::clone(store), mode.clone());
         let thread = std::thread::Builder::new()
             .name("mitogen.responder".to_owned())
-            .spawn(move || answer_all(&weak, &store, &mode, &questions))?;
-        listen(router, WellKnownHandle::GetModule, Question::Module, sender.clone());
-        listen(router, WellKnownHandle::GetResource, Question::Resource, sender);
+            .spawn(move || reply_all(&weak, &store, &mode, &requests))?;
+        listen(router, WellKnownHandle::GetModule, ModuleRequest::Module, sender.clone());
+        listen(router, WellKnownHandle::GetResource, ModuleRequest::Resource, sender);
         Ok(Self(Some(thread)))
     }
 
@@ -56,43 +56,43 @@ impl Responder {
 fn listen(
     router: &Router,
     handle: WellKnownHandle,
-    kind: fn(ContextId, Bytes) -> Question,
-    queue: Sender<Question>,
+    kind: fn(ContextId, Bytes) -> ModuleRequest,
+    queue: Sender<ModuleRequest>,
 ) {
     router.add_handler(
         Some(handle.handle()),
         HandlerOptions::default(),
         move |Delivery { message, .. }| {
             if !message.is_dead() {
-                // Without a receiver everything is about to end.
+                // Without a receiver the responder is shutting down.
                 let _ = queue.send(kind(message.src_id, message.data));
             }
         },
     );
 }
 
-fn answer_all(router: &WeakRouter, store: &Store, mode: &DeliveryMode, questions: &Receiver<Question>) {
-    while let Ok(question) = questions.recv() {
+fn reply_all(router: &WeakRouter, store: &Store, mode: &DeliveryMode, requests: &Receiver<ModuleRequest>) {
+    while let Ok(request) = requests.recv() {
         let Some(router) = router.upgrade() else { return };
-        let (Question::Module(from, _) | Question::Resource(from, _)) = question;
+        let (ModuleRequest::Module(from, _) | ModuleRequest::Resource(from, _)) = request;
         if !mode.serves(from) {
-            tracing::warn!(src = from.0, "asked for a module by a context that is not ours");
+            tracing::warn!(src = from.0, "refused the request of a context that modules are not served to");
             continue;
         }
-        match question {
-            Question::Module(from, name) => answer_module(&router, store, mode, from, &name),
-            Question::Resource(from, data) => answer_resource(&router, store, mode, from, &data),
+        match request {
+            ModuleRequest::Module(from, name) => reply_module(&router, store, mode, from, &name),
+            ModuleRequest::Resource(from, data) => reply_resource(&router, store, mode, from, &data),
         }
     }
 }
 
-fn answer_module(router: &Router, store: &Store, mode: &DeliveryMode, from: ContextId, name: &[u8]) {
+fn reply_module(router: &Router, store: &Store, mode: &DeliveryMode, from: ContextId, name: &[u8]) {
     Counters::add(&store.counters.asked, 1);
     let Ok(name) = std::str::from_utf8(name) else {
-        tracing::warn!(src = from.0, "a GET_MODULE for a name that is not text");
+        tracing::warn!(src = from.0, "received a GET_MODULE whose name is not UTF-8");
         return;
     };
-    tracing::debug!(src = from.0, module = name, "asked for a module");
+    tracing::debug!(src = from.0, module = name, "a module was requested");
     let program = match mode {
         DeliveryMode::HopByHop => None,
         DeliveryMode::Direct(guests) => guests.take_program(from),
@@ -100,21 +100,21 @@ fn answer_module(router: &Router, store: &Store, mode: &DeliveryMode, from: Cont
     let sent = send_with_needs(store, router, mode, from, name)
         .and_then(|()| program.map_or(Ok(()), |program| send_imports(store, router, mode, from, &program)));
     if let Err(error) = sent {
-        tracing::debug!(%error, module = name, "the asker of a module has gone");
+        tracing::debug!(%error, module = name, "the context that requested a module is no longer reachable");
     }
 }
 
-fn answer_resource(router: &Router, store: &Store, mode: &DeliveryMode, from: ContextId, data: &Bytes) {
+fn reply_resource(router: &Router, store: &Store, mode: &DeliveryMode, from: ContextId, data: &Bytes) {
     Counters::add(&store.counters.resources_asked, 1);
     let (package, name) = match pickle::from_bytes::<(String, String)>(data) {
-        Ok(question) => question,
+        Ok(request) => request,
         Err(error) => {
-            tracing::warn!(src = from.0, %error, "a GET_RESOURCE that is not two texts");
+            tracing::warn!(src = from.0, %error, "received an invalid GET_RESOURCE");
             return;
         }
     };
     let content = store.resource(&package, &name);
-    tracing::debug!(src = from.0, package, name, found = content.is_some(), "asked for a resource");
+    tracing::debug!(src = from.0, package, name, found = content.is_some(), "a resource was requested");
     Counters::add(&store.counters.resource_bytes, content.as_ref().map_or(0, Bytes::len));
     let payload = resource_payload(&package, &name, content);
     let to = match mode {
@@ -126,6 +126,6 @@ fn answer_resource(router: &Router, store: &Store, mode: &DeliveryMode, from: Co
     if let Err(error) =
         router.send(Message::new(peer, WellKnownHandle::LoadResource, Encoding::Pickle, payload))
     {
-        tracing::debug!(%error, package, name, "the asker of a resource has gone");
+        tracing::debug!(%error, package, name, "the context that requested a resource is no longer reachable");
     }
 }
