@@ -1,7 +1,7 @@
 """Data files of packages that came from our parent, for code here and for contexts below.
 
 Sent when one is first asked for. Questions go to the parent, once each; answers are kept as they
-came (protocol 3.13, 3.14). An addition of ours: the name "", or one that ends in a slash, stands
+came (docs/protocol.md#resources). An addition of ours: the name "", or one that ends in a slash, stands
 for a directory, and its content for the names in it, one a line; those of directories end in a
 slash. Who does not know that answers that there is no such resource.
 """

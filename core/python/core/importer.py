@@ -2,7 +2,8 @@
 
 
 class Importer(object):
-    """Modules that come from our parent (protocol 6.1): local ones win, unless overridden."""
+    """Loads modules from the parent (docs/protocol.md#requests-for-modules); local ones come first,
+    unless they are overridden."""
 
     def __init__(self):
         # By full name: package contents or None, path or None, related names, and the message as
@@ -53,7 +54,7 @@ class Importer(object):
         raise error
 
     def refusal(self, name):
-        """Why not even to ask for the module (protocol 6.3), if so."""
+        """Why the module must not be requested (docs/protocol.md#import-policy); None if it may."""
         if overrides and not matches(name, overrides + ["mitogen"]):
             why = "not in the overrides list"
         elif matches(name, config["import_blocks"]):

@@ -2,7 +2,7 @@
 
 
 class Router(object):
-    """Who may say what to whom (protocol 4.1 to 4.3). Runs on the loop, `route` on any thread."""
+    """Checks and delivers messages (docs/protocol.md#routing). Runs on the loop, `route` on any thread."""
 
     def __init__(self):
         self.handlers = {}

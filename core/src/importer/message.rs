@@ -1,4 +1,4 @@
-//! The payloads of `LOAD_MODULE` (protocol 3.8) and `LOAD_RESOURCE` (3.14).
+//! The payloads of `LOAD_MODULE` (docs/protocol.md#module-payload) and `LOAD_RESOURCE` (docs/protocol.md#resources).
 
 use bytes::{BufMut, Bytes, BytesMut};
 
