@@ -58,17 +58,10 @@ impl ConnectError {
         Self { hint: failure.hint, ..Self::new(hop, failure.stage, failure.kind, failure.message) }
     }
 
-    /// Whether the far end refused who we are or what we want to be.
+    /// Whether authentication, the host's key or the change of user was refused: see
+    /// [`FailureKind::is_refusal`].
     pub fn is_refusal(&self) -> bool {
-        matches!(
-            self.kind,
-            FailureKind::PasswordRequired
-                | FailureKind::PasswordIncorrect
-                | FailureKind::AuthenticationFailed
-                | FailureKind::UnknownUser
-                | FailureKind::NotPermitted
-                | FailureKind::TtyRequired
-        )
+        self.kind.is_refusal()
     }
 
     /// Everything, over several lines.

@@ -107,6 +107,22 @@ impl FailureKind {
     pub fn is_transient(self) -> bool {
         matches!(self, Self::ConnectionClosed)
     }
+
+    /// Whether authentication, the host's key or the change of user was refused. This is the only list
+    /// of these kinds: exit statuses and retries depend on it.
+    pub fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::HostKeyUnknown
+                | Self::HostKeyChanged
+                | Self::PasswordRequired
+                | Self::PasswordIncorrect
+                | Self::AuthenticationFailed
+                | Self::UnknownUser
+                | Self::NotPermitted
+                | Self::TtyRequired
+        )
+    }
 }
 
 /// What a rule reports when it fails a connection. The engine's driver adds the rest: hop, argv,

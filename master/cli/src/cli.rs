@@ -15,35 +15,40 @@ pub use options::{ExecArgs, ModuleArgs, OutputArgs, TransferArgs};
 
 const EXAMPLES: &str = "\
 Examples:
-  mitogen run local -- uname -a                 run a command on this machine; no profile needed
-  mitogen run web -- uptime                     on every host of the profile `web`
+  mitogen run local -- uname -a                on this machine; no profile needed
+  mitogen run web -- uptime                    on every host of the profile `web`
   mitogen run 'web[01-10],!web03' -- 'df -h | tail -1'
-                                                a single argument is run by the remote sh
+                                               one argument is run by remote sh
   mitogen run @all -b -K -- systemctl restart nginx
-                                                with sudo, asking for one password for all hosts
-  mitogen run root@10.0.0.5 -- cat /etc/issue   on a host without a profile
-  mitogen call web platform.node                call a Python function; arguments and result are JSON
-  mitogen script web report.py --days 7         run a local Python program on the hosts
-  mitogen put web nginx.conf /etc/nginx/ -b     copy files and directories to the hosts
-  mitogen get @all /var/log/syslog logs         copy from the hosts, into logs/HOST/
-  mitogen ping @all                             check which hosts can be reached
-  mitogen serve @all                            keep the hosts connected for `run --socket` and others
-  mitogen profiles check                        validate mitogen.toml
+                                               with sudo; asks for the password
+  mitogen run root@10.0.0.5 -- cat /etc/issue  on a host without a profile
+  mitogen call web platform.node               call a Python function
+  mitogen script web report.py --days 7        run a local Python program there
+  mitogen put web nginx.conf /etc/nginx/ -b    copy files and directories
+  mitogen get @all /var/log/syslog logs        copy back, into logs/HOST/
+  mitogen ping @all                            check which hosts can be reached
+  mitogen serve @all                           keep connections open
+  mitogen run --socket @all -- uptime          use the open connections
+  mitogen profiles check                       validate mitogen.toml
 ";
 
 const TARGETS: &str = "\
 Targets:
-  web             all hosts of a profile          web01, web01.example.org  one host
-  web-root/web01  one host of this profile        web[01-20,25]             a node set
-  @all            a group                         db*                       a glob
-  !x              exclude x                       &x                        only hosts also in x
-  local           this machine                    user@host:port, ssh:host  ssh without a profile
-Separate targets with commas or spaces; quote characters that are special to your shell.
+  web                        all hosts of a profile
+  web01, web01.example.org   one host
+  web-root/web01             one host of the profile `web-root`
+  web[01-20,25]              a node set
+  db*                        a glob
+  @all                       a group
+  !x                         exclude x
+  &x                         keep only hosts that are also in x
+  local                      this machine
+  user@host:port, ssh:host   a host without a profile, over SSH
+Separate targets with commas or spaces. Quote what your shell would expand.
 ";
 
-/// The section of `--help` that lists the exit codes.
-pub const EXIT_CODES: &str = "\
-Exit codes:
+const EXIT_STATUS: &str = "\
+Exit status:
     0  success
     1  internal error
     2  usage or profile error
@@ -52,13 +57,13 @@ Exit codes:
     5  authentication or privilege refused
   124  timed out
   130  interrupted
-If hosts differ, the code is the first of 130, 1, 2, 5, 4, 124, 3 that applies to any host.
+If several apply, the first in this order is used: 130, 1, 2, 5, 4, 124, 3.
 ";
 
 /// Run commands, Python code and file transfers on many machines over SSH, sudo and other methods
 #[derive(Debug, Parser)]
 #[command(name = "mitogen", version, before_help = EXAMPLES, max_term_width = 100)]
-#[command(after_help = format!("{TARGETS}\n{EXIT_CODES}"))]
+#[command(after_help = format!("{TARGETS}\n{EXIT_STATUS}"))]
 #[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
     /// Options that every subcommand accepts.
@@ -88,7 +93,7 @@ pub struct Global {
     /// Ask for the login password
     #[arg(short = 'k', long, global = true)]
     pub ask_pass: bool,
-    /// Become another user on the remote host
+    /// Become another user on the remote host, root by default
     #[arg(short = 'b', long = "become", global = true)]
     pub r#become: bool,
     /// User to become; implies --become [default: root]
@@ -97,7 +102,7 @@ pub struct Global {
     /// Method to become another user: sudo, su or doas; implies --become [default: sudo]
     #[arg(long, global = true, value_name = "METHOD")]
     pub become_method: Option<String>,
-    /// Ask for the password that --become needs
+    /// Ask for the password to become another user
     #[arg(short = 'K', long, global = true)]
     pub ask_become_pass: bool,
     /// Time limit for each connection
@@ -106,11 +111,11 @@ pub struct Global {
     /// Time limit for each command or call
     #[arg(long, global = true, value_name = "SECONDS", value_parser = parse::seconds)]
     pub command_timeout: Option<Duration>,
-    /// Use the connections of a running `mitogen serve`; without PATH at $MITOGEN_SOCKET or the
-    /// default path
+    /// Use the connections of a running `mitogen serve`. The default PATH is $MITOGEN_SOCKET, or the
+    /// default of `mitogen serve`. If $MITOGEN_SOCKET is set, this option is on
     #[arg(long, global = true, alias = "tree", value_name = "PATH", num_args = 0..=1, require_equals = true)]
     pub socket: Option<Option<PathBuf>>,
-    /// Print what would be done, and do nothing
+    /// Print what would be done without doing it
     #[arg(short = 'C', long, global = true)]
     pub check: bool,
     /// Suppress progress and summary
@@ -243,8 +248,8 @@ pub struct CallArgs {
 #[derive(Debug, Args)]
 #[command(override_usage = "mitogen script [OPTIONS] TARGETS FILE [ARG]...")]
 #[command(after_help = "\
-The program can import modules from its own directory, --path and --venv; nothing is installed on
-the remote host.
+The program can import modules from its own directory, --path and --venv. Nothing is installed on the \
+remote host.
 
 Examples:
   mitogen script web report.py --days 7
@@ -253,7 +258,7 @@ pub struct ScriptArgs {
     /// Targets to run on; see `mitogen --help`
     #[arg(value_name = "TARGETS")]
     pub targets: String,
-    /// Local Python program (`-` reads it from standard input) and its arguments, passed unchanged
+    /// Local Python program, or `-` for standard input, and its arguments, passed unchanged
     #[arg(value_name = "FILE [ARG]", required = true, trailing_var_arg = true)]
     #[arg(value_hint = ValueHint::FilePath)]
     pub program: Vec<String>,
@@ -269,10 +274,10 @@ pub struct ScriptArgs {
 #[derive(Debug, Args)]
 #[command(override_usage = "mitogen put [OPTIONS] TARGETS SOURCE... DESTINATION")]
 #[command(after_help = "\
-As with cp, sources are copied into the destination if it is a directory. It must be one if there are
-several sources or if it ends with a slash; otherwise the source is copied under that name. A relative
-destination starts in the remote login directory. A file replaces the old one only when it is complete.
-An interrupted transfer resumes when the command is repeated.
+As with cp, sources are copied into the destination if it is a directory, which it must be for several \
+sources or if it ends with a slash. Otherwise the source is copied under that name. A relative destination \
+starts in the remote login directory. Files appear under their names only when they are complete. \
+Interrupted transfers resume when the command is repeated.
 
 Examples:
   mitogen put web nginx.conf /etc/nginx/ -b
@@ -282,7 +287,7 @@ pub struct PutArgs {
     #[arg(value_name = "TARGETS")]
     pub targets: String,
     /// Local files and directories, then the remote destination
-    #[arg(required = true, num_args = 2.., value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    #[arg(required = true, num_args = 2.., value_names = ["SOURCE", "DESTINATION"], value_hint = ValueHint::AnyPath)]
     pub paths: Vec<PathBuf>,
     /// How files are written.
     #[command(flatten)]
@@ -293,9 +298,9 @@ pub struct PutArgs {
 #[derive(Debug, Args)]
 #[command(override_usage = "mitogen get [OPTIONS] TARGETS SOURCE... DESTINATION")]
 #[command(after_help = "\
-With several targets, each target's files are copied into a directory of its name below the destination.
-With one target, the destination is treated as by cp. Missing parent directories are created. An
-interrupted transfer resumes when the command is repeated.
+With several targets, the files of each are copied into a directory with its name below the destination. \
+With one target, the destination is treated as by cp. Missing parent directories are created. Interrupted \
+transfers resume when the command is repeated.
 
 Examples:
   mitogen get web01 /etc/nginx nginx-backup
@@ -305,7 +310,7 @@ pub struct GetArgs {
     #[arg(value_name = "TARGETS")]
     pub targets: String,
     /// Remote files and directories, then the local destination
-    #[arg(required = true, num_args = 2.., value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    #[arg(required = true, num_args = 2.., value_names = ["SOURCE", "DESTINATION"], value_hint = ValueHint::AnyPath)]
     pub paths: Vec<PathBuf>,
     /// How files are written.
     #[command(flatten)]
@@ -331,14 +336,14 @@ pub struct PingArgs {
 /// `mitogen serve`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints the path of its socket once every target is connected or has failed, and runs until it is
-interrupted. `run`, `call`, `script`, `put`, `get` and `ping` use the connections with --socket. Options
-that change connections (-u, -b, -T, --profiles and others) must be given to `mitogen serve`. A lost target
-is connected again on its next use.
+Prints the path of its socket when all targets are connected or have failed, and runs until Ctrl-C. The \
+commands run, call, script, put, get and ping use the connections with --socket. Options that change \
+connections (-u, -b, -T, --profiles and others) must be given to `mitogen serve`. A target whose connection is \
+lost is connected again on its next use.
 
 Examples:
   mitogen serve @all
-  mitogen run --socket @all -- uptime             (in another terminal)")]
+  mitogen run --socket @all -- uptime     in another terminal")]
 pub struct ServeArgs {
     /// Targets to connect to; see `mitogen --help`
     #[arg(required = true, value_name = "TARGETS")]
@@ -352,8 +357,8 @@ pub struct ServeArgs {
 /// `mitogen tree`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Shows each context with its target, connection method, Python version, process id and uptime. A context
-that does not answer within two seconds is shown as `busy`.
+Shows each context with its target, connection method, Python version, process id and uptime. A context \
+that does not answer within two seconds is shown as busy.
 
 Examples:
   mitogen tree
@@ -382,6 +387,10 @@ pub struct PlanArgs {
 
 /// `mitogen profiles`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mitogen profiles check
+  mitogen profiles list @all")]
 pub struct ProfilesArgs {
     /// What to do with the profiles.
     #[command(subcommand)]
@@ -392,7 +401,7 @@ pub struct ProfilesArgs {
 #[derive(Debug, clap::Subcommand)]
 pub enum ProfilesSubcommand {
     /// Validate the profile file
-    #[command(after_help = "Reports all errors with their lines; exits with 2 if there are any.
+    #[command(after_help = "Prints every error with its line. The exit status is 2 if there are any.
 
 Example:
   mitogen profiles check --profiles staging.toml")]
@@ -401,7 +410,7 @@ Example:
     #[command(after_help = "\
 Examples:
   mitogen profiles list
-  mitogen profiles list @all,!web01")]
+  mitogen profiles list '@all,!web01'")]
     List {
         /// Print the matching hosts, one per line, instead of profiles and groups
         #[arg(value_name = "TARGETS")]
@@ -418,11 +427,10 @@ Examples:
   mitogen minify module.py
   mitogen minify lib --into build/lib")]
 pub struct MinifyArgs {
-    /// Python source file (`-` reads standard input); with --into a directory
+    /// Python source file, `-` for standard input, or with --into a directory
     #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub file: PathBuf,
-    /// Minify every .py file below the directory FILE, and write the results to the same places below
-    /// DIR
+    /// Minify every .py file in the directory FILE, and write the results to DIR
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub into: Option<PathBuf>,
 }
@@ -431,10 +439,12 @@ pub struct MinifyArgs {
 #[derive(Clone, Copy, Debug, Args)]
 #[command(after_help = "\
 Examples:
+  source <(mitogen completions bash)
   mitogen completions bash >~/.local/share/bash-completion/completions/mitogen
   mitogen completions fish >~/.config/fish/completions/mitogen.fish")]
 pub struct CompletionsArgs {
-    /// Shell to print the script for
+    /// Shell to print the script for: bash, fish or zsh
+    #[arg(hide_possible_values = true)]
     pub shell: Shell,
 }
 

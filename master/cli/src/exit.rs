@@ -1,4 +1,4 @@
-//! Exit codes: what they mean, and how the results of many hosts become one code.
+//! Exit statuses: what they mean, and how the results of many hosts become one status.
 
 use mitogen_core::dialogue::{FailureKind, Stage};
 
@@ -45,15 +45,8 @@ impl HostOutcome {
     /// The outcome of a connection that failed.
     pub fn of_failure(stage: Stage, kind: FailureKind) -> Self {
         match kind {
-            FailureKind::PasswordRequired
-            | FailureKind::PasswordIncorrect
-            | FailureKind::AuthenticationFailed
-            | FailureKind::UnknownUser
-            | FailureKind::NotPermitted
-            | FailureKind::TtyRequired
-            | FailureKind::HostKeyUnknown
-            | FailureKind::HostKeyChanged => Self::Refused,
-            FailureKind::BadOption => Self::Misconfigured,
+            kind if kind.is_refusal() => Self::Refused,
+            FailureKind::BadOption | FailureKind::InvalidPlan => Self::Misconfigured,
             FailureKind::Cancelled => Self::Interrupted,
             // A host that is down does not answer: a timeout of the connection itself means unreachable.
             FailureKind::Timeout if stage > Stage::Connect => Self::TimedOut,
@@ -135,7 +128,9 @@ mod tests {
             (Stage::Privilege, FailureKind::PasswordIncorrect, HostOutcome::Refused),
             (Stage::Privilege, FailureKind::NotPermitted, HostOutcome::Refused),
             (Stage::Interpreter, FailureKind::NoInterpreter, HostOutcome::Unreachable),
+            (Stage::HostKey, FailureKind::HostKeyUnknown, HostOutcome::Refused),
             (Stage::Spawn, FailureKind::BadOption, HostOutcome::Misconfigured),
+            (Stage::Spawn, FailureKind::InvalidPlan, HostOutcome::Misconfigured),
             (Stage::Shell, FailureKind::Cancelled, HostOutcome::Interrupted),
         ];
         for (stage, kind, outcome) in table {

@@ -1,5 +1,5 @@
 //! The `mitogen` command, as a library so that its parts can be tested: the command line, what is printed,
-//! exit codes. Terminals and text for people are handled here; connections, commands, profiles and
+//! exit statuses. Terminals and text for people are handled here; connections, commands, profiles and
 //! transfers are the `mitogen` crate's.
 
 pub mod call_args;

@@ -104,7 +104,7 @@ fn help_begins_with_examples() {
     let help = rejected(&["mitogen", "--help"]);
     assert!(help.starts_with("Examples:\n  mitogen run local -- uname -a"), "{help}");
     for text in
-        ["Targets:", "Exit codes:\n    0  success\n", "--command-timeout", "--become-method", "completions"]
+        ["Targets:", "Exit status:\n    0  success\n", "--command-timeout", "--become-method", "completions"]
     {
         assert!(help.contains(text), "{text}: {help}");
     }

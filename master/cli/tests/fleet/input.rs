@@ -1,4 +1,4 @@
-//! Our own input, passed on.
+//! Standard input, forwarded to the hosts.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
@@ -19,7 +19,7 @@ fn noise(size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn bytes_come_back_as_they_went() {
+fn bytes_are_forwarded_unchanged() {
     let scene = Scene::new();
     let input = noise((6 << 20) + 12_345);
     let done = scene.run_with_input(&["run", "local", "--", "cat"], &input);
@@ -28,7 +28,7 @@ fn bytes_come_back_as_they_went() {
 }
 
 #[test]
-fn every_host_gets_all_of_it() {
+fn every_host_receives_all_input() {
     let scene = Scene::new();
     let input = noise((2 << 20) + 7);
     fs::write(scene.path().join("input"), &input).unwrap();
@@ -43,7 +43,7 @@ fn every_host_gets_all_of_it() {
 }
 
 #[test]
-fn no_more_is_kept_for_later_hosts_than_fits() {
+fn the_buffer_for_late_hosts_is_limited() {
     let scene = Scene::new();
     let input = vec![b'x'; 65 << 20];
     let done = scene.run_with_input(&["run", "-f", "1", "n[01-03]", "--", "wc -c"], &input);
@@ -53,7 +53,7 @@ fn no_more_is_kept_for_later_hosts_than_fits() {
 }
 
 #[test]
-fn a_slow_writer_is_followed_at_his_pace() {
+fn input_is_forwarded_as_soon_as_it_is_written() {
     let scene = Scene::new();
     let mut started = scene.start(&["run", "n[01-02]", "--", "cat"], Stdio::piped());
     for line in ["one\n", "two\n", "three\n"] {
@@ -67,7 +67,7 @@ fn a_slow_writer_is_followed_at_his_pace() {
 }
 
 #[test]
-fn input_that_nobody_wants_keeps_nobody_waiting() {
+fn unread_input_does_not_delay_the_run() {
     let scene = Scene::new();
     // The pipe stays open and empty until the run has ended.
     let mut started = scene.start(&["run", "local", "--", "echo done"], Stdio::piped());
@@ -85,7 +85,7 @@ fn input_that_nobody_wants_keeps_nobody_waiting() {
 }
 
 #[test]
-fn without_input_there_is_an_end_of_file() {
+fn without_input_commands_read_an_end_of_file() {
     let scene = Scene::new();
     assert_eq!(scene.run(&["run", "local", "--", "wc -c"]).text().trim(), "0");
     assert_eq!(scene.run_with_input(&["run", "local", "--", "wc -c"], b"").text().trim(), "0");
@@ -97,7 +97,7 @@ fn without_input_there_is_an_end_of_file() {
 }
 
 #[test]
-fn nothing_is_read_for_hosts_that_are_not_reached() {
+fn no_input_is_read_for_unreachable_hosts() {
     let scene = Scene::new();
     let path = scene.path().join("input");
     fs::write(&path, "precious").unwrap();

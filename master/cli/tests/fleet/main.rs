@@ -1,7 +1,7 @@
 //! The command as a process, with real children on this machine: what it prints where, how it ends,
 //! and that nothing is left behind.
 
-// Helpers of tests are tests, which clippy does not see in a file of its own.
+// clippy does not recognise helpers of integration tests as test code.
 #![allow(clippy::unwrap_used)]
 
 mod input;

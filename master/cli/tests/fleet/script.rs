@@ -1,4 +1,4 @@
-//! `mitogen script`: programs of ours, run on targets.
+//! `mitogen script`: local programs, run on targets.
 
 use std::fs;
 use std::io::Write;
@@ -16,7 +16,7 @@ fn scene(program: &str) -> Scene {
 }
 
 #[test]
-fn output_arguments_and_input_are_the_programs_own() {
+fn a_program_has_its_own_output_arguments_and_input() {
     let scene = scene("import sys\nprint(sys.argv)\nsys.stderr.write('err\\n')\nprint(sys.stdin.read())\n");
     let words = ["script", "local", "prog.py", "-g", "a b", "--json", "--", "-n"];
     let done = scene.run_with_input(&words, b"given");
@@ -27,7 +27,7 @@ fn output_arguments_and_input_are_the_programs_own() {
 }
 
 #[test]
-fn ends_are_reported_as_those_of_commands() {
+fn programs_exit_like_commands() {
     let told = |end: &str| format!("mitogen: 1 failed\n  local: {end}\n");
     for (program, status, err) in [
         ("import sys; sys.exit(0)", 0, String::new()),
@@ -50,7 +50,7 @@ fn ends_are_reported_as_those_of_commands() {
 }
 
 #[test]
-fn a_traceback_has_the_programs_lines_and_none_of_ours() {
+fn a_traceback_contains_only_lines_of_the_program() {
     for python in pythons().iter().filter(|python| python.is_supported()) {
         let profile =
             format!("\n[profile.it]\nmethod = \"local\"\npython = [{:?}]\n", python.path.to_string_lossy());
@@ -76,7 +76,7 @@ fn a_traceback_has_the_programs_lines_and_none_of_ours() {
 }
 
 #[test]
-fn megabytes_come_as_they_were_written() {
+fn megabytes_of_output_arrive_unchanged() {
     let scene = scene(
         "import os\npart = bytes(bytearray((i * 7 + i // 256) % 256 for i in range(10240)))\n\
          for _ in range(1024): os.write(1, part)\n",
@@ -100,7 +100,7 @@ fn a_program_runs_on_several_targets_at_once() {
 }
 
 #[test]
-fn a_program_from_standard_input_has_none_itself() {
+fn a_program_read_from_standard_input_has_no_input() {
     let scene = Scene::new();
     let program = b"import sys\nprint(sys.argv, repr(sys.stdin.read()))\n";
     let done = scene.run_with_input(&["script", "local", "-", "x"], program);
@@ -108,7 +108,7 @@ fn a_program_from_standard_input_has_none_itself() {
 }
 
 #[test]
-fn a_program_that_cannot_be_read_is_a_fault_of_the_command_line() {
+fn an_unreadable_program_is_a_usage_error() {
     let scene = Scene::new();
     let done = scene.run(&["script", "local", "none.py"]);
     let expected = "mitogen: cannot read the program none.py: No such file or directory (os error 2)\n";
@@ -132,7 +132,7 @@ fn a_program_is_interrupted_with_all_that_it_started() {
 }
 
 #[test]
-fn input_is_followed_at_its_writers_pace() {
+fn a_program_receives_input_as_soon_as_it_is_written() {
     let scene =
         scene("import sys\nfor line in iter(sys.stdin.readline, ''):\n  print(line.upper().strip())\n");
     let mut started = scene.start(&["script", "local", "prog.py"], Stdio::piped());
@@ -145,7 +145,7 @@ fn input_is_followed_at_its_writers_pace() {
 }
 
 #[test]
-fn a_check_says_what_would_run() {
+fn check_shows_what_would_run() {
     let scene = scene("1/0");
     let done = scene.run(&["script", "-C", "-n", "local", "prog.py", "a b"]);
     assert_eq!(done.status, 0, "{}", done.err);
@@ -157,7 +157,7 @@ fn a_check_says_what_would_run() {
 }
 
 #[test]
-fn modules_come_from_beside_the_program_and_from_where_the_line_says() {
+fn modules_come_from_the_programs_directory_and_the_options() {
     let scene = scene("import beside\nimport pack.deep\nimport lib\nprint(beside.x, pack.deep.f(), lib.x)\n");
     let at = |name: &str| scene.path().join(name);
     fs::create_dir_all(at("pack")).unwrap();

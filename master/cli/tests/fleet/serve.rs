@@ -34,7 +34,7 @@ fn run(scene: &Scene, arguments: &[&str]) -> (i32, String, String) {
 }
 
 #[test]
-fn commands_use_the_tree_and_leave_it_as_it_was() {
+fn commands_use_the_open_connections_and_leave_them_open() {
     let scene = Scene::new();
     let started = serve(&scene, &["n", "deep"]);
     let pids = || {
@@ -62,7 +62,7 @@ fn commands_use_the_tree_and_leave_it_as_it_was() {
 }
 
 #[test]
-fn the_tree_is_drawn() {
+fn the_contexts_are_drawn_as_a_tree() {
     let scene = Scene::new();
     let started = serve(&scene, &["n01", "deep/d1"]);
     let (status, out, err) = run(&scene, &["tree", "--socket=t.sock"]);
@@ -89,7 +89,7 @@ fn the_tree_is_drawn() {
 }
 
 #[test]
-fn what_the_tree_cannot_do_is_said() {
+fn options_that_a_session_cannot_honour_are_errors() {
     let scene = Scene::new();
     let (status, _, err) = run(&scene, &["run", "--socket=t.sock", "n01", "--", "true"]);
     let advice = "start a session with `mitogen serve`, or leave out --socket (and MITOGEN_SOCKET)\n";
@@ -134,7 +134,7 @@ fn a_lost_target_is_connected_again_on_next_use() {
 }
 
 #[test]
-fn what_fails_to_connect_is_said_and_the_others_are_kept() {
+fn failed_targets_are_reported_and_the_others_stay_connected() {
     let scene = Scene::new();
     let mut started = scene.start(&["serve", "--socket", "t.sock", "n01,b1"], Stdio::null());
     assert_eq!(started.line(), "t.sock\n");
@@ -162,7 +162,7 @@ fn versions(scene: &Scene) {
 }
 
 #[test]
-fn two_clients_bring_versions_of_their_own_at_the_same_time() {
+fn two_clients_use_their_own_module_versions_at_the_same_time() {
     let scene = Scene::new();
     versions(&scene);
     let started = serve(&scene, &["n01", "deep/d1"]);
@@ -195,7 +195,7 @@ fn two_clients_bring_versions_of_their_own_at_the_same_time() {
 }
 
 #[test]
-fn an_interrupt_ends_what_its_client_has_started_and_nothing_else() {
+fn an_interrupt_ends_only_what_its_client_has_started() {
     let scene = Scene::new();
     versions(&scene);
     fs::write(scene.path().join("two/prog.py"), "import time\nprint('up')\ntime.sleep(1000)\n").unwrap();
@@ -235,7 +235,7 @@ fn an_interrupt_ends_what_its_client_has_started_and_nothing_else() {
 }
 
 #[test]
-fn files_go_both_ways_in_a_running_tree() {
+fn files_are_copied_both_ways_in_a_running_session() {
     let scene = Scene::new();
     let started = serve(&scene, &["n01", "deep/d1"]);
     let place = scene.path().join("there");
@@ -255,7 +255,7 @@ fn files_go_both_ways_in_a_running_tree() {
 }
 
 #[test]
-fn a_killed_client_takes_its_command_along_and_nothing_else() {
+fn a_killed_client_ends_only_its_own_command() {
     let scene = Scene::new();
     let started = serve(&scene, &["n01"]);
     let arguments = ["run", "--socket=t.sock", "n01", "--", "echo $$; exec sleep 1000"];
@@ -270,7 +270,7 @@ fn a_killed_client_takes_its_command_along_and_nothing_else() {
 }
 
 #[test]
-fn a_killed_listener_leaves_no_process_and_its_socket_is_replaced() {
+fn a_killed_server_leaves_no_process_and_its_socket_is_replaced() {
     let scene = Scene::new();
     let mut started = serve(&scene, &["n[01-03]", "deep/d1"]);
     started.child.kill().unwrap();

@@ -1,11 +1,11 @@
-//! The other verbs.
+//! `call`, `ping`, `plan`, `--check`, log options and profile errors.
 
 use serde_json::json;
 
 use super::scene::Scene;
 
 #[test]
-fn functions_take_and_give_json() {
+fn functions_take_and_return_json() {
     let scene = Scene::new();
     let call = |arguments: &[&str]| {
         let done = scene.run(&[&["call", "local"], arguments].concat());
@@ -40,7 +40,7 @@ fn functions_take_and_give_json() {
 }
 
 #[test]
-fn exceptions_are_told_with_their_traceback() {
+fn exceptions_are_printed_with_their_traceback() {
     let scene = Scene::new();
     let done = scene.run(&["call", "n[01-02]", "--json", "json.loads", "\"{\""]);
     assert_eq!((done.status, done.err.as_str()), (3, ""));
@@ -60,7 +60,7 @@ fn values_are_folded_like_output() {
 }
 
 #[test]
-fn pings_are_answered() {
+fn ping_prints_connection_and_round_trip_times() {
     let scene = Scene::new();
     let done = scene.run(&["ping", "n[01-02],deep/d1,broken/b1"]);
     assert_eq!(done.status, 4, "{}", done.err);
@@ -95,7 +95,7 @@ password = { prompt = true }
 "#;
 
 #[test]
-fn plans_are_shown_and_nothing_is_asked() {
+fn plans_are_shown_without_asking_for_secrets() {
     let scene = Scene::with(BECOME);
     let done = scene.run(&["plan", "web01.example.org,web-root"]);
     assert_eq!((done.status, done.err.as_str()), (0, ""));
@@ -161,7 +161,7 @@ web-root/web02.example.org
 }
 
 #[test]
-fn a_plan_says_when_a_silent_link_is_given_up() {
+fn a_plan_shows_when_a_silent_link_is_given_up() {
     let scene = Scene::with(
         "[profile.a]\nmethod = \"local\"\nkeepalive = { interval = 2, count = 3 }\n\
          [profile.b]\nmethod = \"sudo\"\nkeepalive = 15\n\
@@ -195,7 +195,7 @@ fn a_stopped_context_is_given_up_when_its_profile_says_so() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_had_is_said_before_anything_is_started() {
+fn a_missing_secret_is_reported_before_anything_is_started() {
     let scene = Scene::with("[profile.x]\nmethod = \"sudo\"\npassword = { env = \"NOT_SET\" }\n");
     let done = scene.run(&["run", "n01,x", "--", "touch happened"]);
     assert_eq!((done.status, done.text()), (2, ""));
@@ -205,7 +205,7 @@ fn a_secret_that_cannot_be_had_is_said_before_anything_is_started() {
 }
 
 #[test]
-fn a_check_shows_what_would_be_done_and_does_nothing() {
+fn check_shows_what_would_be_done_and_does_nothing() {
     let scene = Scene::with(BECOME);
     let done = scene.run(&["run", "-C", "-K", "web-root/web01.example.org", "--", "touch", "it happened"]);
     assert_eq!((done.status, done.err.as_str()), (0, ""));
@@ -225,7 +225,7 @@ fn a_check_shows_what_would_be_done_and_does_nothing() {
 }
 
 #[test]
-fn messages_go_where_they_were_asked_to() {
+fn messages_are_logged_where_the_options_say() {
     let scene = Scene::new();
     let quiet = scene.run(&["run", "local", "--", "true"]);
     assert_eq!(quiet.err, "");
@@ -249,7 +249,7 @@ fn messages_go_where_they_were_asked_to() {
 }
 
 #[test]
-fn faults_of_profiles_end_every_verb() {
+fn profile_errors_end_every_subcommand() {
     let scene = Scene::with("[profile.x]\nmethod = \"lcoal\"\n");
     for arguments in [
         &["profiles", "check"][..],
