@@ -14,6 +14,10 @@ use super::file_tree::{FileTree, Index, Listing, join};
 use super::search::{PathEntry, Search};
 use super::source::{Module, ModuleSource};
 
+/// For [`embed!`](crate::embed), which is expanded in crates that need not depend on `include_dir`.
+#[doc(hidden)]
+pub use include_dir as __include_dir;
+
 /// A directory of Python packages in the binary, created by [`embed!`](crate::embed).
 pub struct EmbeddedDir {
     dir: Dir<'static>,

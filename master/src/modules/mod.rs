@@ -25,7 +25,7 @@ mod statements;
 mod stdlib_names;
 mod virtual_env;
 
-pub use embedded::EmbeddedDir;
+pub use embedded::{__include_dir, EmbeddedDir};
 pub use error::{FinderError, ModuleError};
 pub use finder::{Finder, FinderOptions, get_child_modules};
 pub use imports::{Import, imports};
@@ -33,7 +33,3 @@ pub use main_script::{MainScriptError, neutralize};
 pub use module_names::is_standard;
 pub use related::{MAX_RELATED, Related, related};
 pub use source::{Module, ModuleSource};
-
-/// For [`embed!`](crate::embed), which is expanded in crates that need not depend on `include_dir`.
-#[doc(hidden)]
-pub use include_dir as __include_dir;
