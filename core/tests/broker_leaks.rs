@@ -1,4 +1,4 @@
-//! Descriptors and threads of this process are counted, so this program has one test only.
+//! Leak check of the broker. It counts the descriptors and threads of the process, so this program has only one test.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod support;

@@ -1,4 +1,4 @@
-//! The orderly end of a loop, and the forced one.
+//! The orderly and the forced shutdown of a broker.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod support;

@@ -1,4 +1,4 @@
-//! The loop: order, timers, changes from inside callbacks, panics, and what a round trip costs.
+//! The broker and its streams: order of events, timers, changes in callbacks, panics, and the cost of a round trip.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod support;

@@ -1,4 +1,4 @@
-//! One suite over every poller of this system.
+//! Tests that run with every poller of this system.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod support;

@@ -1,4 +1,4 @@
-//! The out-queue of a stream.
+//! The send queue of a stream, and sides.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod support;
@@ -14,14 +14,14 @@ use bytes::Bytes;
 use mitogen_core::io::{Disconnected, FdSide, Side, Transmit, WriteError, Writer};
 use support::{socket, soon, wait_until};
 
-/// A side that takes what the test lets it take.
+/// A side that accepts as much as the test allows.
 #[derive(Clone, Debug, Default)]
 struct Valve(Arc<Mutex<Taken>>);
 
 #[derive(Debug, Default)]
 struct Taken {
     bytes: Vec<u8>,
-    /// How many bytes each of the next calls takes; `None` is a disconnect. Nothing left: would block.
+    /// How many bytes each of the next calls accepts; `None` is a disconnect. When empty, calls would block.
     allowed: std::collections::VecDeque<Option<usize>>,
     calls: usize,
     closed: bool,
@@ -104,7 +104,7 @@ fn unsent_data_is_queued_in_order_and_requests_transmission_once() {
     writer.send(&pieces(&["head", "body"])).unwrap();
     writer.send(&pieces(&["next"])).unwrap();
     writer.send(&pieces(&["last"])).unwrap();
-    // A short write says that there is no room: no second call, and none for those behind.
+    // After a short write there is no second call, and none for the sends that follow.
     assert_eq!((valve.calls(), writer.pending_bytes()), (1, 10));
     assert_eq!(armed.load(Ordering::SeqCst), 1);
 
@@ -116,7 +116,7 @@ fn unsent_data_is_queued_in_order_and_requests_transmission_once() {
     assert_eq!(writer.on_transmit(), Transmit::Drained);
     assert_eq!((valve.text().as_str(), writer.pending_bytes()), ("headbodynextlast", 0));
 
-    // Drained: the next send is direct again, and the next block asks again.
+    // When the queue is empty, the next send is direct again, and the next unsent data requests transmission again.
     valve.allow([Some(100)]);
     writer.send(&pieces(&["!"])).unwrap();
     assert_eq!((valve.text().ends_with('!'), armed.load(Ordering::SeqCst)), (true, 1));
@@ -162,7 +162,7 @@ fn a_disconnected_peer_is_detected_and_requests_transmission() {
     assert_eq!(writer.send(&pieces(&["x"])), Err(Disconnected));
     assert_eq!((valve.calls(), armed.load(Ordering::SeqCst)), (1, 1));
     assert_eq!(writer.on_transmit(), Transmit::Disconnected);
-    assert!(!valve.0.lock().unwrap().closed, "the loop deregisters before anybody closes");
+    assert!(!valve.0.lock().unwrap().closed, "the loop must deregister before the descriptor is closed");
     writer.close();
     assert!(valve.0.lock().unwrap().closed);
 }
@@ -176,7 +176,7 @@ fn blocking_sends_wait_until_below_the_high_water_mark() {
     let late = before + Duration::from_millis(10);
     assert_eq!(writer.send_blocking(&pieces(&["x"]), Some(late)), Err(WriteError::TimedOut));
     assert!(Instant::now() >= late);
-    // Control messages and relays still pass.
+    // `send` does not wait.
     writer.send(&pieces(&["c"])).unwrap();
     assert_eq!(writer.pending_bytes(), 9);
 

@@ -1,4 +1,4 @@
-//! The pickle codec against the real `pickle` and `cPickle` of every Python on this machine.
+//! Compares the pickle codec with the `pickle` and `cPickle` modules of every Python on this machine.
 //!
 //! Each interpreter runs once and is fed with generated values that our encoder wrote. It answers with a
 //! description of what it read, and with the value pickled by each of its picklers in each protocol,

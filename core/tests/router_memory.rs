@@ -1,4 +1,4 @@
-//! What a router remembers, and for how long: ids, names of contexts that are gone.
+//! How long a router remembers ids and the names of disconnected contexts.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod support;

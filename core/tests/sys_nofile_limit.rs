@@ -1,4 +1,4 @@
-//! The limit on descriptors belongs to the process, so this program has one test only.
+//! The limit on descriptors. It belongs to the process, so this program has only one test.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod support;

@@ -1,4 +1,4 @@
-//! Starting real programs in each wiring, and seeing them end.
+//! Starts real programs with each kind of stdio, and waits for them; signals and descriptor flags.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod support;

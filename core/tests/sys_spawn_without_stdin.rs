@@ -1,5 +1,5 @@
-//! A process that was started without a standard input (as some services are) must still wire its
-//! children rightly: new descriptors then get the number 0. It has one test only.
+//! A process without a standard input, such as some services, must set up the descriptors of its children correctly,
+//! although new descriptors get the number 0. This program has only one test.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod support;

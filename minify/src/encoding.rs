@@ -1,23 +1,22 @@
-//! From the bytes of a source to its text, and back: byte order mark, coding cookie (PEP 263), and what older
-//! sources get away with.
+//! Decodes and encodes sources: byte order mark, coding cookie (PEP 263), and the leniency of Python 2.
 
 use std::borrow::Cow;
 
 use crate::error::{Error, Fault};
 
-/// The text of a Python source.
+/// Decodes a Python source.
 ///
-/// UTF-8 unless a coding cookie in the first two lines says otherwise. A byte order mark is taken off. Python 2
-/// does not look at the bytes of comments and strings when a source is or claims to be UTF-8, so where they are
-/// not, each byte becomes the character of its number.
+/// The encoding is UTF-8 unless a coding cookie in the first two lines declares another one. A byte order mark is
+/// removed. Python 2 does not check the bytes of comments and strings in a UTF-8 source, so if they are not valid
+/// UTF-8, each byte becomes the character with its number.
 ///
 /// # Errors
-/// When the cookie names an encoding that we do not know, or that the bytes are not in.
+/// When the cookie names an unsupported encoding, or the bytes are not valid in it.
 pub fn decode(source: &[u8]) -> Result<Cow<'_, str>, Error> {
     Decoded::new(source).map(|decoded| decoded.text)
 }
 
-/// The text of a Python source as it can be written in UTF-8: if it names its encoding, it names that one.
+/// Decodes a Python source and changes its coding cookie, if it has one, to UTF-8.
 ///
 /// # Errors
 /// As [`decode`].
@@ -36,33 +35,33 @@ pub fn to_utf8(source: &[u8]) -> Result<Cow<'_, str>, Error> {
     })
 }
 
-/// A source's text and how it was written.
+/// The text of a source, and how it was encoded.
 pub(crate) struct Decoded<'a> {
     pub(crate) text: Cow<'a, str>,
     pub(crate) encoding: Encoding,
-    /// Whether the source began with the mark of UTF-8.
+    /// Whether the source began with a UTF-8 byte order mark.
     pub(crate) mark: bool,
     pub(crate) cookie: Option<Cookie<'a>>,
 }
 
-/// The comment that names a source's encoding.
+/// The comment that declares the encoding of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cookie<'a> {
-    /// 1 or 2.
+    /// The line of the comment: 1 or 2.
     pub(crate) line: usize,
     pub(crate) name: &'a str,
 }
 
-/// How characters are written.
+/// The encoding of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Utf8,
-    /// Each byte is the character of its number: Latin-1, and everything of which only the ASCII part matters here.
+    /// Each byte is the character with its number: Latin-1, and encodings of which only the ASCII part matters.
     Bytes,
     Other(&'static encoding_rs::Encoding),
 }
 
-/// The three bytes that mark UTF-8.
+/// The UTF-8 byte order mark.
 pub(crate) const MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl<'a> Decoded<'a> {
@@ -99,7 +98,7 @@ impl<'a> Decoded<'a> {
 }
 
 impl Encoding {
-    /// The bytes of `text`, which came from this encoding.
+    /// Encodes `text`, which was decoded from this encoding.
     pub(crate) fn encode(self, text: &str) -> Cow<'_, [u8]> {
         match self {
             Self::Utf8 => Cow::Borrowed(text.as_bytes()),
@@ -116,7 +115,7 @@ fn utf8_or_bytes(bytes: &[u8]) -> (Encoding, Cow<'_, str>) {
     }
 }
 
-/// The cookie in the first line, or in the second when the first holds no code.
+/// The cookie in the first line, or in the second if the first contains no code.
 fn cookie(bytes: &[u8]) -> Option<Cookie<'_>> {
     let mut rest = bytes;
     for line in 1..=2 {
@@ -135,7 +134,7 @@ fn cookie(bytes: &[u8]) -> Option<Cookie<'_>> {
     None
 }
 
-/// What stands after the first `coding:` or `coding=` that a name follows.
+/// The name after the first `coding:` or `coding=` that is followed by one.
 fn cookie_name(comment: &[u8]) -> Option<&str> {
     const WORD: &[u8] = b"coding";
     (0..comment.len().saturating_sub(WORD.len())).find_map(|at| {
@@ -151,7 +150,7 @@ fn cookie_name(comment: &[u8]) -> Option<&str> {
     })
 }
 
-/// The encoding that a cookie's name means.
+/// The encoding with the name of a cookie.
 enum Named {
     Utf8,
     Ascii,
@@ -194,8 +193,8 @@ fn named(name: &str) -> Option<Named> {
     is_code_page(&name).then_some(Named::Bytes)
 }
 
-/// Python's other encodings of one byte a character that leave ASCII alone. Which characters the upper half holds
-/// matters to nobody but the interpreter, which gets the same bytes again.
+/// Python's other single-byte encodings that contain ASCII. The characters of the upper half do not matter: the
+/// interpreter gets the same bytes again.
 fn is_code_page(name: &str) -> bool {
     const PAGES: &[&str] = &[
         "437", "720", "737", "775", "850", "852", "855", "857", "858", "860", "861", "862", "863", "865",

@@ -1,37 +1,37 @@
-//! Why text is no Python source of any version, and where.
+//! The errors of tokenizing and decoding, with their position.
 
 use thiserror::Error;
 
-/// What is wrong with a source, at its first fault.
+/// The first error in a source.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("line {line}, column {column}: {fault}")]
 pub struct Error {
-    /// Line of the fault, from 1.
+    /// The line, starting at 1.
     pub line: usize,
-    /// Column of the fault in characters, from 1.
+    /// The column in characters, starting at 1.
     pub column: usize,
-    /// What is wrong there.
+    /// What is wrong at that position.
     pub fault: Fault,
 }
 
-/// The ways in which text fails to be Python.
+/// Why a source is not valid Python.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The coding cookie names an encoding that we cannot read.
+    /// The coding cookie names an unsupported encoding.
     #[error("unknown encoding {name:?}: save the file as UTF-8")]
     UnknownEncoding {
         /// The name in the cookie.
         name: String,
     },
-    /// A byte order mark says UTF-8 and the cookie something else.
-    #[error("the file begins with the mark of UTF-8 but declares {name:?}")]
+    /// The source has a UTF-8 byte order mark and a cookie for another encoding.
+    #[error("the file begins with a UTF-8 byte order mark but declares {name:?}")]
     MarkAndCookie {
         /// The name in the cookie.
         name: String,
     },
-    /// The bytes do not fit the declared encoding.
-    #[error("the file declares {name:?} and holds bytes that are not")]
+    /// The bytes are not valid in the declared encoding.
+    #[error("the file declares {name:?} but contains bytes that are not valid in it")]
     NotAsDeclared {
         /// The name in the cookie.
         name: String,
@@ -39,10 +39,10 @@ pub enum Fault {
     /// A null byte.
     #[error("null byte in source")]
     NullByte,
-    /// A character that begins no token.
+    /// A character that cannot begin a token.
     #[error("invalid character {0:?} (U+{code:04X})", code = u32::from(*.0))]
     InvalidCharacter(char),
-    /// A number that ends in the middle or runs into something else.
+    /// A number that is incomplete, or directly followed by other characters.
     #[error("invalid number {0:?}")]
     InvalidNumber(String),
     /// A string without its closing quote.
@@ -57,47 +57,47 @@ pub enum Fault {
     /// A lone closing brace in an f-string or t-string.
     #[error("f-string: single '}}' is not allowed")]
     LoneBrace,
-    /// A backslash with something after it on its line.
+    /// A backslash that is followed by other characters on its line.
     #[error("unexpected character after line continuation character")]
     AfterBackslash,
-    /// A backslash as the last thing of the file.
+    /// A backslash at the end of the file.
     #[error("unexpected end of file after line continuation character")]
     EndAfterBackslash,
-    /// A closing bracket that nothing opened.
+    /// A closing bracket without an opening one.
     #[error("unmatched {0:?}")]
     UnmatchedBracket(char),
-    /// A closing bracket of another kind than the open one.
+    /// A closing bracket of another kind than the opening one.
     #[error("closing {close:?} does not match opening {open:?} on line {line}")]
     MismatchedBracket {
         /// The closing bracket.
         close: char,
-        /// The open bracket.
+        /// The opening bracket.
         open: char,
-        /// Where that one stands.
+        /// The line of the opening bracket.
         line: usize,
     },
-    /// A bracket that nothing closes.
+    /// An opening bracket without a closing one.
     #[error("{0:?} was never closed")]
     UnclosedBracket(char),
-    /// A line that returns to a depth at which no block is.
+    /// A line whose indentation matches no open block.
     #[error("unindent does not match any outer indentation level")]
     Unindent,
-    /// A line deeper than the one before, which opens no block.
+    /// An indented line that does not follow the start of a block.
     #[error("unexpected indent")]
     UnexpectedIndent,
-    /// A line that opens a block and is not followed by one.
+    /// The start of a block without an indented line.
     #[error("expected an indented block")]
     NoBlock,
-    /// A semicolon that ends no statement.
+    /// A semicolon without a statement before it.
     #[error("no statement before ';'")]
     NoStatement,
-    /// More strings in f-strings than anybody writes.
+    /// f-strings that are nested more than 150 levels deep.
     #[error("f-strings are nested too deeply")]
     TooDeep,
 }
 
 impl Error {
-    /// The fault at byte `at` of `text`.
+    /// The error for a fault at byte `at` of `text`.
     pub(crate) fn at(text: &str, at: usize, fault: Fault) -> Self {
         let before = text.get(..at).unwrap_or(text);
         let (newlines, line_start) = newlines(before.as_bytes());
@@ -105,7 +105,7 @@ impl Error {
     }
 }
 
-/// How many lines end in `bytes`, and where the last one does.
+/// The number of line ends in `bytes`, and the position after the last one.
 pub(crate) fn newlines(bytes: &[u8]) -> (usize, usize) {
     let mut count = 0;
     let mut last = 0;

@@ -1,7 +1,7 @@
-//! Python source without comments and docstrings, with every line where it was.
+//! Removes comments and docstrings from Python source, and keeps every statement on its line.
 //!
-//! Text in, text out; knows nothing of files, modules or contexts. The tokenizer below it reads the sources of
-//! every Python from 2.7 to 3.14 and is public: who looks for imports needs the same tokens.
+//! The functions take and return text; the crate knows nothing about files, modules or contexts. Its tokenizer supports
+//! Python 2.7 to 3.14 and is public, for callers that look for imports.
 #![forbid(unsafe_code)]
 
 mod encoding;
@@ -10,8 +10,8 @@ mod literal;
 mod many;
 mod minimize;
 mod number;
+mod token_writer;
 mod tokens;
-mod writer;
 
 #[cfg(test)]
 mod tests;

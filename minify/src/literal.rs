@@ -1,17 +1,17 @@
-//! Where a string literal ends: the scanner of strings, f-strings and t-strings.
+//! Finds the end of string literals, including f-strings and t-strings.
 //!
-//! One set of rules reads what every version accepts. Before Python 3.12 an f-string ended at the first quote of
-//! its kind; what is valid by those rules ends at the same byte by the newer ones, which nest.
+//! One set of rules covers all versions. Before Python 3.12 an f-string ended at the first quote of its kind; a literal
+//! that is valid by those rules ends at the same byte by the newer ones, which allow nesting.
 
 use crate::error::Fault;
 
-/// Fields and strings within each other; CPython stops at 150.
+/// The maximum nesting of fields and strings, as in CPython.
 const MAX_DEPTH: usize = 200;
 
-/// A fault and the byte it is at.
+/// A fault and its position in bytes.
 pub(crate) type At = (usize, Fault);
 
-/// Whether `word` may stand directly before a quote as part of the literal.
+/// Whether `word` is a prefix of a string literal.
 pub(crate) fn is_prefix(word: &[u8]) -> bool {
     match word {
         [one] => matches!(one | 0x20, b'r' | b'b' | b'u' | b'f' | b't'),
@@ -22,7 +22,7 @@ pub(crate) fn is_prefix(word: &[u8]) -> bool {
     }
 }
 
-/// The byte after the literal whose prefix is `bytes[start..quote]`.
+/// The position after the literal whose prefix is `bytes[start..quote]`.
 pub(crate) fn end(bytes: &[u8], start: usize, quote: usize) -> Result<usize, At> {
     literal(bytes, start, quote, 0)
 }
@@ -61,11 +61,11 @@ struct Scanner<'a> {
 }
 
 impl Scanner<'_> {
-    /// Goes to the end of a string in which only quotes and backslashes mean anything.
+    /// Scans to the end of a string without replacement fields.
     fn plain(&mut self) -> Result<(), End> {
         loop {
             if self.triple {
-                // Most of what goes is in docstrings.
+                // Docstrings are long, so search for their end quickly.
                 let rest = self.bytes.get(self.at..).unwrap_or_default();
                 self.at += memchr::memchr2(self.mark, b'\\', rest).unwrap_or(rest.len());
             }
@@ -79,7 +79,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Goes to the end of a string with replacement fields.
+    /// Scans to the end of a string with replacement fields.
     fn formatted(&mut self) -> Result<(), End> {
         loop {
             let byte = *self.bytes.get(self.at).ok_or(End::Missing)?;
@@ -95,7 +95,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Steps over the closing quotes if they are here.
+    /// Skips the closing quotes if they are at the current position.
     fn closes(&mut self) -> bool {
         let closes = !self.triple || self.bytes[self.at..].starts_with(&[self.mark; 3]);
         if closes {
@@ -109,7 +109,8 @@ impl Scanner<'_> {
         self.at += if two { 3 } else { 2 };
     }
 
-    /// In a formatted string a backslash does not hide a brace, and a character's name has braces of its own.
+    /// Skips a backslash of a formatted string. It does not escape a brace, and a character's name (`\\N{..}`) has its
+    /// own braces.
     fn skip_backslash(&mut self) {
         match self.bytes.get(self.at + 1) {
             Some(b'{' | b'}') => self.at += 1,
@@ -123,7 +124,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Goes from the opening brace of a replacement field to after its closing one.
+    /// Scans a replacement field from its opening brace to after its closing brace.
     fn field(&mut self, nesting: usize) -> Result<(), End> {
         let start = self.at;
         if nesting + self.depth > MAX_DEPTH {
@@ -139,7 +140,7 @@ impl Scanner<'_> {
                     self.at += 1;
                     return Ok(());
                 }
-                // After a newline in the format of a single-quoted string the expression goes on.
+                // After a newline in the format of a single-quoted string the expression continues.
                 b':' if open == 0 => {
                     self.at += 1;
                     if self.format(start, nesting)? {
@@ -174,7 +175,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Goes over a string within a field; `self.at` is at its quote.
+    /// Scans a string within a field; `self.at` is at its quote.
     fn nested(&mut self, start: usize, nesting: usize) -> Result<(), End> {
         let depth = self.depth + nesting + 1;
         if depth > MAX_DEPTH {
@@ -184,7 +185,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Goes over the format of a field; true when the field's closing brace is behind us.
+    /// Scans the format of a field; returns true if it passed the field's closing brace.
     fn format(&mut self, field: usize, nesting: usize) -> Result<bool, End> {
         loop {
             let byte = *self.bytes.get(self.at).ok_or(End::Fault(field, Fault::UnclosedField))?;
@@ -205,7 +206,7 @@ impl Scanner<'_> {
     }
 }
 
-/// Bytes of names and numbers; all that is not ASCII counts.
+/// Whether `byte` may be part of a name or number; all bytes beyond ASCII may.
 pub(crate) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }

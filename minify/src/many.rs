@@ -1,4 +1,4 @@
-//! Many sources at once: nothing in one of them matters to another.
+//! Minimizes several sources in parallel.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -6,10 +6,10 @@ use std::thread;
 use crate::error::Error;
 use crate::minimize::minimize_source;
 
-/// What [`minimize_source`] makes of each of `sources`, in their order, on as many processors as there are.
+/// Calls [`minimize_source`] for each of `sources` on all processors, and returns the results in the same order.
 ///
 /// # Panics
-/// Never by itself: a panic of [`minimize_source`], were there one, goes on here.
+/// Only if [`minimize_source`] panics, which would be a bug.
 pub fn minimize_all<S: AsRef<[u8]> + Sync>(sources: &[S]) -> Vec<Result<Vec<u8>, Error>> {
     let next = AtomicUsize::new(0);
     let work = || {
@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn results_are_in_the_order_of_their_sources() {
         let sources: Vec<String> =
-            (0..500).map(|at| format!("x{at} = 1 # gone\n{}", ")".repeat(at % 2))).collect();
+            (0..500).map(|at| format!("x{at} = 1 # comment\n{}", ")".repeat(at % 2))).collect();
         let minimized = minimize_all(&sources);
         assert_eq!(minimized.len(), sources.len());
         for (source, minimized) in sources.iter().zip(minimized) {

@@ -1,23 +1,31 @@
-//! What goes and what stays: comments, docstrings, needless white space.
+//! Removes comments, docstrings and unnecessary white space.
 
 use std::borrow::Cow;
 
 use crate::encoding::{Decoded, MARK};
 use crate::error::{Error, Fault};
+use crate::token_writer::{Lines, TokenWriter};
 use crate::tokens::{Token, TokenKind, tokens};
-use crate::writer::{Lines, Writer};
 
-/// The same program without comments, docstrings and needless white space, every token on the line where it was.
+/// Removes comments, docstrings and unnecessary white space from a Python source. Every token stays on its line, so that
+/// tracebacks remain correct.
 ///
-/// A statement that is nothing but string literals goes, wherever it stands on a line of its own or beside a
-/// semicolon; a block that held nothing else holds `pass`, on the line of its first string. Strings with fields stay,
-/// since they are evaluated.
+/// A statement that consists only of string literals is removed; a block that contained nothing else becomes `pass`, on
+/// the line of its first string. Formatted strings are kept, because they are evaluated.
 ///
-/// The result is UTF-8. Only where characters beyond ASCII remain in a source of another encoding, it is in that
-/// encoding, and says so as the source did: in Python 2 the bytes of a string are those of the file.
+/// The result is UTF-8, with one exception: if characters beyond ASCII remain and the source has another encoding, the
+/// result has that encoding and its cookie, because the bytes of a Python 2 string are those of the file.
+///
+/// ```
+/// use mitogen_minify::minimize_source;
+///
+/// let source = b"def f(x):\n    '''Doubles x.'''\n    return x * 2  # twice\n";
+/// assert_eq!(minimize_source(source)?, b"def f(x):\n\n return x*2\n");
+/// # Ok::<(), mitogen_minify::Error>(())
+/// ```
 ///
 /// # Errors
-/// When the source is none that a Python would read, as far as that shows in its tokens and blocks.
+/// When the source is not valid in any supported version of Python, as far as its tokens and blocks show.
 pub fn minimize_source(source: &[u8]) -> Result<Vec<u8>, Error> {
     let decoded = Decoded::new(source)?;
     let text = strip(&decoded.text, Lines::Kept)?;
@@ -25,7 +33,7 @@ pub fn minimize_source(source: &[u8]) -> Result<Vec<u8>, Error> {
         return Ok(text.into_bytes());
     }
     let text = match decoded.cookie {
-        // The line of a cookie is blank in `text`, and so is the one above.
+        // The line of a cookie is blank in `text`, and so is a line above it.
         Some(cookie) => {
             let (above, below) = text.split_at(cookie.line - 1);
             Cow::Owned(format!("{above}#coding:{}{below}", cookie.name))
@@ -36,9 +44,8 @@ pub fn minimize_source(source: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(if decoded.mark { [MARK, &bytes].concat() } else { bytes.into_owned() })
 }
 
-/// The same program in as few lines as it has statements, for sources whose lines nobody will ask for.
-///
-/// Otherwise as [`minimize_source`].
+/// Like [`minimize_source`], but also removes blank lines and line breaks within statements. For sources whose line
+/// numbers are not needed.
 ///
 /// # Errors
 /// As [`minimize_source`].
@@ -49,14 +56,14 @@ pub fn compact(text: &str) -> Result<String, Error> {
 /// An open block of the source.
 #[derive(Default)]
 struct Block {
-    /// Whether anything of it has been written.
+    /// Whether a statement of it was written.
     written: bool,
-    /// The line of the first statement that was left out.
+    /// The line of the first statement that was removed.
     omitted: usize,
 }
 
 fn strip(text: &str, lines: Lines) -> Result<String, Error> {
-    let mut writer = Writer::new(text.len(), lines);
+    let mut writer = TokenWriter::new(text.len(), lines);
     let mut blocks: Vec<Block> = Vec::new();
     let mut line: Vec<Token<'_>> = Vec::new();
     // Set after a line that ends with a colon.
@@ -66,7 +73,7 @@ fn strip(text: &str, lines: Lines) -> Result<String, Error> {
         let kind = tokens.advance()?;
         let fault = |fault| {
             let token = tokens.found(kind);
-            // An indent's text ends where the line's first token begins.
+            // The text of an indent ends where the first token of the line begins.
             let place = token.start + if kind == TokenKind::Indent { token.text.len() } else { 0 };
             Err(Error::at(text, place, fault))
         };
@@ -108,8 +115,9 @@ fn strip(text: &str, lines: Lines) -> Result<String, Error> {
     Ok(writer.into_text())
 }
 
-/// Writes what remains of a logical line; false when nothing does. Fails at a semicolon that ends no statement.
-fn write_line<'a>(writer: &mut Writer<'a>, line: &[Token<'a>], depth: usize) -> Result<bool, usize> {
+/// Writes the rest of a logical line; returns false if nothing remains. Fails with the position of a semicolon without a
+/// statement before it.
+fn write_line<'a>(writer: &mut TokenWriter<'a>, line: &[Token<'a>], depth: usize) -> Result<bool, usize> {
     let mut written = false;
     let mut rest = line;
     while let Some(first) = rest.first() {
@@ -138,7 +146,7 @@ fn write_line<'a>(writer: &mut Writer<'a>, line: &[Token<'a>], depth: usize) -> 
     Ok(written)
 }
 
-/// Whether the token is a string that is not evaluated.
+/// Whether the token is a string without evaluated fields.
 fn is_plain_string(token: &Token<'_>) -> bool {
     let is_quote = |byte: &u8| matches!(byte, b'"' | b'\'');
     let mut prefix = token.text.bytes().take_while(|byte| !is_quote(byte));

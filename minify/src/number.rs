@@ -1,8 +1,8 @@
-//! Where a number ends, in the forms of Python 2 and 3: `0777`, `10L`, `1_000`, `0o17`, `1e5`, `1j`.
+//! Finds the end of a number, in the forms of Python 2 and 3: `0777`, `10L`, `1_000`, `0o17`, `1e5`, `1j`.
 
-/// The byte after the number that begins at `start`, or the byte at which it stops being one.
+/// The position after the number that begins at `start`; the position of the fault if the number is invalid.
 ///
-/// `bytes[start]` is a digit, or a point with a digit behind it.
+/// `bytes[start]` must be a digit, or a point that is followed by a digit.
 pub(crate) fn end(bytes: &[u8], start: usize) -> Result<usize, usize> {
     let at = match (bytes[start], bytes.get(start + 1)) {
         (b'0', Some(b'x' | b'X')) => based(bytes, start + 2, |byte| byte.is_ascii_hexdigit()),
@@ -15,7 +15,7 @@ pub(crate) fn end(bytes: &[u8], start: usize) -> Result<usize, usize> {
     if runs_on { Err(at) } else { Ok(at) }
 }
 
-/// Words that may follow without a space: `1if x else 2`, `x[1:2]and y`, `raise 1from e`.
+/// Whether a keyword follows, which needs no space before it: `1if x else 2`, `x[1:2]and y`, `raise 1from e`.
 fn keyword_follows(after: &[u8]) -> bool {
     const WORDS: [&[u8]; 11] =
         [b"and", b"as", b"async", b"else", b"for", b"from", b"if", b"in", b"is", b"not", b"or"];
@@ -23,7 +23,7 @@ fn keyword_follows(after: &[u8]) -> bool {
 }
 
 fn based(bytes: &[u8], start: usize, is_digit: impl Fn(u8) -> bool) -> Result<usize, usize> {
-    // An underscore may stand after the letter too.
+    // An underscore may also follow the letter.
     let first = start + usize::from(bytes.get(start) == Some(&b'_'));
     let at = digits(bytes, first, is_digit)?;
     if at == first { Err(at) } else { Ok(long_suffix(bytes, at)) }

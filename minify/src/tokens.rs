@@ -1,15 +1,15 @@
-//! The tokenizer: text in, tokens of Python 2.7 to 3.14 out, in one pass.
+//! The tokenizer for Python 2.7 to 3.14, in one pass.
 //!
-//! It holds to what no version refuses: brackets match, strings end, blocks return to a depth that was open.
-//! Grammar is not its business.
+//! It checks the rules that all versions share: brackets match, strings end, blocks return to the indentation of an open
+//! block. It does not check the grammar.
 
 use crate::error::{Error, Fault, newlines};
 use crate::{literal, number};
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenKind {
-    /// A name or a keyword; soft keywords too.
+    /// A name or a keyword, including soft keywords.
     Name,
     /// A number.
     Number,
@@ -19,36 +19,45 @@ pub enum TokenKind {
     Operator,
     /// A comment, up to the end of its line.
     Comment,
-    /// The end of a logical line; without text where the source ends without one.
+    /// The end of a logical line; with an empty text where the source ends without a newline.
     Newline,
-    /// The end of a line that ends no logical line: blank, a comment's, or within brackets.
+    /// The end of a line that does not end a logical line: a blank line, a comment, or within brackets.
     BlankNewline,
-    /// A block begins; the text is the white space before its first token.
+    /// The start of a block; the text is the white space before its first token.
     Indent,
-    /// A block ends; without text.
+    /// The end of a block; the text is empty.
     Dedent,
-    /// The end of the source; without text.
+    /// The end of the source; the text is empty.
     End,
 }
 
-/// A piece of the source.
+/// A token of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token<'a> {
-    /// What it is.
+    /// The kind of the token.
     pub kind: TokenKind,
-    /// Its text.
+    /// The token as written in the source.
     pub text: &'a str,
-    /// The line in which it begins, from 1.
+    /// The line in which it begins, starting at 1.
     pub line: usize,
-    /// Where in that line it begins, in bytes from 0.
+    /// Its offset in that line, in bytes.
     pub column: usize,
-    /// Where in the source it begins, in bytes from 0.
+    /// Its offset in the source, in bytes.
     pub start: usize,
 }
 
-/// The tokens of a text, in order. The last one is [`TokenKind::End`] or an error.
+/// Iterates over the tokens of a text. The last item is [`TokenKind::End`] or an error.
 ///
-/// A line ends with a line feed, with a carriage return, or with both. Tabs go to multiples of eight.
+/// A line ends with a line feed, a carriage return, or both. Tabs advance to multiples of eight columns.
+///
+/// ```
+/// use mitogen_minify::{TokenKind, tokens};
+///
+/// let kinds: Result<Vec<_>, _> = tokens("x = 1\n").map(|token| token.map(|token| token.kind)).collect();
+/// let expected = [TokenKind::Name, TokenKind::Operator, TokenKind::Number, TokenKind::Newline, TokenKind::End];
+/// assert_eq!(kinds?, expected);
+/// # Ok::<(), mitogen_minify::Error>(())
+/// ```
 pub fn tokens(text: &str) -> Tokens<'_> {
     Tokens {
         text,
@@ -64,7 +73,7 @@ pub fn tokens(text: &str) -> Tokens<'_> {
     }
 }
 
-/// See [`tokens`].
+/// The iterator of [`tokens`].
 #[derive(Clone, Debug)]
 pub struct Tokens<'a> {
     text: &'a str,
@@ -72,19 +81,19 @@ pub struct Tokens<'a> {
     at: usize,
     line: usize,
     line_start: usize,
-    /// The columns of the open blocks, growing.
+    /// The columns of the open blocks, ascending.
     indents: Vec<usize>,
-    /// Blocks that ended and have not been reported.
+    /// The number of ended blocks that were not reported yet.
     dedents: usize,
-    /// Open brackets and where they are.
+    /// The open brackets and their positions.
     brackets: Vec<(u8, usize, usize)>,
     place: Place,
-    /// Where the last token begins; it ends at `at`.
+    /// The start of the last token; it ends at `at`.
     found: Found,
 }
 
-/// The place of a token. It is kept here, and a token made of it when one is wanted, because tokens
-/// that are passed from function to function take longer than finding them does.
+/// The position of a token. A [`Token`] is only created from it on demand, because passing tokens between functions
+/// takes longer than finding them.
 #[derive(Clone, Copy, Debug)]
 struct Found {
     start: usize,
@@ -92,16 +101,16 @@ struct Found {
     column: usize,
 }
 
-/// What the tokenizer is about to read.
+/// The part of the source that the tokenizer reads next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// A line outside of brackets.
+    /// The start of a line outside of brackets.
     LineStart,
-    /// The newline after nothing but white space or a comment.
+    /// The newline of a line that contains only white space or a comment.
     BlankLine,
     /// The rest of a logical line.
     Inside,
-    /// Nothing: the end or an error has been reported.
+    /// Nothing: the end or an error was reported.
     Done,
 }
 
@@ -121,7 +130,7 @@ impl<'a> Iterator for Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    /// Finds the next token; after the end and after an error there is none, which is the caller's to know.
+    /// Finds the next token. Must not be called after the end or an error.
     pub(crate) fn advance(&mut self) -> Result<TokenKind, Error> {
         if self.dedents > 0 {
             self.dedents -= 1;
@@ -161,11 +170,11 @@ impl<'a> Tokens<'a> {
         Token { kind, text: &self.text[start..self.at], line, column, start }
     }
 
-    /// Measures the white space of a line outside of brackets; a token if blocks begin or end here.
+    /// Measures the indentation of a line outside of brackets. Returns a token if blocks begin or end there.
     fn line_start(&mut self) -> Result<Option<TokenKind>, Error> {
         let (start, line) = (self.at, self.line);
         let mut column = 0;
-        // The depth of a line that begins with a backslash is that of the backslash, as far as there is one.
+        // A line that begins with a backslash has the indentation of the backslash.
         let mut continued = 0;
         loop {
             match self.bytes.get(self.at) {
@@ -210,7 +219,7 @@ impl<'a> Tokens<'a> {
         Ok(Some(self.take(TokenKind::Dedent, 0)))
     }
 
-    /// Goes over a backslash and the newline after it.
+    /// Skips a backslash and the newline after it.
     fn continuation(&mut self) -> Result<(), Error> {
         let newline = match self.bytes.get(self.at + 1..).unwrap_or_default() {
             [b'\r', b'\n', ..] => 2,
@@ -238,7 +247,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// The next `length` bytes as a token that has no newline within.
+    /// Takes the next `length` bytes, which contain no newline, as a token.
     #[inline]
     fn take(&mut self, kind: TokenKind, length: usize) -> TokenKind {
         self.found = Found { start: self.at, line: self.line, column: self.at - self.line_start };
@@ -278,7 +287,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// A word with characters beyond ASCII.
+    /// Takes a name with characters beyond ASCII.
     #[cold]
     fn wide_word(&mut self) -> Result<TokenKind, Error> {
         let start = self.at;
@@ -306,7 +315,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// The literal that begins here and has its quote at `quote`.
+    /// Takes the literal that begins at the current position and has its quote at `quote`.
     fn string(&mut self, quote: usize) -> Result<TokenKind, Error> {
         let end = literal::end(self.bytes, self.at, quote);
         let end = end.map_err(|(at, fault)| self.fault(at, fault))?;
@@ -372,7 +381,7 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// The bytes of names, as far as they are ASCII.
+/// Whether `byte` is an ASCII character of a name.
 const IN_NAME: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -383,7 +392,7 @@ const IN_NAME: [bool; 256] = {
     table
 };
 
-/// The longest operator that `rest` begins with; no brackets.
+/// The length of the longest operator at the start of `rest`; brackets are not operators.
 pub(crate) fn operator_length(rest: &[u8]) -> usize {
     match rest {
         [b'*', b'*', b'=', ..] | [b'/', b'/', b'=', ..] | [b'<', b'<', b'=', ..] | [b'>', b'>', b'=', ..] => {

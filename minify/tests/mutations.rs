@@ -1,16 +1,16 @@
-//! Real sources, damaged: nothing panics, and what is accepted is read again.
+//! Mutates real sources: the minifier must not panic, and its results must be accepted again.
 //!
-//! The same mutations in every run. `tests/fuzz` goes further when somebody lets it run.
+//! The mutations are the same in every run. `tests/fuzz` tests more, but is not run by default.
 
 use std::fs;
 
 use mitogen_minify::{TokenKind, decode, minimize_source, tokens};
 use mitogen_tests::pythons;
 
-/// Damaged versions of each source.
+/// The number of mutations of each source.
 const MUTATIONS: usize = 60;
 
-/// What gets put into sources: what is special somewhere.
+/// The pieces to insert: everything with a special meaning in some context.
 const PIECES: &[&[u8]] = &[
     b"'",
     b"\"",
@@ -70,9 +70,9 @@ fn damaged_sources_never_panic() {
     assert!(accepted > 100 && refused > 100, "{accepted} accepted, {refused} refused");
 }
 
-/// Every start of a source: each place where it may end in the middle of something.
+/// Every prefix of a source, which may end in the middle of a token.
 #[test]
-fn cut_sources_never_panic() {
+fn truncated_sources_never_panic() {
     let source =
         seeds().into_iter().min_by_key(|source| source.len().abs_diff(4000)).expect("there are seeds");
     for end in 0..source.len() {
@@ -80,7 +80,7 @@ fn cut_sources_never_panic() {
     }
 }
 
-/// Small sources of the oldest and the newest interpreter, and our own of everything that is special.
+/// Small sources of the oldest and the newest interpreter, and a source with all special syntax.
 fn seeds() -> Vec<Vec<u8>> {
     let found: Vec<_> = pythons().into_iter().filter(mitogen_tests::Python::is_supported).collect();
     let ends = [found.first(), found.last()].map(|python| python.expect("there is a Python"));
@@ -98,7 +98,7 @@ fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Puts pieces in, takes bytes out, moves and changes some.
+/// Inserts pieces, and removes, moves and changes bytes.
 fn damage(random: &mut Random, source: &[u8]) -> Vec<u8> {
     let mut damaged = source.to_vec();
     for _ in 0..=random.below(4) {
@@ -122,7 +122,8 @@ fn damage(random: &mut Random, source: &[u8]) -> Vec<u8> {
     damaged
 }
 
-/// Whether the source was accepted; what came out of it has to be a source of the same tokens, and final.
+/// Returns whether the source was accepted. If so, the result must have the same tokens, and minimizing it again must not
+/// change it.
 fn check(source: &[u8]) -> bool {
     let Ok(minimized) = minimize_source(source) else { return false };
     let shown = || format!("{}\n->\n{}", source.escape_ascii(), minimized.escape_ascii());
@@ -137,11 +138,11 @@ fn check(source: &[u8]) -> bool {
     true
 }
 
-/// xorshift64*: numbers that are the same in every run.
+/// xorshift64*: the numbers are the same in every run.
 struct Random(u64);
 
 impl Random {
-    /// A number below `limit`, which is not 0.
+    /// A number below `limit`, which must not be 0.
     fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;

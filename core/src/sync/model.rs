@@ -1,4 +1,4 @@
-//! The latch under every schedule that loom finds.
+//! Checks the latch and the wake protocol under every schedule that loom explores.
 
 use std::sync::Arc as StdArc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -67,10 +67,10 @@ fn a_timeout_during_a_put_neither_loses_nor_duplicates_the_value() {
     loom::model(move || {
         let latch = Latch::new();
         let (putter, getter) = (latch.clone(), latch.clone());
-        // Each in a thread of its own: the putter may unpark a getter that has left, and the model
-        // checker takes that amiss of a thread that waits in `join`.
+        // The getter needs its own thread: the putter may unpark it after it has returned, which the model
+        // checker does not accept for a thread that waits in `join`.
         let putter = thread::spawn(move || putter.put(7).unwrap());
-        // In the model a deadline is over at once.
+        // In the model a deadline has always passed.
         let getter = thread::spawn(move || getter.get_deadline(Instant::now()));
         putter.join().unwrap();
         match getter.join().unwrap() {
@@ -86,7 +86,7 @@ fn a_timeout_during_a_put_neither_loses_nor_duplicates_the_value() {
             }
         }
     });
-    // The model would prove nothing if it only ever saw one of the two.
+    // Both outcomes must occur, otherwise the model would prove nothing.
     assert!(got.load(Ordering::Relaxed) > 0 && timed_out.load(Ordering::Relaxed) > 0);
 }
 
@@ -112,43 +112,43 @@ fn a_value_goes_to_a_waiting_thread_when_another_times_out() {
     });
 }
 
-/// A loop that sleeps on a bell, and two threads that leave work for it.
+/// A loop that sleeps, and two threads that notify it.
 #[test]
 fn a_sleeping_loop_misses_no_notification() {
     #[derive(Default)]
-    struct Bell(Mutex<bool>, Condvar);
-    // With every number of preemptions it takes minutes; three find all that is known to go wrong.
+    struct Flag(Mutex<bool>, Condvar);
+    // Without a bound it takes minutes; three preemptions are enough to find all known errors.
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(|| {
         let state = Arc::new(WakeState::new());
-        let bell = Arc::new(Bell::default());
+        let flag = Arc::new(Flag::default());
         let work = Arc::new(Mutex::new(0));
-        let callers = [1, 2].map(|n| {
-            let (state, bell, work) = (Arc::clone(&state), Arc::clone(&bell), Arc::clone(&work));
+        let notifiers = [1, 2].map(|n| {
+            let (state, flag, work) = (Arc::clone(&state), Arc::clone(&flag), Arc::clone(&work));
             thread::spawn(move || {
                 *work.lock().unwrap() += n;
                 if state.notify() {
-                    *bell.0.lock().unwrap() = true;
-                    bell.1.notify_one();
+                    *flag.0.lock().unwrap() = true;
+                    flag.1.notify_one();
                 }
             })
         });
-        // If a ring were missed, the model would find that all threads sleep.
+        // If a wake-up were missed, the model would report a deadlock.
         let mut done = 0;
         while done < 3 {
             if state.begin_sleep() {
-                let mut rung = bell.0.lock().unwrap();
-                while !*rung {
-                    rung = bell.1.wait(rung).unwrap();
+                let mut set = flag.0.lock().unwrap();
+                while !*set {
+                    set = flag.1.wait(set).unwrap();
                 }
-                *rung = false;
+                *set = false;
             }
             state.end_sleep();
             done += std::mem::take(&mut *work.lock().unwrap());
         }
-        for caller in callers {
-            caller.join().unwrap();
+        for notifier in notifiers {
+            notifier.join().unwrap();
         }
     });
 }

@@ -1,4 +1,4 @@
-//! The standard primitives, or the model checker's in its own test build.
+//! The synchronization primitives: the standard library's, or loom's in the model-checking build.
 
 #[cfg(all(test, loom))]
 pub(super) use loom::{
@@ -19,14 +19,13 @@ pub(super) fn park_until(deadline: Instant) {
     std::thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
 }
 
-/// Whether `deadline` is over.
+/// Whether `deadline` has passed.
 #[cfg(not(all(test, loom)))]
 pub(super) fn is_over(deadline: Instant) -> bool {
     Instant::now() >= deadline
 }
 
-// In the model every deadline is over at once: a timeout that races with a put is then one of the
-// schedules that are explored.
+// In the model every deadline has passed: a timeout during a put is then one of the explored schedules.
 #[cfg(all(test, loom))]
 pub(super) fn park_until(_: Instant) {
     loom::thread::yield_now();

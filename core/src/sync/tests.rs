@@ -1,4 +1,4 @@
-//! The latch among real threads; what must hold under every schedule is in `model.rs`.
+//! Tests of the latch with real threads; `model.rs` checks all schedules.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ const LONG: Duration = Duration::from_secs(20);
 fn wait_for_waiters<T>(latch: &Latch<T>, count: usize) {
     let deadline = Instant::now() + LONG;
     while latch.waiting() != count {
-        assert!(Instant::now() < deadline, "nobody waits");
+        assert!(Instant::now() < deadline, "no thread waits");
         thread::yield_now();
     }
 }
@@ -46,7 +46,7 @@ fn waiting_threads_are_served_in_order() {
     for n in 0..4 {
         latch.put(n).unwrap();
     }
-    // A value that was handed over cannot be taken by somebody who comes later.
+    // A value that was handed to a thread cannot be taken by another one.
     assert_eq!(latch.try_get(), Ok(None));
     let got: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect();
     assert_eq!(got, [0, 1, 2, 3]);
@@ -103,7 +103,7 @@ fn concurrent_puts_and_gets_neither_lose_nor_duplicate_values() {
             thread::spawn(move || {
                 let mut got = Vec::new();
                 loop {
-                    // Some of them time out all the time.
+                    // The first one times out most of the time.
                     let timeout = if n == 0 { Duration::from_micros(5) } else { LONG };
                     match latch.get_timeout(timeout) {
                         Ok(value) => got.push(value),
@@ -147,10 +147,10 @@ fn a_task_is_woken_by_a_put_and_by_closing() {
     assert_eq!(latch.poll_get(&mut cx), Poll::Pending);
     assert_eq!(latch.poll_get(&mut cx), Poll::Pending);
     latch.put(1).unwrap();
-    assert_eq!(count.0.load(Ordering::SeqCst), 1, "once, however often it was polled");
+    assert_eq!(count.0.load(Ordering::SeqCst), 1, "one wake for any number of polls");
     assert_eq!(latch.poll_get(&mut cx), Poll::Ready(Ok(1)));
     latch.put(2).unwrap();
-    assert_eq!(count.0.load(Ordering::SeqCst), 1, "it does not wait now");
+    assert_eq!(count.0.load(Ordering::SeqCst), 1, "no poll is pending");
     assert_eq!(latch.poll_get(&mut cx), Poll::Ready(Ok(2)));
     assert_eq!(latch.poll_get(&mut cx), Poll::Pending);
     latch.close();

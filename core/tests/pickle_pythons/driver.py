@@ -69,7 +69,7 @@ def _unpickle_call_error(text):
 
 
 def _unpickle_context(number, name):
-    # Stock peers look at the exact type, so a `long` would be refused.
+    # Upstream peers check at the exact type, so a `long` would be refused.
     if type(number) is not int or not (name is None or type(name) is TEXT):
         raise TypeError("bad context")
     return Context(number, name)

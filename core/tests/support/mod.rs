@@ -1,4 +1,4 @@
-//! Waiting for conditions, and small streams to look at a loop through.
+//! Helpers: waiting for conditions, and streams that report their callbacks.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::io::ErrorKind;

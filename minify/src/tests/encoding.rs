@@ -3,7 +3,7 @@
 use crate::to_utf8;
 
 #[test]
-fn declarations_are_made_true() {
+fn to_utf8_changes_the_coding_cookie() {
     let rows: [(&[u8], &str); 8] = [
         (b"# -*- coding: latin-1 -*-\nx = '\xe9'\n", "# -*- coding: utf-8 -*-\nx = '\u{e9}'\n"),
         (

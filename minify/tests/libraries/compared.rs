@@ -1,4 +1,4 @@
-//! One run of an interpreter over many files: what it makes of each before and after.
+//! Runs an interpreter on many files, and compares what it parses before and after minimizing.
 
 use std::fs;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -11,18 +11,18 @@ use mitogen_tests::Python;
 
 const DRIVER: &str = include_str!("driver.py");
 
-/// What an interpreter said.
+/// The results of an interpreter.
 #[derive(Debug, Default)]
 pub(crate) struct Compared {
-    /// Files that mean the same.
+    /// The number of files that parse the same.
     pub(crate) same: usize,
-    /// Files that the interpreter does not read as they are, and why.
+    /// Files that the interpreter rejects before minimizing, with the reason.
     pub(crate) refused: Vec<String>,
-    /// Files that mean something else afterwards, and where.
+    /// Files that parse differently after minimizing, with the place.
     pub(crate) different: Vec<String>,
 }
 
-/// Minimizes `files` and has `python` compare.
+/// Minimizes `files`, and compares them with `python`.
 pub(crate) fn compare(python: &Python, files: &[PathBuf]) -> Compared {
     let pairs = files.iter().map(|file| {
         let answer = match minimize_source(&fs::read(file).unwrap()) {
@@ -45,7 +45,8 @@ pub(crate) fn compare(python: &Python, files: &[PathBuf]) -> Compared {
     result
 }
 
-/// What the driver says of each file and its minimized source, which has a plus before it, or an error and a minus.
+/// The driver's verdict on each file and its minimized source, which is prefixed with a plus, or its error, which is
+/// prefixed with a minus.
 pub(crate) fn ask<P>(python: &Python, pairs: P) -> Vec<String>
 where
     P: IntoIterator<Item = (PathBuf, Vec<u8>), IntoIter: Send>,

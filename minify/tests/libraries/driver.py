@@ -1,11 +1,11 @@
 """Compares the syntax trees of sources before and after minimizing, in Python 2.7 and 3.
 
-Reads from standard input a line for each file: the path, a tab, and the number of bytes that follow, which are the
-minimized source. Prints a line for each: the path, a tab, and
+Reads a line for each file from standard input: the path, a tab, and the length of the minimized source in bytes; the
+minimized source follows. Prints a line for each file: the path, a tab, and one of
 
-  refused MESSAGE   this interpreter does not read the file as it is
-  same              the trees are equal, and so is the line of every node, strings as statements left out of both
-  MESSAGE           where they differ
+  refused MESSAGE   this interpreter rejects the original file
+  same              the trees and the lines of all nodes are equal, without strings that are statements
+  MESSAGE           the difference
 """
 import ast
 import re
@@ -18,7 +18,7 @@ try:
 except ImportError:
     import pickle
 
-# Before 3.8 the line of a string is that of its end, so the line of what stands for it is not known.
+# Before 3.8 the line of a string is that of its end, so the expected line of a `pass` for it is not known.
 STRINGS_BEGIN = sys.version_info >= (3, 8)
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 IGNORED = ("col_offset", "end_lineno", "end_col_offset")

@@ -1,7 +1,7 @@
-//! Whole libraries, minimized and read again by the interpreters they are for.
+//! Minimizes complete libraries and compares the results with the interpreters that they are for.
 //!
-//! Each interpreter's own `ast` says what a source means before and after: the trees are equal, and each node stands
-//! on the line where it stood. What an interpreter does not read to begin with is not held to that.
+//! Each interpreter's own `ast` parses a source before and after: the trees must be equal, and each node must be on the
+//! same line. Sources that an interpreter rejects to begin with are skipped.
 
 // Helpers of tests are tests, which clippy does not see in a file of its own.
 #![allow(clippy::unwrap_used)]
@@ -18,10 +18,10 @@ use mitogen_tests::{Python, package, pythons};
 use compared::compare;
 use sources::{library, python_files};
 
-/// The interpreters that we support; there has to be one.
+/// The supported interpreters that are installed; at least one is required.
 fn supported() -> Vec<Python> {
     let found: Vec<Python> = pythons().into_iter().filter(Python::is_supported).collect();
-    assert!(!found.is_empty(), "no Python that we support");
+    assert!(!found.is_empty(), "no supported Python found");
     found
 }
 
@@ -49,7 +49,7 @@ fn packages_parse_the_same() {
     }
 }
 
-/// Fails if a file that the interpreter reads is none afterwards, or another one.
+/// Fails if a file that the interpreter accepts is rejected or parsed differently after minimizing.
 fn check(python: &Python, files: &[PathBuf]) {
     let result = compare(python, files);
     let place = files.first().map_or(Path::new(""), |file| file.parent().unwrap());

@@ -1,10 +1,10 @@
-//! The referee itself: `driver.py` has to see what is wrong.
+//! Tests the comparison itself: `driver.py` must detect differences.
 
 use std::fs;
 
 use crate::compared::ask;
 
-/// What a minifier could get wrong, and right.
+/// Differences that a minifier could introduce, and results without one.
 #[test]
 fn the_driver_detects_differences() {
     let rows = [

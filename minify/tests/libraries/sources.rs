@@ -1,4 +1,4 @@
-//! Where sources are.
+//! Finds the Python sources of libraries.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub(crate) fn library(python: &Python) -> PathBuf {
     PathBuf::from(String::from_utf8(output.stdout).unwrap())
 }
 
-/// All Python sources below a directory, in order. What was installed beside a standard library is none of it.
+/// All Python sources below a directory, sorted. Packages installed into a standard library are skipped.
 pub(crate) fn python_files(root: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut todo = vec![root.to_path_buf()];

@@ -1,7 +1,7 @@
-"""What stock Mitogen makes of sources: reads paths from standard input, and prints a line for each.
+"""Minimizes sources with upstream Mitogen: reads paths from standard input, and prints a line for each.
 
-The line is the number of bytes of its result, `failed` where it raised, or `broken` where its result is no Python:
-it leaves nothing where a body held nothing but a docstring.
+The line is the size of the result in bytes, `failed` if upstream raised an exception, or `broken` if the result is not
+valid Python: upstream leaves nothing of a body that contains only a docstring.
 """
 import sys
 import tokenize

@@ -1,4 +1,4 @@
-//! Sizes beside stock Mitogen's.
+//! Compares the sizes of results with those of upstream Mitogen.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,8 @@ use mitogen_tests::StockVenv;
 
 use crate::sources::{library, python_files};
 
-/// Sources that stock Mitogen is compared on. Tests are left out: it takes long, and modules are what it is for.
+/// The sources to compare with. Tests are left out, because upstream Mitogen is slow, and only modules are minimized in
+/// practice.
 fn sources(root: &Path) -> Vec<PathBuf> {
     let is_test = |name: &std::ffi::OsStr| matches!(name.to_str(), Some("test" | "tests" | "idle_test"));
     let mut files = python_files(root);
@@ -29,7 +30,7 @@ fn results_are_no_larger_than_upstream_s() {
     assert_eq!(answers.len(), files.len());
 
     let mut larger = Vec::new();
-    let (mut stock, mut ours, mut failed, mut broken) = (0, 0, 0, 0);
+    let (mut upstream, mut ours, mut failed, mut broken) = (0, 0, 0, 0);
     for (file, answer) in files.iter().zip(answers) {
         let size = minimize_source(&fs::read(file).unwrap()).unwrap().len();
         match answer {
@@ -37,16 +38,16 @@ fn results_are_no_larger_than_upstream_s() {
             "broken" => broken += 1,
             _ => {
                 let answer: usize = answer.parse().unwrap();
-                stock += answer;
+                upstream += answer;
                 ours += size;
                 if size > answer {
-                    larger.push(format!("{}: {size} bytes, {answer} of stock's", file.display()));
+                    larger.push(format!("{}: {size} bytes, {answer} upstream", file.display()));
                 }
             }
         }
     }
-    println!("{} files; stock fails on {failed} and breaks {broken}", files.len());
-    println!("the others: {ours} bytes, {stock} of stock's; {} larger", larger.len());
-    assert!(failed + broken < files.len() / 4, "stock failed on {failed} files and broke {broken}");
+    println!("{} files; upstream fails on {failed} and breaks {broken}", files.len());
+    println!("the others: {ours} bytes, {upstream} upstream; {} larger", larger.len());
+    assert!(failed + broken < files.len() / 4, "upstream failed on {failed} files and broke {broken}");
     assert!(larger.is_empty(), "{}", larger.join("\n"));
 }

@@ -1,4 +1,4 @@
-//! What peers send, byte by byte.
+//! Decoding: the bytes that peers send, and their values.
 
 use bytes::Bytes;
 

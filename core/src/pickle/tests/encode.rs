@@ -1,4 +1,4 @@
-//! What we send, byte by byte, and that it comes back.
+//! Encoding: values and their bytes, and round trips.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Bytes that nobody honest sends: every one must end in a value or an error, and soon.
+//! Malicious input: decoding must end with a value or an error, within a bounded time.
 
 use bytes::Bytes;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Tables of bytes and values, and hostile input.
+//! Tests of the codec, and their helpers.
 
 mod decode;
 mod encode;

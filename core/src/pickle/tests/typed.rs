@@ -1,4 +1,4 @@
-//! Rust types out of what Python sends.
+//! Decoding into Rust types.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

@@ -1,35 +1,35 @@
-//! Puts tokens where they were, line by line, with as little between them as they need.
+//! Writes tokens on their lines, with as little white space as possible.
 
 use crate::literal;
 use crate::tokens::{Token, TokenKind, operator_length};
 
-/// What becomes of the lines of the source.
+/// How the lines of the source are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lines {
     /// Every token stays on its line.
     Kept,
-    /// Blank lines go, and a logical line is one line.
+    /// Blank lines are removed, and each logical line is written on one line.
     Joined,
 }
 
-/// The text that is written.
-pub(crate) struct Writer<'a> {
+/// The output.
+pub(crate) struct TokenWriter<'a> {
     text: String,
     lines: Lines,
-    /// The line that is being written, from 1.
+    /// The number of the current line, starting at 1.
     line: usize,
-    /// Open brackets.
+    /// The number of open brackets.
     brackets: usize,
-    /// The last token of this logical line, unless something else was written since.
+    /// The last token of this logical line, unless a word was written after it.
     last: Option<Token<'a>>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> TokenWriter<'a> {
     pub(crate) fn new(capacity: usize, lines: Lines) -> Self {
         Self { text: String::with_capacity(capacity), lines, line: 1, brackets: 0, last: None }
     }
 
-    /// Begins a logical line at `line`, which is below everything that was written.
+    /// Begins a logical line at `line`, which must be after all written lines.
     pub(crate) fn begin(&mut self, line: usize, depth: usize) {
         match self.lines {
             Lines::Kept => self.newlines(line, "\n"),
@@ -53,7 +53,7 @@ impl<'a> Writer<'a> {
             self.text.push(' ');
         }
         match token.kind {
-            // No longer operator begins with a bracket.
+            // No operator of several characters begins with a bracket.
             TokenKind::Operator => match token.text.as_bytes().first() {
                 Some(b'(' | b'[' | b'{') => self.brackets += 1,
                 Some(b')' | b']' | b'}') => self.brackets = self.brackets.saturating_sub(1),
@@ -84,7 +84,7 @@ impl<'a> Writer<'a> {
         self.line = self.line.max(line);
     }
 
-    /// Writes a string; the newlines within become line feeds, as they do when an interpreter reads them.
+    /// Writes a string; its newlines become line feeds, as when an interpreter reads the source.
     fn string(&mut self, token: &Token<'a>) {
         let mut rest = token.text;
         while let Some(at) = rest.find(['\n', '\r']) {
@@ -98,9 +98,9 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Whether two tokens of one line would be read differently if they touched.
+/// Whether two tokens of one line need a space between them to be read the same.
 ///
-/// Those that touch in the source may touch.
+/// Tokens that are adjacent in the source need none.
 fn needs_space(last: &Token<'_>, token: &Token<'_>) -> bool {
     use TokenKind::{Name, Number, Operator, String};
     if last.start + last.text.len() == token.start {
@@ -111,7 +111,7 @@ fn needs_space(last: &Token<'_>, token: &Token<'_>) -> bool {
         (Name | Number, Name) | (Number, Number) => true,
         (Name, String) => !token.text.starts_with(['"', '\'']) || literal::is_prefix(last.text.as_bytes()),
         (Number, String) => true,
-        // An empty string and a quote would begin a triple-quoted one.
+        // An empty string and a quote would begin a triple-quoted string.
         (String, String) => {
             let quote = &token.text[..1];
             matches!(quote, "'" | "\"") && is_empty(last.text, quote)
@@ -131,7 +131,7 @@ fn needs_space(last: &Token<'_>, token: &Token<'_>) -> bool {
     }
 }
 
-/// Whether `literal` is an empty string between two quotes of this kind, apart from a prefix.
+/// Whether `literal` is an empty string, possibly with a prefix, in quotes of this kind.
 fn is_empty(literal: &str, quote: &str) -> bool {
     let prefix = literal.strip_suffix(quote).and_then(|rest| rest.strip_suffix(quote));
     prefix.is_some_and(|prefix| !prefix.contains(['"', '\'']))
