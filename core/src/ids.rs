@@ -1,7 +1,7 @@
-//! Who is who in a tree: context ids, handles, and a context's own identity.
+//! Context ids, handles, and a context's own identity.
 //!
-//! Values only: identity is handed down as data, never kept in a global, so that several masters
-//! can live in one process. Knows nothing of messages or descriptors.
+//! Values only: an identity is passed as data and never kept in a global, so that one process can have
+//! several masters. Does not know messages or descriptors.
 
 use std::fmt;
 
@@ -23,17 +23,17 @@ impl fmt::Display for ContextId {
     }
 }
 
-/// The number of a port inside a context: standard ones below 1000, dynamic ones above.
+/// The number of a port inside a context: well-known ones below 1000, dynamic ones from there on.
 ///
-/// [`Handle::NONE`] in a message's `reply_to` means that no reply is wanted.
+/// [`Handle::NONE`] in a message's `reply_to` means that the sender waits for no reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Handle(pub u32);
 
 impl Handle {
-    /// "No handle": no reply is wanted.
+    /// No handle: the sender waits for no reply.
     pub const NONE: Self = Self(0);
-    /// The first handle that is not reserved for the protocol.
+    /// The first dynamic handle.
     pub const FIRST_DYNAMIC: Self = Self(1000);
 }
 
@@ -46,9 +46,9 @@ impl fmt::Display for Handle {
 /// A context's own id and its ancestors'.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// This context.
+    /// The id of this context.
     pub id: ContextId,
-    /// Its ancestors, nearest first; empty only for a master.
+    /// The ids of its ancestors, nearest first; empty only for a master.
     pub parents: Vec<ContextId>,
 }
 
@@ -63,13 +63,12 @@ impl Identity {
         self.parents.first().copied()
     }
 
-    /// Whether `auth` is this context or one of its ancestors: the API reference's
-    /// `has_parent_authority`.
+    /// Whether `auth` is this context or one of its ancestors. Upstream Mitogen has it under the same name.
     pub fn has_parent_authority(&self, auth: ContextId) -> bool {
         auth == self.id || self.parents.contains(&auth)
     }
 
-    /// The identity that a direct child with id `child` has.
+    /// The identity of a direct child with the id `child`.
     pub fn child(&self, child: ContextId) -> Self {
         let mut parents = Vec::with_capacity(self.parents.len() + 1);
         parents.push(self.id);

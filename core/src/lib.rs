@@ -1,8 +1,7 @@
 //! The foundation of Mitogen for Rust: messages, bytes, descriptors and one loop.
 //!
-//! The modules stand bottom level first; a module uses only modules of lower levels (see
-//! `ARCHITECTURE.md`). This crate has never heard of TOML, of a command line, or of any transport
-//! by name.
+//! The modules are listed bottom level first; a module uses only modules of lower levels (see
+//! `ARCHITECTURE.md`). This crate names no transport and knows no configuration file or command line.
 
 // Level 0
 pub mod error;

@@ -1,7 +1,7 @@
-//! What every program in a tree is made of: a loop, a router and, where it starts contexts, a connector.
+//! What every program in a tree consists of: a loop, a router and, if it starts contexts, a connector.
 //!
 //! A master, a client of a running session and a native child differ in their identity, in their links and
-//! in the handlers that they register; they start, find their parts and end in the same way, here.
+//! in the handlers that they register. How they start and shut down is the same, and is in this file.
 
 use std::io;
 use std::sync::OnceLock;

@@ -1,23 +1,22 @@
-//! A secret text on its way through options, plans and messages: never printed, wiped when dropped.
+//! A secret text in options, plans and messages: never printed, wiped from memory when dropped.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-/// A secret text: `mitogen.core.Secret` on the other side. Its `Debug` form is masked; its memory is
-/// wiped on drop.
+/// A secret text; `mitogen.core.Secret` in Python. Its `Debug` form is masked; its memory is wiped on drop.
 ///
-/// It serializes as its text (in pickles marked as a secret), because a plan that is shipped to another
-/// context must carry it; what prints plans for people shows a mask instead.
+/// It serializes as its text (in pickles marked as a secret), because a plan that is sent to another
+/// context must contain it. Plans that are printed for people show a mask instead.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// The name under which our pickle codec knows it; other formats see the text only.
+    /// The name by which the pickle codec recognizes it; other formats see the text only.
     pub(crate) const NAME: &'static str = "$mitogen::Secret";
 
-    /// Takes over `text`.
+    /// Makes a secret of `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }

@@ -28,7 +28,7 @@ pub(crate) fn register(router: &Router) {
         HandlerOptions::default(),
         move |delivery| {
             if let Some(router) = weak.upgrade() {
-                allocate(&router, &delivery.message);
+                allocate_ids(&router, &delivery.message);
             }
         },
     );
@@ -41,28 +41,30 @@ fn forward_log(router: &Router, delivery: &Delivery) {
     }
     match ForwardedLog::parse(&message.data) {
         Some(log) => emit(&log, message.src_id, router.directory().name_of(message.src_id).as_deref()),
-        None => tracing::warn!(src = message.src_id.0, "a FORWARD_LOG that is not logger, level, text"),
+        None => tracing::warn!(src = message.src_id.0, "a FORWARD_LOG message is not logger, level and text"),
     }
 }
 
-fn allocate(router: &Router, message: &Message) {
+fn allocate_ids(router: &Router, message: &Message) {
     if !message.wants_reply() {
         return;
     }
     let Some(ContextId(first)) = router.ids().allocate_block(ID_BLOCK) else {
-        tracing::error!(src = message.src_id.0, "contexts have taken half of all ids; there are no more");
+        tracing::error!(
+            src = message.src_id.0,
+            "half of all context ids have been given out in blocks; no more are given"
+        );
         let dead = Message::dead(message.src_id, message.reply_to, "no more ids");
         if let Err(error) = router.send(dead) {
-            tracing::debug!(%error, "the asker of a block of ids has gone");
+            tracing::debug!(%error, "the context that asked for a block of ids is gone");
         }
         return;
     };
     match pickle::to_bytes(&(first, first + ID_BLOCK)) {
         Ok(data) => {
-            let mut reply = Message::new(message.src_id, message.reply_to, Encoding::Pickle, data);
-            reply.handle = message.reply_to;
+            let reply = Message::new(message.src_id, message.reply_to, Encoding::Pickle, data);
             if let Err(error) = router.send(reply) {
-                tracing::debug!(%error, "the asker of a block of ids has gone");
+                tracing::debug!(%error, "the context that asked for a block of ids is gone");
             }
         }
         Err(error) => tracing::error!(%error, "two integers could not be encoded"),

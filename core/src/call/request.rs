@@ -53,7 +53,7 @@ impl Context {
         self.request(function.parse::<FunctionName>()?).args(args).call_async()
     }
 
-    /// Calls `function` and wants no reply.
+    /// Calls `function` without asking for a reply.
     ///
     /// # Errors
     /// The request could not be encoded or sent.

@@ -1,4 +1,4 @@
-//! Sending a module to a context, through those between.
+//! Sending one module to one context, through intermediates.
 
 use bytes::Bytes;
 
@@ -9,14 +9,14 @@ use crate::ids::ContextId;
 use crate::router::{Router, SendError};
 use crate::wire::{Encoding, Message, WellKnownHandle};
 
-/// Sends the module `name`, whose `LOAD_MODULE` payload is `payload`, towards `context`: to the
-/// neighbour on the way, unless it has it, and with word to pass it on (`FORWARD_MODULE`) if the
-/// context is not that neighbour. Gives whether anything was sent.
+/// Sends the module `name`, whose `LOAD_MODULE` payload is `payload`, towards `context`: to the next hop,
+/// unless it was sent to it before, and with a request to forward it (`FORWARD_MODULE`) if the context is
+/// not the next hop. Gives whether anything was sent.
 ///
 /// Never blocks; what the kernel does not take is queued.
 ///
 /// # Errors
-/// There is no way to the context.
+/// There is no route to the context.
 pub fn deliver(
     router: &Router,
     context: ContextId,
@@ -26,18 +26,18 @@ pub fn deliver(
     let peer =
         router.next_hop(context).ok_or(SendError::NoRoute { dst: context, me: router.identity().id })?;
     if router.identity().parent() == Some(peer) {
-        // Those above serve whoever is below them better than we, who would send through them.
+        // What is sent to the parent's side is left to the contexts there: they are nearer.
         return Ok(false);
     }
-    hand(router, peer, SentCache::of(router).first_over_link(peer, name), context, name, payload)
+    send_and_forward(router, peer, SentCache::of(router).first_over_link(peer, name), context, name, payload)
 }
 
-/// The same for a module that those between us and `root` must not mistake for one of theirs: it goes
-/// to `root` as an ordinary message, and from there on to `context`, which is `root` or below it.
+/// Like [`deliver`], for a module that intermediates before `root` must not keep as one of their own: it
+/// goes to `root` as an ordinary message, and from there to `context`, which is `root` or below it.
 ///
 /// # Errors
-/// There is no way to `root`.
-pub fn deliver_past(
+/// There is no route to `root`.
+pub fn deliver_direct(
     router: &Router,
     root: ContextId,
     context: ContextId,
@@ -47,14 +47,14 @@ pub fn deliver_past(
     match router.next_hop(root) {
         Some(peer) if peer != root => {
             let first = SentCache::of(router).first_to_context(root, name);
-            hand(router, root, first, context, name, payload)
+            send_and_forward(router, root, first, context, name, payload)
         }
         _ => deliver(router, context, name, payload),
     }
 }
 
-/// Gives the module to `to`, if it is the `first` time, and tells `to` to see it through to `context`.
-fn hand(
+/// Sends the module to `to`, if it is the `first` time, and asks `to` to forward it to `context`.
+fn send_and_forward(
     router: &Router,
     to: ContextId,
     first: bool,
@@ -75,10 +75,10 @@ fn hand(
     Ok(sent)
 }
 
-/// Sends a module of our own runtime, and those that it imports, to `context`, unasked.
+/// Sends a module of the embedded Python runtime, and those that it imports, to `context`.
 ///
 /// # Errors
-/// There is no way to the context.
+/// There is no route to the context.
 pub fn push_module(router: &Router, context: ContextId, name: &str) -> Result<(), SendError> {
     // What it imports goes first, so that its import asks for nothing.
     for related in child::embedded_related(name) {

@@ -24,8 +24,8 @@ pub fn payload(
     ])
 }
 
-/// The payload of `LOAD_MODULE` that says that there is no module `name`; and `reason`, which our
-/// own children show and others ignore.
+/// The payload of `LOAD_MODULE` for a module that does not exist. This project's runtime shows `reason`;
+/// upstream Mitogen ignores it.
 pub fn negative_payload(name: &str, reason: Option<&str>) -> Bytes {
     let reason = reason.map_or(Value::None, Value::from);
     encode(vec![Value::from(name), Value::None, Value::None, reason, Value::Tuple(Vec::new())])
@@ -45,7 +45,7 @@ pub fn embedded_payload(name: &str) -> Bytes {
     }
 }
 
-/// The payload of `LOAD_RESOURCE`: two pickles, whose question it is and the content.
+/// The payload of `LOAD_RESOURCE`: two pickles, the request that it answers and the content.
 pub fn resource_payload(package: &str, name: &str, content: Option<Bytes>) -> Bytes {
     let mut out = BytesMut::new();
     out.put(encode(vec![Value::from(package), Value::from(name)]));
@@ -55,7 +55,7 @@ pub fn resource_payload(package: &str, name: &str, content: Option<Bytes>) -> By
 }
 
 fn encode(fields: Vec<Value>) -> Bytes {
-    // Plain data within every limit of the encoder; were it ever refused, the child would see a
-    // message that it cannot read, and say so.
+    // Plain data within every limit of the encoder. If it were refused, the child would report a message
+    // that it cannot read.
     pickle::to_bytes(&Value::Tuple(fields)).unwrap_or_default()
 }

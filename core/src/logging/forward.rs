@@ -9,14 +9,14 @@ use crate::ids::ContextId;
 pub struct ForwardedLog {
     /// The logger's dotted name.
     pub logger: String,
-    /// The level, in Python's numbers.
+    /// The level, as a number of Python's `logging`.
     pub level: i64,
-    /// The formatted text; may hold newlines.
+    /// The formatted text; it may contain newlines.
     pub text: String,
 }
 
 impl ForwardedLog {
-    /// Reads a payload; `None` when it is not one.
+    /// Reads a payload. `None` if it has not three fields or the level is no number.
     pub fn parse(data: &[u8]) -> Option<Self> {
         let mut fields = data.splitn(3, |byte| *byte == 0);
         let logger = String::from_utf8_lossy(fields.next()?).into_owned();
@@ -53,7 +53,7 @@ pub fn python_level(level: Level) -> i64 {
 pub fn emit(log: &ForwardedLog, context: ContextId, name: Option<&str>) {
     let name = name.unwrap_or("?");
     let (id, logger, text) = (context.0, log.logger.as_str(), log.text.as_str());
-    // The level of an event is fixed where it stands, hence a place for each.
+    // The level of a `tracing` event is fixed at compile time, hence one call for each.
     match level_of(log.level) {
         Level::ERROR => tracing::error!(target: "mitogen::remote", id, context = name, logger, "{text}"),
         Level::WARN => tracing::warn!(target: "mitogen::remote", id, context = name, logger, "{text}"),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_go_both_ways() {
+    fn levels_convert_in_both_directions() {
         for level in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
             assert_eq!(level_of(python_level(level)), level);
         }

@@ -1,7 +1,7 @@
-//! Log lines across contexts, and a log file that survives forks.
+//! Log records of other contexts, and a log file that survives forks.
 //!
-//! Records of children arrive as `FORWARD_LOG` and leave as `tracing` events; who prints them is
-//! decided far above. Knows Python's level numbers because they are on the wire.
+//! Records of children come in as `FORWARD_LOG` messages and become `tracing` events; the program decides
+//! where those are printed. Knows Python's level numbers, because they are on the wire.
 
 mod forward;
 mod pidful;

@@ -1,15 +1,15 @@
-//! The API reference's `PidfulStreamHandler`: a log file whose name holds the process id, opened
-//! anew when a fork has changed that id, so that two processes never share one file.
+//! A log file whose name contains the process id, opened again when a fork has changed that id, so that
+//! two processes never share one file. It is `PidfulStreamHandler` in upstream Mitogen.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-/// A writer to `PREFIX.PID.log` in a directory of the caller's choice.
+/// A writer to `PREFIX.PID.log` in a directory.
 ///
-/// The file is created with mode 0600 and never through a symbolic link that somebody else put
-/// there: it must not exist yet, or be a regular file opened for appending with `O_NOFOLLOW`.
+/// The file is opened for appending, and created with mode 0600. A symbolic link at its path is not
+/// followed.
 #[derive(Debug)]
 pub struct PidfulFile {
     dir: PathBuf,
@@ -28,7 +28,7 @@ impl PidfulFile {
         self.dir.join(format!("{}.{pid}.log", self.prefix))
     }
 
-    /// The file of process `pid`, opened if the last one was another's.
+    /// The file of process `pid`, which is opened if the last one was of another process.
     fn file_for(&mut self, pid: u32) -> io::Result<&mut File> {
         let stale = self.open.as_ref().is_none_or(|(owner, _)| *owner != pid);
         if stale {

@@ -49,7 +49,7 @@ pub enum DropReason {
     BadSource,
 }
 
-/// Decides on the message with `header`, which came in by `ingress` (or was made here: `None`).
+/// Decides on the message with `header`, which came in by `ingress` (`None`: it is from this context).
 pub fn decide<O>(
     identity: &Identity,
     table: &Table<O>,

@@ -1,5 +1,4 @@
-//! Why a message could not be sent. The texts are the reasons that stock peers put into dead
-//! messages, so that both ends of a tree read alike.
+//! Why a message could not be sent. The texts are the reasons in the dead messages of upstream Mitogen.
 
 use thiserror::Error;
 
@@ -9,21 +8,21 @@ use crate::ids::ContextId;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The payload is over the limit; the link is not harmed.
+    /// The payload is over the limit. The link stays usable.
     #[error("message too large (max {limit} bytes)")]
     TooLarge {
         /// The configured limit in bytes.
         limit: usize,
     },
-    /// Nothing leads to the destination.
+    /// There is no route to the destination.
     #[error("no route to {dst}, my ID is {me}")]
     NoRoute {
         /// The destination.
         dst: ContextId,
-        /// The context that could not go on.
+        /// The context that has no route.
         me: ContextId,
     },
-    /// Unidirectional mode keeps siblings apart.
+    /// Unidirectional mode: neither context is an ancestor of the other.
     #[error("routing mode prevents forward of message from context {src} to context {dst} via context {me}")]
     Unidirectional {
         /// The sender.
@@ -33,11 +32,11 @@ pub enum SendError {
         /// The context that refused.
         me: ContextId,
     },
-    /// The link has gone, with the reason that the peers are told.
+    /// The link to the destination was lost, for this reason.
     #[error("{0}")]
     LinkLost(String),
-    /// The destination did not read for too long while the queue to it was full.
-    #[error("the queue to context {dst} stayed full")]
+    /// The queue of the link to the destination was full until the deadline.
+    #[error("timed out: the send queue to context {dst} is full")]
     Congested {
         /// The destination.
         dst: ContextId,

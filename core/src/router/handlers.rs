@@ -1,4 +1,4 @@
-//! The handle registry: who listens where, for whom, and for how long.
+//! The handlers of a router, by handle.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -11,21 +11,21 @@ use super::table::LinkId;
 use crate::ids::{ContextId, Handle, Identity};
 use crate::wire::Message;
 
-/// A message as a handler gets it.
+/// A message, as it is given to a handler.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// The message; its authority is already stamped.
+    /// The message, with the authority that the router has verified or stamped.
     pub message: Message,
-    /// The link it came in by; `None` when it was made here.
+    /// The link it came in by; `None` for a message from this context.
     pub ingress: Option<LinkId>,
 }
 
-/// How a handler is registered.
+/// Whose messages a handler accepts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HandlerOptions {
-    /// Who may send.
+    /// Which senders are accepted. All by default.
     pub policy: Policy,
-    /// The only context that may send; its loss ends the handler with a dead message.
+    /// The only context that may send, if set. When it is lost, the handler gets a dead message.
     pub respondent: Option<ContextId>,
 }
 
@@ -63,7 +63,7 @@ struct Entry {
     sink: Sink,
 }
 
-/// Stock peers match these texts at most by prefix; they are part of the protocol all the same.
+/// The reasons in dead messages, as in upstream Mitogen, whose peers compare prefixes of them.
 const INVALID: &str = "invalid handle";
 const REFUSED: &str = "refused by policy";
 const UNEXPECTED: &str = "reply from unexpected context";
@@ -81,9 +81,9 @@ pub(crate) struct Handlers {
 }
 
 impl Handlers {
-    /// A handle that has not been given out before and cannot be guessed, so that a stranger cannot
-    /// end somebody's wait, and a receiver that is dropped late cannot remove another's handler.
-    /// Below 2^31, because a stock Python 2 peer reads larger numbers as `long` and refuses those.
+    /// A handle that has not been used before and cannot be guessed: so no context can send to a handle
+    /// that it was not told, and a receiver that is dropped late cannot remove the handler of another.
+    /// Below 2^31, because upstream Mitogen under Python 2 reads larger numbers as `long` and refuses them.
     fn fresh(&mut self) -> Handle {
         loop {
             let handle = Handle(Handle::FIRST_DYNAMIC.0 + self.shuffle(self.counter));
@@ -95,8 +95,8 @@ impl Handlers {
         }
     }
 
-    /// A permutation of the numbers below 2^30 that only we know: four rounds of a Feistel network
-    /// over the keyed hash that maps use against guessed keys.
+    /// A secret permutation of the numbers below 2^30: four rounds of a Feistel network over the keyed
+    /// hash of `HashMap`.
     fn shuffle(&self, number: u32) -> u32 {
         let (mut left, mut right) = (number >> HALF_BITS, number & HALF);
         for round in 0..4u32 {
@@ -106,7 +106,7 @@ impl Handlers {
         left << HALF_BITS | right
     }
 
-    /// Registers `sink` at `handle` or at a fresh one, replacing what was there.
+    /// Registers `sink` at `handle`, where it replaces another, or at a new handle.
     pub(crate) fn add(&mut self, handle: Option<Handle>, options: HandlerOptions, sink: Sink) -> Handle {
         let handle = handle.unwrap_or_else(|| self.fresh());
         self.entries.insert(handle, Entry { options, sink });
@@ -119,22 +119,22 @@ impl Handlers {
 
     /// The sink for `message`, or the reason of the dead message that its sender gets.
     ///
-    /// `peer` is the other end of the ingress link; `speaks` tells whether the source may report
-    /// the loss of a respondent.
+    /// `peer` is the other end of the ingress link; `is_on_path` tells whether the source is on
+    /// the path to a respondent, and so may report its loss.
     pub(crate) fn sink_for(
         &mut self,
         identity: &Identity,
         message: &Message,
         peer: Option<ContextId>,
-        speaks: impl FnOnce(ContextId) -> bool,
+        is_on_path: impl FnOnce(ContextId) -> bool,
     ) -> Result<Sink, &'static str> {
         let entry = self.entries.get(&message.handle).ok_or(INVALID)?;
         if let Some(respondent) = entry.options.respondent
             && message.src_id != respondent
             && message.src_id != identity.id
-            // Stock lets anybody's dead message through here, so that any context can cancel any
-            // other's calls. Only those on the path to the respondent know that it is gone.
-            && !(message.is_dead() && speaks(respondent))
+            // Upstream Mitogen accepts dead messages of every context here, so that any context can cancel
+            // the calls of any other. Only contexts on the path to the respondent can know that it is lost.
+            && !(message.is_dead() && is_on_path(respondent))
         {
             return Err(UNEXPECTED);
         }
@@ -147,7 +147,7 @@ impl Handlers {
         self.entries.remove(&message.handle).map(|entry| entry.sink).ok_or(INVALID)
     }
 
-    /// Takes out every handler that waits for `respondent`.
+    /// Removes and gives every handler that waits for `respondent`.
     pub(crate) fn take_waiting_for(&mut self, respondent: ContextId) -> Vec<(Handle, Sink)> {
         self.entries
             .extract_if(|_, entry| entry.options.respondent == Some(respondent))
@@ -155,7 +155,7 @@ impl Handlers {
             .collect()
     }
 
-    /// Takes out every handler.
+    /// Removes and gives every handler.
     pub(crate) fn take_all(&mut self) -> Vec<(Handle, Sink)> {
         self.entries.drain().map(|(handle, entry)| (handle, entry.sink)).collect()
     }

@@ -1,4 +1,4 @@
-//! The stream that carries frames: bytes in, verdicts out.
+//! The stream of a link: reads frames and gives them to the router.
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use super::table::LinkId;
 /// whose frames go there are not read.
 pub const LINK_HIGH_WATER: usize = 4 << 20;
 
-/// A link in frame mode, as the broker drives it.
+/// The stream of a link that is up, as the broker drives it.
 ///
-/// Dropping out of the broker loses the link in the router, with the reason that ended it.
+/// When the broker disconnects it, the link is lost in the router, with the reason.
 #[derive(Debug)]
 pub struct MitogenStream {
     router: Router,
@@ -88,7 +88,7 @@ impl MitogenStream {
         }
     }
 
-    /// Routes every whole frame that is buffered. `false` ends the stream.
+    /// Routes every complete frame in the buffer. Gives `false` when the stream must be disconnected.
     pub fn drain(&mut self, reactor: &mut dyn Reactor, token: Token) -> bool {
         loop {
             match self.decoder.next_frame() {

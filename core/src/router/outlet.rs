@@ -5,8 +5,8 @@
 //!
 //! An outlet is plain data under the router's table lock and writes nothing itself: it gives out a
 //! [`Batch`], which the caller writes after it has released the lock. Frames stay in order because one
-//! batch of a link is outstanding at a time: what is sent meanwhile joins the list, and whoever
-//! wrote the batch asks for the next one. The link becomes live, so that senders write to it
+//! batch of a link is outstanding at a time: what is sent meanwhile is added to the list, and the thread
+//! that has written the batch asks for the next one. The link becomes live, so that senders write to it
 //! themselves, only when the list has been written to its end.
 
 use bytes::Bytes;
@@ -38,7 +38,7 @@ struct Attempt {
     writer: Writer,
     /// How much of `sent` has been given out to be written.
     given: usize,
-    /// A batch has been given out and its writer has not come back.
+    /// A batch has been given out, and `next_batch` not been called yet.
     is_writing: bool,
     is_up: bool,
 }
@@ -129,7 +129,7 @@ impl Outlet {
         }
     }
 
-    /// Makes the link live if it is up and nobody is writing what was sent before.
+    /// Makes the link live if it is up and no batch is being written.
     fn settle(&mut self) {
         if let Self::Connecting(Connecting { attempt: Some(attempt), .. }) = self
             && attempt.is_up
@@ -196,7 +196,7 @@ mod tests {
         assert!(outlet.queue(&[bytes("1")]).is_none(), "no process yet");
         let first = outlet.attach(bytes("preamble"), writer()).unwrap();
         assert_eq!(texts(&first), ["preamble", "1"]);
-        // Another thread sends while the batch is being written: it must not write on its own.
+        // Another thread sends while the batch is being written. It must not write by itself.
         assert!(outlet.queue(&[bytes("2")]).is_none());
         outlet.up();
         assert!(outlet.live().is_none(), "a frame of a third thread would overtake `2`");

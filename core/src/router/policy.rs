@@ -1,25 +1,26 @@
-//! Who may send to a handle.
+//! Which senders a handler accepts.
 
 use crate::ids::{ContextId, Identity};
 use crate::wire::Message;
 
-/// A handle's gate. Refused messages are answered with a dead message `refused by policy`.
+/// Which senders a handler accepts. Other messages are answered with a dead message, `refused by policy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {
-    /// Everybody who can route to us.
+    /// Every context.
     #[default]
     Any,
-    /// The message carries our own authority or an ancestor's (`has_parent_authority`).
+    /// Contexts with the authority of this one or of an ancestor.
     ParentAuthority,
-    /// The message comes from the direct peer of the link it came in by.
+    /// The context at the other end of the link that the message came in by.
     ImmediatePeer,
-    /// The sender is the given context.
+    /// The given context.
     Only(ContextId),
 }
 
 impl Policy {
-    /// Whether `message`, which came in by the link to `peer` (or was made here: `None`), passes.
+    /// Whether `message`, which came in by the link to `peer` (`None`: from this
+    /// context), is accepted.
     pub fn allows(self, identity: &Identity, message: &Message, peer: Option<ContextId>) -> bool {
         match self {
             Self::Any => true,

@@ -1,7 +1,7 @@
 //! The router: carries verdicts out.
 //!
-//! Shared by all threads. A message from a user thread goes from here straight to the descriptor;
-//! the broker's thread is needed only to read. Handlers run on the thread that delivers, which is the
+//! Shared by all threads. A message from a user thread is written to the descriptor by that thread; the
+//! broker's thread is needed only to read. Handlers run on the thread that delivers, which is the
 //! broker's for every message that comes in by a link: they must not block.
 
 use std::collections::HashMap;
@@ -186,7 +186,7 @@ impl Router {
         lock(&self.0.handlers).add(None, options, Sink::Once(Box::new(sink)))
     }
 
-    /// Removes the handler at `handle`, if it is still there.
+    /// Removes the handler at `handle`. Gives whether there was one.
     pub fn remove_handler(&self, handle: Handle) -> bool {
         lock(&self.0.handlers).remove(handle)
     }
@@ -325,7 +325,8 @@ impl Router {
         let verdict = decide(&self.0.identity, &table, self.0.mode, &header, Some(ingress));
         if !matches!(verdict, Verdict::Drop(_)) {
             table.note_encoding(ingress, header.encoding);
-            // Who writes to nobody need not hear of his end, and may write to any number of nobodies.
+            // Only destinations that have a route are noted: a context that sends to ids that do not exist
+            // must not fill the memory.
             if matches!(verdict, Verdict::Forward { .. })
                 && let Some(entry) = table.link_mut(ingress)
             {

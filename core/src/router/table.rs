@@ -1,4 +1,4 @@
-//! What a router knows: links, and which link leads to which context.
+//! The routing table: links, and the contexts that are reached by each.
 //!
 //! Plain data, without locks and descriptors; generic in where a link's bytes go, so that verdicts
 //! are tested without any.
@@ -12,16 +12,17 @@ use crate::wire::Encoding;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkId(pub u64);
 
-/// What is known of a link.
+/// One link.
 #[derive(Debug)]
 pub(crate) struct LinkEntry<O> {
-    /// The context at its other end.
+    /// The context at the other end.
     pub(crate) remote_id: ContextId,
-    /// An authority that replaces the one messages carry (unix clients).
+    /// The authority that replaces that of messages which come in by this link (unix clients).
     pub(crate) auth_stamp: Option<ContextId>,
-    /// Whether it leads towards authority over us; computed once.
+    /// Whether contexts behind it have authority over this one; computed once.
     pub(crate) privileged: bool,
-    /// Whether its other end knows, or may know, one payload encoding only (stock before 0.3.39).
+    /// Whether its other end knows, or may know, one payload encoding only (upstream Mitogen before
+    /// 0.3.39).
     pub(crate) legacy_encoding_only: bool,
     /// Contexts that the other end has sent to: it must be told of their loss.
     pub(crate) egress: HashSet<ContextId>,
@@ -72,7 +73,7 @@ impl<O> Table<O> {
         id
     }
 
-    /// Removes a link; the contexts that it led to, nearest id first.
+    /// Removes a link. Gives the contexts that were reached by it, in the order of their ids.
     pub fn remove_link(&mut self, link: LinkId) -> Option<(O, Vec<ContextId>)> {
         let entry = self.links.remove(&link)?;
         let mut lost: Vec<ContextId> =
@@ -88,8 +89,8 @@ impl<O> Table<O> {
         Some((entry.outlet, lost))
     }
 
-    /// Learns that `id` is reached by `link`, and that `parent`, if known, is its parent.
-    /// `false` when it was known to be reached by another link that is not the parent's.
+    /// Notes that `id` is reached by `link`, and that `parent`, if known, is its parent. Gives `false` and
+    /// changes nothing if `id` is reached by another link, other than the one to this context's parent.
     pub fn add_route(&mut self, id: ContextId, link: LinkId, parent: Option<ContextId>) -> bool {
         if let Some(known) = self.routes.get(&id)
             && *known != link

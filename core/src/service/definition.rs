@@ -181,7 +181,7 @@ impl Service {
     }
 }
 
-/// Answers a request, if an answer is wanted.
+/// Answers a request, if its sender waits for an answer.
 pub(super) fn reply(router: &Router, message: &Message, value: &Value) {
     if !message.wants_reply() {
         return;

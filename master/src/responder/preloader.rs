@@ -52,14 +52,14 @@ pub(super) fn send(
     match (store.upstream_module(context, module), mode) {
         (Some(UpstreamModule::AlreadyPresent), _) => Ok(()),
         (Some(UpstreamModule::Packed(root, packed)), _) => {
-            importer::deliver_past(router, root, context, module, || counted(packed)).map(drop)
+            importer::deliver_direct(router, root, context, module, || counted(packed)).map(drop)
         }
         (None, DeliveryMode::HopByHop) => {
             importer::deliver(router, context, module, || counted(store.packed(module))).map(drop)
         }
         (None, DeliveryMode::Direct(_)) => {
             let payload = || counted(store.packed(module));
-            importer::deliver_past(router, context, context, module, payload).map(drop)
+            importer::deliver_direct(router, context, context, module, payload).map(drop)
         }
     }
 }
