@@ -27,7 +27,7 @@ pub fn check_transport(
     directory: &Path,
 ) -> Result<usize, String> {
     let plans = check_plans(kind, child, &directory.join("plans.json"))?;
-    let mut complaints = String::new();
+    let mut differences = String::new();
     let mut count = 0;
     for entry in fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))? {
         let path = entry.map_err(|error| error.to_string())?.path();
@@ -38,11 +38,11 @@ pub fn check_transport(
         let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let result =
             replay(&text, |name| plans.get(name).map(|plan| (plan.dialogue.clone(), plan.secrets.clone())));
-        if let Err(complaint) = result {
-            complaints.push_str(&format!("{}: {complaint}\n", path.display()));
+        if let Err(difference) = result {
+            differences.push_str(&format!("{}: {difference}\n", path.display()));
         }
     }
-    if complaints.is_empty() { Ok(count) } else { Err(complaints) }
+    if differences.is_empty() { Ok(count) } else { Err(differences) }
 }
 
 /// Checks that the recorded option sets cover every option, and that giving an option its documented default
@@ -107,7 +107,7 @@ fn check_plans(
     check_options(kind, child, &recorded).map_err(|error| place(&error))?;
     let mut plans = BTreeMap::new();
     let mut written = Map::new();
-    let mut complaints = String::new();
+    let mut differences = String::new();
     for (name, entry) in recorded {
         let plan = kind
             .create(entry["options"].clone())
@@ -117,7 +117,7 @@ fn check_plans(
         let planned = serde_json::to_value(&plan).map_err(|error| place(&error))?;
         if planned != entry["plan"] {
             let difference = first_difference(&entry["plan"], &planned, "plan");
-            complaints.push_str(&place(&format!("{name}: {difference}\n")));
+            differences.push_str(&place(&format!("{name}: {difference}\n")));
         }
         leaks_nothing(&plan).map_err(|error| place(&format!("{name}: {error}")))?;
         written.insert(name.clone(), json!({"options": entry["options"], "plan": planned}));
@@ -126,8 +126,8 @@ fn check_plans(
     if env::var_os(BLESS).is_some() {
         let text = serde_json::to_string_pretty(&written).map_err(|error| place(&error))?;
         fs::write(file, text + "\n").map_err(|error| place(&error))?;
-    } else if !complaints.is_empty() {
-        return Err(format!("{complaints}(set {BLESS}=1 to accept)"));
+    } else if !differences.is_empty() {
+        return Err(format!("{differences}(set {BLESS}=1 to accept)"));
     }
     Ok(plans)
 }

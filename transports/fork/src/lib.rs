@@ -105,7 +105,7 @@ mod tests {
         let child = ChildCommand::new(["python3"]);
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/fork");
         let count =
-            check_transport(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+            check_transport(&kind(), &child, &directory).unwrap_or_else(|differences| panic!("{differences}"));
         assert!(count > 0);
     }
 

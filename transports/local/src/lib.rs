@@ -110,7 +110,7 @@ mod tests {
             .with_exits(interpreter_exits());
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/local");
         let count =
-            check_transport(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+            check_transport(&kind(), &child, &directory).unwrap_or_else(|differences| panic!("{differences}"));
         assert!(count > 0);
     }
 

@@ -15,7 +15,7 @@ fn plans_and_transcripts_are_as_recorded() {
         ChildCommand::new(["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""]).with_exits(interpreter_exits());
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/ssh");
     let count =
-        check_transport(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+        check_transport(&kind(), &child, &directory).unwrap_or_else(|differences| panic!("{differences}"));
     assert!(count > 0);
 }
 
@@ -35,7 +35,7 @@ fn errors_name_the_option() {
         (json!({"hostname": "a", "prompt_host": "x"}), "prompt_host"),
         (json!({"hostname": "a", "compresion": true}), "compresion"),
     ];
-    check_option_errors(&kind(), &table).unwrap_or_else(|complaint| panic!("{complaint}"));
+    check_option_errors(&kind(), &table).unwrap_or_else(|difference| panic!("{difference}"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn plans_and_transcripts_are_as_recorded() {
         ChildCommand::new(["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""]).with_exits(interpreter_exits());
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/su");
     let count =
-        check_transport(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+        check_transport(&kind(), &child, &directory).unwrap_or_else(|differences| panic!("{differences}"));
     assert!(count > 0);
 }
 
@@ -30,5 +30,5 @@ fn errors_name_the_option() {
         (json!({"incorrect_prompts": "no"}), "incorrect_prompts"),
         (json!({"connect_timeout": "soon"}), "connect_timeout"),
     ];
-    check_option_errors(&kind(), &table).unwrap_or_else(|complaint| panic!("{complaint}"));
+    check_option_errors(&kind(), &table).unwrap_or_else(|difference| panic!("{difference}"));
 }

@@ -5,7 +5,7 @@ use mitogen_core::dialogue::quote_argv;
 
 use crate::options::Resolved;
 
-/// The prompt that sudo is told to print (`-p`), unlike anything that other programs print. It has no `%`, which
+/// The prompt for sudo to print (`-p`), unlike anything that other programs print. It has no `%`, which
 /// sudo would expand.
 pub(crate) const PROMPT: &str = "mitogen-sudo-prompt:";
 

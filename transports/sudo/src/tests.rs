@@ -15,7 +15,7 @@ fn plans_and_transcripts_are_as_recorded() {
         ChildCommand::new(["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""]).with_exits(interpreter_exits());
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/sudo");
     let count =
-        check_transport(&kind(), &child, &directory).unwrap_or_else(|complaints| panic!("{complaints}"));
+        check_transport(&kind(), &child, &directory).unwrap_or_else(|differences| panic!("{differences}"));
     assert!(count > 0);
 }
 
@@ -31,7 +31,7 @@ fn errors_name_the_option() {
         (json!({"selinux_role": "a\nb"}), "selinux_role"),
         (json!({"connect_timeout": "soon"}), "connect_timeout"),
     ];
-    check_option_errors(&kind(), &table).unwrap_or_else(|complaint| panic!("{complaint}"));
+    check_option_errors(&kind(), &table).unwrap_or_else(|difference| panic!("{difference}"));
 }
 
 #[test]
