@@ -10,7 +10,7 @@ use super::event::{HostEvent, Printer, Streams};
 use super::{Mode, ProgressLine, Summary};
 use crate::color::Palette;
 
-/// Prints a whole run: it takes every event, is told the time now and then, and is finished once.
+/// Prints a whole run: it takes every event, updates its progress line on request, and prints the summary at the end.
 pub struct Presenter {
     printer: Box<dyn Printer>,
     summary: Summary,

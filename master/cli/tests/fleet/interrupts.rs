@@ -1,4 +1,4 @@
-//! Ctrl-C and its kin.
+//! SIGINT, SIGTERM, SIGHUP, and a closed standard output.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use super::scene::Scene;
 
 #[test]
-fn the_first_interrupt_is_passed_on() {
+fn the_first_interrupt_is_forwarded() {
     let scene = Scene::new();
     let line = "echo ready; exec sleep 1000";
     let mut started = scene.start(&["run", "n[01-02]", "--", line], Stdio::null());
@@ -24,7 +24,7 @@ fn the_first_interrupt_is_passed_on() {
 }
 
 #[test]
-fn a_command_may_end_well_after_an_interrupt_and_no_other_is_started() {
+fn a_command_may_succeed_after_an_interrupt_and_no_other_is_started() {
     let scene = Scene::new();
     let line = "trap 'echo cleaned; exit 0' INT; echo ready; while :; do sleep 0.05; done";
     let mut started = scene.start(&["run", "-f", "1", "--json", "n[01-03]", "--", line], Stdio::null());
@@ -57,7 +57,7 @@ fn the_second_interrupt_kills() {
 }
 
 #[test]
-fn a_wish_to_end_ends_the_tree() {
+fn sigterm_and_sighup_end_the_tree() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP] {
         let scene = Scene::new();
         let mut started = scene.start(&["run", "local", "--", "echo ready; exec sleep 1000"], Stdio::null());
@@ -68,7 +68,7 @@ fn a_wish_to_end_ends_the_tree() {
 }
 
 #[test]
-fn an_interrupt_before_anything_runs_ends_all() {
+fn an_interrupt_before_any_command_runs_ends_the_run() {
     let scene = Scene::new();
     let mut started = scene.start(&["run", "n01,silent", "--", "echo ready; exec sleep 1000"], Stdio::null());
     assert_eq!(started.line(), "n01: ready\n");
@@ -79,7 +79,7 @@ fn an_interrupt_before_anything_runs_ends_all() {
 }
 
 #[test]
-fn a_reader_who_reads_no_more_does_not_keep_us_from_ending() {
+fn a_blocked_output_does_not_prevent_the_end() {
     let scene = Scene::new();
     let mut started = scene.start(&["run", "local", "--", "echo ready; exec yes"], Stdio::null());
     assert_eq!(started.line(), "ready\n");

@@ -1,5 +1,5 @@
-//! The command as a process, with real children on this machine: what it prints where, how it ends,
-//! and that nothing is left behind.
+//! The command as a process, with real children on this machine: its output, its exit status, and that it
+//! leaves no process behind.
 
 // clippy does not recognise helpers of integration tests as test code.
 #![allow(clippy::unwrap_used)]

@@ -9,7 +9,7 @@ use super::scene::Scene;
 const RULE: &str = "---------------";
 
 #[test]
-fn lines_carry_their_host_and_equal_outputs_are_folded() {
+fn lines_are_prefixed_and_identical_outputs_folded() {
     let scene = Scene::new();
     let done = scene.run(&["run", "n[01-03]", "--", "echo a; echo b >&2"]);
     assert_eq!((done.status, done.sorted()), (0, vec!["n01: a", "n02: a", "n03: a"]));
@@ -56,7 +56,7 @@ fn events_are_json_lines() {
 }
 
 #[test]
-fn hops_are_shared_and_each_host_is_behind_its_own() {
+fn hops_are_shared_by_the_hosts_behind_them() {
     let scene = Scene::new();
     // The parent of a command is the context's process, whose parent is the hop before it.
     let line = "set -- $(cat /proc/$PPID/stat); echo $PPID $4";
@@ -79,7 +79,7 @@ fn hops_are_shared_and_each_host_is_behind_its_own() {
 }
 
 #[test]
-fn a_hop_that_fails_fails_all_behind_it_with_its_own_words() {
+fn a_failed_hop_fails_all_hosts_behind_it_with_its_error() {
     let scene = Scene::new();
     let done = scene.run(&["run", "behind/b1,broken/b1", "--", "true"]);
     assert_eq!((done.status, done.text()), (4, ""));
@@ -93,7 +93,7 @@ fn a_hop_that_fails_fails_all_behind_it_with_its_own_words() {
 }
 
 #[test]
-fn the_gravest_failure_is_the_exit_status() {
+fn the_most_severe_failure_is_the_exit_status() {
     let scene = Scene::new();
     let status = |targets: &str, line: &str| {
         let done = scene.run(&["run", "-T", "20", "--command-timeout", "1", targets, "--", line]);
@@ -115,7 +115,7 @@ fn the_gravest_failure_is_the_exit_status() {
 }
 
 #[test]
-fn forks_limit_the_targets_at_work() {
+fn forks_limits_the_concurrent_targets() {
     let scene = Scene::new();
     fs::create_dir(scene.path().join("at-work")).unwrap();
     let line = "mkdir at-work/$$; ls at-work | wc -l; rmdir at-work/$$";
@@ -143,7 +143,7 @@ fn many_hosts_need_few_threads() {
     let mut started = scene.start(&["run", "n", "--", "echo up; read x; exit 0"], Stdio::piped());
     let hosts: BTreeSet<String> = (0..30).map(|_| started.line()).collect();
     assert_eq!(hosts.len(), 30);
-    // Ours, the broker's, the one that serves modules, and the one that reads standard input.
+    // The main thread, the broker, the module responder, and the reader of standard input.
     let threads = fs::read_dir(format!("/proc/{}/task", started.pid())).unwrap().count();
     assert!(threads <= 4, "{threads} threads");
     let done = scene.finish(started);

@@ -1,4 +1,4 @@
-//! One target: `local`.
+//! A single target: `local`.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use mitogen_tests::procs;
 use super::scene::Scene;
 
 #[test]
-fn output_and_status_are_the_commands_own() {
+fn output_is_passed_through_and_the_status_reported() {
     let scene = Scene::new();
     let done = scene.run(&["run", "local", "--", "echo", "a  b", "c\nd", "'\"$x"]);
     assert_eq!((done.status, done.text(), done.err.as_str()), (0, "a  b c\nd '\"$x\n", ""));
@@ -30,7 +30,7 @@ fn a_command_has_its_directory_and_environment() {
 }
 
 #[test]
-fn what_cannot_be_started_says_why() {
+fn a_command_that_cannot_start_is_reported_with_its_cause() {
     let scene = Scene::new();
     let done = scene.run(&["run", "local", "--", "/nowhere/at/all", "x"]);
     assert_eq!((done.status, done.text()), (3, ""));
@@ -41,7 +41,7 @@ fn what_cannot_be_started_says_why() {
 }
 
 #[test]
-fn a_background_process_keeps_nobody_waiting() {
+fn a_background_process_does_not_delay_the_end() {
     let scene = Scene::new();
     let mut started = scene.start(&["run", "local", "--", "sleep 1000 & echo $!"], Stdio::null());
     let pid: i32 = started.line().trim().parse().unwrap();
@@ -54,7 +54,7 @@ fn a_background_process_keeps_nobody_waiting() {
 }
 
 #[test]
-fn time_runs_out_for_commands() {
+fn commands_time_out() {
     let scene = Scene::new();
     let expected = "mitogen: 1 timeout\n  local: timed out after 0.2s\n";
     let done = scene.run(&["run", "local", "--command-timeout", "0.2", "--", "sleep", "1000"]);
@@ -67,7 +67,7 @@ fn time_runs_out_for_commands() {
 }
 
 #[test]
-fn time_runs_out_for_connections() {
+fn connections_time_out() {
     let scene = Scene::new();
     let done = scene.run(&["run", "-T", "0.2", "silent", "--", "true"]);
     assert_eq!(done.status, 124, "{}", done.err);
@@ -75,7 +75,7 @@ fn time_runs_out_for_connections() {
 }
 
 #[test]
-fn a_reader_who_has_had_enough_ends_the_run_quietly() {
+fn a_closed_output_ends_the_run_without_an_error() {
     let scene = Scene::new();
     let mut started = scene.start(&["run", "local", "--", "yes"], Stdio::null());
     assert_eq!(started.line(), "y\n");
@@ -87,7 +87,7 @@ fn a_reader_who_has_had_enough_ends_the_run_quietly() {
 }
 
 #[test]
-fn a_slow_reader_costs_no_memory() {
+fn a_slow_reader_does_not_fill_memory() {
     const SIZE: usize = 64 << 20;
     let scene = Scene::new();
     // It waits at its end, so that there is a process to look at.

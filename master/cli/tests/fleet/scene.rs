@@ -1,4 +1,5 @@
-//! A directory of its own for a test, the command run in it, and a mark on all that it starts.
+//! A directory for each test, the command run in it, and an environment variable that marks every process
+//! which the command starts.
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
@@ -11,10 +12,10 @@ use mitogen_tests::{procs, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// The environment variable that marks what a test has started.
+/// The environment variable that marks the processes of a test.
 const MARK: &str = "MITOGEN_CLI_TEST";
 
-/// Thirty hosts that are all this one, some behind others, and some that do not work.
+/// Thirty hosts that are all this machine, some behind others, and some that fail.
 pub(crate) const FILE: &str = r#"
 [profile.n]
 method = "local"
@@ -47,7 +48,7 @@ username = "nobody"
 su_path = "FAKESU"
 "#;
 
-/// A su that refuses everybody.
+/// A su that rejects every user.
 const FAKESU: &str = "#!/bin/sh\necho 'su: Authentication failure' >&2\nexit 1\n";
 
 pub(crate) struct Scene {
@@ -55,7 +56,7 @@ pub(crate) struct Scene {
     mark: String,
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) status: i32,
@@ -86,7 +87,7 @@ impl Scene {
         Self::with("")
     }
 
-    /// With some more profiles.
+    /// With additional profiles.
     pub(crate) fn with(more: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let directory = tempfile::tempdir().unwrap();
@@ -109,7 +110,7 @@ impl Scene {
         self.program(env!("CARGO_BIN_EXE_mitogen"), arguments)
     }
 
-    /// Some other program in its place.
+    /// Another program, in the same environment.
     pub(crate) fn program(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
@@ -125,18 +126,18 @@ impl Scene {
         command
     }
 
-    /// Runs it to its end. Nothing is left behind.
+    /// Runs the command to its end, and checks that no process is left.
     pub(crate) fn run(&self, arguments: &[&str]) -> Done {
         self.finish(self.start(arguments, Stdio::null()))
     }
 
-    /// The same with input.
+    /// The same, with standard input.
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Done {
         let mut started = self.start(arguments, Stdio::piped());
         let mut stdin = started.stdin.take().unwrap();
         let input = input.to_vec();
         let writer = std::thread::spawn(move || {
-            // A command that does not want all of it may be gone.
+            // The command may end before it has read everything.
             let _ = stdin.write_all(&input);
         });
         let done = self.finish(started);
@@ -158,7 +159,7 @@ impl Scene {
         }
     }
 
-    /// Reads what is left to read and waits for the end.
+    /// Reads the remaining output and waits for the end.
     pub(crate) fn finish(&self, mut started: Started) -> Done {
         drop(started.stdin.take());
         let mut stderr = started.err;
@@ -175,7 +176,7 @@ impl Scene {
         done
     }
 
-    /// All that was started has ended, and soon.
+    /// Checks that every marked process ends soon.
     pub(crate) fn assert_nothing_left(&self) {
         let left = || {
             let left = procs::marked(MARK, &self.mark);
@@ -195,7 +196,7 @@ impl Drop for Scene {
     }
 }
 
-/// A run under way.
+/// A running command.
 pub(crate) struct Started {
     pub(crate) child: Child,
     pub(crate) stdin: Option<ChildStdin>,
@@ -217,13 +218,13 @@ impl Started {
         read_line(&mut self.out)
     }
 
-    /// The next line of its messages.
+    /// The next line of its standard error.
     pub(crate) fn message(&mut self) -> String {
         read_line(&mut self.err)
     }
 }
 
-/// Byte by byte, so that what follows is left for others.
+/// Reads byte by byte, so that the data after the line stays unread.
 fn read_line(from: &mut impl Read) -> String {
     let mut line = Vec::new();
     let mut byte = [0];

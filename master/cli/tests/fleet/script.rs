@@ -169,7 +169,7 @@ fn modules_come_from_the_programs_directory_and_the_options() {
     fs::write(at("pack/other.py"), "x = 2\n").unwrap();
     fs::write(at("more/lib.py"), "x = 3\ndef twice(n): return 2 * n\n").unwrap();
     fs::write(at("venv/lib/python3.9/site-packages/lib.py"), "x = 4\n").unwrap();
-    // Where nothing of ours lies about.
+    // A directory without any of these modules.
     let place = ["--cwd", "/usr"];
     let run = |words: &[&str]| scene.run(&[&["script"], &place[..], words].concat());
     let done = run(&["--path", "more", "local", "prog.py"]);

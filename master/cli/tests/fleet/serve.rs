@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use super::scene::{Scene, Started};
 
-/// A tree that is kept, with a socket in the scene's directory.
+/// Starts `mitogen serve` with a socket in the scene's directory.
 fn serve(scene: &Scene, targets: &[&str]) -> Started {
     let arguments = [&["serve", "--socket", "t.sock"], targets].concat();
     let mut started = scene.start(&arguments, Stdio::null());
@@ -17,7 +17,7 @@ fn serve(scene: &Scene, targets: &[&str]) -> Started {
     started
 }
 
-/// Ends the tree in order; nothing is left.
+/// Ends the session with a signal, and checks that nothing is left. Returns its standard error.
 fn end(scene: &Scene, started: Started, signal: Signal) -> String {
     started.signal(signal);
     let done = scene.finish(started);
@@ -26,7 +26,7 @@ fn end(scene: &Scene, started: Started, signal: Signal) -> String {
     done.err
 }
 
-/// Runs the command with a tree that goes on meanwhile.
+/// Runs the command while a session is running.
 fn run(scene: &Scene, arguments: &[&str]) -> (i32, String, String) {
     let output = scene.command(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -188,7 +188,7 @@ fn two_clients_use_their_own_module_versions_at_the_same_time() {
             assert_eq!(lines, [format!("d1: {expected}"), format!("n01: {expected}")], "{err}");
         }
     }
-    // And nobody else has it.
+    // Other clients do not see the modules.
     let (status, _, err) = run(&scene, &["call", "--socket=t.sock", "n01", "mine.which", "0"]);
     assert!(status == 3 && err.contains("mine"), "{status} {err}");
     end(&scene, started, Signal::SIGTERM);
@@ -224,7 +224,7 @@ fn an_interrupt_ends_only_what_its_client_has_started() {
     let gone =
         wait::until(wait::PATIENCE, || (Process::get(first).is_none() && guest().is_empty()).then_some(()));
     assert!(gone.is_some(), "something has outlived its client");
-    assert!(Process::get(second).is_some(), "it is somebody else's");
+    assert!(Process::get(second).is_some(), "it belongs to another client");
     other.signal(Signal::SIGINT);
     assert_eq!(other.child.wait_with_output().unwrap().status.code(), Some(130));
     assert_eq!(
