@@ -10,9 +10,9 @@ pub mod seconds;
 pub mod secret;
 pub mod suggest;
 // Level 1
-pub mod child;
 pub mod dialogue;
 pub mod pickle;
+pub mod runtime;
 pub mod sync;
 pub mod sys;
 pub mod wire;

@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use mitogen_core::call::Context;
-use mitogen_core::child::{PythonCore, PythonSpec, StockPackage};
 use mitogen_core::connect::{
     ChildSettings, ConnectError, ConnectRequest, Connecting, Connector, OptionsError, Outcome, Plan,
     Registry, RequestError, Transport,
 };
 use mitogen_core::ids::ContextId;
 use mitogen_core::router::Router;
+use mitogen_python::Python;
+use mitogen_upstream::{Upstream, UpstreamPackage};
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
@@ -100,7 +101,7 @@ pub struct ConnectionPool<R> {
     secrets: SecretStore<R>,
     entries: Mutex<HashMap<HopKey, Entry>>,
     /// Upstream Mitogen packages of hops, each read once.
-    packages: Mutex<HashMap<PathBuf, Arc<StockPackage>>>,
+    packages: Mutex<HashMap<PathBuf, Arc<UpstreamPackage>>>,
 }
 
 /// A hop of the pool.
@@ -283,7 +284,7 @@ impl<R: SecretResolver> ConnectionPool<R> {
     fn settings_for(&self, hop: &Hop) -> Result<ChildSettings, ChainError> {
         let mut settings = self.settings.clone();
         if !hop.python.is_empty() {
-            settings.python = PythonSpec { argv: hop.python.clone() };
+            settings = settings.runtime(Python::with_interpreter(&hop.python));
         }
         if hop.timeout.is_some() {
             settings.timeout = hop.timeout;
@@ -292,12 +293,13 @@ impl<R: SecretResolver> ConnectionPool<R> {
             settings.keepalive = hop.keepalive;
         }
         if let Some(path) = &hop.mitogen_package {
-            settings.core = PythonCore::Stock(self.package_at(hop, path)?);
+            let package = self.package_at(hop, path)?;
+            settings = settings.runtime(Upstream::new(package).interpreter(&hop.python));
         }
         Ok(settings)
     }
 
-    fn package_at(&self, hop: &Hop, path: &Path) -> Result<Arc<StockPackage>, ChainError> {
+    fn package_at(&self, hop: &Hop, path: &Path) -> Result<Arc<UpstreamPackage>, ChainError> {
         let mut packages = self.packages.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(package) = packages.get(path) {
             return Ok(Arc::clone(package));

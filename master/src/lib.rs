@@ -30,17 +30,19 @@ pub use connection_pool::{ChainError, Connection, ConnectionPool};
 pub use listen::{Client, ClientError, Listener};
 pub use master::{Master, MasterOptions, StartError};
 pub use mitogen_core::call::{CallChain, CallError, Context, Receiver, RemoteError, Select, Sender};
-pub use mitogen_core::child::{PythonCore, PythonSpec, StockPackage};
 pub use mitogen_core::connect::{
     ChildSettings, ConnectError, ConnectRequest, Connecting, Keepalive, Plan, Registry, RequestError,
     Transport,
 };
 pub use mitogen_core::error::with_causes;
 pub use mitogen_core::pickle::Value;
+pub use mitogen_core::runtime::{self, Runtime};
 pub use mitogen_core::service;
 pub use mitogen_core::{dialogue, ids, pickle, wire};
 pub use mitogen_inventory::{profiles, targets};
 pub use mitogen_ops::{command, files};
+pub use mitogen_python::Python;
+pub use mitogen_upstream::{Upstream, UpstreamPackage};
 pub use responder::{ImportPolicy, ModuleStats};
 
 /// The README's example must compile.

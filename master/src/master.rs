@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mitogen_core::call::Context;
 use mitogen_core::connect::{
-    ChildSettings, ConnectRequest, Connecting, Connector, Registry, RequestError, Transport,
+    ChildSettings, ConnectRequest, Connecting, Connector, Peers, Registry, RequestError, Transport,
 };
 use mitogen_core::ids::Identity;
 use mitogen_core::importer;
@@ -15,6 +15,7 @@ use mitogen_core::node::{Node, NodeOptions};
 use mitogen_core::router::{Router, RouterOptions};
 use mitogen_core::sys;
 use mitogen_core::wire::DEFAULT_MAX_MESSAGE_SIZE;
+use mitogen_python::Python;
 use thiserror::Error;
 
 use crate::listen::{BindError, Listener};
@@ -58,7 +59,7 @@ impl Default for MasterOptions {
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
             unidirectional: false,
             grace: Duration::from_secs(5),
-            settings: ChildSettings::default(),
+            settings: ChildSettings::new(Python::new()),
             modules: Vec::new(),
             main_script: None,
             transports: transports::builtin(),
@@ -150,19 +151,15 @@ impl Master {
         let node = Node::start(Identity::master(), &node_options).map_err(StartError::Broker)?;
         let (router, connector) = (node.router(), node.connector());
         root_handlers::register(router);
+        Peers::of(router).set_default(Arc::clone(&options.settings.runtime));
         let policy = ImportPolicy {
             overrides: options.settings.import_overrides.clone(),
             blocks: options.settings.import_blocks.clone(),
         };
         let transports = Arc::new(options.transports);
         stock::listen(router, connector, &options.settings, Arc::clone(&transports));
-        let store = Arc::new(Store::new(
-            options.modules,
-            policy,
-            options.main_script,
-            options.max_message_size,
-            Some(connector.stock_peers().clone()),
-        ));
+        let store =
+            Arc::new(Store::new(options.modules, policy, options.main_script, options.max_message_size));
         let responder =
             Responder::start(router, &store, &DeliveryMode::HopByHop).map_err(StartError::Responder)?;
         let preloader = ModulePreloader::new(Arc::clone(&store), router.downgrade(), DeliveryMode::HopByHop);

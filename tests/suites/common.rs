@@ -10,7 +10,7 @@ use mitogen::command::{Command, CommandEvent, ExitStatus, RunningCommand};
 use mitogen::dialogue::{FailureKind, Secret, Stage};
 use mitogen::transports::{local, ssh};
 use mitogen::{
-    ChildSettings, ConnectError, ConnectRequest, Connecting, Context, Master, MasterOptions, PythonSpec,
+    ChildSettings, ConnectError, ConnectRequest, Connecting, Context, Master, MasterOptions, Python,
     Transport,
 };
 use mitogen_tests::procs::{self, Process};
@@ -26,8 +26,7 @@ pub(crate) fn master() -> Master {
 
 /// Settings for children that are started by this command line instead of an interpreter.
 pub(crate) fn started_by(argv: &[&str]) -> ChildSettings {
-    let argv = argv.iter().map(|&word| word.to_owned()).collect();
-    ChildSettings { python: PythonSpec { argv }, ..ChildSettings::default() }
+    ChildSettings::new(Python::with_interpreter(argv.iter().copied()))
 }
 
 /// Starts a context with settings of its own.

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use mitogen::ChildSettings;
-use mitogen_core::child::runtime_size;
 use mitogen_core::wire::{FrameDecoder, Message};
+use mitogen_python::runtime_size;
 use tempfile::TempDir;
 
 /// Children started by its settings have their links copied.
 pub(crate) struct FrameLog {
     dir: TempDir,
+    argv: Vec<String>,
     settings: ChildSettings,
 }
 
@@ -29,8 +30,16 @@ impl FrameLog {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/frame_log.py");
         let python = python.to_string_lossy();
         let place = dir.path().to_string_lossy();
-        let settings = super::started_by(&[&python, "-S", "-E", script, &place, &python]);
-        Self { dir, settings }
+        let argv = [&python, "-S", "-E", script, &place, &python];
+        let settings = super::started_by(&argv);
+        let argv = argv.map(str::to_owned).to_vec();
+        Self { dir, argv, settings }
+    }
+
+    /// The command line that starts such a child, in front of the first stage's arguments.
+    #[allow(dead_code, reason = "not every suite that has this file writes profiles")]
+    pub(crate) fn argv(&self) -> &[String] {
+        &self.argv
     }
 
     pub(crate) fn settings(&self) -> &ChildSettings {

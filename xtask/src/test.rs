@@ -9,7 +9,7 @@ use crate::steps::{Steps, cargo, command, output, run as run_command};
 use crate::{licences, prepare, root, tree};
 
 /// The Python runtime's own tests, run under each interpreter.
-const PYTHON_TESTS: &str = "core/python/tests/run.py";
+const PYTHON_TESTS: &str = "core/runtimes/python/python/tests/run.py";
 
 /// Runs the task.
 pub(crate) fn run() -> Result<()> {

@@ -18,10 +18,10 @@ use mitogen::modules::{Finder, FinderOptions};
 use mitogen::pickle::{Binary, Blob};
 use mitogen::transports::{builtin, fork::Fork, local::Local};
 use mitogen::{
-    ChildSettings, ConnectRequest, Connecting, Context, Master, MasterOptions, PythonSpec, Transport, Value,
+    ChildSettings, ConnectRequest, Connecting, Context, Master, MasterOptions, Python, Transport, Value,
 };
 use mitogen_benches::{Listening, each, library};
-use mitogen_core::child::{self, ChildConfig};
+use mitogen_core::runtime::ChildConfig;
 use mitogen_minify::{minimize_all, minimize_source};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -35,8 +35,7 @@ fn variable(name: &str) -> Result<String> {
 }
 
 fn options() -> Result<MasterOptions> {
-    let python = PythonSpec { argv: vec![variable("MEASURE_PYTHON")?] };
-    let settings = ChildSettings { python, ..ChildSettings::default() };
+    let settings = ChildSettings::new(Python::with_interpreter([variable("MEASURE_PYTHON")?]));
     Ok(MasterOptions::default().settings(settings))
 }
 
@@ -166,8 +165,8 @@ fn local() -> Result<()> {
         via: None,
         settings: master.settings(),
     })?;
-    let preamble = child::preamble(&ChildConfig::new(1, vec![0], "local.1"));
     let argv: usize = plan.argv().iter().map(|arg| arg.len() + 1).sum();
+    let preamble = mitogen_python::preamble(&ChildConfig::new(1, vec![0], "local.1"));
     show("local.start_bytes", (argv + preamble.len()) as f64);
     master.shutdown();
     Ok(())

@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use mitogen_core::call::{CallError, Context, FunctionName};
+use mitogen_core::connect::Peers;
 use mitogen_core::ids::Handle;
-use mitogen_core::importer::{self, push_module};
+use mitogen_core::importer;
 use mitogen_core::pickle::{self, Value};
 use mitogen_core::router::{HandlerOptions, Policy, SendError};
+use mitogen_core::runtime::Feature;
 use mitogen_core::wire::{Encoding, Message};
 use serde::Deserialize;
 
@@ -191,12 +193,15 @@ impl Command {
         sink: impl Fn(CommandEvent) + Send + Sync + 'static,
     ) -> Result<RunningCommand, CallError> {
         let router = context.router();
-        let module = if self.script.is_some() { "mitogen.script" } else { "mitogen.command" };
+        let (module, feature) = match &self.script {
+            Some(_) => ("mitogen.script", Feature::Scripts),
+            None => ("mitogen.command", Feature::Commands),
+        };
         let copy = match &self.script {
             Some(_) => Some(router.ids().take().ok_or(CallError::NoId)?),
             None => None,
         };
-        push_module(router, context.id(), module)?;
+        Peers::of(router).provide(context.id(), feature)?;
         let state = Arc::new(Mutex::new(State {
             control: None,
             unsent: Vec::new(),

@@ -75,6 +75,9 @@ pub enum CallError {
     /// The receiver was closed locally.
     #[error("the receiver is closed")]
     Closed,
+    /// What runs in the context does not support what was asked of it.
+    #[error(transparent)]
+    Runtime(#[from] crate::runtime::RuntimeError),
     /// The text is not the name of a function.
     #[error(transparent)]
     Name(#[from] FunctionNameError),

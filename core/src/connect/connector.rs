@@ -14,57 +14,113 @@ use super::detach;
 use super::error::ConnectError;
 use super::gate::{Gate, HANDSHAKES_PER_DESTINATION};
 use super::members::{Member, Members};
+use super::peers::Peers;
 use super::plan::Plan;
 use super::reaper::Processes;
 use super::remote;
 use super::start::Start;
-use super::stock::StockPeers;
 use super::transport::{ChildCommand, OptionsError, Transport};
 use crate::broker::ProcessMonitor;
 use crate::call::Context;
-use crate::child::{self, ChildConfig, PythonCore, PythonSpec, StockBoot, StockPackage};
-use crate::dialogue::{FailureKind, Stage, interpreter_exits};
+use crate::dialogue::{FailureKind, Stage};
 use crate::ids::ContextId;
 use crate::router::{Keepalive, LinkId, Router};
+use crate::runtime::{Boot, BootRequest, ChildConfig, Runtime, RuntimeError};
 use crate::sys;
 
-/// What a child is told about itself, beyond who it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What runs in a child, and how it is configured.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ChildSettings {
-    /// The interpreter; empty lets the far end find one.
-    pub python: PythonSpec,
-    /// The program that the interpreter runs.
-    pub core: PythonCore,
-    /// The name its process shows there; `user@host:pid` unless given.
+    /// What runs in the child. A copy of a context runs what that context runs.
+    pub runtime: Arc<dyn Runtime>,
+    /// The name of the child's process in process lists on the remote host; `user@host:pid` of this
+    /// process unless given.
     pub remote_name: Option<String>,
-    /// Whether it writes a debug log file of its own.
+    /// Whether the child writes a debug log file of its own. Default: no.
     pub debug: bool,
-    /// The effective levels of its root, `mitogen` and `mitogen.io` loggers, in Python's numbers.
+    /// The effective levels of the child's loggers root, `mitogen` and `mitogen.io`, in Python's
+    /// numbers. Default: 30, WARNING, as Python's own root logger. Records below the level are not sent.
     pub log_levels: [i64; 3],
-    /// Module prefixes that are always fetched from here.
+    /// Prefixes of the names of modules that are always fetched from here.
     pub import_overrides: Vec<String>,
-    /// Module prefixes that are never fetched from here.
+    /// Prefixes of the names of modules that are never fetched from here.
     pub import_blocks: Vec<String>,
-    /// When a silent link is given up; as the transport has it unless given.
+    /// Keep-alive of the link; the transport's default unless given.
     pub keepalive: Option<Keepalive>,
     /// The time limit of the connection; `None` for the transport's.
     pub timeout: Option<Duration>,
 }
 
-impl Default for ChildSettings {
-    fn default() -> Self {
+impl ChildSettings {
+    /// Children that run `runtime`, with everything else at its default.
+    pub fn new(runtime: impl Runtime + 'static) -> Self {
         Self {
-            python: PythonSpec::default(),
-            core: PythonCore::default(),
+            runtime: Arc::new(runtime),
             remote_name: None,
             debug: false,
-            // WARNING, as Python's own root logger: filtered records never cross the wire.
             log_levels: [30, 30, 30],
             import_overrides: Vec::new(),
             import_blocks: Vec::new(),
             keepalive: None,
             timeout: None,
         }
+    }
+
+    /// Sets what runs in the child.
+    #[must_use]
+    pub fn runtime(mut self, runtime: impl Runtime + 'static) -> Self {
+        self.runtime = Arc::new(runtime);
+        self
+    }
+
+    /// Sets the name of the child's process.
+    #[must_use]
+    pub fn remote_name(mut self, name: impl Into<String>) -> Self {
+        self.remote_name = Some(name.into());
+        self
+    }
+
+    /// Sets whether the child writes a debug log file.
+    #[must_use]
+    pub fn debug(mut self, debug: bool) -> Self {
+        self.debug = debug;
+        self
+    }
+
+    /// Sets the levels of the child's loggers root, `mitogen` and `mitogen.io`, in Python's numbers.
+    #[must_use]
+    pub fn log_levels(mut self, levels: [i64; 3]) -> Self {
+        self.log_levels = levels;
+        self
+    }
+
+    /// Sets the prefixes of the names of modules that are always fetched from here.
+    #[must_use]
+    pub fn import_overrides<I: IntoIterator<Item: Into<String>>>(mut self, prefixes: I) -> Self {
+        self.import_overrides = prefixes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the prefixes of the names of modules that are never fetched from here.
+    #[must_use]
+    pub fn import_blocks<I: IntoIterator<Item: Into<String>>>(mut self, prefixes: I) -> Self {
+        self.import_blocks = prefixes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the time limit for connecting.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the keep-alive of the link.
+    #[must_use]
+    pub fn keepalive(mut self, keepalive: Keepalive) -> Self {
+        self.keepalive = Some(keepalive);
+        self
     }
 }
 
@@ -88,21 +144,32 @@ pub enum RequestError {
     /// The transport refuses its options.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// A context that runs stock's core cannot carry out our plans.
+    /// The runtime cannot start the context.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The intermediate's runtime cannot carry out plans.
     #[error(
-        "{via} runs stock Mitogen, which cannot start contexts of ours: start it from elsewhere, or let stock's own method do it (`mitogen::stock::connect`)"
+        "{via} runs `{runtime}`, which cannot start contexts by a plan: use another intermediate, or \
+         upstream's own method (`mitogen::upstream::connect`)"
     )]
-    ViaStock {
-        /// The context that was to start it.
+    UnsupportedIntermediate {
+        /// The context that was to start the new one.
         via: String,
+        /// What runs in it.
+        runtime: String,
     },
-    /// A copy of a context that runs our runtime does not run stock's core.
+    /// A copy of a context runs what the context runs.
     #[error(
-        "a copy of {via} runs our runtime, as {via} does: a context that is to run stock's core needs a transport that starts a program"
+        "a copy of {via} runs `{runtime}` as {via} does: to run `{wanted}`, use a transport that \
+         starts a program"
     )]
-    StockCopy {
+    CopyOfOtherRuntime {
         /// The context that was to be copied.
         via: String,
+        /// What runs in it.
+        runtime: String,
+        /// What the settings ask for.
+        wanted: String,
     },
 }
 
@@ -119,7 +186,6 @@ pub(super) struct Shared {
     /// their streams; those that wait for their turn or their next try have none.
     open: Mutex<HashMap<LinkId, (String, Done)>>,
     stopping: AtomicBool,
-    pub(super) stock: StockPeers,
     members: Members,
     /// Children that will outlive their links.
     detached: Mutex<HashSet<ContextId>>,
@@ -198,7 +264,6 @@ impl Connector {
         let processes = Processes::new(processes);
         let last = processes.clone();
         let broker = router.broker().clone();
-        let stock = StockPeers::new(&router);
         let shared = Arc::new(Shared {
             router,
             processes,
@@ -206,7 +271,6 @@ impl Connector {
             noise: (RandomState::new(), AtomicU64::new(0)),
             open: Mutex::default(),
             stopping: AtomicBool::new(false),
-            stock,
             members: Members::default(),
             detached: Mutex::default(),
         });
@@ -258,11 +322,6 @@ impl Connector {
         Ok(self.prepare(request, ContextId(1))?.plan)
     }
 
-    /// Which direct children run stock's core.
-    pub fn stock_peers(&self) -> &StockPeers {
-        &self.0.stock
-    }
-
     /// Starts a context; returns at once. It can be called before it is up.
     ///
     /// # Errors
@@ -281,15 +340,13 @@ impl Connector {
         match request.via {
             Some(via) => remote::start(&shared, via, id, &prepared, &done),
             None => {
-                let Prepared { plan, config, stock } = prepared;
-                let preamble = match &stock {
-                    Some((_, boot)) => boot.preamble(),
-                    None => child::preamble(&config),
-                };
+                let Prepared { plan, boot, runtime, .. } = prepared;
+                let preamble = boot.preamble();
                 let link = router.links().begin(id, &plan.name);
-                if let Some((package, _)) = &stock {
-                    shared.stock.add(id, link, package);
+                if runtime.legacy_encoding_only() {
+                    router.links().set_legacy_encoding_only(link, true);
                 }
+                Peers::of(router).add(id, runtime, &boot);
                 let hop = plan.name.clone();
                 shared.open().insert(link, (hop.clone(), done.clone()));
                 let job = Job { plan, preamble, id, link, done: done.clone() };
@@ -307,10 +364,12 @@ impl Connector {
     fn prepare(&self, request: &ConnectRequest<'_>, id: ContextId) -> Result<Prepared, RequestError> {
         let router = &self.0.router;
         let settings = request.settings;
-        if let Some(via) = request.via
-            && self.0.stock.behind(via.id()).is_some()
+        let via_runtime = request.via.and_then(|via| Peers::of(router).runtime(via.id()));
+        if let (Some(via), Some(runtime)) = (request.via, &via_runtime)
+            && !runtime.can_start_children()
         {
-            return Err(RequestError::ViaStock { via: via.name().to_owned() });
+            let (via, runtime) = (via.name().to_owned(), runtime.name().to_owned());
+            return Err(RequestError::UnsupportedIntermediate { via, runtime });
         }
         let lineage = match request.via {
             // The parents of a grandchild are its parent's, seen from here: each hop is known,
@@ -320,34 +379,35 @@ impl Connector {
         }
         .child(id);
         let parents = lineage.parents.iter().map(|id| id.0).collect();
-        let mut config = ChildConfig {
-            debug: settings.debug,
-            unidirectional: router.unidirectional(),
-            max_message_size: router.max_message_size() as u64,
-            log_levels: settings.log_levels,
-            import_overrides: settings.import_overrides.clone(),
-            import_blocks: settings.import_blocks.clone(),
-            ..ChildConfig::new(id.0, parents, "")
-        };
-        let remote_name = match &settings.remote_name {
+        let mut config = ChildConfig::new(id.0, parents, "");
+        config.debug = settings.debug;
+        config.unidirectional = router.unidirectional();
+        config.max_message_size = router.max_message_size() as u64;
+        config.log_levels = settings.log_levels;
+        config.import_overrides.clone_from(&settings.import_overrides);
+        config.import_blocks.clone_from(&settings.import_blocks);
+        let title = match &settings.remote_name {
             Some(name) => name.replace(['/', '\\'], "_"),
             None => default_remote_name(),
         };
-        let (argv, stock) = match &settings.core {
-            PythonCore::Ours => (child::command(&settings.python, &remote_name), None),
-            PythonCore::Stock(package) => {
-                let boot = child::stock_boot(package, &settings.python, &remote_name, &config);
-                (boot.argv.clone(), Some((Arc::clone(package), boot)))
-            }
-        };
-        let mut plan = request.transport.plan(&ChildCommand::new(argv).with_exits(interpreter_exits()))?;
+        let mut runtime = Arc::clone(&settings.runtime);
+        let boot = runtime.boot(&BootRequest::new(&config, &title))?;
+        let command = ChildCommand::new(boot.argv).with_exits(boot.exits);
+        let mut plan = request.transport.plan(&command)?;
         if plan.start == Start::Fork {
             let Some(via) = request.via else {
                 let message = FORK_NEEDS_VIA.to_owned();
                 return Err(OptionsError::in_option(plan.method, "via", message).into());
             };
-            if stock.is_some() {
-                return Err(RequestError::StockCopy { via: via.name().to_owned() });
+            if let Some(own) = via_runtime {
+                if own.name() != runtime.name() {
+                    return Err(RequestError::CopyOfOtherRuntime {
+                        via: via.name().to_owned(),
+                        runtime: own.name().to_owned(),
+                        wanted: runtime.name().to_owned(),
+                    });
+                }
+                runtime = own;
             }
         }
         if let Some(timeout) = settings.timeout {
@@ -363,7 +423,9 @@ impl Connector {
             plan.name = format!("{}.{}", via.name(), plan.name);
         }
         config.name.clone_from(&plan.name);
-        Ok(Prepared { plan, config, stock })
+        // Again, with the name that the transport gave the context.
+        let boot = runtime.boot(&BootRequest::new(&config, &title))?;
+        Ok(Prepared { plan, config, boot, runtime })
     }
 }
 
@@ -371,8 +433,8 @@ impl Connector {
 pub(super) struct Prepared {
     pub(super) plan: Plan,
     pub(super) config: ChildConfig,
-    /// Where it does not run our runtime: whose core, and what starts it.
-    pub(super) stock: Option<(Arc<StockPackage>, StockBoot)>,
+    pub(super) boot: Boot,
+    pub(super) runtime: Arc<dyn Runtime>,
 }
 
 /// What our own shutdown does to a connection that has no process.

@@ -5,7 +5,7 @@
 //! ssh, sudo or su stand between, they hold the link open for as long as the context lives. To
 //! everybody else it is a context that has gone. A program that waits for the context's end (sudo) is
 //! left alone, one that leads to another machine (ssh) is ended. The child's half is
-//! `core/python/detach.py`.
+//! `core/runtimes/python/python/detach.py`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,14 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::connector::Shared;
+use super::peers::Peers;
 use crate::call::{CallError, Context};
 use crate::ids::Handle;
-use crate::importer::push_module;
 use crate::pickle;
 use crate::router::{Delivery, HandlerOptions, Policy};
+use crate::runtime::Feature;
 use crate::sync::Latch;
 use crate::wire::{Encoding, Message, WellKnownHandle};
-
-const MODULE: &str = "mitogen.detach";
 
 /// How long the child may take to cut its link after it has been told to.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -76,7 +75,7 @@ impl Context {
 
     fn detach_after(&self, last: impl FnOnce() -> Result<(), CallError>) -> Result<(), CallError> {
         let router = self.router();
-        push_module(router, self.id(), MODULE)?;
+        Peers::of(router).provide(self.id(), Feature::Detach)?;
         let cut: u32 = self.call("mitogen.detach.prepare", ())?;
         last()?;
         let gone = Latch::new();

@@ -11,21 +11,17 @@ use bytes::Bytes;
 use super::connecting::Done;
 use super::connector::{Prepared, Shared};
 use super::error::ConnectError;
-use super::run_plan::{Answer, CorePart, Envelope, Request};
+use super::peers::Peers;
+use super::run_plan::{Answer, Envelope, Request};
 use super::start::Start;
 use crate::call::{CallError, Context, Reply};
 use crate::dialogue::{FailureKind, Stage};
 use crate::ids::ContextId;
-use crate::importer::{SentCache, push_module};
+use crate::importer::SentCache;
 use crate::pickle::{self, Binary};
-use crate::router::{HandlerOptions, Policy};
+use crate::router::{HandlerOptions, Policy, Router};
+use crate::runtime::{Blob, Feature};
 use crate::wire::{Encoding, Message, WellKnownHandle};
-
-/// What a context needs in order to start others.
-const PARENT_MODULE: &str = "mitogen.parent";
-
-/// What it needs in order to copy itself.
-const FORK_MODULE: &str = "mitogen.fork";
 
 /// Asks `via` to start context `id` as `prepared` says.
 pub(super) fn start(shared: &Arc<Shared>, via: &Context, id: ContextId, prepared: &Prepared, done: &Done) {
@@ -40,9 +36,7 @@ pub(super) fn start(shared: &Arc<Shared>, via: &Context, id: ContextId, prepared
         done.set(&Err(Arc::new(lost(error.to_string()))));
         return;
     }
-    if let Some((package, _)) = &prepared.stock {
-        shared.stock.add_below(id, package);
-    }
+    Peers::of(router).add(id, Arc::clone(&prepared.runtime), &prepared.boot);
     let argv = plan.printed_argv();
     let answered = {
         let router = router.downgrade();
@@ -80,27 +74,37 @@ fn send(
     answered: impl FnOnce(Reply) + Send + 'static,
 ) -> Result<(), CallError> {
     let router = &shared.router;
-    let Prepared { plan, config, stock } = prepared;
-    let module = if plan.start == Start::Fork { FORK_MODULE } else { PARENT_MODULE };
-    push_module(router, via.id(), module)?;
+    let Prepared { plan, config, boot, runtime } = prepared;
+    let copy = plan.start == Start::Fork;
+    let feature = if copy { Feature::Copies } else { Feature::Children };
+    Peers::of(router).provide(via.id(), feature)?;
     let expect = encode(Request::Expect { id: id.0, via: via.id().0 })?;
-    for between in router.intermediates(via.id()) {
-        router.send(Message::new(between, WellKnownHandle::RunPlan, Encoding::Pickle, expect.clone()))?;
+    for intermediate in router.intermediates(via.id()) {
+        router.send(Message::new(
+            intermediate,
+            WellKnownHandle::RunPlan,
+            Encoding::Pickle,
+            expect.clone(),
+        ))?;
     }
-    let stock = match stock {
-        Some((package, boot)) => {
-            let core = shared.stock.number_of(package);
-            if SentCache::of(router).first_to_context(via.id(), &format!("stock core {core}")) {
-                let head = Binary(boot.head.clone());
-                let data = encode(Request::Core { core, head })?;
-                router.send(Message::new(via.id(), WellKnownHandle::RunPlan, Encoding::Pickle, data))?;
-            }
-            let legacy_encoding_only = package.version().legacy_encoding_only();
-            Some(CorePart { core, tail: Binary(boot.tail.clone()), legacy_encoding_only })
+    let (mut blobs, mut tail) = (Vec::new(), Binary::default());
+    if !copy {
+        for blob in &boot.blobs {
+            send_blob(router, via.id(), blob)?;
+            blobs.push(blob.id().to_string());
         }
-        None => None,
-    };
-    let data = encode(Request::Start { id: id.0, name: &plan.name, plan, config, core: stock })?;
+        tail = Binary(boot.tail.clone());
+    }
+    let data = encode(Request::Start {
+        id: id.0,
+        name: &plan.name,
+        plan,
+        runtime: runtime.name(),
+        config: copy.then_some(config),
+        blobs,
+        tail,
+        legacy_encoding_only: runtime.legacy_encoding_only(),
+    })?;
     let options = HandlerOptions { policy: Policy::Any, respondent: Some(via.id()) };
     let me = router.identity().id;
     let handle = router.add_once(options, move |delivery| answered(Reply::new(delivery.message, me)));
@@ -116,4 +120,29 @@ fn send(
 
 fn encode(request: Request<'_>) -> Result<Bytes, CallError> {
     pickle::to_bytes(&Envelope::from(request)).map_err(CallError::Encode)
+}
+
+/// Makes sure that `to` has the blob: sends it over each link of the route that has not carried it.
+fn send_blob(router: &Router, to: ContextId, blob: &Blob) -> Result<(), CallError> {
+    if !Peers::of(router).add_blob(to, blob.id()) {
+        return Ok(());
+    }
+    let sha256 = blob.id().to_string();
+    let send = |dst: ContextId, data: Bytes| {
+        router.send(Message::new(dst, WellKnownHandle::RunPlan, Encoding::Pickle, data))
+    };
+    let part = || encode(Request::Blob { sha256: &sha256, data: Binary(blob.data().clone()) });
+    let neighbor = router.next_hop(to).filter(|neighbor| router.identity().parent() != Some(*neighbor));
+    let Some(neighbor) = neighbor else {
+        // The route leads through our parent, which has no reason to keep it.
+        return Ok(send(to, part()?)?);
+    };
+    let new = neighbor == to || Peers::of(router).add_blob(neighbor, blob.id());
+    if new && SentCache::of(router).first_over_link(neighbor, &sha256) {
+        send(neighbor, part()?)?;
+    }
+    if neighbor != to {
+        send(neighbor, encode(Request::ForwardBlob { sha256: &sha256, to: to.0 })?)?;
+    }
+    Ok(())
 }

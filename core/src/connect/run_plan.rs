@@ -1,14 +1,14 @@
 //! The payloads of `RUN_PLAN` (handle 120): what a context is asked so that it starts others.
 //!
 //! One tagged enum with a version. A runtime answers a request that it does not know, where an answer
-//! is wanted, with an error; `core/python/parent.py` reads the same names.
+//! is wanted, with an error; `core/runtimes/python/python/parent.py` reads the same names.
 
 use serde::{Deserialize, Serialize};
 
 use super::error::ConnectError;
 use super::plan::Plan;
-use crate::child::ChildConfig;
 use crate::pickle::Binary;
+use crate::runtime::ChildConfig;
 
 /// The version of the requests.
 const VERSION: u32 = 1;
@@ -39,17 +39,32 @@ pub(super) enum Request<'a> {
         name: &'a str,
         /// How it is reached.
         plan: &'a Plan,
-        /// What it is told about itself.
-        config: &'a ChildConfig,
-        /// Set when it runs upstream Mitogen's core.
-        core: Option<CorePart>,
+        /// The name of what runs in it.
+        runtime: &'a str,
+        /// Its configuration if it is a copy, which is not started by a program that reads it.
+        config: Option<&'a ChildConfig>,
+        /// What is written to the started program before any frame: the blobs with these digests, then
+        /// `tail`.
+        blobs: Vec<String>,
+        /// See `blobs`.
+        tail: Binary,
+        /// Whether frames to it must not say how their payloads are encoded.
+        legacy_encoding_only: bool,
     },
-    /// Keep a core of upstream Mitogen, which later requests name by number. Not answered.
-    Core {
-        /// Its number.
-        core: usize,
-        /// The core, deflated.
-        head: Binary,
+    /// Keep a blob, which later requests name by its digest. Not answered.
+    Blob {
+        /// The SHA-256, in hexadecimal.
+        sha256: &'a str,
+        /// The bytes.
+        data: Binary,
+    },
+    /// Pass a blob that was sent before on to `to`, over the next link unless that has carried it. Not
+    /// answered.
+    ForwardBlob {
+        /// The SHA-256, in hexadecimal.
+        sha256: &'a str,
+        /// The context that needs it.
+        to: u32,
     },
     /// Send what comes for `id` to where `via` is, from now on. Contexts between the requester and
     /// `via` learn the route from the announcement of the new context, but calls to it follow its plan
@@ -60,15 +75,6 @@ pub(super) enum Request<'a> {
         /// The context that starts it.
         via: u32,
     },
-}
-
-/// What is written to a program that runs upstream Mitogen's core, ahead of frames: the core of
-/// that number, and `tail`.
-#[derive(Debug, Serialize)]
-pub(super) struct CorePart {
-    pub(super) core: usize,
-    pub(super) tail: Binary,
-    pub(super) legacy_encoding_only: bool,
 }
 
 /// The answer to [`Request::Start`].
@@ -99,12 +105,23 @@ mod tests {
     fn every_request_is_one_table_with_a_version_and_a_kind() {
         let plan = Plan::new("a", "test", Spawn::new(vec!["a".into()]));
         let config = ChildConfig::new(2, vec![1, 0], "a");
-        let part = CorePart { core: 0, tail: Binary(vec![1].into()), legacy_encoding_only: true };
-        let start = Request::Start { id: 2, name: "a", plan: &plan, config: &config, core: Some(part) };
-        let core = Request::Core { core: 0, head: Binary(vec![0, 255].into()) };
+        let start = Request::Start {
+            id: 2,
+            name: "a",
+            plan: &plan,
+            runtime: "python",
+            config: Some(&config),
+            blobs: vec!["ab".to_owned()],
+            tail: Binary(vec![1].into()),
+            legacy_encoding_only: true,
+        };
+        let blob = Request::Blob { sha256: "ab", data: Binary(vec![0, 255].into()) };
+        let names =
+            ["v", "kind", "id", "name", "plan", "runtime", "config", "blobs", "tail", "legacy_encoding_only"];
         for (request, kind, names) in [
-            (start, "start", &["v", "kind", "id", "name", "plan", "config", "core"][..]),
-            (core, "core", &["v", "kind", "core", "head"]),
+            (start, "start", &names[..]),
+            (blob, "blob", &["v", "kind", "sha256", "data"]),
+            (Request::ForwardBlob { sha256: "ab", to: 2 }, "forward_blob", &["v", "kind", "sha256", "to"]),
             (Request::Expect { id: 2, via: 1 }, "expect", &["v", "kind", "id", "via"]),
         ] {
             let fields = fields(request);

@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 
-use super::message::embedded_payload;
 use super::sent_cache::SentCache;
-use crate::child;
 use crate::ids::ContextId;
 use crate::router::{Router, SendError};
 use crate::wire::{Encoding, Message, WellKnownHandle};
@@ -73,17 +71,4 @@ fn send_and_forward(
         sent = true;
     }
     Ok(sent)
-}
-
-/// Sends a module of the embedded Python runtime, and those that it imports, to `context`.
-///
-/// # Errors
-/// There is no route to the context.
-pub fn push_module(router: &Router, context: ContextId, name: &str) -> Result<(), SendError> {
-    // What it imports goes first, so that its import asks for nothing.
-    for related in child::embedded_related(name) {
-        push_module(router, context, related)?;
-    }
-    deliver(router, context, name, || embedded_payload(name))?;
-    Ok(())
 }

@@ -2,7 +2,6 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::child;
 use crate::pickle::{self, Value};
 
 /// The payload of `LOAD_MODULE` for a module: `submodules` for a package the names directly in it,
@@ -29,20 +28,6 @@ pub fn payload(
 pub fn negative_payload(name: &str, reason: Option<&str>) -> Bytes {
     let reason = reason.map_or(Value::None, Value::from);
     encode(vec![Value::from(name), Value::None, Value::None, reason, Value::Tuple(Vec::new())])
-}
-
-/// The payload of `LOAD_MODULE` for a module of our runtime; the negative answer for any other name.
-pub fn embedded_payload(name: &str) -> Bytes {
-    match child::embedded_module(name) {
-        Some(module) => payload(
-            name,
-            module.is_pkg.then_some(&[][..]),
-            module.path,
-            module.source_deflated.clone(),
-            &module.related.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(),
-        ),
-        None => negative_payload(name, None),
-    }
 }
 
 /// The payload of `LOAD_RESOURCE`: two pickles, the request that it answers and the content.

@@ -9,7 +9,7 @@ mod message;
 mod preload;
 mod sent_cache;
 
-pub use deliver::{deliver, deliver_direct, push_module};
-pub use message::{embedded_payload, negative_payload, payload, resource_payload};
+pub use deliver::{deliver, deliver_direct};
+pub use message::{negative_payload, payload, resource_payload};
 pub use preload::{Preloader, preloader, set_preloader};
 pub use sent_cache::SentCache;

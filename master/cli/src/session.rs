@@ -12,7 +12,7 @@ use mitogen::listen::{JoinError, Reached, default_path};
 use mitogen::modules::{Finder, FinderError, FinderOptions, ModuleSource};
 use mitogen::profiles::{Chain, Inventory, Overrides, ProfilesError, SecretStore, SystemSecrets};
 use mitogen::transports::Registry;
-use mitogen::{ChildSettings, Client, ClientError, ConnectionPool, Master, MasterOptions};
+use mitogen::{ChildSettings, Client, ClientError, ConnectionPool, Master, MasterOptions, Python};
 use mitogen_core::broker::BrokerHandle;
 
 use crate::cli::{Global, ModuleArgs};
@@ -169,7 +169,7 @@ pub fn sources(modules: &ModuleArgs, program: Option<&Path>) -> Result<Sources, 
 /// # Errors
 /// The system refuses threads or descriptors.
 pub fn master(verbosity: Verbosity, modules: Sources) -> anyhow::Result<Master> {
-    let settings = ChildSettings { log_levels: verbosity.child_levels(), ..ChildSettings::default() };
+    let settings = ChildSettings::new(Python::new()).log_levels(verbosity.child_levels());
     Ok(Master::start(MasterOptions::default().grace(GRACE).settings(settings).modules(modules))?)
 }
 

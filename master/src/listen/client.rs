@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mitogen_core::call::{CallError, Context, FromMessage, FunctionName, Receiver, Reply};
-use mitogen_core::connect::{ConnectError, Connecting};
+use mitogen_core::connect::{ConnectError, Connecting, Peers};
 use mitogen_core::dialogue::{FailureKind, Stage};
 use mitogen_core::ids::ContextId;
 use mitogen_core::importer;
@@ -15,6 +15,7 @@ use mitogen_core::pickle;
 use mitogen_core::router::{HandlerOptions, Policy, Router, SendError};
 use mitogen_core::unix::{self, JoinError};
 use mitogen_core::wire::{Encoding, Message, WellKnownHandle};
+use mitogen_python::Python;
 use thiserror::Error;
 
 use super::question::{Ids, Place, Places, Question, Told, Waited};
@@ -82,6 +83,7 @@ impl Client {
         let options = NodeOptions::default().thread_name("mitogen.client").grace(GRACE);
         let node = Node::start(joined.identity().clone(), &options).map_err(ClientError::Broker)?;
         let listener = joined.listener();
+        Peers::of(node.router()).set_default(Arc::new(Python::new()));
         unix::attach(node.router(), joined).map_err(ClientError::Broker)?;
         Ok(Self { node, listener, guests: Guests::default(), responder: None })
     }
@@ -145,7 +147,7 @@ impl Client {
         let ids: Ids = self.ask(&question)?;
         self.router().ids().set_block(ContextId(ids.first), count);
         let limit = self.router().max_message_size();
-        let store = Arc::new(Store::new(modules, ImportPolicy::default(), None, limit, None));
+        let store = Arc::new(Store::new(modules, ImportPolicy::default(), None, limit));
         let mode = DeliveryMode::Direct(self.guests.clone());
         self.responder =
             Some(Responder::start(self.router(), &store, &mode).map_err(ClientError::Responder)?);

@@ -12,7 +12,7 @@
 //! | `ids` | `count` | a dict: `first`, of `count` context ids that are the client's from now on |
 //!
 //! A client may bring modules ([`Client::serve`]). Those are seen only by contexts that were started
-//! for it, its *guests*: copies of contexts of the tree (`core/python/guest.py`) that ask the client
+//! for it, its *guests*: copies of contexts of the tree (`core/runtimes/python/python/guest.py`) that ask the client
 //! itself and end with it. So clients with different versions of a module do not meet.
 //!
 //! Only those with the listener's own authority are answered, which is what its clients have.

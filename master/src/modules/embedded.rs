@@ -63,7 +63,7 @@ impl ModuleSource for EmbeddedDir {
 /// ```
 /// use mitogen::modules::{EmbeddedDir, ModuleSource};
 ///
-/// static APP: EmbeddedDir = mitogen::embed!("$CARGO_MANIFEST_DIR/../core/python");
+/// static APP: EmbeddedDir = mitogen::embed!("$CARGO_MANIFEST_DIR/../core/runtimes/python/python");
 ///
 /// let core = APP.find("core.stream")?.ok_or("not found")?;
 /// assert!(core.path.ends_with("core/stream.py"));

@@ -12,7 +12,7 @@ use mitogen_core::router::{Router, SendError, WeakRouter};
 
 use super::delivery_mode::DeliveryMode;
 use super::stats::Counters;
-use super::store::{Packed, Store, UpstreamModule};
+use super::store::{Packed, RuntimeAnswer, Store};
 
 /// Sends modules to whoever will need them. What was sent already is in the router's `SentCache`.
 pub(crate) struct ModulePreloader {
@@ -49,16 +49,18 @@ pub(super) fn send(
         Counters::add(&counters.negative, usize::from(packed.negative));
         packed.payload
     };
-    match (store.upstream_module(context, module), mode) {
-        (Some(UpstreamModule::AlreadyPresent), _) => Ok(()),
-        (Some(UpstreamModule::Packed(root, packed)), _) => {
-            importer::deliver_direct(router, root, context, module, || counted(packed)).map(drop)
+    let own = match store.runtime_module(router, context, module) {
+        Some(RuntimeAnswer::Preinstalled) => return Ok(()),
+        Some(RuntimeAnswer::Private(root, packed)) => {
+            return importer::deliver_direct(router, root, context, module, || counted(packed)).map(drop);
         }
-        (None, DeliveryMode::HopByHop) => {
-            importer::deliver(router, context, module, || counted(store.packed(module))).map(drop)
-        }
-        (None, DeliveryMode::Direct(_)) => {
-            let payload = || counted(store.packed(module));
+        Some(RuntimeAnswer::Shared(packed)) => Some(packed),
+        None => None,
+    };
+    let payload = || counted(own.unwrap_or_else(|| store.packed(module)));
+    match mode {
+        DeliveryMode::HopByHop => importer::deliver(router, context, module, payload).map(drop),
+        DeliveryMode::Direct(_) => {
             importer::deliver_direct(router, context, context, module, payload).map(drop)
         }
     }

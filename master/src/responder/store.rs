@@ -6,17 +6,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use mitogen_core::child::embedded_module;
-use mitogen_core::connect::{StockPeers, StockRoot};
+use mitogen_core::connect::Peers;
 use mitogen_core::error::with_causes;
 use mitogen_core::ids::ContextId;
 use mitogen_core::importer;
+use mitogen_core::router::Router;
+use mitogen_core::runtime::RuntimeModule;
 
 use super::pack::pack;
 use super::policy::ImportPolicy;
 use super::stats::{Counters, ModuleStats};
 use crate::modules::{self, Module, ModuleError, ModuleSource, Related};
-use crate::stock;
 
 /// The space in a message for everything but a module's deflated source: names, lists, path.
 const ENVELOPE: usize = 4096;
@@ -33,12 +33,15 @@ pub(crate) struct Packed {
     pub(crate) negative: bool,
 }
 
-/// The reply to a child that runs upstream Mitogen, for a module of the `mitogen` package.
-pub(super) enum UpstreamModule {
-    /// Nothing is sent: the child has the module.
-    AlreadyPresent,
-    /// The module, to be sent directly to this context, because intermediates run another package.
-    Packed(ContextId, Packed),
+/// How a module of a context's own runtime is sent.
+pub(super) enum RuntimeAnswer {
+    /// Not at all: the context has it from its start.
+    Preinstalled,
+    /// As any other module.
+    Shared(Packed),
+    /// Directly to the context with which the runtime's part of the tree begins: the intermediates
+    /// run another runtime.
+    Private(ContextId, Packed),
 }
 
 type Slots<T> = Mutex<HashMap<String, Arc<OnceLock<T>>>>;
@@ -50,8 +53,6 @@ pub(crate) struct Store {
     main: Option<PathBuf>,
     /// The largest payload that can be sent.
     limit: usize,
-    /// The contexts that run upstream Mitogen; `None` in a client, which does not know them.
-    stock: Option<StockPeers>,
     packed: Slots<Packed>,
     plans: Slots<Arc<Related>>,
     pub(super) counters: Counters,
@@ -74,14 +75,12 @@ impl Store {
         policy: ImportPolicy,
         main: Option<PathBuf>,
         limit: usize,
-        stock: Option<StockPeers>,
     ) -> Self {
         Self {
             sources: CachedSources { sources, found: Mutex::default() },
             policy,
             main,
             limit: limit.saturating_sub(ENVELOPE),
-            stock,
             packed: Mutex::default(),
             plans: Mutex::default(),
             counters: Counters::default(),
@@ -119,20 +118,33 @@ impl Store {
             .clone()
     }
 
-    /// The reply for `module` behind the link to `context`, if it differs from the reply to others: modules
-    /// of the package `mitogen`, for contexts that run upstream Mitogen.
-    pub(super) fn upstream_module(&self, context: ContextId, module: &str) -> Option<UpstreamModule> {
+    /// How `module` is sent to `context` if it belongs to the context's runtime: modules of the package
+    /// `mitogen` are the runtime's own, and differ from runtime to runtime.
+    pub(super) fn runtime_module(
+        &self,
+        router: &Router,
+        context: ContextId,
+        module: &str,
+    ) -> Option<RuntimeAnswer> {
         if module.split('.').next() != Some("mitogen") {
             return None;
         }
-        let StockRoot { id, package } = self.stock.as_ref()?.behind(context)?;
-        // Every upstream child has these two.
-        if module == "mitogen" || module == "mitogen.core" {
-            return Some(UpstreamModule::AlreadyPresent);
+        let peers = Peers::of(router);
+        let (root, runtime) = match peers.root(context) {
+            Some(root) => (root.id, root.runtime),
+            None => (context, peers.runtime(context)?),
+        };
+        let sent = |payload| Packed { payload, negative: false };
+        match runtime.module(module)? {
+            RuntimeModule::Preinstalled => Some(RuntimeAnswer::Preinstalled),
+            RuntimeModule::Shared(payload) => Some(RuntimeAnswer::Shared(sent(payload))),
+            RuntimeModule::Private(payload) => Some(RuntimeAnswer::Private(root, sent(payload))),
+            RuntimeModule::Absent => {
+                let payload = importer::negative_payload(module, None);
+                Some(RuntimeAnswer::Private(root, Packed { payload, negative: true }))
+            }
+            _ => None,
         }
-        let negative = package.module(module).is_none();
-        let payload = stock::module_payload(&package, module);
-        Some(UpstreamModule::Packed(id, Packed { payload, negative }))
     }
 
     /// The packed module, or the negative reply.
@@ -149,9 +161,6 @@ impl Store {
     }
 
     fn pack(&self, fullname: &str) -> Result<Bytes, Option<String>> {
-        if embedded_module(fullname).is_some() {
-            return Ok(importer::embedded_payload(fullname));
-        }
         if let Some(reason) = self.policy.refusal(fullname) {
             return Err(Some(reason));
         }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mitogen_core::child::{BadPackage, StockPackage};
+use mitogen_upstream::{BadPackage, UpstreamPackage};
 use thiserror::Error;
 
 /// How deep the package's directories are followed; no release has more than two levels.
@@ -62,7 +62,7 @@ pub enum FindError {
 ///
 /// # Errors
 /// See [`FindError`].
-pub fn find(interpreter: &[String]) -> Result<Arc<StockPackage>, FindError> {
+pub fn find(interpreter: &[String]) -> Result<Arc<UpstreamPackage>, FindError> {
     let program = interpreter.join(" ");
     let (name, arguments) = interpreter.split_first().ok_or_else(|| FindError::Interpreter {
         program: "the interpreter".to_owned(),
@@ -87,7 +87,7 @@ pub fn find(interpreter: &[String]) -> Result<Arc<StockPackage>, FindError> {
 ///
 /// # Errors
 /// See [`FindError`].
-pub fn find_at(path: &Path) -> Result<Arc<StockPackage>, FindError> {
+pub fn find_at(path: &Path) -> Result<Arc<UpstreamPackage>, FindError> {
     if path.is_dir() { find_in(path) } else { find(&[path.display().to_string()]) }
 }
 
@@ -95,12 +95,12 @@ pub fn find_at(path: &Path) -> Result<Arc<StockPackage>, FindError> {
 ///
 /// # Errors
 /// See [`FindError`].
-pub fn find_in(directory: &Path) -> Result<Arc<StockPackage>, FindError> {
+pub fn find_in(directory: &Path) -> Result<Arc<UpstreamPackage>, FindError> {
     let inner = directory.join("mitogen");
     let path = if inner.join("core.py").is_file() { inner } else { directory.to_owned() };
     let mut files = BTreeMap::new();
     read_into(&mut files, &path, "", DEPTH)?;
-    match StockPackage::new(files) {
+    match UpstreamPackage::new(files) {
         Ok(package) => Ok(Arc::new(package)),
         Err(source) => Err(FindError::Bad { path, source }),
     }

@@ -7,7 +7,6 @@
 use std::io;
 use std::sync::Arc;
 
-use mitogen_core::child::PythonSpec;
 use mitogen_core::connect::{
     ChildSettings, ConnectRequest, Connector, Registry, RequestError, Transport, WeakConnector,
 };
@@ -15,6 +14,7 @@ use mitogen_core::ids::{ContextId, Handle};
 use mitogen_core::pickle::{self, Value};
 use mitogen_core::router::{Delivery, HandlerOptions, Router, WeakRouter};
 use mitogen_core::wire::{Encoding, Message, WellKnownHandle};
+use mitogen_python::Python;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
@@ -152,10 +152,13 @@ fn read(
         let value =
             json(value).ok_or_else(|| wrong("neither text, number, truth value, nor a list of them"))?;
         match (key.as_str(), value) {
-            ("python_path", Json::String(path)) => settings.python = PythonSpec { argv: vec![path] },
+            ("python_path", Json::String(path)) => {
+                settings = settings.runtime(Python::with_interpreter([path]))
+            }
             ("python_path", Json::Array(words)) => {
-                let argv = words.iter().map(|word| word.as_str().map(str::to_owned)).collect::<Option<_>>();
-                settings.python = PythonSpec { argv: argv.ok_or_else(|| wrong("not a list of texts"))? };
+                let argv: Option<Vec<_>> = words.iter().map(Json::as_str).collect();
+                let argv = argv.ok_or_else(|| wrong("not a list of texts"))?;
+                settings = settings.runtime(Python::with_interpreter(argv));
             }
             ("remote_name", Json::String(name)) => settings.remote_name = Some(name),
             ("debug", Json::Bool(debug)) => settings.debug = debug,
@@ -212,7 +215,7 @@ mod tests {
     fn of(method: &str, options: &[(&str, Value)]) -> Result<ChildSettings, String> {
         let options: Vec<_> = options.iter().map(|(key, value)| (Value::from(*key), value.clone())).collect();
         let registry = crate::transports::builtin();
-        read(&ChildSettings::default(), &registry, method, &options, false)
+        read(&ChildSettings::new(Python::new()), &registry, method, &options, false)
             .map(|(_, settings)| settings)
             .map_err(|error| error.to_string())
     }
@@ -222,7 +225,8 @@ mod tests {
         let list = Value::List(vec![Value::from("/usr/bin/env"), Value::Bytes("python3".into())]);
         let usual = [("debug", Value::Bool(false)), ("profiling", Value::Bool(false))];
         let settings = of("local", &[&usual[..], &[("python_path", list)]].concat()).expect("all are known");
-        assert_eq!(settings.python.argv, ["/usr/bin/env", "python3"]);
+        let python = Python::with_interpreter(["/usr/bin/env", "python3"]);
+        assert_eq!(format!("{:?}", settings.runtime), format!("{python:?}"));
         let ssh =
             [("hostname", Value::Bytes("web".into())), ("port", Value::Int(22)), ("username", Value::None)];
         of("ssh", &ssh).expect("Python 2 sends bytes, and None is nothing");

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mitogen::wire::{Encoding, Message};
-use mitogen::{CallError, Master, MasterOptions, Value};
+use mitogen::{CallError, ChildSettings, Master, MasterOptions, Python, Value};
 use mitogen_core::ids::{ContextId, Handle};
 use mitogen_core::router::SendError;
 use mitogen_tests::{isolated, wait};
@@ -98,14 +98,13 @@ fn a_child_asked_to_end_is_reaped_while_the_master_lives() {
 fn a_program_that_is_no_interpreter_is_an_error_with_its_words() {
     isolated(|| {
         let master = master();
-        let mut settings = master.settings().clone();
         let cases = [
             (vec!["/nonexistent/python"], "/nonexistent/python"),
             (vec!["/bin/sh", "-c", "echo what a day >&2; exit 3"], "status 3"),
             (vec!["/bin/sh", "-c", "kill -9 $$"], "signal 9"),
         ];
         for (argv, words) in cases {
-            settings.python.argv = argv.into_iter().map(str::to_owned).collect();
+            let settings = ChildSettings::new(Python::with_interpreter(argv));
             let request = mitogen::ConnectRequest {
                 transport: &transport(),
                 name: None,
@@ -130,8 +129,8 @@ fn a_program_that_is_no_interpreter_is_an_error_with_its_words() {
 fn a_silent_program_runs_into_the_timeout() {
     isolated(|| {
         let master = master();
-        let mut settings = master.settings().clone();
-        settings.python.argv = ["/bin/sh", "-c", "trap '' TERM; sleep 3600"].map(str::to_owned).to_vec();
+        let argv = ["/bin/sh", "-c", "trap '' TERM; sleep 3600"];
+        let settings = ChildSettings::new(Python::with_interpreter(argv));
         let options = mitogen::transports::local::Options::new().connect_timeout(Duration::from_millis(200));
         let transport = mitogen::transports::local::Local::new(options).unwrap();
         let request =

@@ -13,7 +13,7 @@ mod via;
 use std::time::Duration;
 
 use mitogen::transports::local::{Local, Options};
-use mitogen::{ChildSettings, Context, Master, MasterOptions, PythonSpec};
+use mitogen::{ChildSettings, Context, Master, MasterOptions, Python};
 
 /// Longer than anything here takes, so that a hang is an error.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,8 +24,7 @@ fn master() -> Master {
 
 /// A master whose children run `python`.
 fn master_with(python: &mitogen_tests::Python) -> Master {
-    let python = PythonSpec { argv: vec![python.path.to_string_lossy().into_owned()] };
-    let settings = ChildSettings { python, ..ChildSettings::default() };
+    let settings = ChildSettings::new(Python::with_interpreter([python.path.to_string_lossy()]));
     Master::start(MasterOptions::default().settings(settings)).expect("a master starts")
 }
 

@@ -1,6 +1,6 @@
 //! Shutdown against resistance, and log records that are filtered where they arise.
 
-use mitogen::{ChildSettings, ConnectRequest, Context, Master, Value};
+use mitogen::{ConnectRequest, Context, Master, Value};
 use mitogen_core::router::HandlerOptions;
 use mitogen_core::wire::WellKnownHandle;
 use mitogen_tests::{isolated, wait};
@@ -112,7 +112,7 @@ fn an_idle_chain_ends_by_word_alone() {
 
 /// A child with these levels of its root, `mitogen` and `mitogen.io` loggers.
 fn with_levels(master: &Master, via: Option<&Context>, log_levels: [i64; 3]) -> Context {
-    let settings = ChildSettings { log_levels, ..master.settings().clone() };
+    let settings = master.settings().clone().log_levels(log_levels);
     let request = ConnectRequest { transport: &transport(), name: None, via, settings: &settings };
     master.connector().connect(&request).expect("a plan").wait().expect("a child")
 }

@@ -1,6 +1,6 @@
 //! Contexts that start contexts.
 
-use mitogen::{CallError, Value};
+use mitogen::{CallError, ChildSettings, Python, Value};
 use mitogen_tests::{isolated, pythons, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -90,8 +90,7 @@ fn a_failure_beyond_the_first_hop_is_placed_there() {
     isolated(|| {
         let master = master();
         let one = local(&master);
-        let mut settings = master.settings().clone();
-        settings.python.argv = vec!["/nonexistent/python".to_owned()];
+        let settings = ChildSettings::new(Python::with_interpreter(["/nonexistent/python"]));
         let request = mitogen::ConnectRequest {
             transport: &transport(),
             name: None,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mitogen::{ChildSettings, Context, Keepalive, Master, Receiver, Value};
+use mitogen::{ChildSettings, Context, Keepalive, Master, Python, Receiver, Value};
 use mitogen_tests::netns::Host;
 use mitogen_tests::{Leaks, Namespaces, isolated, procs, wait};
 
@@ -11,8 +11,8 @@ use crate::five::{loss, pid};
 
 /// Asks after this many milliseconds of silence, this often.
 fn watched(interval: u64, count: u32) -> ChildSettings {
-    let keepalive = Some(Keepalive { interval: Duration::from_millis(interval), count });
-    ChildSettings { keepalive, ..ChildSettings::default() }
+    let keepalive = Keepalive { interval: Duration::from_millis(interval), count };
+    ChildSettings::new(Python::new()).keepalive(keepalive)
 }
 
 /// By ssh, which would itself never notice.

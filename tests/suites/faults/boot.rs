@@ -60,12 +60,12 @@ fn noise_before_the_markers_is_not_kept() {
     isolated(|| {
         let master = crate::fake::master();
         let here = up(&master.connect(&local()).unwrap());
-        let (mut settings, _script) = crate::fake::settings();
-        let argv = settings.python.argv.join(" ");
+        let (argv, _script) = crate::fake::command();
+        let argv = argv.join(" ");
         // Megabytes without an end of line, and right behind them the child.
         let noise =
             format!("head -c 20000000 /dev/zero | tr '\\0' x; head -c 3000000 /dev/zero >&2; exec {argv}");
-        settings.python.argv = ["/bin/sh", "-c", &noise].map(str::to_owned).to_vec();
+        let settings = started_by(&["/bin/sh", "-c", &noise]);
         for via in [None, Some(&here)] {
             up(&connect_with(&master, via, &local(), &settings));
         }

@@ -81,8 +81,8 @@ pub(crate) fn master() -> Master {
     Master::start(options).expect("a master starts")
 }
 
-/// How a fake child is started.
-pub(crate) fn settings() -> (ChildSettings, TempDir) {
+/// The command line that starts a fake child, in front of the first stage's arguments.
+pub(crate) fn command() -> ([String; 2], TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let script = dir.path().join("fake.py");
     std::fs::write(&script, SCRIPT).unwrap();
@@ -90,7 +90,13 @@ pub(crate) fn settings() -> (ChildSettings, TempDir) {
     // The program itself, not a wrapper that looks for it each time.
     let python =
         PYTHON.get_or_init(|| Python::at(&run::find("python3").unwrap()).expect("an interpreter").path);
-    (started_by(&[&python.display().to_string(), &script.display().to_string()]), dir)
+    ([python.display().to_string(), script.display().to_string()], dir)
+}
+
+/// How a fake child is started.
+pub(crate) fn settings() -> (ChildSettings, TempDir) {
+    let ([python, script], dir) = command();
+    (started_by(&[&python, &script]), dir)
 }
 
 impl Fake {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mitogen::ids::Handle;
 use mitogen::wire::{Encoding, Message};
-use mitogen::{CallError, ChildSettings, Context, Keepalive, Master, Value};
+use mitogen::{CallError, ChildSettings, Context, Keepalive, Master, Python, Value};
 use mitogen_tests::procs::Process;
 use mitogen_tests::{Leaks, isolated, procs};
 use nix::sys::signal::{Signal, kill};
@@ -15,8 +15,8 @@ use crate::common::{PATIENCE, connect_with, local, no_process_left, up};
 use crate::fake;
 
 fn watched(interval: u64, count: u32) -> ChildSettings {
-    let keepalive = Some(Keepalive { interval: Duration::from_millis(interval), count });
-    ChildSettings { keepalive, ..ChildSettings::default() }
+    let keepalive = Keepalive { interval: Duration::from_millis(interval), count };
+    ChildSettings::new(Python::new()).keepalive(keepalive)
 }
 
 fn start(master: &Master, via: Option<&Context>, settings: &ChildSettings) -> Context {
@@ -64,10 +64,10 @@ fn a_context_gives_up_its_own_stopped_child() {
     isolated(|| {
         let master = fake::master();
         let leaks = Leaks::start();
-        let one = start(&master, None, &ChildSettings::default());
-        let beside = start(&master, Some(&one), &ChildSettings::default());
+        let one = start(&master, None, &ChildSettings::new(Python::new()));
+        let beside = start(&master, Some(&one), &ChildSettings::new(Python::new()));
         let two = start(&master, Some(&one), &watched(200, 3));
-        let behind = start(&master, Some(&two), &ChildSettings::default());
+        let behind = start(&master, Some(&two), &ChildSettings::new(Python::new()));
         let stopped = process(&two);
         let calls = [&two, &behind].map(|context| context.call_async("time.sleep", (3600,)).expect("sent"));
         procs::stop(stopped.id);
@@ -87,7 +87,7 @@ fn a_context_gives_up_its_own_stopped_child() {
 fn a_child_that_never_answers_is_given_up() {
     isolated(|| {
         let master = fake::master();
-        for via in [None, Some(start(&master, None, &ChildSettings::default()))] {
+        for via in [None, Some(start(&master, None, &ChildSettings::new(Python::new())))] {
             let (mut settings, _script) = fake::settings();
             settings.keepalive = watched(100, 2).keepalive;
             let silent = start(&master, via.as_ref(), &settings);

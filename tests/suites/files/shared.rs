@@ -247,7 +247,7 @@ impl Site {
         let source = scratch.file("source", &noise(2 * MIB));
         let python = newest();
         let tap = FrameLog::new(&python.path);
-        let argv = &tap.settings().python.argv;
+        let argv = tap.argv();
         let mut text = format!("[profile.gate]\nmethod = \"local\"\npython = {argv:?}\n");
         for name in ["a", "b", "c"] {
             fs::create_dir(scratch.at(name)).unwrap();

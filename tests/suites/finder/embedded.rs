@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mitogen::modules::EmbeddedDir;
 use mitogen::transports::local;
-use mitogen::{ChildSettings, Master, MasterOptions, PythonSpec};
+use mitogen::{ChildSettings, Master, MasterOptions, Python};
 
 use super::pythons;
 
@@ -14,7 +14,7 @@ static APP: EmbeddedDir = mitogen::embed!("$CARGO_MANIFEST_DIR/suites/finder/emb
 fn a_package_in_the_binary_runs_in_a_child() {
     for python in pythons() {
         let argv = vec![python.path.to_string_lossy().into_owned()];
-        let settings = ChildSettings { python: PythonSpec { argv }, ..ChildSettings::default() };
+        let settings = ChildSettings::new(Python::with_interpreter(argv));
         let options = MasterOptions::default().modules(vec![Arc::new(&APP)]).settings(settings);
         let master = Master::start(options).expect("a master starts");
         let child = master.connect(&local::Local::default()).expect("a plan");

@@ -1,9 +1,10 @@
 //! Stock children of contexts of ours: what they are between, and what they must not be given.
 
 use mitogen::stock::{self, StockConnectError};
-use mitogen::{CallError, ChildSettings, Context, Master, MasterOptions, Value};
+use mitogen::{CallError, ChildSettings, Context, Master, MasterOptions, Upstream, Value};
+use mitogen_core::connect::Peers;
 use mitogen_core::ids::Handle;
-use mitogen_core::importer::push_module;
+use mitogen_core::runtime::Feature;
 use mitogen_tests::{isolated, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -32,10 +33,9 @@ fn every_release_can_be_a_child_of_a_context_of_ours() {
             let master = master_serving(program.path());
             let records = forwarded_records(&master);
             // Under the same interpreter, so that ours is between under old ones, too.
-            let python = release.settings().python;
-            let settings = ChildSettings { python, ..master.settings().clone() };
+            let settings = crate::common::started_by(&[&release.base_interpreter()]);
             let between = up(&connect_with(&master, None, &local(), &settings));
-            let settings = ChildSettings { log_levels: [20, 20, 20], ..release.settings() };
+            let settings = release.settings().log_levels([20, 20, 20]);
             // Nothing is waited for: the call goes right behind the plan.
             let connecting = connect_with(&master, Some(&between), &local(), &settings);
             let child = connecting.context();
@@ -100,7 +100,7 @@ fn both_kinds_and_two_releases_stand_below_one_context_of_ours() {
             modules_are_its_own(child);
         }
         // Ours has become a parent by our `mitogen.parent`; its child needs it from there, too.
-        push_module(master.router(), mine.id(), "mitogen.parent").expect("sent");
+        Peers::of(master.router()).provide(mine.id(), Feature::Children).expect("sent");
         let deep = ours(&master, Some(&mine));
         let _: u32 = deep.call("os.getpid", ()).expect("an answer");
         // What one writes to another goes through the context between, and is what that one can read.
@@ -150,10 +150,10 @@ fn one_that_does_not_come_up_says_why() {
         {
             std::fs::write(package.path().join(name), text).expect("written");
         }
-        let core = mitogen::PythonCore::Stock(stock::find_in(package.path()).expect("it looks like one"));
+        let package = stock::find_in(package.path()).expect("it looks like one");
         let master = master();
         let between = ours(&master, None);
-        let settings = ChildSettings { core, ..ChildSettings::default() };
+        let settings = ChildSettings::new(Upstream::new(package));
         let error = crate::common::down(&connect_with(&master, Some(&between), &local(), &settings));
         assert!(error.report().contains("no luck"), "{}", error.report());
         // Nothing of it is left: the next one runs another package.

@@ -6,7 +6,7 @@ use mitogen::dialogue::Stage;
 use mitogen::pickle::{Binary, Blob};
 use mitogen::stock;
 use mitogen::wire::WellKnownHandle;
-use mitogen::{CallError, ChildSettings, Context, Master, PythonCore, Value};
+use mitogen::{CallError, ChildSettings, Context, Master, Upstream, Value};
 use mitogen_core::logging::ForwardedLog;
 use mitogen_core::router::HandlerOptions;
 use mitogen_tests::{Sshd, TestUser, isolated, procs, wait};
@@ -20,7 +20,7 @@ fn every_release_can_be_a_child() {
         each(|release| {
             let master = master();
             let records = forwarded_records(&master);
-            let settings = ChildSettings { log_levels: [20, 20, 20], ..release.settings() };
+            let settings = release.settings().log_levels([20, 20, 20]);
             // Nothing is waited for: the call goes right behind the bootstrap.
             let connecting = connect_with(&master, None, &local(), &settings);
             let child = connecting.context();
@@ -132,7 +132,7 @@ fn a_core_that_fails_says_why() {
         }
         let package = stock::find_in(package.path()).expect("it looks like one");
         let master = master();
-        let settings = ChildSettings { core: PythonCore::Stock(package), ..ChildSettings::default() };
+        let settings = ChildSettings::new(Upstream::new(package));
         let error = down(&connect_with(&master, None, &local(), &settings));
         assert_eq!(error.stage, Stage::Bootstrap, "{}", error.report());
         assert!(error.report().contains("no luck"), "{}", error.report());
@@ -149,11 +149,10 @@ fn what_lies_in_the_current_directory_is_not_imported() {
         }
         let release = newest();
         let master = master();
-        let python = release.settings().python.argv.remove(0);
+        let python = release.base_interpreter();
         let place = dir.path().display();
         let argv = ["/bin/sh", "-c", &format!("cd {place} && exec {python} \"$@\""), "sh"];
-        let settings =
-            ChildSettings { python: crate::common::started_by(&argv).python, ..release.settings() };
+        let settings = release.started_by(&argv);
         let child = up(&connect_with(&master, None, &local(), &settings));
         let text: String = child.call("json.dumps", (Vec::<u8>::new(),)).expect("the library's own");
         assert_eq!(text, "[]");

@@ -31,12 +31,12 @@ fn what_does_not_go_together_is_refused_by_name() {
         let stock = release.child(&master);
         let ours = master.connect(&local()).expect("a plan").wait().expect("a child");
         let error = master.connect_via(&stock, &local()).expect_err("stock runs no plans");
-        assert!(matches!(error, RequestError::ViaStock { .. }), "{error}");
+        assert!(matches!(error, RequestError::UnsupportedIntermediate { .. }), "{error}");
         let settings = release.settings();
         let copy = fork::Fork::default();
         let request = ConnectRequest { transport: &copy, name: None, via: Some(&ours), settings: &settings };
         let error = master.connector().connect(&request).expect_err("a copy runs what ours runs");
-        assert!(matches!(error, RequestError::StockCopy { .. }), "{error}");
+        assert!(matches!(error, RequestError::CopyOfOtherRuntime { .. }), "{error}");
         assert!(error.to_string().contains(ours.name()), "{error}");
         master.shutdown();
     });

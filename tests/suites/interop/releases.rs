@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use mitogen::{ChildSettings, Context, Master, MasterOptions, PythonCore, PythonSpec, StockPackage, stock};
+use mitogen::{ChildSettings, Context, Master, MasterOptions, Upstream, UpstreamPackage, stock};
 use mitogen_tests::pythons::public_python;
 use mitogen_tests::{Python, StockVenv, pythons};
 
@@ -36,7 +36,7 @@ const NEWEST: &str = "0.3.54";
 pub(crate) struct Release {
     python: Python,
     venv: StockVenv,
-    package: Arc<StockPackage>,
+    package: Arc<UpstreamPackage>,
 }
 
 impl Release {
@@ -58,16 +58,23 @@ impl Release {
     }
 
     /// The package.
-    pub(crate) fn package(&self) -> &StockPackage {
+    pub(crate) fn package(&self) -> &UpstreamPackage {
         &self.package
     }
 
     /// Settings of a child that runs its core.
     pub(crate) fn settings(&self) -> ChildSettings {
-        // The interpreter itself: that stock is installed for it is not needed there.
-        let argv = vec![self.python.path.to_string_lossy().into_owned()];
-        let core = PythonCore::Stock(Arc::clone(&self.package));
-        ChildSettings { python: PythonSpec { argv }, core, ..ChildSettings::default() }
+        self.started_by(&[&self.base_interpreter()])
+    }
+
+    /// The interpreter itself, not the one of an environment that has the package.
+    pub(crate) fn base_interpreter(&self) -> String {
+        self.python.path.to_string_lossy().into_owned()
+    }
+
+    /// Settings of a child that runs its core and is started by this command line.
+    pub(crate) fn started_by(&self, argv: &[&str]) -> ChildSettings {
+        ChildSettings::new(Upstream::new(Arc::clone(&self.package)).interpreter(argv.iter().copied()))
     }
 
     /// A child that runs its core, on this machine.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use mitogen::modules::{Finder, FinderOptions, ModuleSource};
 use mitogen::transports::local::Local;
-use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, PythonSpec};
+use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, Python};
 
 /// Longer than anything here takes, so that a hang is an error.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -36,8 +36,7 @@ fn master(paths: &[&Path]) -> Master {
 
 /// Settings for children that are started by this command line.
 fn started_by(argv: &[&str]) -> ChildSettings {
-    let argv = argv.iter().map(|&word| word.to_owned()).collect();
-    ChildSettings { python: PythonSpec { argv }, ..ChildSettings::default() }
+    ChildSettings::new(Python::with_interpreter(argv.iter().copied()))
 }
 
 /// A chain of `length` contexts on this machine, each a child of the one before; not waited for.

@@ -50,7 +50,7 @@ fn an_override_wins_over_the_target_s_own_module() {
                 "without an override it is the target's under {version}: {error}"
             );
             plain.0.shutdown();
-            let settings = ChildSettings { import_overrides: vec!["colorsys".to_owned()], ..settings };
+            let settings = settings.import_overrides(["colorsys"]);
             let (master, contexts) = start(dir.path(), &settings, None);
             for context in &contexts {
                 assert_eq!(call::<String>(context, "colorsys.whose", ()), "the master", "under {version}");
@@ -70,7 +70,7 @@ fn what_is_blocked_stays_here() {
             fs::write(dir.path().join("app/keys.py"), "KEY = 'secret'\ndef f():\n    return KEY\n")
                 .expect("a file");
             fs::write(dir.path().join("app/open.py"), "def f():\n    return 1\n").expect("a file");
-            let settings = ChildSettings { import_blocks: vec!["app.keys".to_owned()], ..settings };
+            let settings = settings.import_blocks(["app.keys"]);
             let (master, contexts) = start(dir.path(), &settings, None);
             assert_eq!(call::<u8>(&contexts[1], "app.open.f", ()), 1);
             let error = failure(&contexts[1], "app.keys.f");

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use mitogen::command::{Command, CommandEvent};
 use mitogen::dialogue::{FailureKind, Stage};
-use mitogen::{CallError, ChildSettings, Context, Keepalive, Value};
+use mitogen::{CallError, ChildSettings, Context, Keepalive, Python, Value};
 use mitogen_tests::procs::kill_now;
 use mitogen_tests::{DelayLink, Leaks, Sshd, TestUser, isolated};
 use nix::sys::signal::{Signal, kill};
@@ -126,7 +126,7 @@ fn the_network_silent_at_work() {
         options.keepalive_enabled = false;
         let master = master();
         let keepalive = Keepalive { interval: std::time::Duration::from_millis(500), count: 2 };
-        let settings = ChildSettings { keepalive: Some(keepalive), ..ChildSettings::default() };
+        let settings = ChildSettings::new(Python::new()).keepalive(keepalive);
         let context = up(&connect_with(&master, None, &ssh(options), &settings));
         let behind = up(&master.connect_via(&context, &crate::common::local()).unwrap());
         let calls = [&context, &behind].map(|to| to.call_async::<Value>("time.sleep", (3600,)).unwrap());

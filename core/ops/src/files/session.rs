@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitogen_core::call::{CallError, Context, FunctionName};
+use mitogen_core::connect::Peers;
 use mitogen_core::ids::{ContextId, Handle};
-use mitogen_core::importer::push_module;
 use mitogen_core::pickle::{self, Value};
 use mitogen_core::router::{HandlerOptions, Policy};
+use mitogen_core::runtime::Feature;
 use mitogen_core::wire::{Encoding, Message};
 use serde::Deserialize;
 
@@ -79,7 +80,7 @@ impl Session {
         options: &TransferOptions,
     ) -> Result<Self, FileError> {
         let router = context.router();
-        push_module(router, context.id(), "mitogen.files").map_err(CallError::from)?;
+        Peers::of(router).provide(context.id(), Feature::Files)?;
         let (sender, inbox) = mpsc::channel();
         let wakeup = Wakeup(sender.clone());
         let respondent = HandlerOptions { policy: Policy::Any, respondent: Some(context.id()) };

@@ -1,0 +1,62 @@
+//! Prints, as one JSON object, what the Python tests need to start children as the product does:
+//! the arguments behind an interpreter, the shell's command line, the runtime, our modules, and
+//! the sources before and after shrinking. Byte strings are hexadecimal.
+//!
+//!     cargo run -q -p mitogen-python --example bootstrap_parts
+
+use mitogen_core::runtime::ChildConfig;
+use mitogen_python::{command, embedded_module, minify, preamble, runtime};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn main() {
+    let names = [
+        "api",
+        "process",
+        "dialogue",
+        "plan",
+        "routes",
+        "parent",
+        "command",
+        "resources",
+        "fork",
+        "script",
+        "files",
+        "service",
+        "detach",
+    ]
+    .map(|name| format!("mitogen.{name}"));
+    let modules: serde_json::Map<_, _> = names
+        .iter()
+        .filter_map(|name| embedded_module(name))
+        .map(|module| {
+            let value = serde_json::json!({
+                "source": hex(module.source_deflated),
+                "path": module.path,
+                "related": module.related,
+            });
+            (module.fullname.to_owned(), value)
+        })
+        .collect();
+    // The sources to shrink, for comparison, are named as arguments.
+    let compacted: serde_json::Map<_, _> = std::env::args()
+        .skip(1)
+        .filter_map(|path| {
+            let text = std::fs::read_to_string(&path).ok()?;
+            Some((path, minify(&text).ok()?.into()))
+        })
+        .collect();
+    let config = ChildConfig::new(1, vec![0], "local.1");
+    let parts = serde_json::json!({
+        "argv": &command(&["python".to_owned()], "test")[1..],
+        "probe": command(&[], "test"),
+        "runtime": hex(runtime().data()),
+        "runtime_id": runtime().id().to_string(),
+        "preamble": hex(&preamble(&config)),
+        "modules": modules,
+        "compacted": compacted,
+    });
+    println!("{parts}");
+}

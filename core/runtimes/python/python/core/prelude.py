@@ -1,0 +1,161 @@
+"""Names that both Pythons share, and the few types that every call needs.
+
+The files of this directory are joined into the module `mitogen.core`, in the order that
+`core/runtimes/python/src/sources.rs` gives. Up to the cut they are compiled while the parent waits for the
+child's first sign of life, so nothing here imports a module that costs time. What follows the cut
+is compiled by `more()` when it is first needed.
+"""
+__package__ = ""
+import _struct
+import posix
+import select
+import sys
+import time
+from _collections import deque
+
+PY3 = sys.version_info[0] > 2
+
+if PY3:
+    import _imp as imp
+    import _thread
+    # The C pickler wants functools for the one name that _functools defines; importing the whole
+    # of it would take longer than everything else in this file.
+    _saved = "functools" in sys.modules
+    if not _saved:
+        sys.modules["functools"] = type(sys)("functools")
+        sys.modules["functools"].partial = __import__("_functools").partial
+    try:
+        import _pickle
+    finally:
+        if not _saved:
+            del sys.modules["functools"]
+    import _signal
+    from io import BytesIO, FileIO
+    clock = time.monotonic
+    encode = _pickle.dumps
+else:
+    import cPickle as _pickle
+    import fcntl
+    import imp
+    import signal as _signal
+    import thread as _thread
+    from cStringIO import StringIO as BytesIO
+    from _io import FileIO
+    clock = time.time
+    encode = _pickle.dumps
+
+text = type(u"")
+modules = sys.modules
+get_ident = _thread.get_ident
+header = _struct.Struct(">HLLLLLL")
+pack = header.pack
+unpack = header.unpack_from
+size_of = _struct.Struct("<L").pack
+
+CHUNK_SIZE = 131072
+MGC = 0x4D49
+PKL = 0x4D4A
+BIN = 0x4D4B
+GET_MODULE = 100
+CALL_FUNCTION = 101
+FORWARD_LOG = 102
+ADD_ROUTE = 103
+DEL_ROUTE = 104
+SHUTDOWN = 106
+LOAD_MODULE = 107
+FORWARD_MODULE = 108
+RUN_PLAN = 120
+IS_DEAD = 999
+NONE = b"\x80\x02N."
+
+
+class Kwargs(dict):
+    """Keyword arguments. On the wire their names may be bytes, which Python 2 callers send."""
+
+    def __reduce__(self):
+        return Kwargs, (dict(self),)
+
+
+def _kwargs(dct):
+    kwargs = Kwargs(dct)
+    if PY3:
+        for key in dct:
+            if type(key) is bytes:
+                kwargs[key.decode()] = kwargs.pop(key)
+    return kwargs
+
+
+GLOBALS = {("mitogen.core", "Kwargs"): _kwargs}
+
+
+def more():
+    """Compile what follows the cut, once, and give this module."""
+    lock.acquire()
+    try:
+        if rest:
+            code = rest.pop()
+            exec(compile(code, "mitogen.core", "exec"), globals())
+    finally:
+        lock.release()
+    return me
+
+
+lock = _thread.allocate_lock()
+
+
+def find_class(*args):
+    """What a global in a message stands for; only the few that protocol.md lists are let in."""
+    found = GLOBALS.get(args[-2:]) or (more() and GLOBALS.get(args[-2:]))
+    if not found:
+        raise StreamError("cannot unpickle %r/%r", *args[-2:])
+    return found
+
+
+if PY3:
+    class Unpickler(_pickle.Unpickler):
+        find_class = find_class
+
+    class View(object):
+        """A file over a large frame that hands out slices and not copies."""
+
+        def __init__(self, data):
+            self.data = memoryview(data)
+            self.pos = 0
+
+        def peek(self, size):
+            return self.data[self.pos:self.pos + CHUNK_SIZE]
+
+        def read(self, size):
+            pos = self.pos
+            self.pos = min(pos + size, len(self.data))
+            return self.data[pos:self.pos]
+
+        def readline(self):
+            end = bytes(self.data[self.pos:self.pos + 4096]).find(b"\n") + 1
+            return bytes(self.read(end or 4096))
+
+    def loads(data):
+        """The first pickle in `data`."""
+        file = BytesIO(data) if len(data) < 65536 else View(data)
+        return Unpickler(file, encoding="bytes").load()
+else:
+    def loads(data):
+        unpickler = _pickle.Unpickler(BytesIO(data))
+        unpickler.find_global = find_class
+        return unpickler.load()
+
+
+def dumps(obj):
+    """`obj` pickled, as a list of pieces (large bytes are not copied). Any exception may come out."""
+    if obj is None:
+        return [NONE]
+    if PY3 and isinstance(obj, bytes):
+        size = b"T" + size_of(len(obj))
+        if type(obj) is bytes:
+            return [b"\x80\x02" + size, obj, b"."]
+        if type(obj) is more().Blob:
+            return [b"\x80\x02cmitogen.core\nBlob\n" + size, obj, b"\x85R."]
+    data = encode(obj, 2)
+    if PY3 and (b"c_codecs\nencode\n" in data or b"c__builtin__\nbytes\n" in data):
+        data = more().raw_bytes(encode(obj, 3))
+    return [data]

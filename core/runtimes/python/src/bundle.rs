@@ -1,0 +1,35 @@
+//! The runtime's core as it is sent: minified, joined and deflated by `build.rs`.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use mitogen_core::runtime::{Blob, ChildConfig};
+
+use crate::config;
+
+/// The core as it is sent: raw deflate of the minified source. The same for every child.
+pub fn runtime() -> &'static Blob {
+    static RUNTIME: std::sync::LazyLock<Blob> = std::sync::LazyLock::new(|| {
+        Blob::new(Bytes::from_static(include_bytes!(concat!(env!("OUT_DIR"), "/runtime.deflate"))))
+    });
+    &RUNTIME
+}
+
+/// The size in bytes of [`runtime`], which is an argument of the first stage.
+pub fn runtime_size() -> usize {
+    runtime().data().len()
+}
+
+/// What is written to a child's standard input, in one piece, before its first frame: the runtime,
+/// then the child's own part.
+pub fn preamble(config: &ChildConfig) -> Bytes {
+    [&runtime().data()[..], &tail(config)].concat().into()
+}
+
+/// The child's own part of the preamble: the length (32 bits, big-endian) and the pickle of `config`.
+pub(crate) fn tail(config: &ChildConfig) -> Bytes {
+    let config = config::to_pickle(config);
+    let length = u32::try_from(config.len()).expect("a configuration is far below 4 GiB");
+    let mut out = BytesMut::with_capacity(4 + config.len());
+    out.put_u32(length);
+    out.put_slice(&config);
+    out.freeze()
+}
