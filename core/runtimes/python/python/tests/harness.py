@@ -108,16 +108,6 @@ def loads(data):
     return unpickler.load()
 
 
-def run_plan(id, plan, config):
-    """The request to start a context: our own core, which every context has, and its configuration."""
-    data = dumps(config)
-    return dumps({
-        u"id": id, u"name": config[u"name"], u"plan": plan, u"runtime": u"python", u"config": None,
-        u"blobs": [RUNTIME_ID], u"tail": struct.pack(">L", len(data)) + data,
-        u"legacy_encoding_only": False,
-    })
-
-
 def kwargs(**kw):
     return Global("mitogen.core", "Kwargs", ({(k if PY3 else k.decode()): v for k, v in kw.items()},))
 

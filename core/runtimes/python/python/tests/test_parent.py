@@ -1,4 +1,6 @@
 """Being a parent: plans, routes, relays, and source verification."""
+import hashlib
+
 from harness import *
 
 PROBE = """
@@ -39,8 +41,12 @@ def plan(argv, stdio=u"socketpair", **more):
 
 
 def start(id, plan, parents=(1, 0), **more):
-    return dict({u"v": 1, u"kind": u"start", u"id": id, u"name": u"local.%d" % id, u"plan": plan,
-                 u"config": config(id, parents)}, **more)
+    conf = config(id, parents)
+    return dict({
+        u"v": 1, u"kind": u"start", u"id": id, u"name": u"local.%d" % id, u"plan": plan,
+        u"runtime": u"python", u"config": conf, u"blobs": [RUNTIME_ID], u"tail": preamble(conf)[len(RUNTIME):],
+        u"legacy_encoding_only": False,
+    }, **more)
 
 
 PYTHON = [sys.executable] + ARGV
@@ -67,6 +73,70 @@ class Below(TestCase):
 
     def on(self, id, module, func, *args):
         return self.c.call(module, func, *args, dst=id)
+
+
+class Blobs(Below):
+    """What several contexts are started with is sent once over each link."""
+
+    def setUp(self):
+        Below.setUp(self)
+        self.data = RUNTIME[:5000], RUNTIME[5000:]
+        self.names = [as_text(hashlib.sha256(part).hexdigest()) for part in self.data]
+
+    def request(self, to, kind, **fields):
+        self.c.send(RUN_PLAN, dumps(dict(fields, v=1, kind=kind)), 0, PKL, dst=to)
+
+    def send_blobs(self, to):
+        for name, data in zip(self.names, self.data):
+            self.request(to, u"blob", sha256=name, data=data)
+
+    def start(self, id, via=None, parents=(1, 0)):
+        self.c.handle += 1
+        request = start(id, plan(PYTHON), parents, blobs=self.names)
+        self.c.send(RUN_PLAN, dumps(request), self.c.handle, PKL, dst=via)
+        return self.c.reply(self.c.handle).obj()
+
+    def test_a_context_is_started_with_blobs_that_were_sent_before(self):
+        self.send_blobs(None)
+        for id in 2, 3:
+            self.assertEqual(self.start(id)[u"ok"], True)
+            self.assertEqual(self.on(id, "posix", "getppid"), self.c.call("posix", "getpid"))
+
+    def test_a_plan_that_names_an_unknown_blob_is_refused(self):
+        fds = self.c.call("probe", "fds")
+        got = self.start(2)
+        self.assertEqual((got[u"ok"], got[u"error"][u"kind"]), (False, u"spawn_failed"))
+        self.assertIn(self.names[0], as_text(got[u"error"][u"message"]))
+        self.assertEqual(self.c.call("probe", "fds"), fds)
+        self.assertEqual(self.c.call("probe", "children"), [])
+
+    def test_an_intermediate_passes_blobs_on_once(self):
+        self.up(2)
+        for name in "mitogen.process", "mitogen.dialogue", "mitogen.plan", "mitogen.routes", "mitogen.parent":
+            source = zlib.decompress(binascii.unhexlify(PARTS["modules"][name]["source"]))
+            self.c.send(LOAD, module_data(name, source), 0, PKL, dst=2)
+        self.send_blobs(None)
+        self.c.push("counted", """
+import mitogen.parent as parent
+def f(names, to):
+    keep, sent = parent.core.send, []
+    parent.core.send = lambda *args: sent.append(args[:2]) or keep(*args)
+    try:
+        for name in names * 2:
+            parent.forward_blob(name, to)
+    finally:
+        parent.core.send = keep
+    return sent
+""")
+        self.assertEqual(self.c.call("counted", "f", self.names, 2), [(2, RUN_PLAN)] * 2)
+        self.assertEqual(self.c.call("counted", "f", self.names, 2), [])
+        for id in 4, 5:
+            self.assertEqual(self.start(id, via=2, parents=(2, 1, 0))[u"ok"], True)
+            self.assertEqual(self.on(id, "posix", "getppid"), self.on(2, "posix", "getpid"))
+
+    def test_a_blob_for_a_context_that_is_gone_is_dropped(self):
+        self.request(None, u"forward_blob", sha256=self.names[0], to=77)
+        self.assertEqual(self.c.call("probe", "same", 5), 5)
 
 
 class Multicast(Below):
@@ -232,7 +302,7 @@ class Parent(Below):
             error = got[u"error"]
             self.assertEqual((got[u"ok"], as_text(error[u"kind"])), (False, u"invalid_plan"), (change, error))
             self.assertIn(part, as_text(error[u"message"]))
-        for change in {u"v": 2}, {u"kind": u"blob"}, {u"kind": None}:
+        for change in {u"v": 2}, {u"kind": u"core"}, {u"kind": None}:
             self.c.handle += 1
             self.c.send(RUN_PLAN, dumps(start(2, plan(["/bin/true"]), **change)), self.c.handle, PKL)
             error = self.c.reply(self.c.handle).obj()[u"error"]
