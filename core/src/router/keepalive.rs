@@ -157,7 +157,7 @@ impl KeepaliveMonitor {
             drop(state);
             self.send_probe();
         } else {
-            let silence = self.keepalive.interval.as_secs_f64() * f64::from(state.unanswered + 1);
+            let silence = self.keepalive.interval.saturating_mul(state.unanswered + 1).as_secs_f64();
             state.verdict = Some(format!(
                 "the link to {} was lost: no traffic for {silence} s, {} keep-alive probes unanswered",
                 self.name, state.unanswered

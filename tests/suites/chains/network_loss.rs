@@ -55,7 +55,7 @@ fn a_host_that_falls_silent_is_given_up_with_all_behind_it() {
         network.set_connected(0, false).unwrap();
         for call in calls {
             let reason = loss(&call);
-            assert!(reason.contains(one.name()) && reason.contains("silent"), "{reason}");
+            assert!(reason.contains(one.name()) && reason.contains("no traffic for"), "{reason}");
         }
         for context in [&one, &two] {
             let late = context.call::<Value>("os.getpid", ()).expect_err("no way there").to_string();

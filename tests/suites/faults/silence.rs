@@ -43,7 +43,7 @@ fn a_stopped_child_is_given_up_and_so_are_all_behind_it() {
         let calls = [&one, &two].map(|context| context.call_async("time.sleep", (3600,)).expect("sent"));
         procs::stop(process_beside(&one));
         for call in &calls {
-            lost(call, "silent");
+            lost(call, "no traffic");
         }
         no_process_left(&leaks);
         master.shutdown();
@@ -92,7 +92,7 @@ fn a_child_that_never_answers_is_given_up() {
             settings.keepalive = watched(100, 2).keepalive;
             let silent = start(&master, via.as_ref(), &settings);
             let call = silent.call_async("os.getpid", ()).expect("sent");
-            lost(&call, if via.is_some() { "has gone" } else { "silent" });
+            lost(&call, if via.is_some() { "has gone" } else { "no traffic" });
         }
         master.shutdown();
     });

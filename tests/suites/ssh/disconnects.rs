@@ -134,7 +134,7 @@ fn the_network_silent_at_work() {
         for call in calls {
             let error = call.get_timeout(PATIENCE).expect_err("nobody can answer");
             assert!(
-                matches!(&error, CallError::Dead { reason, .. } if reason.contains("silent")),
+                matches!(&error, CallError::Dead { reason, .. } if reason.contains("no traffic for")),
                 "{error:?}"
             );
         }
