@@ -39,11 +39,7 @@ fn contexts_that_disconnected_are_eventually_forgotten() {
         let id = router.ids().allocate();
         let link = router.links().begin(id, "goes");
         router.links().lost(link, "it has gone");
-        assert_eq!(
-            router.directory().name_of(id).as_deref(),
-            Some("goes"),
-            "whoever asks now may want to know"
-        );
+        assert_eq!(router.directory().name_of(id).as_deref(), Some("goes"), "a later request may need it");
         gone.push(id);
     }
     let known = gone.iter().filter(|id| router.directory().name_of(**id).is_some()).count();

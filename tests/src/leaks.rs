@@ -173,7 +173,7 @@ fn rerun(name: &str) -> Result<()> {
     std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).context(|| "temporary directory")?;
     let mark = state::fresh_name("mark-");
     let exe = std::env::current_exe().context(|| "own path")?;
-    // A file and not a pipe: whoever inherits a pipe keeps it open, and an orphan would make us wait for it.
+    // A file and not a pipe: a process that inherits a pipe keeps it open, and an orphan would make us wait for it.
     let log = tempfile::NamedTempFile::new().context(|| "temporary file")?;
     let out = File::create(log.path()).context(|| "temporary file")?;
     let err = out.try_clone().context(|| "temporary file")?;

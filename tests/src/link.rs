@@ -95,7 +95,7 @@ fn accept(listener: &TcpListener, target: SocketAddr, one_way: Duration, shared:
         }
         let relay = thread::spawn({
             let shared = Arc::clone(shared);
-            // A peer that goes away ends the relay; there is nobody to tell.
+            // A peer that disconnects ends the relay; nothing needs to be notified.
             move || drop(relay(id, &stream, target, one_way, &shared))
         });
         let mut relays = shared.relays.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
 //! Packages from PyPI, to test with code that nobody here wrote: directories of modules that only a master searches.
 //!
-//! Without what they depend on, so that a set is the same whoever installs it. Each is made once, kept in the target
+//! Without what they depend on, so that a set does not depend on the installer. Each is made once, kept in the target
 //! directory, and made anew when what is wanted of it changes; others wait meanwhile.
 
 use std::path::{Path, PathBuf};

@@ -161,11 +161,11 @@ fn compare_codes(code: &str, help: &str, manual: &str) -> Vec<String> {
     let after =
         |text: &str, title: &str| text.find(title).map(|at| text[at..].to_owned()).unwrap_or_default();
     let pair = |number: &str, meaning: &str| Some((number.trim().parse().ok()?, meaning.trim().to_owned()));
-    let in_help: BTreeMap<u32, String> = after(help, "Exit codes:")
+    let in_help: BTreeMap<u32, String> = after(help, "Exit status:")
         .lines()
         .filter_map(|line| line.trim().split_once("  ").and_then(|(number, meaning)| pair(number, meaning)))
         .collect();
-    let in_manual: BTreeMap<u32, String> = after(manual, "## Exit codes")
+    let in_manual: BTreeMap<u32, String> = after(manual, "## Exit status")
         .lines()
         .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "))
         .filter_map(|(number, meaning)| pair(number, meaning))
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     const OVERVIEW: &str = "Usage: mitogen\n\nCommands:\n  run   Run\n          more of it\n  ping  Check\n\nOptions:\n  \
-                            -l, --limit <X>  Like --this\n\nExit codes:\n    0  success\n  130  interrupted\n";
+                            -l, --limit <X>  Like --this\n\nExit status:\n    0  success\n  130  interrupted\n";
 
     fn help() -> Help {
         Help::of_pages(OVERVIEW.to_owned(), &[OVERVIEW.to_owned(), "      --fold  Fold\n".to_owned()])
@@ -210,9 +210,9 @@ mod tests {
     #[test]
     fn codes_are_compared() {
         let code = "pub const OK: u8 = 0;\npub const INTERRUPTED: u8 = 130;\n";
-        let good = "## Exit codes\n| 0 | success |\n| 130 | interrupted |\n";
+        let good = "## Exit status\n| 0 | success |\n| 130 | interrupted |\n";
         assert_eq!(compare_codes(code, OVERVIEW, good), [""; 0]);
-        assert_eq!(compare_codes(code, OVERVIEW, "## Exit codes\n| 0 | success |\n").len(), 1);
+        assert_eq!(compare_codes(code, OVERVIEW, "## Exit status\n| 0 | success |\n").len(), 1);
         assert_eq!(compare_codes("pub const OK: u8 = 0;", OVERVIEW, good).len(), 1);
         assert_eq!(compare_codes(code, OVERVIEW, &good.replace("success", "fine")).len(), 1);
     }

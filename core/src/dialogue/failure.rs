@@ -67,9 +67,9 @@ pub enum FailureKind {
     NoInterpreter,
     /// The interpreter is too old or broken.
     UnsupportedInterpreter,
-    /// The far end closed the link before it was up.
+    /// The remote side closed the link before it was up.
     Eof,
-    /// The far end said something that is not the protocol.
+    /// The remote side sent something that is not the protocol.
     Protocol,
     /// Time ran out.
     Timeout,

@@ -200,7 +200,7 @@ impl Dialogue {
     }
 
     /// Compiles every pattern once. The engine compiles a pattern when it first needs it (most
-    /// connections need none), so whoever takes dialogues from strangers calls this early.
+    /// connections need none), so callers that accept dialogues from others call this early.
     ///
     /// # Errors
     /// The first pattern that does not compile.

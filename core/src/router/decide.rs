@@ -34,7 +34,7 @@ pub enum Verdict {
         /// clients, and for the encoding where the other end of `link` may know only one.
         header: Header,
     },
-    /// It cannot be sent on. Its sender is told, if it waits for a reply.
+    /// It cannot be forwarded. Its sender gets a dead message, if it waits for a reply.
     Refuse(SendError),
     /// It is a forgery. Its sender is not told.
     Drop(DropReason),
@@ -187,7 +187,7 @@ mod tests {
                 header(7, 7, 5),
                 Verdict::Drop(DropReason::BadAuthority),
             ),
-            ("child speaks for its own child", Some(six), header(8, 8, 5), deliver(8)),
+            ("child forwards a message of its own child", Some(six), header(8, 8, 5), deliver(8)),
             ("child forwards its child under its own authority", Some(six), header(8, 6, 5), deliver(6)),
             ("from the parent to nowhere is not bounced", Some(up), header(0, 0, 99), no_route(99)),
             ("from a child to nowhere goes up", Some(six), header(6, 6, 99), forward(up, header(6, 6, 99))),

@@ -70,7 +70,7 @@ fn a_loss_at_each_depth_fails_all_beyond_it_and_names_the_hop() {
                     // The one whose link is ours is known by its name alone.
                     || dead == 0 && reason.contains(&format!("the link to {} was lost", chain[0].name()));
                 assert!(is_named, "hop {at} of a chain cut at {dead}: {reason}");
-                // Whoever asks later is told the same.
+                // Later calls get the same error.
                 let late = chain[at].call::<Value>("os.getpid", ()).expect_err("no way there");
                 assert!(late.to_string().contains(reason.as_str()), "{late}");
             }

@@ -1,4 +1,4 @@
-//! What is lost, and who is told.
+//! Lost contexts, and the notifications about them.
 
 use std::time::{Duration, Instant};
 

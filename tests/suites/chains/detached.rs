@@ -158,7 +158,7 @@ fn a_context_behind_a_host_that_stays_outlives_its_link() {
         let root = up(&master.connect_via(&host, &site.sudo()).unwrap());
         let beside = up(&master.connect_via(&host, &local()).unwrap());
         let work = Work::leave_by_itself(&root, dir.path());
-        // Whoever started it goes on, and does not end it when it ends the others.
+        // Its parent continues, and does not end it when it ends the others.
         pid(&beside);
         host.shutdown().unwrap();
         let gone = wait::until(PATIENCE, || host.call::<Value>("os.getpid", ()).err());

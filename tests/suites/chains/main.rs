@@ -1,7 +1,7 @@
 //! Chains of hops of different kinds: one after the other over the network and through sudo, su and doas, what
 //! passes along them, and what becomes of them when something in the middle goes.
 //!
-//! Every test runs in a process of its own and must leave nothing behind, on the far side neither.
+//! Every test runs in a process of its own and must leave nothing behind, on the remote side either.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 

@@ -1,4 +1,4 @@
-//! Children that break the protocol, by mistake or in bad faith: whoever they are, only they are lost.
+//! Children that violate the protocol, by mistake or on purpose: only they are lost.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 

@@ -145,7 +145,7 @@ fn what_goes_wrong_has_a_name_and_a_status() {
         );
         complained(&site.mitogen(&["put", "alpha", "plain"]), 2);
         complained(&site.mitogen(&["put", "alpha", "--mode", "9", "plain", "x"]), 2);
-        // Nothing is done, and what would be is told.
+        // Nothing is done, and what would be done is printed.
         let output = site.mitogen(&["-C", "put", "alpha", "plain", "elsewhere"]);
         assert!(String::from_utf8(output.stdout).unwrap().contains("then put plain to elsewhere"));
         assert!(!site.home("elsewhere").exists());

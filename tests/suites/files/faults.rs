@@ -70,7 +70,7 @@ fn what_we_may_not_is_told_of() {
         let source = scratch.file("source", b"x");
         let place = scratch.at("closed/copy");
         check(put(&child, &source, &place), FileErrorKind::PermissionDenied, &place);
-        // Of a directory all is copied that can be read, and the rest is told of.
+        // Of a directory, everything readable is copied, and the rest is reported.
         fs::create_dir(scratch.at("mixed")).unwrap();
         for (name, mode) in [("mixed/open", 0o644), ("mixed/secret", 0o600)] {
             let path = scratch.file(name, name.as_bytes());
@@ -132,7 +132,7 @@ fn a_source_that_changes_is_no_copy() {
                 fs::OpenOptions::new().write(true).open(&source).unwrap().set_len(5).unwrap();
             });
             check(result, FileErrorKind::SourceChanged, &source);
-            // The far end tidies up on a thread of its own.
+            // The remote side cleans up on a thread of its own.
             child.call::<u32>("os.getpid", ()).unwrap();
             let gone = mitogen_tests::wait::until(mitogen_tests::wait::PATIENCE, || {
                 names(&scratch.at("dest")).is_empty().then_some(())

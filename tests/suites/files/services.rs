@@ -1,4 +1,4 @@
-//! Services between contexts: Rust's called from Python, Python's from Rust, and stock's way to get a file.
+//! Services between contexts: Rust's called from Python, Python's from Rust, and upstream's way to get a file.
 
 use std::fs;
 use std::os::unix::fs::chown;

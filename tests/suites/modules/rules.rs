@@ -78,7 +78,7 @@ fn what_is_blocked_stays_here() {
                 error.contains("Mitogen won't serve app.keys, it's in the blocks list"),
                 "{version}: {error}"
             );
-            // A child that asks all the same, past its own rule, is told no.
+            // A child that asks in spite of its own policy gets a refusal.
             let sent = master.module_stats();
             assert_eq!(sent.negative, 1, "under {version}: {sent:?}");
             master.shutdown();

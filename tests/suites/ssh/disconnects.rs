@@ -1,4 +1,4 @@
-//! Either end dies, at any stage: whoever waits is told, and nothing stays on either side.
+//! Either end is killed, at any stage: every wait ends with an error, and nothing is left on either side.
 
 use std::net::TcpListener;
 
@@ -56,7 +56,7 @@ fn ssh_killed_when_the_interpreter_runs() {
     });
 }
 
-/// Kills something while calls and commands are under way; everybody is told, nothing stays.
+/// Kills something while calls and commands are under way; every wait ends with an error, and nothing is left.
 fn lose(options: mitogen::transports::ssh::Options, strike: impl FnOnce(&Context)) {
     let leaks = Leaks::start();
     let master = master();
@@ -90,7 +90,7 @@ fn the_far_child_killed_at_work() {
     isolated(|| {
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
         let strike = |context: &Context| {
-            // Its main thread sleeps; whoever knows its number is the machine.
+            // Its main thread sleeps; only the operating system can name its process.
             let ours = mitogen_tests::procs::of_user(user.uid());
             let child = ours.iter().find(|process| process.command.contains("mitogen:")).expect("the child");
             kill(Pid::from_raw(child.id.pid), Signal::SIGKILL).unwrap();
@@ -138,7 +138,7 @@ fn the_network_silent_at_work() {
                 "{error:?}"
             );
         }
-        // The far side learns of it when the network is back, or never: here, when its connection ends.
+        // The remote side learns of it when the network is back, or never: here, when its connection ends.
         link.cut();
         master.shutdown();
     });

@@ -109,7 +109,7 @@ fn a_banner_that_talks_of_passwords_confuses_nobody() {
         let user = TestUser::new().unwrap();
         let server = Sshd::options().banner(&banner(user.name())).start().unwrap();
         let master = master();
-        // ssh shows the banner when it is told to talk.
+        // ssh shows the banner at a higher log level.
         for debug in [0, 1, 3] {
             let mut key = by_key(&server, user.name());
             let mut password = by_password(&server, user.name(), user.password());

@@ -86,7 +86,7 @@ fn kill(mut victim: Child) {
     victim.wait().unwrap();
 }
 
-/// Keeps a context as busy as it can be: a call, and a program that shrugs off what it is told.
+/// Keeps a context as busy as it can be: a call, and a program that ignores signals.
 fn work(context: &Context) {
     let (_, events) = common::start(context, &Command::shell("trap '' HUP TERM INT; echo on; sleep 3600"));
     while !matches!(events.recv_timeout(common::PATIENCE).unwrap(), CommandEvent::Stdout(_)) {}

@@ -104,8 +104,8 @@ mod tests {
     fn plans_and_transcripts_are_as_recorded() {
         let child = ChildCommand::new(["python3"]);
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/fork");
-        let count =
-            check_transport(&kind(), &child, &directory).unwrap_or_else(|differences| panic!("{differences}"));
+        let count = check_transport(&kind(), &child, &directory)
+            .unwrap_or_else(|differences| panic!("{differences}"));
         assert!(count > 0);
     }
 

@@ -109,8 +109,8 @@ mod tests {
         let child = ChildCommand::new(["/bin/sh", "-c", "exec python3 -c 'x' \"$@\""])
             .with_exits(interpreter_exits());
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/transcripts/local");
-        let count =
-            check_transport(&kind(), &child, &directory).unwrap_or_else(|differences| panic!("{differences}"));
+        let count = check_transport(&kind(), &child, &directory)
+            .unwrap_or_else(|differences| panic!("{differences}"));
         assert!(count > 0);
     }
 
