@@ -1,8 +1,7 @@
-//! A zip archive, or a directory in one, as a tree.
+//! A zip archive as a file tree.
 //!
-//! The `zip` crate reads it: beyond `flate2`, which is in the house, it brings only tables and a
-//! checksum, and it knows the 64-bit form, prefixes of executable archives and names in two
-//! encodings, which Python's own `zipimport` meets as well.
+//! The `zip` crate adds little to `flate2`, which is used anyway, and supports what Python's `zipimport`
+//! supports: the 64-bit format, prefixes of executable archives, and names in two encodings.
 
 use std::fmt;
 use std::fs::File;
@@ -15,7 +14,7 @@ use zip::ZipArchive;
 
 use super::file_tree::{FileTree, Index, Listing, join};
 
-/// An archive, open as long as this lives.
+/// An open archive.
 pub(super) struct Archive {
     path: PathBuf,
     index: Index,
@@ -23,11 +22,11 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// Opens it and reads its table of contents.
+    /// Opens an archive and reads its table of contents.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let archive = ZipArchive::new(BufReader::new(file)).map_err(io::Error::from)?;
-        // Members whose names are no text cannot be modules.
+        // Members whose names are not text cannot be modules.
         let index = Index::of(archive.file_names().flatten());
         Ok(Self { path: path.to_owned(), index, archive: Mutex::new(archive) })
     }

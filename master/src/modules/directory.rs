@@ -1,4 +1,4 @@
-//! A directory on this machine, as a tree.
+//! A local directory as a file tree.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use super::file_tree::{FileKind, FileTree, Listing};
 
-/// A directory. What is in it is looked at once: later changes to the set of names are not noticed,
-/// changes to the content of files are until somebody has asked for it.
+/// A directory. Listings are cached, so files that are added or removed later are not noticed; the content
+/// of files is not cached here.
 #[derive(Debug)]
 pub(super) struct Directory {
     root: PathBuf,
@@ -26,7 +26,7 @@ impl Directory {
 
 impl FileTree for Directory {
     fn list(&self, directory: &str) -> io::Result<Option<Arc<Listing>>> {
-        // The lock is not held while the system is asked: two threads may both ask, and agree.
+        // The lock is not held during the system call; two threads may read the same directory.
         let known = self.listings.lock().unwrap_or_else(PoisonError::into_inner).get(directory).cloned();
         if let Some(listing) = known {
             return Ok(listing);
@@ -38,7 +38,7 @@ impl FileTree for Directory {
 
     fn read(&self, file: &str) -> io::Result<Bytes> {
         let path = self.display_path(file);
-        // It may have become a fifo since it was listed, and nobody may ever write to that.
+        // The file may have been replaced by a fifo since it was listed, and opening that could block.
         if !fs::metadata(&path)?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
         }
@@ -55,7 +55,7 @@ impl FileTree for Directory {
     }
 }
 
-/// `None` when there is no such directory.
+/// `None` if the directory does not exist.
 fn read_names(directory: &Path) -> io::Result<Option<Listing>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -70,7 +70,7 @@ fn read_names(directory: &Path) -> io::Result<Option<Listing>> {
         let Ok(name) = entry.file_name().into_string() else { continue };
         let mut kind = entry.file_type()?;
         if kind.is_symlink() {
-            // One that leads nowhere is as good as not there.
+            // A broken link is ignored.
             match fs::metadata(entry.path()) {
                 Ok(target) => kind = target.file_type(),
                 Err(_) => continue,

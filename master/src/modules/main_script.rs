@@ -1,7 +1,7 @@
-//! The program itself as a module: `__main__` as children may import it.
+//! The main program as the module `__main__`.
 //!
-//! A child that needs a function of the program executes the program's file. What the file does when
-//! it is run, and not imported, must not happen again there.
+//! A child that calls a function of the program executes the program's file as a module. What the file
+//! does when it is run as a program must not happen again in the child.
 
 use mitogen_minify::{Token, TokenKind, decode};
 use thiserror::Error;
@@ -12,31 +12,31 @@ use super::statements::{Event, events, is_main_guard};
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MainScriptError {
-    /// It is not Python of any version.
+    /// The source is not valid in any version of Python.
     #[error(transparent)]
     Syntax(#[from] mitogen_minify::Error),
-    /// It has no execution guard, and something in it would run again in every child.
+    /// The program has no execution guard, and a statement would run again in every child.
     #[error(
-        "line {line}: `{statement}` would run again in every context that imports the program: \
-         put it under `if __name__ == \"__main__\":`"
+        "line {line}: `{statement}` would run again in every context that imports the program; \
+         move it below `if __name__ == \"__main__\":`"
     )]
     Unguarded {
-        /// The first such line.
+        /// The line of the first such statement.
         line: usize,
-        /// What stands there.
+        /// The beginning of the statement.
         statement: String,
     },
 }
 
-/// The source of a program without what is under `if __name__ == "__main__":` at module level, every
-/// line where it was. The comparison may be the other way round, in brackets, or part of an `and`;
-/// its `else` stays and does not run.
+/// Removes the body of `if __name__ == "__main__":` at module level from a program. Line numbers do not
+/// change. The operands may be swapped, and the comparison may be in brackets or part of an `and`; its
+/// `else` is kept, but does not run.
 ///
-/// A program without such a guard is served as it is when all it does at module level is to define,
-/// import and assign.
+/// A program without such a guard is returned unchanged if it only defines, imports and assigns at
+/// module level.
 ///
 /// # Errors
-/// It is not Python, or it has no guard and does more.
+/// The source is not valid Python, or has no guard and other statements.
 pub fn neutralize(source: &[u8]) -> Result<Vec<u8>, MainScriptError> {
     let text = decode(source)?;
     let (events, error) = events(&text);
@@ -53,10 +53,10 @@ pub fn neutralize(source: &[u8]) -> Result<Vec<u8>, MainScriptError> {
     Ok(cut(source, &guards))
 }
 
-/// A guard and its block.
+/// A guard with its block.
 struct Guard {
     keyword: &'static str,
-    /// Its first line, from 1.
+    /// The first line, counted from 1.
     begin: usize,
     /// The first line after it.
     end: usize,
@@ -82,7 +82,7 @@ fn guards(events: &[Event<'_>], text: &str) -> Vec<Guard> {
                 if depth == 0
                     && let Some(mut guard) = open.take()
                 {
-                    // A block of its own ends where the next statement begins, or with the text.
+                    // A block on lines of its own ends where the next statement begins, or at the end of the text.
                     let is_whole = token.kind == TokenKind::Dedent && token.start < text.len();
                     guard.end = if is_whole { token.line } else { token.line + 1 };
                     guards.push(guard);
@@ -93,7 +93,7 @@ fn guards(events: &[Event<'_>], text: &str) -> Vec<Guard> {
     guards
 }
 
-/// Replaces whole lines: those are the same in bytes and in text, whatever the encoding.
+/// Replaces whole lines, because line ends are the same bytes in every supported encoding.
 fn cut(source: &[u8], guards: &[Guard]) -> Vec<u8> {
     let mut result = Vec::with_capacity(source.len());
     let mut guards = guards.iter().peekable();
@@ -112,7 +112,7 @@ fn cut(source: &[u8], guards: &[Guard]) -> Vec<u8> {
     result
 }
 
-/// Lines with their ends, in Python's sense.
+/// Lines including their line ends, as Python splits them.
 fn lines(source: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = source;
     std::iter::from_fn(move || {
@@ -129,9 +129,9 @@ fn lines(source: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The first statement at module level that does something.
+/// The first statement at module level that has an effect when the program is imported.
 fn unguarded<'s, 'a>(events: &'s [Event<'a>]) -> Option<&'s [Token<'a>]> {
-    // For each open block whether it is (in) a definition.
+    // For each open block, whether it is inside a definition.
     let mut blocks = vec![false];
     let mut next = false;
     for event in events {
@@ -157,7 +157,7 @@ fn unguarded<'s, 'a>(events: &'s [Event<'a>]) -> Option<&'s [Token<'a>]> {
     None
 }
 
-/// Whether a statement defines, imports or assigns, or is without effect.
+/// Whether a statement only defines, imports or assigns, or has no effect.
 fn is_quiet(statement: &[Token<'_>]) -> bool {
     let first = statement.first().map_or("", |token| token.text);
     if matches!(first, "import" | "from" | "pass" | "del" | "global" | "raise" | "assert" | "@" | "type") {
@@ -193,7 +193,7 @@ fn complaint(statement: &[Token<'_>], text: &str) -> MainScriptError {
     MainScriptError::Unguarded { line, statement }
 }
 
-/// How much of a statement a message shows, in characters.
+/// The number of characters of a statement that are shown in a message.
 const LONGEST: usize = 60;
 
 #[cfg(test)]

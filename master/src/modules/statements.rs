@@ -1,30 +1,30 @@
 //! The statements and blocks of a Python source, from its tokens.
 //!
-//! No grammar beyond that: what is between a statement's first and last token is left to who asks.
+//! Tokens inside a statement are not parsed further; the callers interpret them.
 
 use mitogen_minify::{Error, Token, TokenKind, tokens};
 
-/// What comes next in a source.
+/// A statement, or the beginning or end of a block.
 #[derive(Debug)]
 pub(super) enum Event<'a> {
-    /// The beginning of a compound statement, up to and with its colon.
+    /// The header of a compound statement, including its colon.
     Header(Vec<Token<'a>>),
     /// A simple statement.
     Simple(Vec<Token<'a>>),
-    /// A block begins, also one that is on the line of its header.
+    /// A block begins, on the line of its header or on the next.
     Open,
     /// A block ends before this token, or at the end of a line.
     Close(Token<'a>),
 }
 
-/// The statements of a text, as far as it is Python, and why it is not further.
+/// The statements of a source up to the first syntax error, and that error.
 pub(super) fn events(text: &str) -> (Vec<Event<'_>>, Option<Error>) {
     let mut reader = Reader::default();
     for token in tokens(text) {
         match token {
             Ok(token) => reader.take(token),
             Err(error) => {
-                // What was begun may be whole for what it says.
+                // The incomplete statement may already contain the name that it imports.
                 reader.finish_statement();
                 return (reader.events, Some(error));
             }
@@ -38,7 +38,7 @@ struct Reader<'a> {
     events: Vec<Event<'a>>,
     statement: Vec<Token<'a>>,
     brackets: usize,
-    /// Lambdas outside of brackets whose colon has not come.
+    /// Lambdas outside of brackets whose colon has not been read yet.
     lambdas: usize,
     /// Blocks that began on this line.
     inline: usize,
@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
     }
 
     fn take_word(&mut self, token: Token<'a>) {
-        // Whatever comes after a header on its line is in its block.
+        // Everything after a header on the same line is in its block.
         if self.statement.is_empty() && matches!(self.events.last(), Some(Event::Header(_))) {
             self.events.push(Event::Open);
             self.inline += 1;
@@ -97,7 +97,7 @@ fn is_compound(tokens: &[Token<'_>]) -> bool {
     match first.text {
         "if" | "elif" | "else" | "try" | "except" | "finally" | "for" | "while" | "with" | "def"
         | "class" | "async" => true,
-        // These are names, too; as keywords something is after them that could not follow a name.
+        // These are also valid names. As keywords they are followed by a token that cannot follow a name.
         "match" | "case" => rest.first().is_some_and(|next| match next.kind {
             TokenKind::Operator => matches!(next.text, "(" | "[" | "{" | "-" | "*" | "~" | "+"),
             _ => true,
@@ -146,7 +146,7 @@ fn holds_main(condition: &[Token<'_>]) -> bool {
     })
 }
 
-/// Without brackets around the whole.
+/// Removes brackets around the whole expression.
 fn unwrapped<'s, 'a>(mut condition: &'s [Token<'a>]) -> &'s [Token<'a>] {
     while let [open, inner @ .., close] = condition {
         let mut depth = 1_usize;
@@ -168,7 +168,7 @@ fn unwrapped<'s, 'a>(mut condition: &'s [Token<'a>]) -> &'s [Token<'a>] {
     condition
 }
 
-/// What a plain string literal says: one without escapes, and text in at least one of Python 2 and 3.
+/// The value of a string literal without escapes that is text in Python 2 or in Python 3.
 pub(super) fn literal<'a>(token: &Token<'a>) -> Option<&'a str> {
     if token.kind != TokenKind::String {
         return None;

@@ -1,20 +1,20 @@
-//! Imports that are calls: `__import__("a.b")`, `importlib.import_module(".x", __package__)`.
+//! Imports by function calls: `__import__("a.b")`, `importlib.import_module(".x", __package__)`.
 
 use mitogen_minify::Token;
 
 use super::super::statements::literal;
-use super::names::{Place, resolve};
+use super::names::{ModuleScope, resolve};
 
 /// A call with a literal name.
 #[derive(Clone, Debug)]
 pub(super) struct Call<'a> {
     function: Function,
-    /// The name, with its leading dots.
+    /// The name with its leading dots.
     name: &'a str,
     base: Base<'a>,
     /// The list of names of an `__import__`.
     pub(super) names: Vec<String>,
-    /// Whether it happens when a lambda is called.
+    /// Whether the call is in the body of a lambda.
     pub(super) in_lambda: bool,
     pub(super) line: usize,
 }
@@ -28,7 +28,7 @@ enum Function {
 /// What a relative name is relative to.
 #[derive(Clone, Copy, Debug)]
 enum Base<'a> {
-    /// Nothing is said.
+    /// Not specified.
     None,
     /// `__package__`.
     Package,
@@ -36,13 +36,13 @@ enum Base<'a> {
     Name,
     /// A literal.
     Literal(&'a str),
-    /// That many packages up, of an `__import__`.
+    /// A number of packages up, for `__import__`.
     Level(usize),
 }
 
 impl Call<'_> {
-    /// The module's absolute name; `None` when that cannot be told.
-    pub(super) fn module(&self, place: &Place<'_>) -> Option<String> {
+    /// The absolute name of the module; `None` if it is not known.
+    pub(super) fn module(&self, place: &ModuleScope<'_>) -> Option<String> {
         let module = self.name.trim_start_matches('.');
         let level = self.name.len() - module.len();
         match (self.function, self.base) {
@@ -56,20 +56,20 @@ impl Call<'_> {
         }
     }
 
-    /// Whether Python 2 would look in the source's own package first.
+    /// Whether Python 2 searches the package of the source first.
     pub(super) fn may_be_implicit(&self) -> bool {
         self.function == Function::Import && matches!(self.base, Base::None)
     }
 }
 
-/// A loop over literals, around a statement: `for name in ("a", "b"):`.
+/// A loop over literals that contains a statement: `for name in ("a", "b"):`.
 pub(super) struct Loop<'a> {
     variable: &'a str,
     values: Vec<&'a str>,
 }
 
 impl<'a> Loop<'a> {
-    /// That of a header; `None` for loops over anything else, and other headers.
+    /// Parses a header; `None` for other loops and other statements.
     pub(super) fn of(header: &[Token<'a>]) -> Option<Self> {
         let [keyword, variable, word, values @ .., _colon] = header else { return None };
         if keyword.text != "for" || word.text != "in" {
@@ -90,11 +90,11 @@ impl<'a> Loop<'a> {
     }
 }
 
-/// The calls in a statement or a header; `loops` are around it, the innermost last.
+/// The calls in a statement or a header. `loops` are the loops around it, the innermost last.
 pub(super) fn of<'a>(tokens: &[Token<'a>], loops: &[Option<Loop<'a>>]) -> Vec<Call<'a>> {
     let mut calls = Vec::new();
     let mut depth = 0_usize;
-    // For each lambda around the token how deep it is, and whether its colon has come.
+    // For each lambda around the token, its depth and whether its colon has been read.
     let mut lambdas: Vec<(usize, bool)> = Vec::new();
     for (index, token) in tokens.iter().enumerate() {
         match token.text {
@@ -123,7 +123,7 @@ pub(super) fn of<'a>(tokens: &[Token<'a>], loops: &[Option<Loop<'a>>]) -> Vec<Ca
     calls
 }
 
-/// The call that begins here, once for each name it is made with.
+/// The call that begins here, once for each name that it is made with.
 fn call<'a>(tokens: &[Token<'a>], in_lambda: bool, loops: &[Option<Loop<'a>>]) -> Vec<Call<'a>> {
     let [function, open, rest @ ..] = tokens else { return Vec::new() };
     if open.text != "(" {
@@ -182,7 +182,7 @@ fn positional(is_import: bool, position: usize) -> &'static str {
     }
 }
 
-/// The arguments of a call, given what is after its bracket.
+/// Parses the arguments of a call, after the opening bracket.
 fn arguments<'s, 'a>(tokens: &'s [Token<'a>]) -> Vec<&'s [Token<'a>]> {
     let mut arguments = Vec::new();
     let (mut begin, mut depth) = (0, 0_usize);
@@ -210,7 +210,7 @@ fn arguments<'s, 'a>(tokens: &'s [Token<'a>]) -> Vec<&'s [Token<'a>]> {
     arguments
 }
 
-/// Whether a string is a name of a module, after dots or not.
+/// Whether a string is the name of a module, possibly with leading dots.
 fn is_dotted(name: &str) -> bool {
     let is_part = |part: &str| !part.is_empty() && part.chars().all(|c| c == '_' || c.is_alphanumeric());
     name.trim_start_matches('.').split('.').all(is_part)

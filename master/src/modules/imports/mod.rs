@@ -1,6 +1,6 @@
-//! Which modules a source imports, without executing it.
+//! The modules that a source imports, found without executing it.
 //!
-//! Reads tokens and nothing else, so it does not matter for which version of Python the source is.
+//! The scan uses tokens only, so it works for sources of every version of Python.
 
 mod calls;
 mod names;

@@ -1,23 +1,23 @@
-//! The two import statements, and what relative names mean.
+//! Parsing the two import statements, and resolving relative names.
 
 use mitogen_minify::{Token, TokenKind};
 
-/// The module that a source is.
+/// The module that contains a source.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct ModuleScope<'a> {
     pub(super) fullname: &'a str,
-    /// The package that its relative imports start from: itself if it is one. Empty for none.
+    /// The package that relative imports start from: the module itself if it is a package. Empty for none.
     pub(super) package: &'a str,
 }
 
-impl Place<'_> {
-    /// The absolute name of `module` with `level` dots before it.
+impl ModuleScope<'_> {
+    /// The absolute name of `module` with `level` leading dots.
     pub(super) fn resolve(&self, level: usize, module: &str) -> Option<String> {
         resolve(self.package, level, module)
     }
 }
 
-/// As [`Place::resolve`], from a package that is named; `None` for what leads out of all packages.
+/// As [`ModuleScope::resolve`], from the given package; `None` for a name outside of the top-level package.
 pub(super) fn resolve(package: &str, level: usize, module: &str) -> Option<String> {
     let mut base = Some(package).filter(|package| !package.is_empty());
     for _ in 1..level {
@@ -27,12 +27,12 @@ pub(super) fn resolve(package: &str, level: usize, module: &str) -> Option<Strin
     Some(if module.is_empty() { base.to_owned() } else { format!("{base}.{module}") })
 }
 
-/// The package that a module is in.
+/// The package that contains a module.
 pub(in super::super) fn parent(fullname: &str) -> Option<&str> {
     fullname.rsplit_once('.').map(|(parent, _)| parent)
 }
 
-/// The modules of `import a, b.c as d`, given what is after `import`; as far as it is right.
+/// The modules of `import a, b.c as d`, given the tokens after `import`, up to the first error.
 pub(super) fn plain_import(mut tokens: &[Token<'_>]) -> Vec<String> {
     let mut modules = Vec::new();
     while let Some((module, rest)) = dotted(tokens) {
@@ -45,7 +45,7 @@ pub(super) fn plain_import(mut tokens: &[Token<'_>]) -> Vec<String> {
     modules
 }
 
-/// What a `from` import says.
+/// A `from` import.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct FromImport {
     pub(super) level: usize,
@@ -53,7 +53,7 @@ pub(super) struct FromImport {
     pub(super) names: Vec<String>,
 }
 
-/// Of `from ..a.b import (c as d, e)`, given what is after `from`; `None` for what is no import.
+/// Parses `from ..a.b import (c as d, e)`, given the tokens after `from`; `None` for other statements.
 pub(super) fn from_import(mut tokens: &[Token<'_>]) -> Option<FromImport> {
     let mut level = 0;
     while let Some((dots, rest)) = tokens.split_first()
@@ -86,7 +86,7 @@ pub(super) fn from_import(mut tokens: &[Token<'_>]) -> Option<FromImport> {
     Some(FromImport { level, module, names })
 }
 
-/// A dotted name at the beginning, and what is after it.
+/// Splits off a dotted name at the beginning.
 fn dotted<'s, 'a>(tokens: &'s [Token<'a>]) -> Option<(String, &'s [Token<'a>])> {
     let (first, mut tokens) = tokens.split_first()?;
     if first.kind != TokenKind::Name || first.text == "import" {

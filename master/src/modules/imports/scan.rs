@@ -1,42 +1,51 @@
-//! The walk over a source's statements.
+//! Scanning the statements of a source for imports.
 
 use mitogen_minify::{Token, decode};
 
 use super::super::statements::{Event, events, is_main_guard};
 use super::calls::{self, Loop};
-use super::names::{Place, from_import, parent, plain_import};
+use super::names::{ModuleScope, from_import, parent, plain_import};
 
-/// An import that a source makes, or may make.
+/// An import in a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Import {
-    /// The module's absolute name.
+    /// The absolute name of the module.
     pub module: String,
-    /// What a `from` import takes from it, each an attribute or a submodule; `*` for all.
+    /// The names in a `from` import, each an attribute or a submodule; `*` for all.
     pub names: Vec<String>,
-    /// Whether it is in the body of a function: then it is not needed to import the source itself.
+    /// Whether it is in the body of a function, so that it does not run when the source is imported.
     pub deferred: bool,
-    /// Whether it is in a block that may not run, or whose failure may be expected: any but a class.
+    /// Whether it is in a block, other than a class, that may not run or whose failure may be expected.
     pub guarded: bool,
-    /// Whether it is what Python 2 looks for before the import that stands before this one in the
-    /// list: a module of the same package.
+    /// Whether it is the implicit relative import that Python 2 tries before the absolute import, which
+    /// is the previous one in the list.
     pub implicit: bool,
-    /// The line of the statement's first word, or of the call.
+    /// The line of the statement, or of the call.
     pub line: usize,
 }
 
-/// The imports of a source, in its order: statements, and calls of `__import__` and `import_module`
-/// with literal names, or the variable of a loop over literals. Relative names are resolved for module `fullname`; those that lead out of the
-/// top-level package are left out.
+/// The imports of a source in the order of the text: import statements, and calls of `__import__` and
+/// `import_module` with a literal or the variable of a loop over literals. Relative names are resolved
+/// for module `fullname`; those outside of the top-level package are left out.
 ///
-/// Left out is what no run of the program imports: blocks under `TYPE_CHECKING`, `False` or `0`, and,
-/// for other modules than `__main__`, under `__name__ == "__main__"`. Their `else` counts.
+/// Blocks that never run are skipped: those under `TYPE_CHECKING`, `False` or `0`, and under
+/// `__name__ == "__main__"` in modules other than `__main__`. Their `else` is scanned.
 ///
-/// A source that is not Python gives what stands before its first fault.
+/// Scanning ends at the first syntax error.
+///
+/// ```
+/// use mitogen::modules::imports;
+///
+/// let found = imports(b"import json\nfrom . import helpers\n", "app.main", false);
+/// let names: Vec<&str> = found.iter().map(|import| import.module.as_str()).collect();
+/// assert_eq!(names, ["json", "app.json", "app"]);
+/// ```
 pub fn imports(source: &[u8], fullname: &str, is_package: bool) -> Vec<Import> {
     let Ok(text) = decode(source) else { return Vec::new() };
     let (events, _) = events(&text);
     let mut scan = Scan {
-        place: Place {
+        scope: ModuleScope {
             fullname,
             package: if is_package { fullname } else { parent(fullname).unwrap_or("") },
         },
@@ -48,23 +57,23 @@ pub fn imports(source: &[u8], fullname: &str, is_package: bool) -> Vec<Import> {
     scan.found
 }
 
-/// What is known of the statements in a block.
+/// What is known about the statements of a block.
 #[derive(Clone, Copy, Default)]
 struct Block {
     deferred: bool,
     guarded: bool,
-    /// It never runs.
+    /// The block never runs.
     dead: bool,
     /// The `if` whose `elif` and `else` may follow in this block always runs its first branch.
     chain_is_over: bool,
 }
 
 struct Scan<'a, 't> {
-    place: Place<'a>,
-    /// For each open block the loop that it is the body of.
+    scope: ModuleScope<'a>,
+    /// For each open block, the loop around it.
     loops: Vec<Option<Loop<'t>>>,
     found: Vec<Import>,
-    /// Whether the source has said that its imports are absolute in Python 2 as well.
+    /// Whether the source has `from __future__ import absolute_import`.
     absolute: bool,
 }
 
@@ -102,7 +111,7 @@ impl<'t> Scan<'_, 't> {
         }
     }
 
-    /// The block that a header opens.
+    /// The state of the block that a header opens.
     fn enter(&self, block: &mut Block, header: &[Token<'_>]) -> Block {
         let mut inner = Block { guarded: true, ..*block };
         let keyword = header.first().map_or("", |token| token.text);
@@ -126,7 +135,7 @@ impl<'t> Scan<'_, 't> {
         inner
     }
 
-    /// What the condition of an `if` is whenever this module is imported, where that is clear.
+    /// The value of the condition of an `if` when this module is imported, if it is known.
     fn condition(&self, header: &[Token<'_>]) -> Option<bool> {
         let [_, condition @ .., _colon] = header else { return None };
         let is_false = |condition: &[Token<'_>]| match condition {
@@ -137,7 +146,7 @@ impl<'t> Scan<'_, 't> {
         match condition {
             [not, rest @ ..] if not.text == "not" => is_false(rest).then_some(true),
             _ if is_false(condition) => Some(false),
-            _ if self.place.fullname != "__main__" && is_main_guard(header) => Some(false),
+            _ if self.scope.fullname != "__main__" && is_main_guard(header) => Some(false),
             _ => None,
         }
     }
@@ -154,7 +163,7 @@ impl<'t> Scan<'_, 't> {
             "from" => {
                 let Some(import) = from_import(rest) else { return };
                 if import.level > 0 {
-                    if let Some(module) = self.place.resolve(import.level, &import.module) {
+                    if let Some(module) = self.scope.resolve(import.level, &import.module) {
                         self.push(module, import.names, block, first.line);
                     }
                     return;
@@ -170,7 +179,7 @@ impl<'t> Scan<'_, 't> {
 
     fn calls(&mut self, tokens: &[Token<'t>], block: Block) {
         for call in calls::of(tokens, &self.loops) {
-            let Some(module) = call.module(&self.place) else { continue };
+            let Some(module) = call.module(&self.scope) else { continue };
             let block = Block { deferred: block.deferred || call.in_lambda, ..block };
             self.push(module.clone(), call.names.clone(), block, call.line);
             if call.may_be_implicit() {
@@ -184,13 +193,13 @@ impl<'t> Scan<'_, 't> {
         self.found.push(Import { module, names, deferred, guarded, implicit: false, line });
     }
 
-    /// After the absolute import, what Python 2 would try before it.
+    /// Adds the implicit relative import of Python 2 after the absolute import.
     fn push_implicit(&mut self, module: &str, names: &[String]) {
-        if self.absolute || self.place.package.is_empty() || module == "__future__" {
+        if self.absolute || self.scope.package.is_empty() || module == "__future__" {
             return;
         }
         let Some(last) = self.found.last() else { return };
-        let module = format!("{}.{module}", self.place.package);
+        let module = format!("{}.{module}", self.scope.package);
         let implicit = Import { module, names: names.to_vec(), implicit: true, ..*last };
         self.found.push(implicit);
     }
