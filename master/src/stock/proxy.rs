@@ -231,7 +231,7 @@ mod tests {
             [("hostname", Value::Bytes("web".into())), ("port", Value::Int(22)), ("username", Value::None)];
         of("ssh", &ssh).expect("Python 2 sends bytes, and None is nothing");
         for (method, key, value, words) in [
-            ("ssh", "port", Value::from("x"), "option `port`: invalid type"),
+            ("ssh", "port", Value::from("x"), "option `port`: must be an integer"),
             ("sudo", "prot", Value::Int(1), "option `prot`: not known here"),
             ("sudo", "profiling", Value::Bool(true), "option `profiling`"),
             ("sudo", "unidirectional", Value::Bool(true), "option `unidirectional`"),
