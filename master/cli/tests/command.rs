@@ -71,7 +71,7 @@ fn listed_targets_respect_the_limit() {
     assert_eq!((status, out.as_str()), (0, "web01.example.org\nweb03.example.org\ngate\n"));
     let (status, out, err) = mitogen(here.path(), &["profiles", "list", "wbe"]);
     assert_eq!((status, out.as_str()), (2, ""));
-    assert_eq!(err, "mitogen: `wbe` is neither a profile nor a host of one; did you mean `web`?\n");
+    assert_eq!(err, "mitogen: no profile or host named `wbe`; did you mean `web`?\n");
 }
 
 #[test]
@@ -80,12 +80,12 @@ fn profile_errors_are_usage_errors() {
     let (status, out, err) = mitogen(here.path(), &["profiles", "check"]);
     assert_eq!((status, out.as_str()), (2, ""));
     let expected = "\
-mitogen: mitogen.toml:8:7: profile.web.via: there is no profile `gat`
+mitogen: mitogen.toml:8:7: profile.web.via: no profile named `gat`
   8 | via = \"gat\"
     |       ^^^^^
     = did you mean `gate`?
 
-mitogen.toml:9:1: profile.web.usrname: `ssh` has no option of this name
+mitogen.toml:9:1: profile.web.usrname: unknown key for method `ssh`
   9 | usrname = \"x\"
     | ^^^^^^^
     = did you mean `username`?
@@ -96,7 +96,7 @@ mitogen.toml:9:1: profile.web.usrname: `ssh` has no option of this name
     let (status, _, err) = mitogen(here.path(), &["profiles", "check"]);
     assert_eq!(status, 2);
     assert!(
-        err.starts_with("mitogen: refusing profiles from mitogen.toml: anybody can write to it\n"),
+        err.starts_with("mitogen: refusing to use profiles from mitogen.toml: it is writable by everyone\n"),
         "{err}"
     );
     assert_eq!(mitogen(here.path(), &["--profiles", "none.toml", "profiles", "check"]).0, 2);
