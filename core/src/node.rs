@@ -139,7 +139,7 @@ mod tests {
         node.router().add_once(HandlerOptions::default(), move |delivery| {
             let _ = dead.send(delivery.message.is_dead());
         });
-        assert_eq!(node.connector().members().len(), 0);
+        assert_eq!(node.connector().contexts().len(), 0);
         assert!(node.sent_cache().first_to_context(ContextId(1), "x"));
         assert!(!node.sent_cache().first_to_context(ContextId(1), "x"), "it is the router's, not a new one");
         node.shutdown();

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use mitogen_core::call::Context;
 use mitogen_core::connect::{
-    ChildSettings, ConnectError, ConnectRequest, Connecting, Connector, OptionsError, Outcome, Plan,
+    ChildSettings, ConnectError, ConnectHandle, ConnectRequest, Connector, OptionsError, Outcome, Plan,
     Registry, RequestError, Transport,
 };
 use mitogen_core::ids::ContextId;
@@ -109,7 +109,7 @@ struct Entry {
     transport: Box<dyn Transport>,
     settings: ChildSettings,
     /// `None` before the first connection and after an invalidation.
-    connecting: Option<Connecting>,
+    connecting: Option<ConnectHandle>,
     /// How often it was acquired and not yet released.
     users: usize,
 }
@@ -162,7 +162,7 @@ impl<R: SecretResolver> ConnectionPool<R> {
     /// started.
     pub fn connect(&self, chain: &Chain) -> Result<Connection, ChainError> {
         let mut entries = self.lock();
-        let mut hops: Vec<Connecting> = Vec::with_capacity(chain.hops.len());
+        let mut hops: Vec<ConnectHandle> = Vec::with_capacity(chain.hops.len());
         for hop in &chain.hops {
             let via = hop.via.and_then(|via| hops.get(via)).map(|via| via.context().clone());
             let entry = self.prepare(&mut entries, hop)?;
@@ -317,7 +317,7 @@ impl<R: SecretResolver> ConnectionPool<R> {
 /// handle does not close the connection.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    hops: Vec<Connecting>,
+    hops: Vec<ConnectHandle>,
     context: Context,
 }
 
@@ -328,20 +328,20 @@ impl Connection {
     }
 
     /// A connection that another process is establishing.
-    pub(crate) fn pending(connecting: Connecting) -> Self {
+    pub(crate) fn pending(connecting: ConnectHandle) -> Self {
         let context = connecting.context().clone();
         Self { hops: vec![connecting], context }
     }
 
     /// The connection to a child of this context.
-    pub(crate) fn then(&self, behind: Connecting) -> Self {
+    pub(crate) fn then(&self, behind: ConnectHandle) -> Self {
         let context = behind.context().clone();
         Self { hops: self.hops.iter().cloned().chain([behind]).collect(), context }
     }
 
     /// The outcome of connecting; `None` while it is not known.
     pub fn outcome(&self) -> Option<Outcome> {
-        let mut outcomes = self.hops.iter().map(Connecting::outcome);
+        let mut outcomes = self.hops.iter().map(ConnectHandle::outcome);
         outcomes.find(|outcome| !matches!(outcome, Some(Ok(())))).unwrap_or(Some(Ok(())))
     }
 
@@ -351,7 +351,7 @@ impl Connection {
     }
 
     /// The hops, nearest first.
-    pub fn hops(&self) -> &[Connecting] {
+    pub fn hops(&self) -> &[ConnectHandle] {
         &self.hops
     }
 
@@ -374,7 +374,7 @@ impl Connection {
 }
 
 /// Logs the start and the outcome of a connection.
-fn log_outcome(hop: &HopKey, connecting: &Connecting) {
+fn log_outcome(hop: &HopKey, connecting: &ConnectHandle) {
     let (key, name, began) = (hop.clone(), connecting.context().name().to_owned(), Instant::now());
     tracing::debug!(hop = %key, name, id = connecting.context().id().0, "connecting");
     connecting.on_done(move |outcome| match outcome {
@@ -383,7 +383,7 @@ fn log_outcome(hop: &HopKey, connecting: &Connecting) {
     });
 }
 
-fn follow(mut hops: std::vec::IntoIter<Connecting>, then: Box<dyn FnOnce(&Outcome) + Send>) {
+fn follow(mut hops: std::vec::IntoIter<ConnectHandle>, then: Box<dyn FnOnce(&Outcome) + Send>) {
     match hops.next() {
         None => then(&Ok(())),
         Some(hop) => hop.on_done(move |outcome| match outcome {

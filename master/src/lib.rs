@@ -31,7 +31,7 @@ pub use listen::{Client, ClientError, Listener};
 pub use master::{Master, MasterOptions, StartError};
 pub use mitogen_core::call::{CallChain, CallError, Context, Receiver, RemoteError, Select, Sender};
 pub use mitogen_core::connect::{
-    ChildSettings, ConnectError, ConnectRequest, Connecting, Keepalive, Plan, Registry, RequestError,
+    ChildSettings, ConnectError, ConnectHandle, ConnectRequest, Keepalive, Plan, Registry, RequestError,
     Transport,
 };
 pub use mitogen_core::error::with_causes;

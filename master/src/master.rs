@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mitogen_core::call::Context;
 use mitogen_core::connect::{
-    ChildSettings, ConnectRequest, Connecting, Connector, Peers, Registry, RequestError, Transport,
+    ChildSettings, ConnectHandle, ConnectRequest, Connector, Peers, Registry, RequestError, Transport,
 };
 use mitogen_core::ids::Identity;
 use mitogen_core::importer;
@@ -196,7 +196,7 @@ impl Master {
     ///
     /// # Errors
     /// The transport refuses its options.
-    pub fn connect(&self, transport: &dyn Transport) -> Result<Connecting, RequestError> {
+    pub fn connect(&self, transport: &dyn Transport) -> Result<ConnectHandle, RequestError> {
         self.connector().connect(&ConnectRequest {
             transport,
             name: None,
@@ -209,7 +209,11 @@ impl Master {
     ///
     /// # Errors
     /// The transport refuses its options.
-    pub fn connect_via(&self, via: &Context, transport: &dyn Transport) -> Result<Connecting, RequestError> {
+    pub fn connect_via(
+        &self,
+        via: &Context,
+        transport: &dyn Transport,
+    ) -> Result<ConnectHandle, RequestError> {
         self.connector().connect(&ConnectRequest {
             transport,
             name: None,

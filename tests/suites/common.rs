@@ -10,7 +10,7 @@ use mitogen::command::{Command, CommandEvent, ExitStatus, RunningCommand};
 use mitogen::dialogue::{FailureKind, Secret, Stage};
 use mitogen::transports::{local, ssh};
 use mitogen::{
-    ChildSettings, ConnectError, ConnectRequest, Connecting, Context, Master, MasterOptions, Python,
+    ChildSettings, ConnectError, ConnectHandle, ConnectRequest, Context, Master, MasterOptions, Python,
     Transport,
 };
 use mitogen_tests::procs::{self, Process};
@@ -35,13 +35,13 @@ pub(crate) fn connect_with(
     via: Option<&Context>,
     transport: &dyn Transport,
     settings: &ChildSettings,
-) -> Connecting {
+) -> ConnectHandle {
     let request = ConnectRequest { transport, name: None, via, settings };
     master.connector().connect(&request).expect("a plan")
 }
 
 /// A context that comes up.
-pub(crate) fn up(connecting: &Connecting) -> Context {
+pub(crate) fn up(connecting: &ConnectHandle) -> Context {
     match connecting.wait_deadline(Instant::now() + PATIENCE) {
         Some(Ok(context)) => context,
         Some(Err(error)) => panic!("{}", error.report()),
@@ -50,7 +50,7 @@ pub(crate) fn up(connecting: &Connecting) -> Context {
 }
 
 /// A context that does not come up, and why not.
-pub(crate) fn down(connecting: &Connecting) -> Arc<ConnectError> {
+pub(crate) fn down(connecting: &ConnectHandle) -> Arc<ConnectError> {
     match connecting.wait_deadline(Instant::now() + PATIENCE) {
         Some(Err(error)) => error,
         Some(Ok(context)) => panic!("{context:?} came up"),

@@ -18,7 +18,7 @@ use mitogen::modules::{Finder, FinderOptions};
 use mitogen::pickle::{Binary, Blob};
 use mitogen::transports::{builtin, fork::Fork, local::Local};
 use mitogen::{
-    ChildSettings, ConnectRequest, Connecting, Context, Master, MasterOptions, Python, Transport, Value,
+    ChildSettings, ConnectHandle, ConnectRequest, Context, Master, MasterOptions, Python, Transport, Value,
 };
 use mitogen_benches::{Listening, each, library};
 use mitogen_core::runtime::ChildConfig;
@@ -224,7 +224,7 @@ fn hops() -> Result<()> {
 }
 
 /// Thirty local children, connected concurrently, with one call into each.
-fn thirty(master: &Master) -> Result<Vec<Connecting>> {
+fn thirty(master: &Master) -> Result<Vec<ConnectHandle>> {
     let connected =
         (0..30).map(|_| master.connect(&local_transport())).collect::<std::result::Result<Vec<_>, _>>()?;
     for child in &connected {

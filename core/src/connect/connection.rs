@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::connecting::Done;
+use super::connect_handle::Completion;
 use super::connector::{FORK_NEEDS_VIA, Shared, cancelled};
 use super::error::ConnectError;
-use super::gate::{RETRIES, retry_delay};
+use super::handshake_limiter::{RETRIES, retry_delay};
 use super::plan::{Plan, Preamble};
 use super::reaper::Process;
 use super::start::{Start, Stdio};
-use super::streams::{BootDiag, BootLink};
+use super::streams::{BootstrapStream, StderrStream};
 use crate::dialogue::{Engine, Failure, FailureKind, Source, Stage, Step};
 use crate::ids::ContextId;
 use crate::io::{FdSide, Reactor, Side, TimerId, Token, Writer, sides};
@@ -34,7 +34,7 @@ pub(super) struct Job {
     pub(super) preamble: Bytes,
     pub(super) id: ContextId,
     pub(super) link: LinkId,
-    pub(super) done: Done,
+    pub(super) done: Completion,
 }
 
 /// One process, from start until it is up or has failed.
@@ -70,13 +70,13 @@ fn lock(driver: &DriverRef) -> MutexGuard<'_, Driver> {
 }
 
 /// What a stream does after feeding.
-pub(super) enum Fed {
-    /// Goes on.
-    On,
+pub(super) enum FeedResult {
+    /// It reads on.
+    Continue,
     /// The link is up; these bytes are frames already. The stream hands its side over.
-    Up { rest: Vec<u8>, writer: Writer },
+    Established { rest: Vec<u8>, writer: Writer },
     /// The attempt is over; the streams have been disconnected or will be.
-    Over,
+    Finished,
 }
 
 /// Starts `job`, in its turn.
@@ -163,13 +163,13 @@ impl Driver {
                 Some(fd) => Some((FdSide::new(fd.try_clone()?)?, FdSide::new(fd)?)),
             };
             let link_stream =
-                BootLink::new(hop.clone(), Arc::clone(driver), (receive, transmit), writer.clone());
+                BootstrapStream::new(hop.clone(), Arc::clone(driver), (receive, transmit), writer.clone());
             let link_token = reactor.register(Box::new(link_stream))?;
             writer.bind_to(reactor.handle(), link_token);
             let (diag, diag_token) = match diag {
                 None => (None, None),
                 Some((copy, side)) => {
-                    let stream = BootDiag::new(hop.clone(), Arc::clone(driver), side);
+                    let stream = StderrStream::new(hop.clone(), Arc::clone(driver), side);
                     (Some(copy), Some(reactor.register(Box::new(stream))?))
                 }
             };
@@ -227,9 +227,14 @@ impl Driver {
     }
 
     /// Bytes from `source`.
-    pub(super) fn feed(driver: &DriverRef, source: Source, bytes: &[u8], reactor: &mut dyn Reactor) -> Fed {
+    pub(super) fn feed(
+        driver: &DriverRef,
+        source: Source,
+        bytes: &[u8],
+        reactor: &mut dyn Reactor,
+    ) -> FeedResult {
         let mut this = lock(driver);
-        let Some(attempt) = &mut this.attempt else { return Fed::Over };
+        let Some(attempt) = &mut this.attempt else { return FeedResult::Finished };
         let steps = attempt.engine.feed(source, bytes);
         this.perform(driver, steps, reactor)
     }
@@ -242,7 +247,7 @@ impl Driver {
             attempt.link_eof = true;
         }
         let steps = attempt.engine.eof(source);
-        if matches!(this.perform(driver, steps, reactor), Fed::On) && source == Source::Link {
+        if matches!(this.perform(driver, steps, reactor), FeedResult::Continue) && source == Source::Link {
             this.settle(driver, reactor);
         }
     }
@@ -261,7 +266,7 @@ impl Driver {
             self.conclude(driver, reactor);
         } else if (exited || attempt.link_eof) && attempt.lingering.is_none() {
             if attempt.link_eof {
-                attempt.process.wind_down(reactor);
+                attempt.process.terminate_gracefully(reactor);
             }
             let weak = Arc::downgrade(driver);
             let timer = reactor.schedule(
@@ -287,7 +292,7 @@ impl Driver {
         }
         let Some(attempt) = &mut self.attempt else { return };
         let steps = attempt.engine.feed(Source::Diag, &left);
-        if let Fed::On = self.perform(driver, steps, reactor)
+        if let FeedResult::Continue = self.perform(driver, steps, reactor)
             && let Some(attempt) = &self.attempt
         {
             let exit = attempt.process.exit();
@@ -319,9 +324,9 @@ impl Driver {
         }
     }
 
-    fn perform(&mut self, driver: &DriverRef, steps: Vec<Step>, reactor: &mut dyn Reactor) -> Fed {
+    fn perform(&mut self, driver: &DriverRef, steps: Vec<Step>, reactor: &mut dyn Reactor) -> FeedResult {
         for step in steps {
-            let Some(attempt) = &mut self.attempt else { return Fed::Over };
+            let Some(attempt) = &mut self.attempt else { return FeedResult::Finished };
             match step {
                 Step::Write { to: Source::Diag, data } => {
                     let written = attempt.diag.as_mut().map(|diag| diag.write(&data));
@@ -343,16 +348,16 @@ impl Driver {
                 }
                 Step::Fail(failure) => {
                     self.fail(driver, failure, reactor);
-                    return Fed::Over;
+                    return FeedResult::Finished;
                 }
                 Step::Up { rest } => return self.up(rest, reactor),
             }
         }
-        Fed::On
+        FeedResult::Continue
     }
 
-    fn up(&mut self, rest: Vec<u8>, reactor: &mut dyn Reactor) -> Fed {
-        let Some(attempt) = self.attempt.take() else { return Fed::Over };
+    fn up(&mut self, rest: Vec<u8>, reactor: &mut dyn Reactor) -> FeedResult {
+        let Some(attempt) = self.attempt.take() else { return FeedResult::Finished };
         attempt.cancel_timers(reactor);
         // From here on the process belongs to the link: when that goes, so must it.
         let process = attempt.process.clone();
@@ -365,10 +370,10 @@ impl Driver {
                 .upgrade()
                 .filter(|shared| shared.detached().remove(&id) && may_stay && !shared.is_stopping())
             {
-                shared.processes.let_go(&process);
+                shared.processes.release(&process);
                 return;
             }
-            let _ = broker.defer(move |reactor| process.wind_down(reactor));
+            let _ = broker.defer(move |reactor| process.terminate_gracefully(reactor));
         });
         if let Some(token) = attempt.diag_token {
             // A background process of the tool's (a shared ssh connection) may hold the side
@@ -378,7 +383,7 @@ impl Driver {
         self.shared.router.links().up(self.job.link);
         let writer = attempt.writer;
         self.finish(Ok(()), reactor);
-        Fed::Up { rest, writer }
+        FeedResult::Established { rest, writer }
     }
 
     fn fail(&mut self, driver: &DriverRef, failure: Failure, reactor: &mut dyn Reactor) {

@@ -1,4 +1,4 @@
-//! The entry to this room: a transport and some options in, a [`Connecting`] out.
+//! The entry to this room: a transport and some options in, a [`ConnectHandle`] out.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::connecting::{Connecting, Done};
+use super::connect_handle::{Completion, ConnectHandle};
 use super::connection::{self, DriverRef, Job};
 use super::detach;
 use super::error::ConnectError;
-use super::gate::{Gate, HANDSHAKES_PER_DESTINATION};
-use super::members::{Member, Members};
+use super::handshake_limiter::{HANDSHAKES_PER_DESTINATION, HandshakeLimiter};
+use super::live_contexts::{ContextInfo, LiveContexts};
 use super::peers::Peers;
 use super::plan::Plan;
 use super::reaper::Processes;
 use super::remote;
 use super::start::Start;
 use super::transport::{ChildCommand, OptionsError, Transport};
+use super::validate::PlanError;
 use crate::broker::ProcessMonitor;
 use crate::call::Context;
 use crate::dialogue::{FailureKind, Stage};
@@ -144,6 +145,9 @@ pub enum RequestError {
     /// The transport refuses its options.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    /// The transport has made a plan that cannot be carried out.
+    #[error("the plan cannot be carried out")]
+    Plan(#[from] PlanError),
     /// The runtime cannot start the context.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -180,19 +184,19 @@ pub(super) const FORK_NEEDS_VIA: &str = "a copy is made of a Python context; nam
 pub(super) struct Shared {
     pub(super) router: Router,
     pub(super) processes: Processes,
-    gate: Mutex<Gate<DriverRef>>,
+    gate: Mutex<HandshakeLimiter<DriverRef>>,
     noise: (RandomState, AtomicU64),
     /// Connections without an outcome, and their hops. Those with a process learn of a shutdown by
     /// their streams; those that wait for their turn or their next try have none.
-    open: Mutex<HashMap<LinkId, (String, Done)>>,
+    open: Mutex<HashMap<LinkId, (String, Completion)>>,
     stopping: AtomicBool,
-    members: Members,
+    members: LiveContexts,
     /// Children that will outlive their links.
     detached: Mutex<HashSet<ContextId>>,
 }
 
 impl Shared {
-    pub(super) fn gate(&self) -> MutexGuard<'_, Gate<DriverRef>> {
+    pub(super) fn gate(&self) -> MutexGuard<'_, HandshakeLimiter<DriverRef>> {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -206,12 +210,12 @@ impl Shared {
         self.detached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<LinkId, (String, Done)>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<LinkId, (String, Completion)>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives the connection behind `link` its outcome.
-    pub(super) fn conclude(&self, link: LinkId, done: &Done, outcome: Result<(), ConnectError>) {
+    pub(super) fn conclude(&self, link: LinkId, done: &Completion, outcome: Result<(), ConnectError>) {
         self.open().remove(&link);
         if let Err(error) = &outcome {
             self.router.links().lost(link, &error.to_string());
@@ -222,7 +226,7 @@ impl Shared {
     /// The loop has ended: what is still open will never come up.
     fn cancel_all(&self) {
         // They hold this connector, so they must not stay in it.
-        let waiting = std::mem::replace(&mut *self.gate(), Gate::new(HANDSHAKES_PER_DESTINATION));
+        let waiting = std::mem::replace(&mut *self.gate(), HandshakeLimiter::new(HANDSHAKES_PER_DESTINATION));
         drop(waiting);
         let open = std::mem::take(&mut *self.open());
         for (link, (hop, done)) in open {
@@ -267,11 +271,11 @@ impl Connector {
         let shared = Arc::new(Shared {
             router,
             processes,
-            gate: Mutex::new(Gate::new(HANDSHAKES_PER_DESTINATION)),
+            gate: Mutex::new(HandshakeLimiter::new(HANDSHAKES_PER_DESTINATION)),
             noise: (RandomState::new(), AtomicU64::new(0)),
             open: Mutex::default(),
             stopping: AtomicBool::new(false),
-            members: Members::default(),
+            members: LiveContexts::default(),
             detached: Mutex::default(),
         });
         detach::listen(&shared);
@@ -283,7 +287,7 @@ impl Connector {
         });
         let weak = Arc::downgrade(&shared);
         broker.on_exit(move || {
-            last.end_all();
+            last.kill_all();
             if let Some(shared) = weak.upgrade() {
                 shared.cancel_all();
             }
@@ -296,13 +300,13 @@ impl Connector {
         WeakConnector(Arc::downgrade(&self.0))
     }
 
-    /// The contexts that were started from here and are up, by their numbers.
-    pub fn members(&self) -> Vec<Member> {
+    /// The contexts that this connector has started and that are connected, by id.
+    pub fn contexts(&self) -> Vec<ContextInfo> {
         self.0.members.all()
     }
 
-    /// The context `id`, if it was started from here and is up.
-    pub fn member(&self, id: ContextId) -> Option<Context> {
+    /// The context `id`, if this connector has started it and it is connected.
+    pub fn context(&self, id: ContextId) -> Option<Context> {
         let member = self.0.members.all().into_iter().find(|member| member.id == id)?;
         Some(Context::new(&self.0.router, id, &member.name))
     }
@@ -327,14 +331,14 @@ impl Connector {
     /// # Errors
     /// The transport refuses its options, or `via` and the new context do not go together; nothing
     /// was started.
-    pub fn connect(&self, request: &ConnectRequest<'_>) -> Result<Connecting, RequestError> {
+    pub fn connect(&self, request: &ConnectRequest<'_>) -> Result<ConnectHandle, RequestError> {
         let shared = Arc::clone(&self.0);
         let router = &shared.router;
         let id = router.ids().allocate();
         let prepared = self.prepare(request, id)?;
         let context = Context::new(router, id, &prepared.plan.name);
-        let done = Done::default();
-        let connecting = Connecting::new(context, done.clone());
+        let done = Completion::default();
+        let connecting = ConnectHandle::new(context, done.clone());
         let parent = request.via.map_or(router.identity().id, Context::id);
         shared.members.follow(&connecting, parent, &prepared.plan.method);
         match request.via {
@@ -422,6 +426,7 @@ impl Connector {
         if let Some(via) = request.via {
             plan.name = format!("{}.{}", via.name(), plan.name);
         }
+        plan.validate()?;
         config.name.clone_from(&plan.name);
         // Again, with the name that the transport gave the context.
         let boot = runtime.boot(&BootRequest::new(&config, &title))?;

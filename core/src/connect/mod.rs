@@ -5,13 +5,13 @@
 //! no transport by name. Invariants: no thread per connection; a process that was started is always
 //! waited for; frames sent to a context before it is up are kept until it is.
 
-mod connecting;
+mod connect_handle;
 mod connection;
 mod connector;
 mod detach;
 mod error;
-mod gate;
-mod members;
+mod handshake_limiter;
+mod live_contexts;
 mod option_spec;
 mod options;
 mod peers;
@@ -24,16 +24,18 @@ mod start;
 mod streams;
 pub mod testing;
 mod transport;
+mod validate;
 
 pub use crate::router::Keepalive;
-pub use connecting::{Connecting, Outcome, Promise};
+pub use connect_handle::{Completer, ConnectHandle, Outcome};
 pub use connector::{ChildSettings, ConnectRequest, Connector, RequestError, WeakConnector};
 pub use error::ConnectError;
-pub use gate::HANDSHAKES_PER_DESTINATION;
-pub use members::Member;
+pub use handshake_limiter::HANDSHAKES_PER_DESTINATION;
+pub use live_contexts::ContextInfo;
 pub use option_spec::{DEFAULT_CONNECT_TIMEOUT, OptionKind, OptionSpec};
 pub use options::{check_word, parse_options};
 pub use peers::{Peers, RuntimeRoot};
 pub use plan::{PLAN_VERSION, Plan, Preamble};
 pub use start::{Dial, Spawn, Start, Stdio};
 pub use transport::{ChildCommand, OptionsError, Registry, Transport, TransportKind, TransportOrigin};
+pub use validate::PlanError;

@@ -80,13 +80,13 @@ impl Processes {
     }
 
     /// It lives on without us: it is waited for as long as we live, and never made to end.
-    pub(super) fn let_go(&self, process: &Process) {
+    pub(super) fn release(&self, process: &Process) {
         self.lock().remove(&process.pid);
     }
 
     /// Kills and reaps what has outlived the loop's grace period. A process that we may not signal
     /// is left: its descriptors are closed, and waiting for it could take for ever.
-    pub(super) fn end_all(&self) {
+    pub(super) fn kill_all(&self) {
         let left: Vec<Process> = self.lock().drain().map(|(_, process)| process).collect();
         let deadline = Instant::now() + LAST_WAIT;
         for process in left {
@@ -123,7 +123,7 @@ impl Process {
     }
 
     /// It has no more business: it is left `TERM_AFTER` to end by itself, then made to.
-    pub(crate) fn wind_down(&self, reactor: &mut dyn Reactor) {
+    pub(crate) fn terminate_gracefully(&self, reactor: &mut dyn Reactor) {
         self.end_after(TERM_AFTER, reactor);
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::connecting::Done;
+use super::connect_handle::Completion;
 use super::connector::{Prepared, Shared};
 use super::error::ConnectError;
 use super::peers::Peers;
@@ -24,7 +24,13 @@ use crate::runtime::{Blob, Feature};
 use crate::wire::{Encoding, Message, WellKnownHandle};
 
 /// Asks `via` to start context `id` as `prepared` says.
-pub(super) fn start(shared: &Arc<Shared>, via: &Context, id: ContextId, prepared: &Prepared, done: &Done) {
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    via: &Context,
+    id: ContextId,
+    prepared: &Prepared,
+    done: &Completion,
+) {
     let router = &shared.router;
     let plan = &prepared.plan;
     let hop = plan.name.clone();

@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::connection::{Driver, DriverRef, Fed};
+use super::connection::{Driver, DriverRef, FeedResult};
 use crate::dialogue::Source;
 use crate::io::{FdSide, Reactor, Residual, Side, Stream, Token, Transmit, Writer};
 use crate::router::MitogenStream;
@@ -13,7 +13,7 @@ const BOOT_CHUNK: usize = 16 << 10;
 /// The stream that becomes the link. When the runtime has announced itself, a [`MitogenStream`]
 /// takes its place.
 #[derive(Debug)]
-pub(super) struct BootLink {
+pub(super) struct BootstrapStream {
     name: String,
     driver: DriverHandle,
     /// What is read, and the writer's descriptor for the loop to watch; handed over when it is up.
@@ -30,13 +30,13 @@ impl std::fmt::Debug for DriverHandle {
     }
 }
 
-impl BootLink {
+impl BootstrapStream {
     pub(super) fn new(name: String, driver: DriverRef, ends: (FdSide, FdSide), writer: Writer) -> Self {
         Self { name, driver: DriverHandle(driver), ends: Some(ends), writer }
     }
 }
 
-impl Stream for BootLink {
+impl Stream for BootstrapStream {
     fn name(&self) -> &str {
         &self.name
     }
@@ -67,7 +67,7 @@ impl Stream for BootLink {
             }
             Ok(count) => {
                 let fed = Driver::feed(&self.driver.0, Source::Link, &buffer[..count], reactor);
-                if let Fed::Up { rest, writer } = fed
+                if let FeedResult::Established { rest, writer } = fed
                     && let Some(ends) = self.ends.take()
                 {
                     let (router, link, keepalive) = Driver::parts(&self.driver.0);
@@ -111,21 +111,21 @@ impl Stream for BootLink {
 
 /// The side channel: prompts and complaints, then, once the link is up, lines for the log.
 #[derive(Debug)]
-pub(super) struct BootDiag {
+pub(super) struct StderrStream {
     name: String,
     driver: DriverHandle,
     side: FdSide,
     log: LineLog,
 }
 
-impl BootDiag {
+impl StderrStream {
     pub(super) fn new(name: String, driver: DriverRef, side: FdSide) -> Self {
         let log = LineLog::default();
         Self { name, driver: DriverHandle(driver), side, log }
     }
 }
 
-impl Stream for BootDiag {
+impl Stream for StderrStream {
     fn name(&self) -> &str {
         &self.name
     }
@@ -147,7 +147,9 @@ impl Stream for BootDiag {
                 reactor.disconnect(token);
             }
             Ok(count) => {
-                if let Fed::Over = Driver::feed(&self.driver.0, Source::Diag, &buffer[..count], reactor) {
+                if let FeedResult::Finished =
+                    Driver::feed(&self.driver.0, Source::Diag, &buffer[..count], reactor)
+                {
                     self.log.feed(&self.name, &buffer[..count]);
                 }
             }

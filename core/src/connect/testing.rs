@@ -113,7 +113,7 @@ fn check_plans(
             .create(entry["options"].clone())
             .and_then(|transport| transport.plan(child))
             .map_err(|error| place(&format!("{name}: {error}")))?;
-        plan.dialogue.check().map_err(|error| place(&format!("{name}: {error}")))?;
+        plan.validate().map_err(|error| place(&format!("{name}: {error}")))?;
         let planned = serde_json::to_value(&plan).map_err(|error| place(&error))?;
         if planned != entry["plan"] {
             let difference = first_difference(&entry["plan"], &planned, "plan");
@@ -132,7 +132,7 @@ fn check_plans(
     Ok(plans)
 }
 
-/// Where two values first differ, and how.
+/// Describes the first difference of two values.
 fn first_difference(recorded: &Value, planned: &Value, path: &str) -> String {
     match (recorded, planned) {
         (Value::Object(old), Value::Object(new)) => {

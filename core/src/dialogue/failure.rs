@@ -102,14 +102,8 @@ impl Stage {
 }
 
 impl FailureKind {
-    /// Whether the same attempt may well succeed a little later. Never true of a refusal: repeated
-    /// failed authentication earns bans and locked accounts.
-    pub fn is_transient(self) -> bool {
-        matches!(self, Self::ConnectionClosed)
-    }
-
-    /// Whether authentication, the host's key or the change of user was refused. This is the only list
-    /// of these kinds: exit statuses and retries depend on it.
+    /// Whether one side refused the other's identity or what it asked for: a password, a key, a host
+    /// key, a user, a privilege. Repeating the attempt unchanged gives the same answer.
     pub fn is_refusal(self) -> bool {
         matches!(
             self,
@@ -122,6 +116,12 @@ impl FailureKind {
                 | Self::NotPermitted
                 | Self::TtyRequired
         )
+    }
+
+    /// Whether the same attempt may well succeed a little later. Never true of a refusal: repeated
+    /// failed authentication earns bans and locked accounts.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::ConnectionClosed)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mitogen_core::call::{CallError, Context, FromMessage, FunctionName, Receiver, Reply};
-use mitogen_core::connect::{ConnectError, Connecting, Peers};
+use mitogen_core::connect::{ConnectError, ConnectHandle, Peers};
 use mitogen_core::dialogue::{FailureKind, Stage};
 use mitogen_core::ids::ContextId;
 use mitogen_core::importer;
@@ -160,17 +160,17 @@ impl Client {
     ///
     /// # Errors
     /// No id is left, or `there` cannot be reached.
-    pub fn guest(&self, there: &Context) -> Result<Connecting, ClientError> {
+    pub fn guest(&self, there: &Context) -> Result<ConnectHandle, ClientError> {
         let id = self.router().ids().take().ok_or(ClientError::NoId)?;
         let name = format!("guest.{id}");
         // A lost listener shows when the context is called.
         let _ = self.router().links().begin_route(id, there.id(), &name);
         self.guests.add(id, None);
-        let (connecting, promise) = Connecting::promised(Context::new(self.router(), id, &name));
+        let (connecting, completer) = ConnectHandle::pending(Context::new(self.router(), id, &name));
         let function =
             FunctionName { module: "mitogen.guest".to_owned(), class: None, function: "start".to_owned() };
         let asked = there.request(function).args((id.0,)).call_then(move |reply| {
-            promise.keep(&reply.decode::<String>().map(drop).map_err(|error| {
+            completer.complete(&reply.decode::<String>().map(drop).map_err(|error| {
                 ConnectError::new(&name, Stage::Connect, FailureKind::ViaLost, error.to_string()).into()
             }));
         });
@@ -218,7 +218,7 @@ impl Client {
         if place.up {
             return Ok(Connection::ready(context));
         }
-        let (connecting, promise) = Connecting::promised(context);
+        let (connecting, completer) = ConnectHandle::pending(context);
         let question =
             Question { ask: "wait".to_owned(), label: Some(place.label.clone()), ..Question::default() };
         let hop = place.name.clone();
@@ -226,7 +226,7 @@ impl Client {
         let handle = self.router().add_once(options, move |delivery| {
             let lost =
                 |reason: String| ConnectError::new(&hop, Stage::Connect, FailureKind::ViaLost, reason).into();
-            promise.keep(&match Reply::of(delivery.message, me).decode::<Waited>() {
+            completer.complete(&match Reply::of(delivery.message, me).decode::<Waited>() {
                 Ok(Waited { ok: true, .. }) => Ok(()),
                 Ok(Waited { error: Some(error), .. }) => Err(error.into()),
                 Ok(Waited { error: None, .. }) => Err(lost("it failed and gave no reason".to_owned())),

@@ -130,7 +130,7 @@ impl Listener {
         let options = HandlerOptions { policy: Policy::ParentAuthority, respondent: None };
         self.router.add_handler(Some(WellKnownHandle::Tree.handle()), options, move |delivery| {
             let members = || {
-                let members = connector.upgrade().map(|connector| connector.members());
+                let members = connector.upgrade().map(|connector| connector.contexts());
                 let labels = labels.lock().unwrap_or_else(PoisonError::into_inner);
                 let told = members.unwrap_or_default().into_iter().map(Told::from);
                 told.map(|told| Told { target: labels.get(&told.id).cloned(), ..told }).collect()

@@ -26,7 +26,7 @@ mod warm;
 
 pub use client::{Client, ClientError, Reached};
 pub use listener::{Ask, Listener};
-pub use mitogen_core::connect::Member;
+pub use mitogen_core::connect::ContextInfo;
 pub use mitogen_core::unix::{BindError, JoinError};
 pub use place::{PlaceError, default_path, prepare};
 pub use question::{Place, Places, Told};

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mitogen_core::connect::{ConnectError, Member};
+use mitogen_core::connect::{ConnectError, ContextInfo};
 use serde::{Deserialize, Serialize};
 
 /// A question.
@@ -43,8 +43,8 @@ pub struct Told {
     pub target: Option<String>,
 }
 
-impl From<Member> for Told {
-    fn from(member: Member) -> Self {
+impl From<ContextInfo> for Told {
+    fn from(member: ContextInfo) -> Self {
         let since = member.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         Self {
             id: member.id.0,

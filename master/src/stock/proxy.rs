@@ -118,8 +118,8 @@ fn start(
     name: Option<String>,
     transport: &dyn Transport,
     settings: &ChildSettings,
-) -> Result<(String, mitogen_core::connect::Connecting), ProxyError> {
-    let via = connector.member(via).ok_or(ProxyError::NoMember(via))?;
+) -> Result<(String, mitogen_core::connect::ConnectHandle), ProxyError> {
+    let via = connector.context(via).ok_or(ProxyError::NoMember(via))?;
     let request = ConnectRequest { transport, name, via: Some(&via), settings };
     Ok((via.name().to_owned(), connector.connect(&request)?))
 }

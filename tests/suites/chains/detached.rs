@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use mitogen::{CallError, Connecting, Context, Master, Value};
+use mitogen::{CallError, ConnectHandle, Context, Master, Value};
 use mitogen_tests::procs::{self, Process};
 use mitogen_tests::{Leaks, isolated, wait};
 
@@ -69,7 +69,7 @@ fn open_to_all(path: &Path) {
 }
 
 /// Detaches the contexts that `make` makes, last first, ends the way to them by `strike`, and lets them finish.
-fn outlive(site: &Site, make: impl Fn(&Site, &Master) -> Vec<Connecting>, strike: impl FnOnce(Master)) {
+fn outlive(site: &Site, make: impl Fn(&Site, &Master) -> Vec<ConnectHandle>, strike: impl FnOnce(Master)) {
     let leaks = Leaks::start();
     let dir = tempfile::tempdir().unwrap();
     open_to_all(dir.path());

@@ -2,7 +2,7 @@
 
 use mitogen::dialogue::Secret;
 use mitogen::transports::{doas, su, sudo};
-use mitogen::{CallError, Connecting, Context, Master, Transport, Value};
+use mitogen::{CallError, ConnectHandle, Context, Master, Transport, Value};
 use mitogen_tests::users::Rule;
 use mitogen_tests::{Sshd, TestUser, wait};
 use nix::sys::signal::kill;
@@ -78,8 +78,8 @@ impl Site {
     }
 
     /// Asks for a whole chain; waits for nothing.
-    pub(crate) fn start(&self, master: &Master, way: Way) -> Vec<Connecting> {
-        let mut chain: Vec<Connecting> = Vec::new();
+    pub(crate) fn start(&self, master: &Master, way: Way) -> Vec<ConnectHandle> {
+        let mut chain: Vec<ConnectHandle> = Vec::new();
         for (transport, _) in self.hops(way) {
             let next = match chain.last() {
                 None => master.connect(&*transport),

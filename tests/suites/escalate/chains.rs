@@ -91,7 +91,7 @@ fn failures_behind_a_host_name_their_hop() {
     });
 }
 
-fn fails_beyond(master: &Master, host: &mitogen::Connecting) {
+fn fails_beyond(master: &Master, host: &mitogen::ConnectHandle) {
     let beyond = master.connect_via(host.context(), &sudo(None)).unwrap();
     // It may have failed before this can be sent.
     let call = beyond.context().call_async::<u32>("os.getuid", ());

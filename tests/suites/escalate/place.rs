@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mitogen::dialogue::{FailureKind, Stage};
 use mitogen::transports::su;
-use mitogen::{Connecting, Context, Master, Transport};
+use mitogen::{ConnectHandle, Context, Master, Transport};
 use mitogen_tests::{TestUser, run};
 use tempfile::TempDir;
 
@@ -46,7 +46,7 @@ impl Place {
     }
 
     /// Starts the transport that `make` makes for a tool's path in both places at once.
-    fn start<T: Transport>(&self, tool: &str, make: &impl Fn(String) -> T) -> [Connecting; 2] {
+    fn start<T: Transport>(&self, tool: &str, make: &impl Fn(String) -> T) -> [ConnectHandle; 2] {
         let here = self.wrappers.path().join(tool);
         [
             self.master.connect(&make(display(&here))).unwrap(),

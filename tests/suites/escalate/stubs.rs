@@ -23,7 +23,7 @@ fn ask(prompt: Option<&str>, wrong: &str) -> Step {
 }
 
 /// Connects from here and by a context; gives both.
-fn both(master: &Master, sudo: &Sudo) -> [mitogen::Connecting; 2] {
+fn both(master: &Master, sudo: &Sudo) -> [mitogen::ConnectHandle; 2] {
     let context = up(&master.connect(&local()).unwrap());
     [master.connect(sudo).unwrap(), connect_with(master, Some(&context), sudo, master.settings())]
 }

@@ -52,7 +52,7 @@ fn every_release_starts_contexts_through_ours() {
             let output = open.client(release, LOCAL).output().expect("it starts");
             assert_eq!(run::succeeded("the stock client", &output).expect("it is content"), "content\n");
             // What it has started stays, as a part of our tree.
-            let members = open.master.connector().members();
+            let members = open.master.connector().contexts();
             assert_eq!(members.iter().filter(|member| member.via == open.deep.id()).count(), 1);
             open.master.shutdown();
         });

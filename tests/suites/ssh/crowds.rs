@@ -1,6 +1,6 @@
 //! Many at once.
 
-use mitogen::{Connecting, Master, Transport};
+use mitogen::{ConnectHandle, Master, Transport};
 use mitogen_tests::{Namespaces, Sshd, isolated};
 
 use crate::common::{PATIENCE, by_key, master, ssh, up};
@@ -14,7 +14,7 @@ fn thread_count() -> usize {
 /// Connects to all at once, calls all before they are up, and watches the threads of this process meanwhile.
 fn all_at_once(master: &Master, transports: &[impl Transport]) {
     let before = thread_count();
-    let connecting: Vec<Connecting> =
+    let connecting: Vec<ConnectHandle> =
         transports.iter().map(|transport| master.connect(transport).unwrap()).collect();
     let calls: Vec<_> = connecting
         .iter()

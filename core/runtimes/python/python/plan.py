@@ -11,8 +11,6 @@ VERSION = 1
 FIELDS = {
     "plan": "version name method start timeout | preamble dialogue secrets destination keepalive",
     "start.spawn": "argv | env stdio",
-    "start.dial.tcp": "host port |",
-    "start.dial.unix": "path |",
 }
 STDIO = "socketpair", "pipes", "tty", "hybrid_tty"
 YEAR = 31536000
@@ -34,7 +32,7 @@ def check(plan):
     if problem:
         return problem
     timeout = plan["timeout"]
-    if not isinstance(timeout, (int, float)) or not 0 <= timeout <= YEAR:
+    if not isinstance(timeout, (int, float)) or not 0 < timeout <= YEAR:
         return u"timeout: %s is not a usable number of seconds" % timeout
     return check_start(plan["start"])
 
@@ -45,13 +43,10 @@ def check_start(start):
     if not isinstance(start, dict) or len(start) != 1:
         return u"start: a Python context cannot start a context by %s" % (start,)
     ((kind, value),) = start.items()
-    if kind == "dial" and isinstance(value, dict) and len(value) == 1:
-        ((kind, value),) = value.items()
-        kind = "dial." + kind
     if "start." + kind not in FIELDS:
         return u"start: a Python context cannot start a context by %s" % kind
     problem = fields("start." + kind, value)
-    if problem or kind != "spawn":
+    if problem:
         return problem
     if not value["argv"] or not value["argv"][0]:
         return u"start.spawn.argv: there is no program"

@@ -294,7 +294,8 @@ class Parent(Below):
             ({u"start": {u"spawn": dict(program, stdio=u"fork")}}, u"start.spawn.stdio: fork is not known"),
             ({u"start": {u"tunnel": {}}}, u"cannot start a context by tunnel"),
             ({u"start": u"opened"}, u"cannot start a context by opened"),
-            ({u"start": {u"dial": {u"unix": {}}}}, u"start.dial.unix: the field path is missing"),
+            ({u"start": {u"dial": {u"unix": {u"path": u"/x"}}}}, u"cannot start a context by dial"),
+            ({u"start": {u"spawn": {}}}, u"start.spawn: the field argv is missing"),
             ({u"timeout": -1.0}, u"timeout: -1.0 is not a usable number of seconds"),
             ({u"timeout": u"soon"}, u"timeout: "),
         ):

@@ -1,16 +1,16 @@
-//! Which contexts have been started and are up, for whoever draws the tree.
+//! The contexts that one connector has started and that are connected, for `mitogen tree`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::connecting::Connecting;
+use super::connect_handle::ConnectHandle;
 use crate::ids::ContextId;
 
-/// A context that is up.
+/// A connected context.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Its number.
+pub struct ContextInfo {
+    /// Its id.
     pub id: ContextId,
     /// Its name.
     pub name: String,
@@ -18,36 +18,36 @@ pub struct Member {
     pub via: ContextId,
     /// The transport's name.
     pub method: String,
-    /// When it came up.
+    /// When it connected.
     pub since: SystemTime,
 }
 
-/// The contexts of one connector. Clones are the same list.
+/// The list of one connector. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Members(Arc<Mutex<BTreeMap<ContextId, Member>>>);
+pub(super) struct LiveContexts(Arc<Mutex<BTreeMap<ContextId, ContextInfo>>>);
 
-impl Members {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ContextId, Member>> {
+impl LiveContexts {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ContextId, ContextInfo>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lists the context from when it comes up until it is lost.
-    pub(super) fn follow(&self, connecting: &Connecting, via: ContextId, method: &str) {
+    /// Lists the context while it is connected.
+    pub(super) fn follow(&self, connecting: &ConnectHandle, via: ContextId, method: &str) {
         let context = connecting.context();
         let (id, name, method) = (context.id(), context.name().to_owned(), method.to_owned());
-        let members = self.clone();
+        let list = self.clone();
         connecting.on_done(move |outcome| {
             if outcome.is_ok() {
-                members.lock().insert(id, Member { id, name, via, method, since: SystemTime::now() });
+                list.lock().insert(id, ContextInfo { id, name, via, method, since: SystemTime::now() });
             }
         });
-        let members = self.clone();
+        let list = self.clone();
         context.on_disconnect(move |_| {
-            members.lock().remove(&id);
+            list.lock().remove(&id);
         });
     }
 
-    pub(super) fn all(&self) -> Vec<Member> {
+    pub(super) fn all(&self) -> Vec<ContextInfo> {
         self.lock().values().cloned().collect()
     }
 }

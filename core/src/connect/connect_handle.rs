@@ -1,4 +1,4 @@
-//! A connection under way, as its caller sees it.
+//! The handle of a connection in progress.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::error::ConnectError;
 use crate::call::Context;
 
-/// How a connection ended.
+/// The result of a connection.
 pub type Outcome = Result<(), Arc<ConnectError>>;
 
 type Then = Box<dyn FnOnce(&Outcome) + Send>;
@@ -21,16 +21,16 @@ struct State {
     wakers: Vec<Waker>,
 }
 
-/// Set once, by the driver; waited for by anybody.
+/// The result of one connection: set once, waited for by any number of threads and tasks.
 #[derive(Clone, Default)]
-pub(crate) struct Done(Arc<(Mutex<State>, Condvar)>);
+pub(crate) struct Completion(Arc<(Mutex<State>, Condvar)>);
 
-impl Done {
+impl Completion {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the outcome; the first one stays. Callbacks run here, outside the lock.
+    /// Sets the result; a second one is ignored. Callbacks run here, outside the lock.
     pub(crate) fn set(&self, outcome: &Outcome) {
         let (then, wakers) = {
             let mut state = self.lock();
@@ -50,47 +50,47 @@ impl Done {
     }
 }
 
-/// A context that is being started. It can be called at once: what is sent to it travels right
-/// behind its bootstrap, and fails with the connection's error if that fails.
+/// A context that is being started. It can be called at once: messages to it are sent right behind
+/// its bootstrap, and fail with the connection's error if the connection fails.
 ///
-/// It is a `Future` of the context. Dropping it changes nothing.
+/// It is a `Future` of the context. Dropping it does not cancel the connection.
 #[derive(Clone)]
-pub struct Connecting {
+pub struct ConnectHandle {
     context: Context,
-    done: Done,
+    done: Completion,
 }
 
-impl std::fmt::Debug for Connecting {
+impl std::fmt::Debug for ConnectHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connecting").field("context", &self.context).finish_non_exhaustive()
+        f.debug_struct("ConnectHandle").field("context", &self.context).finish_non_exhaustive()
     }
 }
 
-impl Connecting {
-    pub(crate) fn new(context: Context, done: Done) -> Self {
+impl ConnectHandle {
+    pub(crate) fn new(context: Context, done: Completion) -> Self {
         Self { context, done }
     }
 
-    /// A context that somebody else starts, and the means to say how that ended.
-    pub fn promised(context: Context) -> (Self, Promise) {
-        let done = Done::default();
-        (Self { context, done: done.clone() }, Promise(done))
+    /// A handle of a context that another party starts, and the completer that sets its result.
+    pub fn pending(context: Context) -> (Self, Completer) {
+        let done = Completion::default();
+        (Self { context, done: done.clone() }, Completer(done))
     }
 
-    /// The context, up or not.
+    /// The context, connected or not.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// How it ended, if it has.
+    /// The result, once there is one.
     pub fn outcome(&self) -> Option<Outcome> {
         self.done.lock().outcome.clone()
     }
 
-    /// Waits until the context is up. The plan's own timeout bounds the wait.
+    /// Waits until the context is connected. The plan's timeout limits the wait.
     ///
     /// # Errors
-    /// Why it did not come up.
+    /// The connection failed.
     pub fn wait(&self) -> Result<Context, Arc<ConnectError>> {
         let mut state = self.done.lock();
         loop {
@@ -101,7 +101,7 @@ impl Connecting {
         }
     }
 
-    /// Like [`Connecting::wait`]; `None` when `deadline` comes first.
+    /// Like [`ConnectHandle::wait`]; `None` when `deadline` comes first.
     pub fn wait_deadline(&self, deadline: Instant) -> Option<Result<Context, Arc<ConnectError>>> {
         let mut state = self.done.lock();
         loop {
@@ -113,7 +113,7 @@ impl Connecting {
         }
     }
 
-    /// Calls `then` with the outcome: at once if there is one, else on the broker's thread, where
+    /// Calls `then` with the result: at once if there is one, else on the broker's thread, which
     /// it must not block.
     pub fn on_done(&self, then: impl FnOnce(&Outcome) + Send + 'static) {
         let mut state = self.done.lock();
@@ -127,23 +127,23 @@ impl Connecting {
     }
 }
 
-/// The other end of a [`Connecting`] that is not ours to carry out.
-pub struct Promise(Done);
+/// Sets the result of a [`ConnectHandle::pending`].
+pub struct Completer(Completion);
 
-impl std::fmt::Debug for Promise {
+impl std::fmt::Debug for Completer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Promise")
+        f.write_str("Completer")
     }
 }
 
-impl Promise {
-    /// Says how it ended.
-    pub fn keep(self, outcome: &Outcome) {
+impl Completer {
+    /// Sets the result.
+    pub fn complete(self, outcome: &Outcome) {
         self.0.set(outcome);
     }
 }
 
-impl Future for Connecting {
+impl Future for ConnectHandle {
     type Output = Result<Context, Arc<ConnectError>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {

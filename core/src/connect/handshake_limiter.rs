@@ -1,20 +1,20 @@
-//! Rationing of handshakes: sshd drops connections beyond its `MaxStartups`, and punishes a
-//! controller whose connections it dropped.
+//! Limits concurrent handshakes with one destination: sshd drops connections beyond its
+//! `MaxStartups`, and penalizes a client whose connections it dropped.
 //!
-//! Pure: says who may start; starting is the driver's.
+//! It only decides which connection may start; the driver starts it.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// How many handshakes may be under way with one destination.
+/// The limit of concurrent handshakes with one destination.
 pub const HANDSHAKES_PER_DESTINATION: usize = 8;
 
-/// How often a handshake that the far end dropped is tried again.
+/// How often a handshake that the server dropped is retried.
 pub(crate) const RETRIES: u32 = 4;
 
-/// Who may shake hands with whom now. `T` is what is waiting to start.
+/// The handshakes in progress and those that wait. `T` is a connection that waits to start.
 #[derive(Debug)]
-pub(crate) struct Gate<T> {
+pub(crate) struct HandshakeLimiter<T> {
     limit: usize,
     destinations: HashMap<String, Destination<T>>,
 }
@@ -25,12 +25,12 @@ struct Destination<T> {
     waiting: VecDeque<T>,
 }
 
-impl<T> Gate<T> {
+impl<T> HandshakeLimiter<T> {
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit: limit.max(1), destinations: HashMap::new() }
     }
 
-    /// `Some(work)` may start now; else it waits its turn.
+    /// Returns `work` if it may start now; queues it otherwise.
     pub(crate) fn enter(&mut self, destination: &str, work: T) -> Option<T> {
         let entry = self
             .destinations
@@ -45,7 +45,7 @@ impl<T> Gate<T> {
         }
     }
 
-    /// A handshake has ended; who may start in its place.
+    /// Notes that a handshake has ended, and returns the work that may start in its place.
     pub(crate) fn leave(&mut self, destination: &str) -> Option<T> {
         let entry = self.destinations.get_mut(destination)?;
         if let Some(next) = entry.waiting.pop_front() {
@@ -59,8 +59,8 @@ impl<T> Gate<T> {
     }
 }
 
-/// How long to wait before try number `attempt` (from 1), spread by `noise` in 0..1 so that a
-/// crowd that was dropped together does not come back together.
+/// The delay before retry number `attempt` (from 1), spread by `noise` in 0..1 so that connections
+/// that were dropped together are not retried together.
 pub(crate) fn retry_delay(attempt: u32, noise: f64) -> Duration {
     let base = 0.25 * f64::from(1u32 << attempt.min(5));
     Duration::from_secs_f64(base * (0.5 + noise))
@@ -71,25 +71,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_holds_and_turns_are_in_order() {
-        let mut gate = Gate::new(2);
-        assert_eq!(gate.enter("a", 1), Some(1));
-        assert_eq!(gate.enter("a", 2), Some(2));
-        assert_eq!(gate.enter("a", 3), None);
-        assert_eq!(gate.enter("a", 4), None);
-        assert_eq!(gate.enter("b", 5), Some(5));
-        assert_eq!(gate.leave("a"), Some(3));
-        assert_eq!(gate.leave("a"), Some(4));
-        assert_eq!(gate.leave("a"), None);
-        assert_eq!(gate.enter("a", 6), Some(6));
-        assert_eq!(gate.leave("a"), None);
-        assert_eq!(gate.leave("a"), None);
-        assert_eq!(gate.leave("b"), None);
-        assert!(gate.destinations.is_empty());
+    fn the_limit_is_kept_and_the_queue_is_in_order() {
+        let mut limiter = HandshakeLimiter::new(2);
+        assert_eq!(limiter.enter("a", 1), Some(1));
+        assert_eq!(limiter.enter("a", 2), Some(2));
+        assert_eq!(limiter.enter("a", 3), None);
+        assert_eq!(limiter.enter("a", 4), None);
+        assert_eq!(limiter.enter("b", 5), Some(5));
+        assert_eq!(limiter.leave("a"), Some(3));
+        assert_eq!(limiter.leave("a"), Some(4));
+        assert_eq!(limiter.leave("a"), None);
+        assert_eq!(limiter.enter("a", 6), Some(6));
+        assert_eq!(limiter.leave("a"), None);
+        assert_eq!(limiter.leave("a"), None);
+        assert_eq!(limiter.leave("b"), None);
+        assert!(limiter.destinations.is_empty());
     }
 
     #[test]
-    fn delays_grow_and_spread() {
+    fn delays_grow_and_are_spread() {
         assert!(retry_delay(1, 0.0) < retry_delay(1, 0.9));
         assert!(retry_delay(1, 0.9) < retry_delay(3, 0.0));
         assert!(retry_delay(60, 0.99) <= Duration::from_secs(12));
