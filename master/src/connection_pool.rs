@@ -22,8 +22,8 @@ use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
 use crate::Master;
-use crate::profiles::{Chain, Hop, HopKey, SecretError, SecretResolver, SecretStore};
 use crate::stock::{self, FindError};
+use mitogen_inventory::profiles::{Chain, Hop, HopKey, SecretError, SecretResolver, SecretStore};
 
 /// Why a chain cannot be connected or planned. Nothing was started for the hop.
 #[derive(Clone, Debug, Error)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::OptionsError;
+use super::options::OptionsError;
 use crate::suggest::did_you_mean;
 
 /// How long a connection may take unless its options say otherwise.

@@ -5,8 +5,32 @@ use std::cell::RefCell;
 use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
 use serde_json::Value;
+use thiserror::Error;
 
-use super::OptionsError;
+/// Options that a transport rejects.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{method}: {message}")]
+#[non_exhaustive]
+pub struct OptionsError {
+    /// The transport.
+    pub method: String,
+    /// The option at fault, unless it is several or none.
+    pub key: Option<String>,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl OptionsError {
+    /// An error that concerns no option in particular.
+    pub fn new(method: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { method: method.into(), key: None, message: message.into() }
+    }
+
+    /// An error in the option `key`.
+    pub fn in_option(method: impl Into<String>, key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { method: method.into(), key: Some(key.into()), message: message.into() }
+    }
+}
 
 /// Reads the options of the transport `method` from a JSON object.
 ///

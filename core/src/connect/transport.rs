@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
-use thiserror::Error;
 
 use super::option_spec::{self, OptionSpec};
+use super::options::OptionsError;
 use super::plan::Plan;
 use crate::dialogue::ExitRule;
 
@@ -47,31 +47,6 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// # Errors
     /// Options that contradict each other or cannot be expressed.
     fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError>;
-}
-
-/// Options that a transport rejects.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{method}: {message}")]
-#[non_exhaustive]
-pub struct OptionsError {
-    /// The transport.
-    pub method: String,
-    /// The option at fault, unless it is several or none.
-    pub key: Option<String>,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-impl OptionsError {
-    /// An error that concerns no option in particular.
-    pub fn new(method: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { method: method.into(), key: None, message: message.into() }
-    }
-
-    /// An error in the option `key`.
-    pub fn in_option(method: impl Into<String>, key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { method: method.into(), key: Some(key.into()), message: message.into() }
-    }
 }
 
 /// Where a transport comes from.

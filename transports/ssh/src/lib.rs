@@ -27,9 +27,9 @@ use mitogen_core::connect::{
     ChildCommand, Keepalive, OptionsError, Plan, Spawn, Stdio, Transport, TransportKind, parse_options,
 };
 
+use options::METHOD;
 pub use options::{CheckHostKeys, Options};
 
-const METHOD: &str = "ssh";
 /// The port that is not part of a context's name.
 const DEFAULT_PORT: u16 = 22;
 

@@ -8,7 +8,8 @@ use mitogen_core::connect::{
 use mitogen_core::dialogue::Secret;
 use serde::Deserialize;
 
-use crate::METHOD;
+/// The name of the method.
+pub(crate) const METHOD: &str = "ssh";
 
 /// Options of the ssh transport. Unset options fall back to the user's `ssh_config`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

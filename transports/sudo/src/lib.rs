@@ -23,10 +23,9 @@ use mitogen_core::connect::{
     ChildCommand, OptionsError, Plan, Spawn, Stdio, Transport, TransportKind, parse_options,
 };
 
+use options::METHOD;
 pub use options::Options;
 use options::Resolved;
-
-const METHOD: &str = "sudo";
 
 /// The transport `sudo` for profiles, with the specifications of its options.
 pub fn kind() -> TransportKind {

@@ -6,8 +6,10 @@ use mitogen_core::connect::{DEFAULT_CONNECT_TIMEOUT, OptionKind, OptionSpec, Opt
 use mitogen_core::dialogue::Secret;
 use serde::Deserialize;
 
-use crate::METHOD;
 use crate::arguments;
+
+/// The name of the method.
+pub(crate) const METHOD: &str = "sudo";
 
 /// Options of the sudo transport. They take precedence over [`Options::sudo_args`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
