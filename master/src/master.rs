@@ -14,11 +14,12 @@ use mitogen_core::importer;
 use mitogen_core::node::{Node, NodeOptions};
 use mitogen_core::router::{Router, RouterOptions};
 use mitogen_core::sys;
+use mitogen_core::unix::BindError;
 use mitogen_core::wire::DEFAULT_MAX_MESSAGE_SIZE;
 use mitogen_python::Python;
 use thiserror::Error;
 
-use crate::listen::{BindError, Listener};
+use crate::listen::Listener;
 use crate::modules::ModuleSource;
 use crate::responder::{DeliveryMode, ImportPolicy, ModulePreloader, ModuleStats, Responder, Store};
 use crate::root_handlers;
