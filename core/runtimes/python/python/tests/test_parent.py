@@ -83,12 +83,13 @@ class Blobs(Below):
         self.data = RUNTIME[:5000], RUNTIME[5000:]
         self.names = [as_text(hashlib.sha256(part).hexdigest()) for part in self.data]
 
-    def request(self, to, kind, **fields):
-        self.c.send(RUN_PLAN, dumps(dict(fields, v=1, kind=kind)), 0, PKL, dst=to)
+    def request(self, kind, **fields):
+        request = dict(fields, v=1, kind=kind)
+        self.c.send(RUN_PLAN, dumps(dict((as_text(name), value) for name, value in request.items())), 0, PKL)
 
-    def send_blobs(self, to):
+    def send_blobs(self):
         for name, data in zip(self.names, self.data):
-            self.request(to, u"blob", sha256=name, data=data)
+            self.request(u"blob", sha256=name, data=data)
 
     def start(self, id, via=None, parents=(1, 0)):
         self.c.handle += 1
@@ -97,7 +98,7 @@ class Blobs(Below):
         return self.c.reply(self.c.handle).obj()
 
     def test_a_context_is_started_with_blobs_that_were_sent_before(self):
-        self.send_blobs(None)
+        self.send_blobs()
         for id in 2, 3:
             self.assertEqual(self.start(id)[u"ok"], True)
             self.assertEqual(self.on(id, "posix", "getppid"), self.c.call("posix", "getpid"))
@@ -115,7 +116,7 @@ class Blobs(Below):
         for name in "mitogen.process", "mitogen.dialogue", "mitogen.plan", "mitogen.routes", "mitogen.parent":
             source = zlib.decompress(binascii.unhexlify(PARTS["modules"][name]["source"]))
             self.c.send(LOAD, module_data(name, source), 0, PKL, dst=2)
-        self.send_blobs(None)
+        self.send_blobs()
         self.c.push("counted", """
 import mitogen.parent as parent
 def f(names, to):
@@ -135,7 +136,7 @@ def f(names, to):
             self.assertEqual(self.on(id, "posix", "getppid"), self.on(2, "posix", "getpid"))
 
     def test_a_blob_for_a_context_that_is_gone_is_dropped(self):
-        self.request(None, u"forward_blob", sha256=self.names[0], to=77)
+        self.request(u"forward_blob", sha256=self.names[0], to=77)
         self.assertEqual(self.c.call("probe", "same", 5), 5)
 
 
