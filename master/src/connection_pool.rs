@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use mitogen_core::call::Context;
 use mitogen_core::connect::{
-    ChildSettings, ConnectError, ConnectHandle, ConnectRequest, Connector, OptionsError, Outcome, Plan,
-    Registry, RequestError, Transport,
+    ChildSettings, ConnectHandle, ConnectRequest, Connector, OptionsError, Plan, Registry, RequestError,
+    Transport,
 };
 use mitogen_core::ids::ContextId;
 use mitogen_core::router::Router;
@@ -22,7 +22,8 @@ use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
 use crate::Master;
-use crate::stock::{self, FindError};
+use crate::connection::Connection;
+use crate::upstream::{self, FindError};
 use mitogen_inventory::profiles::{Chain, Hop, HopKey, SecretError, SecretResolver, SecretStore};
 
 /// Why a chain cannot be connected or planned. Nothing was started for the hop.
@@ -188,7 +189,7 @@ impl<R: SecretResolver> ConnectionPool<R> {
         // An inventory makes no chain without hops.
         let own_context = || Context::new(&self.router, self.router.identity().id, "self");
         let context = hops.last().map_or_else(own_context, |last| last.context().clone());
-        Ok(Connection { hops, context })
+        Ok(Connection::over(hops, context))
     }
 
     /// Removes the hops of the chain that have failed or were lost, so that the next
@@ -304,72 +305,12 @@ impl<R: SecretResolver> ConnectionPool<R> {
         if let Some(package) = packages.get(path) {
             return Ok(Arc::clone(package));
         }
-        let package = stock::find_at(path).map_err(|source| ChainError::MitogenPackage {
+        let package = upstream::find_at(path).map_err(|source| ChainError::MitogenPackage {
             hop: hop.key.clone(),
             source: Arc::new(source),
         })?;
         packages.insert(path.to_owned(), Arc::clone(&package));
         Ok(package)
-    }
-}
-
-/// A connected chain, or one that is being connected. Its context can be called at once. Dropping this
-/// handle does not close the connection.
-#[derive(Clone, Debug)]
-pub struct Connection {
-    hops: Vec<ConnectHandle>,
-    context: Context,
-}
-
-impl Connection {
-    /// A connection to a context that is connected already.
-    pub(crate) fn ready(context: Context) -> Self {
-        Self { hops: Vec::new(), context }
-    }
-
-    /// A connection that another process is establishing.
-    pub(crate) fn pending(connecting: ConnectHandle) -> Self {
-        let context = connecting.context().clone();
-        Self { hops: vec![connecting], context }
-    }
-
-    /// The connection to a child of this context.
-    pub(crate) fn then(&self, behind: ConnectHandle) -> Self {
-        let context = behind.context().clone();
-        Self { hops: self.hops.iter().cloned().chain([behind]).collect(), context }
-    }
-
-    /// The outcome of connecting; `None` while it is not known.
-    pub fn outcome(&self) -> Option<Outcome> {
-        let mut outcomes = self.hops.iter().map(ConnectHandle::outcome);
-        outcomes.find(|outcome| !matches!(outcome, Some(Ok(())))).unwrap_or(Some(Ok(())))
-    }
-
-    /// The last context, connected or not.
-    pub fn context(&self) -> &Context {
-        &self.context
-    }
-
-    /// The hops, nearest first.
-    pub fn hops(&self) -> &[ConnectHandle] {
-        &self.hops
-    }
-
-    /// Calls `then` when the last hop is connected, or with the error of the first hop that failed. If the
-    /// outcome is known, `then` runs at once, else on the broker's thread, where it must not block.
-    pub fn on_done(&self, then: impl FnOnce(&Outcome) + Send + 'static) {
-        follow(self.hops.clone().into_iter(), Box::new(then));
-    }
-
-    /// Waits until the last hop is connected.
-    ///
-    /// # Errors
-    /// The error of the first hop that failed.
-    pub fn wait(&self) -> Result<Context, Arc<ConnectError>> {
-        for hop in &self.hops {
-            hop.wait()?;
-        }
-        Ok(self.context.clone())
     }
 }
 
@@ -381,16 +322,6 @@ fn log_outcome(hop: &HopKey, connecting: &ConnectHandle) {
         Ok(()) => tracing::info!(hop = %key, name, after = ?began.elapsed(), "connected"),
         Err(error) => tracing::info!(hop = %key, name, %error, "not connected"),
     });
-}
-
-fn follow(mut hops: std::vec::IntoIter<ConnectHandle>, then: Box<dyn FnOnce(&Outcome) + Send>) {
-    match hops.next() {
-        None => then(&Ok(())),
-        Some(hop) => hop.on_done(move |outcome| match outcome {
-            Ok(()) => follow(hops, then),
-            Err(_) => then(outcome),
-        }),
-    }
 }
 
 #[cfg(test)]

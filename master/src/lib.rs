@@ -17,16 +17,18 @@
 //!
 //! This crate knows the built-in transports by name; what they are made of is `mitogen_core`.
 
+mod connection;
 mod connection_pool;
 pub mod listen;
 mod master;
 pub mod modules;
 mod responder;
 mod root_handlers;
-pub mod stock;
 pub mod transports;
+pub mod upstream;
 
-pub use connection_pool::{ChainError, Connection, ConnectionPool};
+pub use connection::Connection;
+pub use connection_pool::{ChainError, ConnectionPool};
 pub use listen::{Client, ClientError, Listener};
 pub use master::{Master, MasterOptions, StartError};
 pub use mitogen_core::call::{CallChain, CallError, Context, Receiver, RemoteError, Select, Sender};

@@ -22,8 +22,7 @@ use thiserror::Error;
 use crate::listen::Listener;
 use crate::modules::ModuleSource;
 use crate::responder::{DeliveryMode, ImportPolicy, ModulePreloader, ModuleStats, Responder, Store};
-use crate::root_handlers;
-use crate::{stock, transports};
+use crate::{root_handlers, transports, upstream};
 
 /// How a master is started: the defaults, changed by setters.
 ///
@@ -158,7 +157,7 @@ impl Master {
             blocks: options.settings.import_blocks.clone(),
         };
         let transports = Arc::new(options.transports);
-        stock::listen(router, connector, &options.settings, Arc::clone(&transports));
+        upstream::listen(router, connector, &options.settings, Arc::clone(&transports));
         let store =
             Arc::new(Store::new(options.modules, policy, options.main_script, options.max_message_size));
         let responder =

@@ -20,8 +20,8 @@ pub mod link;
 pub mod packages;
 pub mod pythons;
 pub mod sshd;
-pub mod stock;
 pub mod stub;
+pub mod upstream;
 pub mod users;
 
 pub mod leaks;
@@ -35,6 +35,6 @@ pub use netns::Namespaces;
 pub use packages::{Packages, package};
 pub use pythons::{Python, pythons};
 pub use sshd::{Sshd, SshdOptions};
-pub use stock::StockVenv;
 pub use stub::Stub;
+pub use upstream::UpstreamVenv;
 pub use users::TestUser;

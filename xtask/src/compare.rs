@@ -90,7 +90,7 @@ impl Programs {
         let only_limits = flags.groups.iter().all(|group| group == "bare");
         let wanted = |side| !only_limits && flags.only.is_none_or(|only| only == side);
         let upstream_python = if wanted(Side::Upstream) {
-            let line = output(command(&fixture, ["stock"]).arg(&python))?;
+            let line = output(command(&fixture, ["upstream"]).arg(&python))?;
             Some(PathBuf::from(line.trim()))
         } else {
             None

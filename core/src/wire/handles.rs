@@ -48,7 +48,7 @@ pub enum WellKnownHandle {
     /// on. The payload is empty. Upstream clients ignore it.
     Encodings = 123,
     /// This project's: a context requests that its master starts a child of the context with one of the
-    /// master's transports. The payload is a pickled tuple. See `master/src/stock/proxy.rs`.
+    /// master's transports. The payload is a pickled tuple. See `master/src/upstream/proxy.rs`.
     ProxyConnect = 124,
     /// This project's: one payload for several contexts, each of which is the receiver or one of its
     /// descendants. The payload is the number of contexts (four bytes), for each the context id and the

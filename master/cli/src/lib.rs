@@ -19,7 +19,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use mitogen::listen::{BindError, PlaceError};
+use mitogen::listen::{BindError, SocketPathError};
 use mitogen::modules::FinderError;
 use mitogen::profiles::{ProfilesError, ResolveError, SecretError};
 use mitogen::targets::TargetError;
@@ -111,13 +111,13 @@ fn status_of(error: &anyhow::Error) -> u8 {
     if let Some(error) = error.downcast_ref::<ClientError>() {
         return match error {
             ClientError::Refused(_) => exit::USAGE,
-            ClientError::Join(_) | ClientError::Answer(_) => exit::UNREACHABLE,
+            ClientError::Join(_) | ClientError::Reply(_) => exit::UNREACHABLE,
             _ => exit::INTERNAL,
         };
     }
     let usage = error.is::<ProfilesError>()
         || error.is::<BindError>()
-        || error.is::<PlaceError>()
+        || error.is::<SocketPathError>()
         || error.is::<SessionError>()
         || error.is::<TargetError>()
         || error.is::<ResolveError>()

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mitogen::listen::{JoinError, Reached, default_path};
+use mitogen::listen::{JoinError, ReachedTargets, default_path};
 use mitogen::modules::{Finder, FinderError, FinderOptions, ModuleSource};
 use mitogen::profiles::{Chain, Inventory, Overrides, ProfilesError, SecretStore, SystemSecrets};
 use mitogen::transports::Registry;
@@ -251,7 +251,7 @@ fn run_in_session(
     }
     let Job { task, input, sources } = job;
     let mut client = join(path)?;
-    let Reached { labels, routes: mut connections } = client.reach(wanted, env.global.limit.as_deref())?;
+    let ReachedTargets { labels, mut connections, .. } = client.reach(wanted, env.global.limit.as_deref())?;
     let hosts: Arc<[String]> = labels.into();
     let modules = !sources.is_empty();
     if modules {
@@ -261,8 +261,10 @@ fn run_in_session(
     // not see the modules. A program runs in a process of its own anyway.
     let scoped = modules && !task.is_command();
     if scoped {
-        connections =
-            connections.iter().map(|connection| client.guest_of(connection)).collect::<Result<_, _>>()?;
+        connections = connections
+            .iter()
+            .map(|connection| client.scoped_connection(connection))
+            .collect::<Result<_, _>>()?;
     }
     let host_source = SharedTree { connections, scoped };
     let forks = env.global.forks.unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! The listener's side: who asks, and what is answered from here.
+//! The listener's side: accepting clients and answering their requests.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,71 +13,92 @@ use mitogen_core::unix::{self, BindError};
 use mitogen_core::wire::{Encoding, Message, WellKnownHandle};
 use serde::Serialize;
 
-use super::question::{Ids, Places, Question, Told, Waited};
+use super::protocol::{IdBlock, ListedContext, Request, TargetLocations, WaitReply};
 
-/// More ids are not given out at once.
-const MOST_IDS: u32 = 1 << 20;
+/// The largest block of context ids that a client gets.
+const MAX_IDS: u32 = 1 << 20;
 
-/// A question about targets, which only the one who knows their names can answer. One that is
-/// dropped unanswered leaves its client waiting until the tree ends.
+/// A client's request about targets, for the program that knows them by name. If a request is dropped
+/// without a reply, its client waits until the session ends.
 #[derive(Debug)]
-pub enum Ask {
-    /// Where are these targets? Those that are lost are to be connected again.
+#[non_exhaustive]
+pub enum TargetRequest {
+    /// Asks where targets are. Those that were lost are to be connected again.
     Reach {
-        /// The expression.
+        /// A target expression.
         targets: String,
-        /// Another one that they must be among, too.
+        /// A second expression, which targets must match as well.
         limit: Option<String>,
-        /// Where the answer goes.
-        answer: Answer,
+        /// Sends the reply.
+        reply: ReplyHandle,
     },
-    /// How did the connection of this target end?
+    /// Asks how the connection attempt of a target ended, or will end.
     Wait {
         /// The target's label.
         label: String,
-        /// Where the answer goes.
-        answer: Answer,
+        /// Sends the reply.
+        reply: ReplyHandle,
     },
 }
 
-/// The way back to who asked.
+/// Sends the reply to a [`TargetRequest`].
 #[derive(Debug)]
-pub struct Answer {
+pub struct ReplyHandle {
     router: WeakRouter,
     to: ContextId,
     handle: Handle,
 }
 
-impl Answer {
-    /// Answers [`Ask::Reach`].
-    pub fn places(self, places: &Places) {
-        self.send(places);
+impl ReplyHandle {
+    /// Replies to [`TargetRequest::Reach`].
+    pub fn locations(self, locations: &TargetLocations) {
+        self.send(locations);
     }
 
-    /// Answers [`Ask::Wait`].
+    /// Replies to [`TargetRequest::Wait`].
     pub fn outcome(self, outcome: &Outcome) {
         let error: Option<ConnectError> = outcome.as_ref().err().map(|error| (**error).clone());
-        self.send(&Waited { ok: error.is_none(), error });
+        self.send(&WaitReply { ok: error.is_none(), error });
     }
 
-    fn send<T: Serialize>(self, answer: &T) {
+    fn send<T: Serialize>(self, reply: &T) {
         let Some(router) = self.router.upgrade() else { return };
-        match pickle::to_bytes(answer) {
+        match pickle::to_bytes(reply) {
             Ok(data) => {
                 let message = Message::new(self.to, self.handle, Encoding::Pickle, data);
                 if let Err(error) = router.send(message) {
-                    tracing::debug!(%error, "a client did not wait for its answer");
+                    tracing::debug!(%error, "a client left before its reply was sent");
                 }
             }
-            Err(error) => tracing::error!(%error, "an answer could not be encoded"),
+            Err(error) => tracing::error!(%error, "cannot encode the reply to a client"),
         }
     }
 }
 
-type Targets = Arc<dyn Fn(Ask) + Send + Sync>;
+type TargetHandler = Arc<dyn Fn(TargetRequest) + Send + Sync>;
 
-/// A socket at which other processes of this user join the tree. Dropping it ends the listening and
-/// removes the socket; those who have joined stay until the master ends.
+/// A unix socket on which other processes of this user join a master's session. Dropping it closes and
+/// removes the socket; clients that have joined stay connected until the master ends.
+///
+/// ```
+/// use mitogen::{Client, Master, MasterOptions, transports::local};
+///
+/// let master = Master::start(MasterOptions::default())?;
+/// let context = master.connect(&local::Local::new(local::Options::new())?)?.wait()?;
+/// let listener = master.listen(None)?;
+///
+/// // In practice, another process:
+/// let client = Client::connect(listener.path())?;
+/// let contexts = client.contexts()?;
+/// assert_eq!(contexts[0].id, context.id().0);
+/// let sum: i64 = client.context(context.id(), "child").call("operator.add", (2, 3))?;
+/// assert_eq!(sum, 5);
+/// client.shutdown();
+///
+/// drop(listener);
+/// master.shutdown();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Listener {
     listener: unix::Listener,
@@ -89,7 +110,7 @@ pub struct Listener {
 type Labels = Arc<Mutex<HashMap<u32, String>>>;
 
 impl Listener {
-    /// Listens for `router`'s tree at `path`, or in a new directory that only we may enter.
+    /// Listens at `path`, or in a new directory that only this user may enter.
     pub(crate) fn bind(
         router: &Router,
         connector: &Connector,
@@ -102,42 +123,41 @@ impl Listener {
             connector: connector.clone(),
             labels: Labels::default(),
         };
-        this.answer_with(None);
+        this.handle_requests(None);
         Ok(this)
     }
 
-    /// Where clients find it.
+    /// The path of the socket.
     pub fn path(&self) -> &Path {
         self.listener.path()
     }
 
-    /// Tells clients which target the context `id` is. Ids are never used again, so this is never
-    /// undone.
+    /// Sets the target that clients see for the context `id`. Ids are never reused, so labels are not removed.
     pub fn label(&self, id: ContextId, target: &str) {
         self.labels.lock().unwrap_or_else(PoisonError::into_inner).insert(id.0, target.to_owned());
     }
 
-    /// Passes questions about targets on. `targets` is called on the broker's thread and must not
-    /// block. Without this, clients are told that the tree has no targets by name.
-    pub fn on_ask(&self, targets: impl Fn(Ask) + Send + Sync + 'static) {
-        self.answer_with(Some(Arc::new(targets)));
+    /// Calls `handler` with requests about targets, on the broker's thread, where it must not block. Without
+    /// a handler, clients are told that the session has no named targets.
+    pub fn on_target_request(&self, handler: impl Fn(TargetRequest) + Send + Sync + 'static) {
+        self.handle_requests(Some(Arc::new(handler)));
     }
 
-    fn answer_with(&self, targets: Option<Targets>) {
+    fn handle_requests(&self, handler: Option<TargetHandler>) {
         let weak = self.router.downgrade();
         let connector = self.connector.downgrade();
         let labels = Arc::clone(&self.labels);
         let options = HandlerOptions { policy: Policy::ParentAuthority, respondent: None };
         self.router.add_handler(Some(WellKnownHandle::Tree.handle()), options, move |delivery| {
-            let members = || {
+            let contexts = || {
                 let members = connector.upgrade().map(|connector| connector.contexts());
                 let labels = labels.lock().unwrap_or_else(PoisonError::into_inner);
-                let told = members.unwrap_or_default().into_iter().map(Told::from);
-                told.map(|told| Told { target: labels.get(&told.id).cloned(), ..told }).collect()
+                let listed = members.unwrap_or_default().into_iter().map(ListedContext::from);
+                listed.map(|it| ListedContext { target: labels.get(&it.id).cloned(), ..it }).collect()
             };
-            if let Err(error) = take(&weak, &delivery, members, targets.as_deref()) {
+            if let Err(error) = handle(&weak, &delivery, contexts, handler.as_deref()) {
                 let src = delivery.message.src_id.0;
-                tracing::warn!(src, %error, "a question about the tree that makes no sense");
+                tracing::warn!(src, %error, "invalid request of a client");
             }
         });
     }
@@ -149,44 +169,44 @@ impl Drop for Listener {
     }
 }
 
-fn take(
+fn handle(
     router: &WeakRouter,
     delivery: &Delivery,
-    members: impl FnOnce() -> Vec<Told>,
-    targets: Option<&(dyn Fn(Ask) + Send + Sync)>,
+    contexts: impl FnOnce() -> Vec<ListedContext>,
+    handler: Option<&(dyn Fn(TargetRequest) + Send + Sync)>,
 ) -> io::Result<()> {
     let message = &delivery.message;
     if message.is_dead() || !message.wants_reply() {
         return Ok(());
     }
-    let answer = Answer { router: router.clone(), to: message.src_id, handle: message.reply_to };
-    let question: Question = pickle::from_bytes(&message.data).map_err(io::Error::other)?;
-    let nothing = "this tree has no targets by name; ask for its contexts";
-    match (question.ask.as_str(), targets) {
-        ("contexts", _) => answer.send(&members()),
+    let reply = ReplyHandle { router: router.clone(), to: message.src_id, handle: message.reply_to };
+    let request: Request = pickle::from_bytes(&message.data).map_err(io::Error::other)?;
+    let no_targets = "this session has no named targets; list its contexts instead";
+    match (request.ask.as_str(), handler) {
+        ("contexts", _) => reply.send(&contexts()),
         ("ids", _) => {
-            let count = question.count.unwrap_or(1).min(MOST_IDS);
+            let count = request.count.unwrap_or(1).min(MAX_IDS);
             let router = router.upgrade().ok_or_else(|| io::Error::other("the router has ended"))?;
             match router.ids().allocate_block(count) {
-                Some(first) => answer.send(&Ids { first: first.0 }),
+                Some(first) => reply.send(&IdBlock { first: first.0 }),
                 None => {
-                    let dead = Message::dead(message.src_id, message.reply_to, "no more ids");
+                    let dead = Message::dead(message.src_id, message.reply_to, "no context ids are left");
                     router.send(dead).map_err(io::Error::other)?;
                 }
             }
         }
-        ("reach", Some(targets)) => {
-            let limit = question.limit;
-            targets(Ask::Reach { targets: question.targets.unwrap_or_default(), limit, answer });
+        ("reach", Some(handler)) => {
+            let (targets, limit) = (request.targets.unwrap_or_default(), request.limit);
+            handler(TargetRequest::Reach { targets, limit, reply });
         }
-        ("wait", Some(targets)) => targets(Ask::Wait { label: question.label.unwrap_or_default(), answer }),
-        ("reach", None) => {
-            answer.places(&Places { error: Some(nothing.to_owned()), places: Vec::new() });
+        ("wait", Some(handler)) => {
+            handler(TargetRequest::Wait { label: request.label.unwrap_or_default(), reply });
         }
+        ("reach", None) => reply.locations(&TargetLocations::error(no_targets)),
         (other, _) => {
-            let said = format!("nothing is known of {other:?} here");
-            answer.places(&Places { error: Some(said.clone()), places: Vec::new() });
-            return Err(io::Error::other(said));
+            let message = format!("unknown request {other:?}");
+            reply.locations(&TargetLocations::error(message.clone()));
+            return Err(io::Error::other(message));
         }
     }
     Ok(())

@@ -1,33 +1,34 @@
-//! A tree that outlives a command: [`crate::Master::listen`] opens it to other processes of the
-//! same user, and [`Client`] is one of them.
+//! Sessions that outlive a command: [`crate::Master::listen`] opens a master to other processes of the same
+//! user, and [`Client`] is such a process.
 //!
-//! Links and the handshake are the core's. What is added here is what a client has to know of the
-//! tree, which it asks from handle 121 (`WellKnownHandle::Tree`) by a pickled dict with a text `ask`:
+//! Links and the handshake are in `mitogen_core::unix`. Here is what a client needs to know about the
+//! session. It sends its requests to handle 121 (`WellKnownHandle::Tree`) as a pickled dict with a text `ask`:
 //!
-//! | `ask` | further keys | answer |
+//! | `ask` | further keys | reply |
 //! | --- | --- | --- |
 //! | `contexts` | | a list of dicts: `id`, `name`, `via`, `method`, `since` (seconds since 1970), `target` (text or None) |
 //! | `reach` | `targets`, `limit` (text or None) | a dict: `error` (text or None), `places`, a list of dicts: `label`, `id`, `name`, `way` (ids between, nearest first), `up` |
-//! | `wait` | `label` | a dict: `ok`, `error` (a connection error or None); comes when the outcome is known |
-//! | `ids` | `count` | a dict: `first`, of `count` context ids that are the client's from now on |
+//! | `wait` | `label` | a dict: `ok`, `error` (a connection error or None); sent when the outcome is known |
+//! | `ids` | `count` | a dict: `first`, of `count` context ids that belong to the client from then on |
 //!
-//! A client may bring modules ([`Client::serve`]). Those are seen only by contexts that were started
-//! for it, its *guests*: copies of contexts of the tree (`core/runtimes/python/python/guest.py`) that ask the client
-//! itself and end with it. So clients with different versions of a module do not meet.
+//! A client can bring modules ([`Client::serve`]). They are visible only to contexts that were started for
+//! that client, its *scoped contexts*: copies of contexts of the session (`core/runtimes/python/python/scoped.py`) that
+//! request modules from the client itself and end with it. So clients can use different versions of a module
+//! at the same time.
 //!
-//! Only those with the listener's own authority are answered, which is what its clients have.
-//! Secrets are in no answer: what a context was connected with stays with the listener.
+//! Requests are accepted only from contexts with the listener's own authority, which its clients have.
+//! Replies contain no secrets: the options of connections stay with the listener.
 
 mod client;
 mod listener;
-mod place;
-mod question;
-mod warm;
+mod preload;
+mod protocol;
+mod socket_path;
 
-pub use client::{Client, ClientError, Reached};
-pub use listener::{Ask, Listener};
+pub use client::{Client, ClientError, ReachedTargets};
+pub use listener::{Listener, ReplyHandle, TargetRequest};
 pub use mitogen_core::connect::ContextInfo;
 pub use mitogen_core::unix::{BindError, JoinError};
-pub use place::{PlaceError, default_path, prepare};
-pub use question::{Place, Places, Told};
-pub use warm::warm;
+pub use preload::preload;
+pub use protocol::{ListedContext, TargetLocation, TargetLocations};
+pub use socket_path::{SocketPathError, default_path, prepare};

@@ -13,7 +13,7 @@ pub(crate) enum DeliveryMode {
     HopByHop,
     /// Directly to the context, because intermediates may have other modules of the same names: the mode of
     /// a client, for the contexts that were started for it.
-    Direct(Guests),
+    Direct(ScopedContexts),
 }
 
 impl DeliveryMode {
@@ -21,7 +21,7 @@ impl DeliveryMode {
     pub(super) fn serves(&self, context: ContextId) -> bool {
         match self {
             Self::HopByHop => true,
-            Self::Direct(guests) => guests.lock().contains_key(&context),
+            Self::Direct(scoped) => scoped.lock().contains_key(&context),
         }
     }
 }
@@ -29,20 +29,20 @@ impl DeliveryMode {
 /// The contexts that were started for a client. For a context that runs a program, the program until its
 /// imports have been sent. Clones share the list.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Guests(Arc<Mutex<HashMap<ContextId, Option<Bytes>>>>);
+pub(crate) struct ScopedContexts(Arc<Mutex<HashMap<ContextId, Option<Bytes>>>>);
 
-impl Guests {
+impl ScopedContexts {
     fn lock(&self) -> MutexGuard<'_, HashMap<ContextId, Option<Bytes>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a context that is about to be started.
-    pub(crate) fn add(&self, guest: ContextId, program: Option<Bytes>) {
-        self.lock().insert(guest, program);
+    pub(crate) fn add(&self, context: ContextId, program: Option<Bytes>) {
+        self.lock().insert(context, program);
     }
 
     /// Takes the program that the context runs; `None` on every call but the first.
-    pub(super) fn take_program(&self, guest: ContextId) -> Option<Bytes> {
-        self.lock().get_mut(&guest)?.take()
+    pub(super) fn take_program(&self, context: ContextId) -> Option<Bytes> {
+        self.lock().get_mut(&context)?.take()
     }
 }

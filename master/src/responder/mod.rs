@@ -15,7 +15,7 @@ mod store;
 pub use policy::ImportPolicy;
 pub use stats::ModuleStats;
 
-pub(crate) use delivery_mode::{DeliveryMode, Guests};
+pub(crate) use delivery_mode::{DeliveryMode, ScopedContexts};
 pub(crate) use preloader::ModulePreloader;
 pub(crate) use requests::Responder;
 pub(crate) use store::Store;

@@ -118,7 +118,7 @@ impl Preloader for ModulePreloader {
                 let _ = send_imports(&self.store, &router, &self.mode, context, source);
             }
             // The context does not exist yet: its imports are sent with the reply to its first request.
-            DeliveryMode::Direct(guests) => guests.add(copy, Some(source.clone())),
+            DeliveryMode::Direct(scoped) => scoped.add(copy, Some(source.clone())),
         }
     }
 

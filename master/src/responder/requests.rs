@@ -95,7 +95,7 @@ fn reply_module(router: &Router, store: &Store, mode: &DeliveryMode, from: Conte
     tracing::debug!(src = from.0, module = name, "a module was requested");
     let program = match mode {
         DeliveryMode::HopByHop => None,
-        DeliveryMode::Direct(guests) => guests.take_program(from),
+        DeliveryMode::Direct(scoped) => scoped.take_program(from),
     };
     let sent = send_with_needs(store, router, mode, from, name)
         .and_then(|()| program.map_or(Ok(()), |program| send_imports(store, router, mode, from, &program)));

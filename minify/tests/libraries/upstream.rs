@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mitogen_minify::minimize_source;
-use mitogen_tests::StockVenv;
+use mitogen_tests::UpstreamVenv;
 
 use crate::sources::{library, python_files};
 
@@ -23,7 +23,7 @@ fn results_are_no_larger_than_upstream_s() {
     let mut files = sources(&library(&python));
     files.extend(sources(&mitogen_tests::package(&python, "Django==5.1.4").unwrap()));
     let list: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
-    let program = StockVenv::new(&python).unwrap().python();
+    let program = UpstreamVenv::new(&python).unwrap().python();
     let argv = [program.to_str().unwrap(), "-c", include_str!("upstream.py")];
     let answers = mitogen_tests::run::run_with_input(&argv, list.as_bytes()).unwrap();
     let answers: Vec<&str> = answers.lines().collect();

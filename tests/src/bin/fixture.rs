@@ -1,7 +1,7 @@
 //! Fixtures for programs that do not link this crate: chores and measuring programs.
 //!
-//! `fixture pythons` prints each interpreter as a line of JSON. `fixture stock PYTHON` prints a Python that imports
-//! stock Mitogen. `fixture bare ROUNDS PYTHON` measures what no multiplexer can beat. `fixture sshd [ONE_WAY_MS]`
+//! `fixture pythons` prints each interpreter as a line of JSON. `fixture upstream PYTHON` prints a Python that imports
+//! upstream Mitogen. `fixture bare ROUNDS PYTHON` measures what no multiplexer can beat. `fixture sshd [ONE_WAY_MS]`
 //! starts a server, an account that may `sudo` freely and, with the argument, a delayed way to the server; prints
 //! one line of JSON that tells how to reach them, and takes everything down when its standard input ends.
 
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use mitogen_tests::error::{Context, FixtureError, Result};
 use mitogen_tests::users::Rule;
-use mitogen_tests::{DelayLink, Python, Sshd, StockVenv, TestUser, pythons};
+use mitogen_tests::{DelayLink, Python, Sshd, TestUser, UpstreamVenv, pythons};
 use serde_json::json;
 
 fn main() -> ExitCode {
@@ -21,13 +21,13 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
         ["pythons"] => list_pythons(),
-        ["stock", python] => stock(Path::new(python)),
+        ["upstream", python] => upstream(Path::new(python)),
         ["bare", rounds, python] => bare(rounds, python),
         ["echo"] => echo(),
         ["sshd"] => sshd(None),
         ["sshd", one_way_ms] => sshd(Some(one_way_ms)),
         _ => {
-            eprintln!("usage: fixture pythons | stock PYTHON | bare ROUNDS PYTHON | sshd [ONE_WAY_MS]");
+            eprintln!("usage: fixture pythons | upstream PYTHON | bare ROUNDS PYTHON | sshd [ONE_WAY_MS]");
             return ExitCode::from(2);
         }
     };
@@ -53,10 +53,10 @@ fn list_pythons() -> Result<()> {
     Ok(())
 }
 
-fn stock(path: &Path) -> Result<()> {
+fn upstream(path: &Path) -> Result<()> {
     let python =
         Python::at(path).ok_or_else(|| FixtureError::new(format!("{} is no Python", path.display())))?;
-    println!("{}", StockVenv::new(&python)?.python().display());
+    println!("{}", UpstreamVenv::new(&python)?.python().display());
     Ok(())
 }
 

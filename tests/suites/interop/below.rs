@@ -1,6 +1,6 @@
 //! Stock children of contexts of ours: what they are between, and what they must not be given.
 
-use mitogen::stock::{self, StockConnectError};
+use mitogen::upstream::{self, UpstreamConnectError};
 use mitogen::{CallError, ChildSettings, Context, Master, MasterOptions, Upstream, Value};
 use mitogen_core::connect::Peers;
 use mitogen_core::ids::Handle;
@@ -66,8 +66,8 @@ fn every_release_starts_contexts_below_itself_there() {
             let first = ours(&master, None);
             let between = ours(&master, Some(&first));
             let one = below(&master, &between, release);
-            let two = stock::connect(&one, "local", &[]).expect("a grandchild");
-            let three = stock::connect(&two, "local", &[]).expect("its child");
+            let two = upstream::connect(&one, "local", &[]).expect("a grandchild");
+            let three = upstream::connect(&two, "local", &[]).expect("its child");
             for context in [&three, &two, &one] {
                 let cast: String = context.call("mitogen.utils.cast", ("word",)).expect("it is served");
                 assert_eq!(cast, "word");
@@ -75,8 +75,8 @@ fn every_release_starts_contexts_below_itself_there() {
                 assert_eq!(words, ["cast", "from app.other"]);
             }
             let options = [("python_path", Value::from("/nonexistent/python"))];
-            let error = stock::connect(&one, "local", &options).expect_err("no such interpreter");
-            assert!(matches!(error, StockConnectError::Failed { .. }), "{error:?}");
+            let error = upstream::connect(&one, "local", &options).expect_err("no such interpreter");
+            assert!(matches!(error, UpstreamConnectError::Failed { .. }), "{error:?}");
             let pid: i32 = two.call("os.getpid", ()).expect("an answer");
             let waiting = three.call_async::<Value>("time.sleep", (3600,)).expect("sent");
             kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
@@ -121,7 +121,7 @@ fn they_go_with_the_context_between() {
         let master = Master::start(MasterOptions::default()).expect("a master starts");
         let between = ours(&master, None);
         let one = below(&master, &between, &newest());
-        let two = stock::connect(&one, "local", &[]).expect("a grandchild");
+        let two = upstream::connect(&one, "local", &[]).expect("a grandchild");
         let pids: Vec<i32> = [&between, &one, &two]
             .map(|context| context.call("os.getpid", ()).expect("an answer"))
             .into_iter()
@@ -150,7 +150,7 @@ fn one_that_does_not_come_up_says_why() {
         {
             std::fs::write(package.path().join(name), text).expect("written");
         }
-        let package = stock::find_in(package.path()).expect("it looks like one");
+        let package = upstream::find_in(package.path()).expect("it looks like one");
         let master = master();
         let between = ours(&master, None);
         let settings = ChildSettings::new(Upstream::new(package));

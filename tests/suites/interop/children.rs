@@ -4,7 +4,7 @@ use std::sync::mpsc;
 
 use mitogen::dialogue::Stage;
 use mitogen::pickle::{Binary, Blob};
-use mitogen::stock;
+use mitogen::upstream;
 use mitogen::wire::WellKnownHandle;
 use mitogen::{CallError, ChildSettings, Context, Master, Upstream, Value};
 use mitogen_core::logging::ForwardedLog;
@@ -130,7 +130,7 @@ fn a_core_that_fails_says_why() {
         {
             std::fs::write(package.path().join(name), text).expect("written");
         }
-        let package = stock::find_in(package.path()).expect("it looks like one");
+        let package = upstream::find_in(package.path()).expect("it looks like one");
         let master = master();
         let settings = ChildSettings::new(Upstream::new(package));
         let error = down(&connect_with(&master, None, &local(), &settings));
@@ -164,7 +164,7 @@ fn what_lies_in_the_current_directory_is_not_imported() {
 fn the_package_is_found_by_its_interpreter() {
     isolated(|| {
         let release = newest();
-        let found = stock::find(&release.interpreter()).expect("it is installed");
+        let found = upstream::find(&release.interpreter()).expect("it is installed");
         assert_eq!(*found, *release.package());
     });
 }
@@ -181,7 +181,7 @@ fn a_stock_child_on_another_host() {
         // It has no copy of its own there.
         let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("it is served");
         assert_eq!(cast, "word");
-        let below = stock::connect(&child, "local", &[]).expect("a grandchild");
+        let below = upstream::connect(&child, "local", &[]).expect("a grandchild");
         assert_eq!(uid(&below), user.uid());
         master.shutdown();
     });

@@ -27,7 +27,7 @@ try:
     assert two.call(os.getppid) == one.call(os.getpid)
     assert two.call(os.path.join, 'a', 'b') == 'a/b'
     for what, words in [
-        (dict(prot=1), 'option `prot`: not known here'),
+        (dict(prot=1), 'option `prot`: unknown option'),
         (dict(profiling=True), 'option `profiling`'),
         (dict(python_path='/nonexistent/python'), '/nonexistent/python'),
     ]:
@@ -117,7 +117,7 @@ fn only_contexts_that_are_up_start_others_and_only_below_themselves() {
         client.router().send(Message { reply_to: answers.handle(), ..message }).expect("sent");
         let answer = answers.get_timeout(PATIENCE).expect("an answer");
         let why = answer.get("msg").and_then(Value::as_str).expect("a refusal");
-        assert!(why.contains(&format!("context {} is not one that can start others", client.id())), "{why}");
+        assert!(why.contains(&format!("context {} cannot start others", client.id())), "{why}");
         client.shutdown();
         open.master.shutdown();
     });

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use mitogen::{ChildSettings, Context, Master, MasterOptions, Upstream, UpstreamPackage, stock};
+use mitogen::{ChildSettings, Context, Master, MasterOptions, Upstream, UpstreamPackage, upstream};
 use mitogen_tests::pythons::public_python;
-use mitogen_tests::{Python, StockVenv, pythons};
+use mitogen_tests::{Python, UpstreamVenv, pythons};
 
 use crate::common::{connect_with, local, up};
 
@@ -35,14 +35,15 @@ const NEWEST: &str = "0.3.54";
 #[derive(Debug)]
 pub(crate) struct Release {
     python: Python,
-    venv: StockVenv,
+    venv: UpstreamVenv,
     package: Arc<UpstreamPackage>,
 }
 
 impl Release {
     fn new(version: &str, python: Python) -> Self {
-        let venv = StockVenv::version(&python, version).expect("it can be installed");
-        let package = stock::find_in(&venv.modules().expect("a place for modules")).expect("it is installed");
+        let venv = UpstreamVenv::version(&python, version).expect("it can be installed");
+        let package =
+            upstream::find_in(&venv.modules().expect("a place for modules")).expect("it is installed");
         assert_eq!(package.version().to_string(), version);
         Self { python, venv, package }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mitogen::modules::{Finder, FinderOptions};
-use mitogen::stock::{self, StockConnectError};
+use mitogen::upstream::{self, UpstreamConnectError};
 use mitogen::{CallError, Context, Master, MasterOptions, Value};
 use mitogen_tests::{isolated, wait};
 use nix::sys::signal::{Signal, kill};
@@ -20,8 +20,8 @@ fn every_release_starts_contexts_below_itself() {
         each(|release| {
             let master = master_serving(program.path());
             let one = release.child(&master);
-            let two = stock::connect(&one, "local", &[]).expect("a grandchild");
-            let three = stock::connect(&two, "local", &[]).expect("its child");
+            let two = upstream::connect(&one, "local", &[]).expect("a grandchild");
+            let three = upstream::connect(&two, "local", &[]).expect("its child");
             let pid: i32 = two.call("os.getpid", ()).expect("an answer");
             let parent: i32 = three.call("os.getppid", ()).expect("an answer");
             assert_eq!(parent, pid, "the intermediate is the parent");
@@ -66,11 +66,11 @@ pub(crate) fn master_serving(path: &Path) -> Master {
 
 fn failures_are_explained(one: &Context) {
     let options = [("python_path", Value::from("/nonexistent/python"))];
-    let error = stock::connect(one, "local", &options).expect_err("no such interpreter");
-    assert!(matches!(error, StockConnectError::Failed { .. }), "{error:?}");
+    let error = upstream::connect(one, "local", &options).expect_err("no such interpreter");
+    assert!(matches!(error, UpstreamConnectError::Failed { .. }), "{error:?}");
     assert!(error.to_string().contains("/nonexistent/python"), "{error}");
-    let error = stock::connect(one, "no_such_method", &[]).expect_err("no such method");
-    assert!(matches!(error, StockConnectError::Call { .. }), "{error:?}");
+    let error = upstream::connect(one, "no_such_method", &[]).expect_err("no such method");
+    assert!(matches!(error, UpstreamConnectError::Call { .. }), "{error:?}");
     let _: u32 = one.call("os.getpid", ()).expect("it lives");
 }
 
@@ -88,10 +88,10 @@ fn ids_of_grandchildren_are_nobody_elses() {
         let release = newest();
         let master = master();
         let one = release.child(&master);
-        let two = stock::connect(&one, "local", &[]).expect("a grandchild");
+        let two = upstream::connect(&one, "local", &[]).expect("a grandchild");
         let other = release.child(&master);
-        let three = stock::connect(&other, "local", &[]).expect("a grandchild");
-        let four = stock::connect(&one, "local", &[]).expect("a grandchild");
+        let three = upstream::connect(&other, "local", &[]).expect("a grandchild");
+        let four = upstream::connect(&one, "local", &[]).expect("a grandchild");
         let mut ids: Vec<u32> = [&one, &two, &other, &three, &four].map(|context| context.id().0).to_vec();
         ids.sort_unstable();
         ids.dedup();
@@ -105,7 +105,7 @@ fn grandchildren_go_with_a_lost_child() {
     isolated(|| {
         let master = master();
         let one = newest().child(&master);
-        let two = stock::connect(&one, "local", &[]).expect("a grandchild");
+        let two = upstream::connect(&one, "local", &[]).expect("a grandchild");
         let (one_pid, two_pid): (i32, i32) =
             (one.call("os.getpid", ()).expect("an answer"), two.call("os.getpid", ()).expect("an answer"));
         let waiting = two.call_async::<Value>("time.sleep", (3600,)).expect("sent");
@@ -123,13 +123,13 @@ fn a_context_of_ours_has_our_methods_where_stock_has_its_own() {
     isolated(|| {
         let master = master();
         let one = master.connect(&local()).expect("a plan").wait().expect("a child");
-        let two = stock::connect(&one, "local", &[]).expect("a grandchild");
+        let two = upstream::connect(&one, "local", &[]).expect("a grandchild");
         assert!(two.name().starts_with(one.name()), "{}", two.name());
         let pid: i32 = one.call("os.getpid", ()).expect("an answer");
         assert_eq!(two.call::<i32>("os.getppid", ()).expect("an answer"), pid);
-        let error = stock::connect(&one, "docker", &[]).expect_err("there is no such transport");
-        assert!(matches!(error, StockConnectError::Failed { .. }), "{error:?}");
-        assert!(error.to_string().contains("there is no method `docker` here"), "{error}");
+        let error = upstream::connect(&one, "docker", &[]).expect_err("there is no such transport");
+        assert!(matches!(error, UpstreamConnectError::Failed { .. }), "{error:?}");
+        assert!(error.to_string().contains("unknown method `docker`"), "{error}");
         master.shutdown();
     });
 }

@@ -70,7 +70,7 @@ fn clients_see_their_own_versions_and_nobody_elses() {
             let two = client(&open, modules);
             let guest = |client: &Client, context: &Context| {
                 let there = client.context(context.id(), context.name());
-                up(&client.guest(&there).expect("sent"))
+                up(&client.scoped_context(&there).expect("sent"))
             };
             let (first, second, shallow) = (guest(&one, &deep), guest(&two, &deep), guest(&two, &child));
             // In turn, so that whoever asks second could get what the first one was given.
@@ -108,17 +108,18 @@ fn guests_and_programs_end_with_their_client() {
         let child = open.child();
         let mut one = Client::connect(open.path()).expect("a client");
         let there = one.context(child.id(), "child");
-        let none = one.guest(&there).expect_err("no ids yet");
-        assert_eq!(none.to_string(), "no id is left for a new context");
+        let none = one.scoped_context(&there).expect_err("no ids yet");
+        assert_eq!(none.to_string(), "no context id is left for a new context");
         let none = Command::script("", ["-"]).start(&there, |_| ()).expect_err("no ids yet");
         assert!(matches!(none, CallError::NoId), "{none}");
         one.serve(Vec::new(), 3).expect("ids");
-        let (idle, busy) = (up(&one.guest(&there).unwrap()), up(&one.guest(&there).unwrap()));
+        let (idle, busy) =
+            (up(&one.scoped_context(&there).unwrap()), up(&one.scoped_context(&there).unwrap()));
         let pid = |context: &Context| context.call::<i32>("os.getpid", ()).expect("an answer");
         let pids = [pid(&idle), pid(&busy)];
         let _sleeps = busy.call_async::<()>("time.sleep", (3600,)).expect("sent");
         let two = client(&open, Vec::new());
-        let other = up(&two.guest(&two.context(child.id(), "child")).unwrap());
+        let other = up(&two.scoped_context(&two.context(child.id(), "child")).unwrap());
         one.shutdown();
         for pid in pids {
             let gone = wait::until(PATIENCE, || Process::get(pid).is_none().then_some(()));
@@ -139,7 +140,7 @@ fn a_client_serves_its_guests_only() {
         let child = open.child();
         let (_dir, modules) = app("mine");
         let one = client(&open, modules);
-        let guest = up(&one.guest(&one.context(child.id(), "child")).unwrap());
+        let guest = up(&one.scoped_context(&one.context(child.id(), "child")).unwrap());
         // Somebody else of the tree asks for the same module: a context, and a client.
         let data = "app.main";
         let asks = (one.id().0, 100, mitogen::pickle::Binary::from(data.as_bytes().to_vec()));

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use mitogen::Client;
 use mitogen::command::Command;
 use mitogen::files::{Sources, TransferOptions, put};
-use mitogen::listen::warm;
+use mitogen::listen::preload;
 use mitogen::wire::WellKnownHandle;
 use mitogen_tests::{isolated, pythons};
 
@@ -20,7 +20,7 @@ fn a_command_in_a_warm_context_waits_for_no_module() {
         for python in pythons().iter().filter(|python| python.is_supported()) {
             let (tap, open) = (FrameLog::new(&python.path), Open::new());
             let child = up(&connect_with(&open.master, None, &local(), tap.settings()));
-            warm(&child).expect("sent");
+            preload(&child).expect("sent");
             // What was sent before it is done when it is answered.
             child.call::<i64>("os.getpid", ()).expect("an answer");
             // Python 2 looks for parts of its library that a host may lack, once.

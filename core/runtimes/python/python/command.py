@@ -22,8 +22,8 @@ def start(argv, handle, options=None):
     return {u"pid": command.pid, u"control": command.control}
 
 
-def warm(names):
-    """Import now, while nobody waits, what commands and the like will need."""
+def preload(names):
+    """Import the modules that later commands will need."""
     for name in names:
         __import__(name)
 

@@ -83,7 +83,7 @@ def ask(key):
     mark = object()
     # Of threads that come here at the same time one puts its mark.
     if key not in cache and asked.setdefault(key, mark) is mark:
-        # In a client's context (mitogen.guest) that one has them.
+        # In a client's context (mitogen.scoped) that one has them.
         source = getattr(core.importer, "client", core.parent_ids[0])
         core.send(source, GET_RESOURCE, b"".join(core.dumps(key)), core.PKL)
 

@@ -31,7 +31,7 @@ def start(argv, handle, options):
     command = Script(core.loop.caller, handle, options.get("window") or 1048576)
     command.source = options["source"]
     if options.get("client"):
-        __import__("mitogen.guest")
+        __import__("mitogen.scoped")
     command.start(argv, options)
     return {u"pid": command.pid, u"control": command.control}
 
@@ -95,7 +95,7 @@ class Script(Command):
         begin(core.Stream(link, end))
         if options.get("client"):
             # Its modules come from whoever has sent it.
-            sys.modules["mitogen.guest"].use_modules_of(self.caller)
+            sys.modules["mitogen.scoped"].use_modules_of(self.caller)
         core.importer.fetch = Fetch(core.importer.fetch)
         quiet()
         argv = [str(native(arg)) for arg in argv]

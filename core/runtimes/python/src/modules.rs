@@ -108,9 +108,9 @@ const SOURCES: &[Source] = &[
         related: &["mitogen.parent"],
     },
     Source {
-        fullname: "mitogen.guest",
-        path: "mitogen/guest.py",
-        text: include_str!("../python/guest.py"),
+        fullname: "mitogen.scoped",
+        path: "mitogen/scoped.py",
+        text: include_str!("../python/scoped.py"),
         related: &["mitogen.fork"],
     },
     Source {

@@ -56,7 +56,7 @@ impl Runtime for Python {
             Feature::Services => "mitogen.service",
             Feature::Children => "mitogen.parent",
             Feature::Copies => "mitogen.fork",
-            Feature::ScopedCopies => "mitogen.guest",
+            Feature::ScopedCopies => "mitogen.scoped",
             Feature::Detach => "mitogen.detach",
             _ => return Err(RuntimeError::Unsupported { runtime: NAME.to_owned(), feature }),
         };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use mitogen::listen::{Ask, Place, Places, default_path, prepare, warm};
+use mitogen::listen::{TargetLocation, TargetLocations, TargetRequest, default_path, preload, prepare};
 use mitogen::profiles::{Chain, Inventory, Overrides, SecretStore, SystemSecrets};
 use mitogen::targets::fold;
 use mitogen::{ChainError, ConnectError, Connection, ConnectionPool, Listener};
@@ -25,7 +25,7 @@ enum Event {
     /// The connection to a target was lost.
     Lost(usize, String),
     /// A request of a client.
-    Request(Ask),
+    Request(TargetRequest),
     /// The process was asked to end.
     Signal,
 }
@@ -80,7 +80,7 @@ pub fn serve(env: Env<'_>, args: &ServeArgs) -> anyhow::Result<u8> {
     // The socket is created first: if another process serves it, nothing is connected.
     let listener = master.listen(Some(&path))?;
     let requests = sender.clone();
-    listener.on_ask(move |ask| drop(requests.send(Event::Request(ask))));
+    listener.on_target_request(move |request| drop(requests.send(Event::Request(request))));
     let pool = ConnectionPool::new(&master, env.registry, SecretStore::new(SystemSecrets));
     for chain in &chains {
         pool.acquire(chain)?;
@@ -155,15 +155,15 @@ impl Server<'_> {
         self.listener.label(context.id(), &chain.label);
         let sender = self.sender.clone();
         // A context that runs upstream Mitogen's core cannot run commands, so it needs no preloading.
-        let preload = chain.hops.last().is_none_or(|hop| hop.mitogen_package.is_none());
+        let wanted = chain.hops.last().is_none_or(|hop| hop.mitogen_package.is_none());
         connection.on_done(move |outcome| {
             let connected = outcome.is_ok();
             let _ = sender.send(Event::Connected(at, outcome.clone()));
             if connected {
-                if preload {
+                if wanted {
                     // Before any client learns that it is connected. If it fails, the context is lost,
                     // which is reported below.
-                    let _ = warm(&context);
+                    let _ = preload(&context);
                 }
                 context.on_disconnect(move |reason| drop(sender.send(Event::Lost(at, reason.to_owned()))));
             }
@@ -171,27 +171,25 @@ impl Server<'_> {
         Ok(connection)
     }
 
-    fn answer(&mut self, request: Ask) {
+    fn answer(&mut self, request: TargetRequest) {
         match request {
-            Ask::Reach { targets, limit, answer } => {
-                answer.places(&match self.reach(&targets, limit.as_deref()) {
-                    Ok(places) => Places { error: None, places },
-                    Err(error) => Places { error: Some(format!("{error:#}")), places: Vec::new() },
+            TargetRequest::Reach { targets, limit, reply } => {
+                reply.locations(&match self.reach(&targets, limit.as_deref()) {
+                    Ok(locations) => locations.into(),
+                    Err(error) => TargetLocations::error(format!("{error:#}")),
                 });
             }
-            Ask::Wait { label, answer } => {
+            TargetRequest::Wait { label, reply } => {
                 match self.by_label.get(&label).and_then(|at| self.targets[*at].connection.as_ref()) {
-                    Some(connection) => connection.on_done(move |outcome| answer.outcome(outcome)),
-                    None => answer.places(&Places {
-                        error: Some(format!("there is no target `{label}`")),
-                        places: Vec::new(),
-                    }),
+                    Some(connection) => connection.on_done(move |outcome| reply.outcome(outcome)),
+                    None => reply.locations(&TargetLocations::error(format!("there is no target `{label}`"))),
                 }
             }
+            other => tracing::warn!(?other, "unknown kind of request"),
         }
     }
 
-    fn reach(&mut self, targets: &str, limit: Option<&str>) -> anyhow::Result<Vec<Place>> {
+    fn reach(&mut self, targets: &str, limit: Option<&str>) -> anyhow::Result<Vec<TargetLocation>> {
         let mut found = Vec::new();
         let mut missing = Vec::new();
         for target in self.inventory.select(targets, limit)? {
@@ -213,14 +211,14 @@ impl Server<'_> {
     }
 
     /// Where the target's context is in the tree.
-    fn place(&mut self, at: usize) -> anyhow::Result<Place> {
+    fn place(&mut self, at: usize) -> anyhow::Result<TargetLocation> {
         let connection = self.connect(at)?;
         let context = connection.context();
         let mut way: Vec<u32> = self.router.intermediates(context.id()).into_iter().map(|id| id.0).collect();
         way.reverse();
         let up = matches!(connection.outcome(), Some(Ok(())));
         let label = self.targets[at].chain.label.clone();
-        Ok(Place { label, id: context.id().0, name: context.name().to_owned(), way, up })
+        Ok(TargetLocation::new(label, context, way, up))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mitogen::Client;
 use mitogen::ids::ContextId;
-use mitogen::listen::{Told, default_path};
+use mitogen::listen::{ListedContext, default_path};
 use serde_json::json;
 
 use crate::cli::TreeArgs;
@@ -41,7 +41,7 @@ pub fn tree(env: Env<'_>, args: &TreeArgs, out: &mut dyn Write) -> anyhow::Resul
         writeln!(out, "{}", json!({"schema": SCHEMA, "socket": path, "contexts": contexts}))?;
     } else {
         writeln!(out, "{}", path.display())?;
-        let mut below: BTreeMap<u32, Vec<(&Told, &Answers)>> = BTreeMap::new();
+        let mut below: BTreeMap<u32, Vec<(&ListedContext, &Answers)>> = BTreeMap::new();
         for pair in contexts.iter().zip(&answers) {
             below.entry(pair.0.via).or_default().push(pair);
         }
@@ -58,7 +58,7 @@ struct Answers {
     pid: Option<u32>,
 }
 
-fn ask(client: &Client, contexts: &[Told]) -> Vec<Answers> {
+fn ask(client: &Client, contexts: &[ListedContext]) -> Vec<Answers> {
     let deadline = Instant::now() + TIMEOUT;
     let calls: Vec<_> = contexts
         .iter()
@@ -78,7 +78,7 @@ fn ask(client: &Client, contexts: &[Told]) -> Vec<Answers> {
 }
 
 /// The depth of each context below the root. Parents come before their children in `contexts`.
-fn depths(contexts: &[Told]) -> BTreeMap<u32, u32> {
+fn depths(contexts: &[ListedContext]) -> BTreeMap<u32, u32> {
     let mut depths = BTreeMap::new();
     for told in contexts {
         let above: u32 = depths.get(&told.via).copied().unwrap_or(0);
@@ -88,7 +88,7 @@ fn depths(contexts: &[Told]) -> BTreeMap<u32, u32> {
 }
 
 fn draw(
-    below: &BTreeMap<u32, Vec<(&Told, &Answers)>>,
+    below: &BTreeMap<u32, Vec<(&ListedContext, &Answers)>>,
     id: u32,
     indent: &str,
     out: &mut dyn Write,
@@ -99,9 +99,13 @@ fn draw(
         let (branch, further) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
         let kind = answers.python.as_ref().map_or_else(|| "busy".to_owned(), |it| format!("Python {it}"));
         let pid = answers.pid.map_or_else(String::new, |pid| format!("  pid {pid}"));
-        let Told { id, name, method, .. } = told;
+        let ListedContext { id, name, method, .. } = told;
         let target = told.target.as_ref().map_or_else(String::new, |target| format!(" ({target})"));
-        writeln!(out, "{indent}{branch}{id} {name}{target}  {method}  {kind}{pid}  up {}", age(told.age()))?;
+        writeln!(
+            out,
+            "{indent}{branch}{id} {name}{target}  {method}  {kind}{pid}  up {}",
+            age(told.age().as_secs_f64())
+        )?;
         draw(below, *id, &format!("{indent}{further}"), out)?;
     }
     Ok(())
@@ -123,18 +127,15 @@ mod tests {
 
     #[test]
     fn contexts_are_drawn_below_their_parents() {
-        let told = |id, via, name: &str| Told {
-            id,
-            name: name.to_owned(),
-            via,
-            method: "local".to_owned(),
-            since: f64::MAX,
-            target: (id == 2).then(|| "web".to_owned()),
+        let told = |id, via, name: &str| {
+            let mut context = ListedContext::new(id, name, via, "local", f64::MAX);
+            context.target = (id == 2).then(|| "web".to_owned());
+            context
         };
         let all = [told(1, 0, "a"), told(2, 1, "a.b"), told(3, 0, "c")];
         let (answers, busy) =
             (Answers { python: Some("3.11.2".to_owned()), pid: Some(7) }, Answers::default());
-        let mut below: BTreeMap<u32, Vec<(&Told, &Answers)>> = BTreeMap::new();
+        let mut below: BTreeMap<u32, Vec<(&ListedContext, &Answers)>> = BTreeMap::new();
         for told in &all {
             below.entry(told.via).or_default().push((told, if told.id == 3 { &busy } else { &answers }));
         }

@@ -1,4 +1,4 @@
-//! The user's copy of stock Mitogen: found and read.
+//! Finding and reading the user's copy of the upstream Mitogen package.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,49 +10,49 @@ use bytes::Bytes;
 use mitogen_upstream::{BadPackage, UpstreamPackage};
 use thiserror::Error;
 
-/// How deep the package's directories are followed; no release has more than two levels.
+/// The deepest level of directories that is read; no release has more than two.
 const DEPTH: usize = 4;
 
-/// Prints where the interpreter has the package.
-const QUESTION: &str = "import os, sys, mitogen; \
+/// A program that prints the directory of the package.
+const LOCATE: &str = "import os, sys, mitogen; \
     sys.stdout.write(os.path.dirname(os.path.abspath(mitogen.__file__)))";
 
-/// There is no usable stock package there.
+/// No usable upstream Mitogen package was found.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FindError {
-    /// The interpreter could not be asked.
-    #[error("cannot ask {program} for its mitogen package")]
+    /// The interpreter could not be run.
+    #[error("cannot run {program} to find its mitogen package")]
     Interpreter {
         /// The interpreter.
         program: String,
-        /// What the system says.
+        /// The error of the system call.
         #[source]
         source: io::Error,
     },
     /// The interpreter cannot import it.
-    #[error("{program} has no mitogen package (install it there, or name another interpreter): {said}")]
+    #[error("{program} has no mitogen package (install it or choose another interpreter): {output}")]
     NotInstalled {
         /// The interpreter.
         program: String,
-        /// The end of what it said.
-        said: String,
+        /// The last line of its standard error.
+        output: String,
     },
-    /// A file or directory of it cannot be read.
+    /// A file or directory of the package cannot be read.
     #[error("cannot read {}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system call.
         #[source]
         source: io::Error,
     },
-    /// What is there is not what it should be.
-    #[error("{} is no stock mitogen package that can be used", path.display())]
+    /// The directory has no usable package.
+    #[error("{} is not a usable upstream mitogen package", path.display())]
     Bad {
         /// The package's directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the package.
         #[source]
         source: BadPackage,
     },
@@ -66,24 +66,24 @@ pub fn find(interpreter: &[String]) -> Result<Arc<UpstreamPackage>, FindError> {
     let program = interpreter.join(" ");
     let (name, arguments) = interpreter.split_first().ok_or_else(|| FindError::Interpreter {
         program: "the interpreter".to_owned(),
-        source: io::Error::new(io::ErrorKind::InvalidInput, "no interpreter was named"),
+        source: io::Error::new(io::ErrorKind::InvalidInput, "the command line is empty"),
     })?;
     let output = Command::new(name)
         .args(arguments)
-        .args(["-c", QUESTION])
+        .args(["-c", LOCATE])
         .stdin(Stdio::null())
         .output()
         .map_err(|source| FindError::Interpreter { program: program.clone(), source })?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.trim_end().lines().last().unwrap_or("it said nothing").to_owned();
-        return Err(FindError::NotInstalled { program, said });
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let output = errors.trim_end().lines().last().unwrap_or("no output").to_owned();
+        return Err(FindError::NotInstalled { program, output });
     }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     find_in(Path::new(&text))
 }
 
-/// The package at `path`: an interpreter to ask, or a directory to read.
+/// The package at `path`: an interpreter to run, or a directory to read.
 ///
 /// # Errors
 /// See [`FindError`].
@@ -91,7 +91,7 @@ pub fn find_at(path: &Path) -> Result<Arc<UpstreamPackage>, FindError> {
     if path.is_dir() { find_in(path) } else { find(&[path.display().to_string()]) }
 }
 
-/// The package in `directory`: either the package's own, or one that modules are installed in.
+/// The package in `directory`, which is the package's own or one that packages are installed in.
 ///
 /// # Errors
 /// See [`FindError`].
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directories_are_read_and_judged() {
+    fn packages_are_read_from_directories() {
         let dir = tempfile::tempdir().expect("a directory");
         let package = dir.path().join("mitogen");
         let error = find_in(dir.path()).expect_err("nothing is there");
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn interpreters_without_one_are_named() {
+    fn errors_name_an_interpreter_without_the_package() {
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         let error = find(&words(&["/nonexistent/python"])).expect_err("no such program");
         assert!(error.to_string().contains("/nonexistent/python"), "{error}");

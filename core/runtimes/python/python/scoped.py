@@ -1,9 +1,8 @@
-"""Contexts for one client of a tree: copies of this one, whose modules come from that client.
+"""Client-scoped contexts: copies of this one whose modules come from a client of the session.
 
-A tree's modules come from the master that holds it, and are kept by every context on the way. What
-a client brings is its own affair: two of them may have different modules of one name. So what needs
-them runs in a copy, which forgets what others have brought, asks the client itself, past those
-between, and ends with it.
+Modules usually come from the master, and are cached by every context on the way. Two clients may have
+different modules of one name, so code that needs a client's modules runs in a copy. The copy drops the
+modules of others, requests modules from the client directly, and ends with it.
 """
 import signal
 import sys
@@ -15,25 +14,25 @@ from mitogen.routes import children
 
 
 def start(number):
-    """Start a context `number` for whoever calls; its name, when it is up."""
-    name = u"guest.%d" % number
+    """Start a context with the id `number` for the caller; returns its name when it is connected."""
+    name = u"scoped.%d" % number
     config = dict(
         core.config, context_id=number, parent_ids=[core.context_id] + core.parent_ids, name=name,
     )
-    guest = Guest(core.Message(), {
+    scoped = ScopedContext(core.Message(), {
         "id": number, "name": name, "config": config,
         "plan": PLAN,
     })
-    guest.client = core.loop.caller
-    guest.fork(lambda link: serve(link, guest))
-    core.loop.defer(guest.start)
-    core.wait(lambda: guest.up or guest.failed)
-    if guest.failed:
+    scoped.client = core.loop.caller
+    scoped.fork(lambda link: serve(link, scoped))
+    core.loop.defer(scoped.start)
+    core.wait(lambda: scoped.up or scoped.failed)
+    if scoped.failed:
         raise core.Error("%s did not start", name)
     return name
 
 
-class Guest(Fork):
+class ScopedContext(Fork):
     """The copy and the link to it."""
 
     client = None
@@ -43,7 +42,7 @@ class Guest(Fork):
 
 
 def use_modules_of(client):
-    """Have modules and resources come from `client`, and none that others have brought."""
+    """Import modules and resources from `client`, and drop those of others."""
     importer = core.importer
     ask = importer.ask
     importer.client = client
@@ -59,7 +58,7 @@ def use_modules_of(client):
         if is_runtime(name):
             return ask(name)
         mark = object()
-        # As in the importer: of several threads one puts its mark.
+        # As in the importer: only one of several threads stores its mark.
         if name not in importer.cache and importer.asked.setdefault(name, mark) is mark:
             core.send(client, core.GET_MODULE, name.encode("utf-8"))
 
@@ -67,15 +66,15 @@ def use_modules_of(client):
 
 
 def is_runtime(name):
-    """Whether the module is the runtime's own, which everybody has from his parent."""
+    """Whether the module belongs to the runtime, which every context gets from its parent."""
     return name.split(".")[0] == "mitogen"
 
 
 def on_lost(context_id):
-    for guest in list(children):
-        if getattr(guest, "client", None) == context_id:
-            core.send(guest.remote_id, core.SHUTDOWN, b"")
-            at(1, lambda guest=guest: guest.process.kill(signal.SIGKILL))
+    for scoped in list(children):
+        if getattr(scoped, "client", None) == context_id:
+            core.send(scoped.remote_id, core.SHUTDOWN, b"")
+            at(1, lambda scoped=scoped: scoped.process.kill(signal.SIGKILL))
 
 
 core.router.on_lost.append(on_lost)

@@ -1,4 +1,4 @@
-//! Stock's way of starting a context from another (protocol 4.8): a call.
+//! Starting a context from another with upstream Mitogen's own method, which is a function call.
 
 use mitogen_core::call::{CallError, Context};
 use mitogen_core::ids::ContextId;
@@ -7,24 +7,24 @@ use mitogen_core::router::SendError;
 use serde::Deserialize;
 use thiserror::Error;
 
-/// A context that stock's own method did not start.
+/// Upstream Mitogen's own method did not start a context.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum StockConnectError {
-    /// The method failed there.
+pub enum UpstreamConnectError {
+    /// The method failed in `via`.
     #[error("{via}: {message}")]
     Failed {
-        /// Where it was tried.
+        /// The name of the context that was to start it.
         via: String,
-        /// What stock says of it.
+        /// The message of upstream Mitogen.
         message: String,
     },
-    /// The call failed: the context is gone, has no such method, or does not run stock's core.
+    /// The call failed: the context is lost, has no such method, or does not run upstream Mitogen.
     #[error("cannot start a context from {via}")]
     Call {
-        /// Where it was tried.
+        /// The name of the context that was to start it.
         via: String,
-        /// How.
+        /// The error of the call.
         #[source]
         source: CallError,
     },
@@ -33,7 +33,7 @@ pub enum StockConnectError {
     Lost(#[from] SendError),
 }
 
-/// Stock's answer.
+/// The reply of `_proxy_connect`.
 #[derive(Deserialize)]
 struct Connected {
     id: Option<u32>,
@@ -41,15 +41,19 @@ struct Connected {
     msg: Option<String>,
 }
 
-/// Starts a context from `via`, which runs stock's core, by stock's own `method` (`local`, `sudo`,
-/// `ssh` ...) with that method's own options. Waits until it is up.
+/// Starts a context from `via`, which runs upstream Mitogen, with upstream Mitogen's own `method` (`local`,
+/// `sudo`, `ssh` ...) and that method's options. Blocks until it is connected.
 ///
-/// Stock runs the method on the main thread of `via`, behind the calls that it has been sent.
+/// The method runs on the main thread of `via`, after the calls that `via` was sent before.
 ///
 /// # Errors
-/// See [`StockConnectError`].
-pub fn connect(via: &Context, method: &str, options: &[(&str, Value)]) -> Result<Context, StockConnectError> {
-    let call_error = |source| StockConnectError::Call { via: via.name().to_owned(), source };
+/// See [`UpstreamConnectError`].
+pub fn connect(
+    via: &Context,
+    method: &str,
+    options: &[(&str, Value)],
+) -> Result<Context, UpstreamConnectError> {
+    let call_error = |source| UpstreamConnectError::Call { via: via.name().to_owned(), source };
     let router = via.router();
     let mut kwargs = vec![
         (Value::from("debug"), Value::Bool(false)),
@@ -67,17 +71,17 @@ pub fn connect(via: &Context, method: &str, options: &[(&str, Value)]) -> Result
         .call()
         .map_err(call_error)?;
     let Connected { id: Some(id), name, .. } = answer else {
-        let message = answer.msg.unwrap_or_else(|| "it failed and gave no reason".to_owned());
-        return Err(StockConnectError::Failed { via: via.name().to_owned(), message });
+        let message = answer.msg.unwrap_or_else(|| "failed without a reason".to_owned());
+        return Err(UpstreamConnectError::Failed { via: via.name().to_owned(), message });
     };
     let id = ContextId(id);
     let hop = router.next_hop(via.id());
     if hop.is_none() || router.next_hop(id) != hop || id == via.id() {
-        let message = format!("it says that it has started context {id}, which is not behind it");
-        return Err(StockConnectError::Failed { via: via.name().to_owned(), message });
+        let message = format!("the reply names context {id}, which is not behind it");
+        return Err(UpstreamConnectError::Failed { via: via.name().to_owned(), message });
     }
     let name = format!("{}.{}", via.name(), name.as_deref().unwrap_or(method));
-    // Its announcement came ahead of the answer and did not say whose child it is.
+    // The announcement of its route came before the reply and did not name its parent.
     router.links().begin_route(id, via.id(), &name)?;
     Ok(Context::new(router, id, &name))
 }

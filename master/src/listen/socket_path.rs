@@ -1,5 +1,4 @@
-//! Where a tree's socket is unless somebody says otherwise: in a directory that only its user can
-//! enter.
+//! The default path of a session's socket: in a directory that only its user can enter.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -9,30 +8,30 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 use thiserror::Error;
 
-/// Why the directory of the socket cannot be used.
+/// The directory of the socket cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum PlaceError {
-    /// It is somebody else's, or others may write to it.
-    #[error("{}: this directory is {what}; remove it, or choose a socket elsewhere", path.display())]
+pub enum SocketPathError {
+    /// It belongs to another user, or others can enter it.
+    #[error("{}: this directory {what}; remove it or choose another path for the socket", path.display())]
     NotPrivate {
         /// The directory.
         path: PathBuf,
-        /// What it is.
+        /// What is wrong with it.
         what: &'static str,
     },
-    /// The system refuses.
+    /// It cannot be created or examined.
     #[error("cannot use the directory {}", path.display())]
     System {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The error of the system call.
         source: io::Error,
     },
 }
 
-/// `$XDG_RUNTIME_DIR/mitogen/default.sock`; where there is no such variable, a directory of the user's
-/// own among the temporary files.
+/// `$XDG_RUNTIME_DIR/mitogen/default.sock`, or if the variable is not set, `mitogen-UID/default.sock` in the
+/// directory for temporary files.
 pub fn default_path() -> PathBuf {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
     let directory = match runtime {
@@ -42,28 +41,28 @@ pub fn default_path() -> PathBuf {
     directory.join("default.sock")
 }
 
-/// Makes the directory of the default socket, if need be, and checks that nobody else could have
-/// put anything there.
+/// Creates the directory of the default socket if necessary, and checks that no other user could have put
+/// anything there.
 ///
 /// # Errors
-/// See [`PlaceError`].
-pub fn prepare(directory: &Path) -> Result<(), PlaceError> {
-    let system = |source| PlaceError::System { path: directory.to_owned(), source };
+/// See [`SocketPathError`].
+pub fn prepare(directory: &Path) -> Result<(), SocketPathError> {
+    let system = |source| SocketPathError::System { path: directory.to_owned(), source };
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(system(error)),
         _ => {}
     }
     let found = fs::symlink_metadata(directory).map_err(system)?;
     let what = if !found.is_dir() {
-        "no directory"
+        "is not a directory"
     } else if found.uid() != Uid::effective().as_raw() {
-        "another user's"
+        "belongs to another user"
     } else if found.permissions().mode() & 0o077 != 0 {
-        "open to other users"
+        "is accessible to other users"
     } else {
         return Ok(());
     };
-    Err(PlaceError::NotPrivate { path: directory.to_owned(), what })
+    Err(SocketPathError::NotPrivate { path: directory.to_owned(), what })
 }
 
 #[cfg(test)]
@@ -71,16 +70,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_private_directory_will_do() {
+    fn directories_that_others_can_enter_are_refused() {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("mitogen");
         prepare(&directory).unwrap();
         assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
         prepare(&directory).unwrap();
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o750)).unwrap();
-        assert!(prepare(&directory).unwrap_err().to_string().contains("open to other users"));
+        assert!(prepare(&directory).unwrap_err().to_string().contains("is accessible to other users"));
         let link = parent.path().join("link");
         std::os::unix::fs::symlink(parent.path(), &link).unwrap();
-        assert!(prepare(&link).unwrap_err().to_string().contains("no directory"));
+        assert!(prepare(&link).unwrap_err().to_string().contains("is not a directory"));
     }
 }

@@ -1,8 +1,9 @@
-//! Stock's way of starting a context through another, where that one is ours: our transports do it.
+//! Upstream Mitogen's way of starting a context through another one, for contexts that run our runtime.
 //!
-//! A stock program (a client at our socket) calls `mitogen.parent._proxy_connect` in a context of ours,
-//! which knows no transports. It asks here, from handle 124, with a pickled tuple: name or None, method,
-//! and stock's options. The new context is always a child of the one that asks.
+//! A program that uses upstream Mitogen, such as a client of our listener, calls
+//! `mitogen.parent._proxy_connect` in a context. Our runtime has no transports, so it forwards the request to
+//! handle 124 of the master, as a pickled tuple: name or None, method, and upstream Mitogen's options. The new
+//! context is always a child of the one that sent the request.
 
 use std::io;
 use std::sync::Arc;
@@ -19,20 +20,20 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
-/// Why nothing was started. What is said goes to stock's user, in a `StreamError`.
+/// No context was started. The text is shown to the user of upstream Mitogen, in a `StreamError`.
 #[derive(Debug, Error)]
 enum ProxyError {
-    #[error("context {0} is not one that can start others: it is not up, or not of this tree")]
-    NoMember(ContextId),
-    #[error("there is no method `{0}` here; known are: {1}")]
-    NoMethod(String, String),
+    #[error("context {0} cannot start others: it is not connected, or not a context of this master")]
+    UnknownContext(ContextId),
+    #[error("unknown method `{0}`; known methods: {1}")]
+    UnknownMethod(String, String),
     #[error("{method}: option `{key}`: {message}")]
     Option { method: String, key: String, message: String },
     #[error(transparent)]
     Request(#[from] RequestError),
 }
 
-/// Stock's answer (protocol 4.8).
+/// The reply that upstream Mitogen expects.
 #[derive(Serialize)]
 struct Answer {
     id: Option<u32>,
@@ -40,8 +41,8 @@ struct Answer {
     msg: Option<String>,
 }
 
-/// Takes such questions to `router`, for contexts that `connector` has started; the new ones get
-/// `settings` as far as the question says nothing else.
+/// Handles such requests for contexts that `connector` has started. New contexts get `settings`, except for
+/// those that the request overrides.
 pub(crate) fn listen(
     router: &Router,
     connector: &Connector,
@@ -49,16 +50,16 @@ pub(crate) fn listen(
     registry: Arc<Registry>,
 ) {
     let (weak, connector, settings) = (router.downgrade(), connector.downgrade(), settings.clone());
-    let handle = Some(WellKnownHandle::ProxyConnect.handle());
-    router.add_handler(handle, HandlerOptions::default(), move |delivery| {
+    let well_known = Some(WellKnownHandle::ProxyConnect.handle());
+    router.add_handler(well_known, HandlerOptions::default(), move |delivery| {
         let src = delivery.message.src_id.0;
-        if let Err(error) = take(&weak, &connector, &settings, &registry, &delivery) {
-            tracing::warn!(src, %error, "a question for a context that makes no sense");
+        if let Err(error) = handle(&weak, &connector, &settings, &registry, &delivery) {
+            tracing::warn!(src, %error, "invalid request for a new context");
         }
     });
 }
 
-fn take(
+fn handle(
     router: &WeakRouter,
     connector: &WeakConnector,
     settings: &ChildSettings,
@@ -69,7 +70,7 @@ fn take(
     let Some(connector) = connector.upgrade().filter(|_| message.wants_reply()) else { return Ok(()) };
     let (name, method, options): (Option<String>, String, Value) =
         pickle::from_bytes(&message.data).map_err(io::Error::other)?;
-    let options = options.as_dict().ok_or_else(|| io::Error::other("the options are no dict"))?;
+    let options = options.as_dict().ok_or_else(|| io::Error::other("the options are not a dict"))?;
     let (to, handle) = (message.src_id, message.reply_to);
     let router = router.clone();
     let wanted = read(settings, registry, &method, options, connector.unidirectional());
@@ -81,7 +82,7 @@ fn take(
             connecting.on_done(move |outcome| {
                 let answer = match outcome {
                     Ok(()) => {
-                        // Stock puts the parent's name before it.
+                        // Upstream Mitogen adds the parent's name itself.
                         let name = context.name().strip_prefix(&format!("{via}.")).unwrap_or(context.name());
                         Answer { id: Some(context.id().0), name: Some(name.to_owned()), msg: None }
                     }
@@ -104,14 +105,14 @@ fn reply(router: &WeakRouter, to: ContextId, handle: Handle, answer: &Answer) {
     match pickle::to_bytes(answer) {
         Ok(data) => {
             if let Err(error) = router.send(Message::new(to, handle, Encoding::Pickle, data)) {
-                tracing::debug!(%error, "who asked for a context has gone");
+                tracing::debug!(%error, "the context that requested a new one has gone");
             }
         }
-        Err(error) => tracing::error!(%error, "an answer could not be encoded"),
+        Err(error) => tracing::error!(%error, "cannot encode the reply to a request for a context"),
     }
 }
 
-/// Begins to start the context; gives its parent's name, too.
+/// Starts connecting the context. Also returns its parent's name.
 fn start(
     connector: &Connector,
     via: ContextId,
@@ -119,12 +120,13 @@ fn start(
     transport: &dyn Transport,
     settings: &ChildSettings,
 ) -> Result<(String, mitogen_core::connect::ConnectHandle), ProxyError> {
-    let via = connector.context(via).ok_or(ProxyError::NoMember(via))?;
+    let via = connector.context(via).ok_or(ProxyError::UnknownContext(via))?;
     let request = ConnectRequest { transport, name, via: Some(&via), settings };
     Ok((via.name().to_owned(), connector.connect(&request)?))
 }
 
-/// Reads stock's options: those of every method are settings here, the others go by the same names.
+/// Translates upstream Mitogen's options: those of every method are settings here, the others have the same
+/// names.
 fn read(
     settings: &ChildSettings,
     registry: &Registry,
@@ -134,7 +136,7 @@ fn read(
 ) -> Result<(Box<dyn Transport>, ChildSettings), ProxyError> {
     let Some(kind) = registry.get(method) else {
         let known: Vec<_> = registry.names().collect();
-        return Err(ProxyError::NoMethod(method.to_owned(), known.join(", ")));
+        return Err(ProxyError::UnknownMethod(method.to_owned(), known.join(", ")));
     };
     let mut settings = settings.clone();
     let mut own = Map::new();
@@ -145,36 +147,36 @@ fn read(
             key: key.clone(),
             message: message.to_owned(),
         };
-        // Stock's word for an option that is not given.
+        // Upstream Mitogen passes None for an option that is not set.
         if value.is_none() {
             continue;
         }
         let value =
-            json(value).ok_or_else(|| wrong("neither text, number, truth value, nor a list of them"))?;
+            json(value).ok_or_else(|| wrong("must be a string, a number, a boolean or a list of these"))?;
         match (key.as_str(), value) {
             ("python_path", Json::String(path)) => {
                 settings = settings.runtime(Python::with_interpreter([path]))
             }
             ("python_path", Json::Array(words)) => {
                 let argv: Option<Vec<_>> = words.iter().map(Json::as_str).collect();
-                let argv = argv.ok_or_else(|| wrong("not a list of texts"))?;
+                let argv = argv.ok_or_else(|| wrong("must be a list of strings"))?;
                 settings = settings.runtime(Python::with_interpreter(argv));
             }
             ("remote_name", Json::String(name)) => settings.remote_name = Some(name),
             ("debug", Json::Bool(debug)) => settings.debug = debug,
-            // It says how the caller's router is, and cannot make this tree another.
+            // It describes the caller's router, and cannot change this one.
             ("unidirectional", Json::Bool(wanted)) if wanted == unidirectional => {}
-            ("unidirectional", Json::Bool(true)) => return Err(wrong("this tree lets siblings talk")),
-            // The stricter way is kept.
+            ("unidirectional", Json::Bool(true)) => return Err(wrong("this session is not unidirectional")),
+            // The stricter setting is kept.
             ("unidirectional", Json::Bool(false)) => {}
             ("profiling", Json::Bool(false)) => {}
-            ("profiling", _) => return Err(wrong("our contexts are not profiled")),
+            ("profiling", _) => return Err(wrong("profiling is not supported")),
             ("python_path" | "remote_name" | "debug" | "unidirectional", _) => {
-                return Err(wrong("of the wrong type"));
+                return Err(wrong("has the wrong type"));
             }
             (name, _) if !kind.has_option(name) => {
                 let known = kind.option_names().collect::<Vec<_>>().join(", ");
-                return Err(wrong(&format!("not known here; known are: {known}")));
+                return Err(wrong(&format!("unknown option; known options: {known}")));
             }
             (name, value) => drop(own.insert(name.to_owned(), value)),
         }
@@ -188,7 +190,7 @@ fn read(
     Ok((transport, settings))
 }
 
-/// Text, which Python 2 sends as bytes.
+/// A string, which Python 2 sends as bytes.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::Secret(secret) => Some(secret.expose().to_owned()),
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn stocks_options_are_read_or_refused_by_name() {
+    fn options_are_translated_or_refused_by_name() {
         let list = Value::List(vec![Value::from("/usr/bin/env"), Value::Bytes("python3".into())]);
         let usual = [("debug", Value::Bool(false)), ("profiling", Value::Bool(false))];
         let settings = of("local", &[&usual[..], &[("python_path", list)]].concat()).expect("all are known");
@@ -232,12 +234,12 @@ mod tests {
         of("ssh", &ssh).expect("Python 2 sends bytes, and None is nothing");
         for (method, key, value, words) in [
             ("ssh", "port", Value::from("x"), "option `port`: must be an integer"),
-            ("sudo", "prot", Value::Int(1), "option `prot`: not known here"),
+            ("sudo", "prot", Value::Int(1), "option `prot`: unknown option"),
             ("sudo", "profiling", Value::Bool(true), "option `profiling`"),
             ("sudo", "unidirectional", Value::Bool(true), "option `unidirectional`"),
-            ("sudo", "python_path", Value::Int(1), "option `python_path`: of the wrong type"),
-            ("sudo", "username", Value::Dict(vec![]), "option `username`: neither"),
-            ("docker", "container", Value::from("x"), "no method `docker` here; known are: doas, fork"),
+            ("sudo", "python_path", Value::Int(1), "option `python_path`: has the wrong type"),
+            ("sudo", "username", Value::Dict(vec![]), "option `username`: must be"),
+            ("docker", "container", Value::from("x"), "unknown method `docker`; known methods: doas, fork"),
         ] {
             let hostname = ("hostname", Value::from("web"));
             let options = if method == "ssh" { vec![hostname, (key, value)] } else { vec![(key, value)] };

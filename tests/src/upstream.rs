@@ -10,21 +10,21 @@ use crate::pythons::Python;
 use crate::{run, state};
 
 /// The version that interoperation is tested against unless a test names another.
-pub const STOCK_VERSION: &str = "0.3.54";
+pub const UPSTREAM_VERSION: &str = "0.3.54";
 
-/// An interpreter that can import stock Mitogen.
+/// An interpreter that can import upstream Mitogen.
 #[derive(Clone, Debug)]
-pub struct StockVenv {
+pub struct UpstreamVenv {
     dir: PathBuf,
 }
 
-impl StockVenv {
-    /// Stock Mitogen of [`STOCK_VERSION`] for this interpreter.
+impl UpstreamVenv {
+    /// Stock Mitogen of [`UPSTREAM_VERSION`] for this interpreter.
     ///
     /// # Errors
-    /// As [`StockVenv::version`].
+    /// As [`UpstreamVenv::version`].
     pub fn new(python: &Python) -> Result<Self> {
-        Self::version(python, STOCK_VERSION)
+        Self::version(python, UPSTREAM_VERSION)
     }
 
     /// Stock Mitogen of a version of the caller's choice.
@@ -34,7 +34,7 @@ impl StockVenv {
     /// # Errors
     /// When the interpreter cannot make environments or PyPI is out of reach.
     pub fn version(python: &Python, version: &str) -> Result<Self> {
-        let root = built::target_dir()?.join("stock");
+        let root = built::target_dir()?.join("upstream");
         std::fs::create_dir_all(&root).context(|| root.display().to_string())?;
         let name = format!("{}-{version}", python_key(python));
         let dir = root.join(&name);
@@ -54,7 +54,7 @@ impl StockVenv {
     }
 }
 
-impl StockVenv {
+impl UpstreamVenv {
     /// The directory that the package is installed in.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl StockVenv {
         let entries = std::fs::read_dir(&lib).context(|| lib.display().to_string())?;
         let mut places = entries.flatten().map(|entry| entry.path().join("site-packages"));
         places.find(|place| place.join("mitogen").is_dir()).ok_or_else(|| {
-            FixtureError::new(format!("{}: stock Mitogen is not installed there", lib.display()))
+            FixtureError::new(format!("{}: upstream Mitogen is not installed there", lib.display()))
         })
     }
 }
