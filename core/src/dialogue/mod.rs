@@ -8,7 +8,6 @@
 mod engine;
 mod failure;
 mod history;
-mod interpreter;
 mod quote;
 mod rules;
 #[cfg(test)]
@@ -20,6 +19,5 @@ pub use crate::secret::Secret;
 pub use engine::{Engine, Step};
 pub use failure::{Failure, FailureKind, Stage};
 pub(crate) use history::MASK;
-pub use interpreter::interpreter_exits;
 pub use quote::{quote, quote_argv};
 pub use rules::{Action, BadPattern, Dialogue, ExitRule, RUNNING, Rule, START, Shown, Source, literal};

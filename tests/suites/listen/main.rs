@@ -11,10 +11,10 @@ mod auth;
 mod clients;
 #[path = "../frame_log.rs"]
 mod frame_log;
-mod guests;
 #[path = "../loads.rs"]
 mod loads;
 mod preload;
+mod scoped;
 
 use std::path::Path;
 

@@ -99,7 +99,7 @@ mod tests {
     use std::path::Path;
 
     use mitogen_core::connect::testing::check_transport;
-    use mitogen_core::dialogue::interpreter_exits;
+    use mitogen_python::interpreter_exits;
     use serde_json::json;
 
     use super::*;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mitogen_core::connect::ChildCommand;
 use mitogen_core::connect::testing::{check_option_errors, check_transport};
-use mitogen_core::dialogue::interpreter_exits;
+use mitogen_python::interpreter_exits;
 use serde_json::json;
 
 use super::*;

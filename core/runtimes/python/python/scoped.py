@@ -1,8 +1,9 @@
-"""Client-scoped contexts: copies of this one whose modules come from a client of the session.
+"""Client-scoped contexts: copies of this context that import modules from one client of the session.
 
-Modules usually come from the master, and are cached by every context on the way. Two clients may have
-different modules of one name, so code that needs a client's modules runs in a copy. The copy drops the
-modules of others, requests modules from the client directly, and ends with it.
+A session's modules come from its master, and every context on the route caches them. Two clients may
+bring different modules of the same name. A function that needs a client's modules therefore runs in
+a copy. The copy drops the modules that were loaded for others, requests modules from the client
+directly, without the caches of intermediates, and ends when the client leaves the session.
 """
 import signal
 import sys
@@ -14,26 +15,26 @@ from mitogen.routes import children
 
 
 def start(number):
-    """Start a context with the id `number` for the caller; returns its name when it is connected."""
+    """Start the context `number` for the caller. Returns its name when it is connected."""
     name = u"scoped.%d" % number
     config = dict(
         core.config, context_id=number, parent_ids=[core.context_id] + core.parent_ids, name=name,
     )
-    scoped = ScopedContext(core.Message(), {
+    child = ScopedContext(core.Message(), {
         "id": number, "name": name, "config": config,
         "plan": PLAN,
     })
-    scoped.client = core.loop.caller
-    scoped.fork(lambda link: serve(link, scoped))
-    core.loop.defer(scoped.start)
-    core.wait(lambda: scoped.up or scoped.failed)
-    if scoped.failed:
+    child.client = core.loop.caller
+    child.fork(lambda link: serve(link, child))
+    core.loop.defer(child.start)
+    core.wait(lambda: child.up or child.failed)
+    if child.failed:
         raise core.Error("%s did not start", name)
     return name
 
 
 class ScopedContext(Fork):
-    """The copy and the link to it."""
+    """The copy and the link to it. `client` is the id of the context that it was started for."""
 
     client = None
 
@@ -42,7 +43,7 @@ class ScopedContext(Fork):
 
 
 def use_modules_of(client):
-    """Import modules and resources from `client`, and drop those of others."""
+    """Import modules and resources from `client` from now on; drop those from elsewhere."""
     importer = core.importer
     ask = importer.ask
     importer.client = client
@@ -58,7 +59,7 @@ def use_modules_of(client):
         if is_runtime(name):
             return ask(name)
         mark = object()
-        # As in the importer: only one of several threads stores its mark.
+        # As in the importer: of several threads, only the one that stored its mark sends the request.
         if name not in importer.cache and importer.asked.setdefault(name, mark) is mark:
             core.send(client, core.GET_MODULE, name.encode("utf-8"))
 
@@ -66,15 +67,15 @@ def use_modules_of(client):
 
 
 def is_runtime(name):
-    """Whether the module belongs to the runtime, which every context gets from its parent."""
+    """Whether the module is part of the runtime, which every context gets from its parent."""
     return name.split(".")[0] == "mitogen"
 
 
 def on_lost(context_id):
-    for scoped in list(children):
-        if getattr(scoped, "client", None) == context_id:
-            core.send(scoped.remote_id, core.SHUTDOWN, b"")
-            at(1, lambda scoped=scoped: scoped.process.kill(signal.SIGKILL))
+    for child in list(children):
+        if getattr(child, "client", None) == context_id:
+            core.send(child.remote_id, core.SHUTDOWN, b"")
+            at(1, lambda child=child: child.process.kill(signal.SIGKILL))
 
 
 core.router.on_lost.append(on_lost)

@@ -20,6 +20,7 @@
 mod bundle;
 mod command;
 mod config;
+mod exits;
 mod modules;
 mod runtime;
 // Used by `build.rs`.
@@ -30,6 +31,6 @@ mod tests;
 
 pub use bundle::{preamble, runtime, runtime_size};
 pub use command::{FIRST_STAGE, command, first_stage_arguments, with_interpreter};
-pub use mitogen_core::dialogue::interpreter_exits;
+pub use exits::interpreter_exits;
 pub use modules::{EmbeddedModule, embedded_module, minify};
 pub use runtime::Python;

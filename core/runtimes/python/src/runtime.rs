@@ -1,8 +1,8 @@
 //! [`Python`]: the runtime as the core of this workspace sees it.
 
-use mitogen_core::dialogue::interpreter_exits;
 use mitogen_core::runtime::{Boot, BootRequest, Feature, Runtime, RuntimeError, RuntimeModule};
 
+use crate::exits::interpreter_exits;
 use crate::{bundle, command, modules};
 
 /// The name of the runtime.

@@ -209,20 +209,20 @@ fn an_interrupt_ends_only_what_its_client_has_started() {
     let pid = |started: &mut Started| started.line().trim().parse::<i32>().unwrap();
     let (first, second) = (pid(&mut mine), pid(&mut other));
     assert_eq!(program.line(), "up\n");
-    let guest = || {
+    let scoped = || {
         let (_, out, _) = run(&scene, &["call", "--socket=t.sock", "n02", "os.getpid"]);
         let parent: i32 = out.trim().parse().unwrap();
         let children = procs::all().into_iter().filter(|process| process.parent == parent);
         children.filter(|process| !process.is_zombie()).map(|process| process.id).collect::<Vec<_>>()
     };
-    assert!(wait::until(wait::PATIENCE, || (guest().len() == 1).then_some(())).is_some(), "{:?}", guest());
+    assert!(wait::until(wait::PATIENCE, || (scoped().len() == 1).then_some(())).is_some(), "{:?}", scoped());
     for client in [mine, program, call] {
         client.signal(Signal::SIGINT);
         let output = client.child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     }
     let gone =
-        wait::until(wait::PATIENCE, || (Process::get(first).is_none() && guest().is_empty()).then_some(()));
+        wait::until(wait::PATIENCE, || (Process::get(first).is_none() && scoped().is_empty()).then_some(()));
     assert!(gone.is_some(), "something has outlived its client");
     assert!(Process::get(second).is_some(), "it belongs to another client");
     other.signal(Signal::SIGINT);

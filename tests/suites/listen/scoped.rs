@@ -68,11 +68,11 @@ fn clients_see_their_own_versions_and_nobody_elses() {
             let one = client(&open, modules);
             let (_twos, modules) = app("two");
             let two = client(&open, modules);
-            let guest = |client: &Client, context: &Context| {
+            let scoped = |client: &Client, context: &Context| {
                 let there = client.context(context.id(), context.name());
                 up(&client.scoped_context(&there).expect("sent"))
             };
-            let (first, second, shallow) = (guest(&one, &deep), guest(&two, &deep), guest(&two, &child));
+            let (first, second, shallow) = (scoped(&one, &deep), scoped(&two, &deep), scoped(&two, &child));
             // In turn, so that whoever asks second could get what the first one was given.
             for _ in 0..2 {
                 assert_eq!(versions(&first), ["one"; 4].join(" "), "{python:?}");
@@ -102,7 +102,7 @@ fn clients_see_their_own_versions_and_nobody_elses() {
 }
 
 #[test]
-fn guests_and_programs_end_with_their_client() {
+fn scoped_contexts_and_scripts_end_with_their_client() {
     isolated(|| {
         let open = Open::new();
         let child = open.child();
@@ -123,9 +123,9 @@ fn guests_and_programs_end_with_their_client() {
         one.shutdown();
         for pid in pids {
             let gone = wait::until(PATIENCE, || Process::get(pid).is_none().then_some(()));
-            assert!(gone.is_some(), "a guest has outlived its client");
+            assert!(gone.is_some(), "a scoped context has outlived its client");
         }
-        // Neither the tree nor another's guest has lost anything.
+        // Neither the tree nor another client's context has lost anything.
         assert_eq!(child.call::<i64>("operator.add", (1, 1)).expect("it lives"), 2);
         assert_eq!(other.call::<i64>("operator.add", (1, 1)).expect("it lives"), 2);
         two.shutdown();
@@ -134,13 +134,13 @@ fn guests_and_programs_end_with_their_client() {
 }
 
 #[test]
-fn a_client_serves_its_guests_only() {
+fn a_client_serves_only_its_scoped_contexts() {
     isolated(|| {
         let open = Open::new();
         let child = open.child();
         let (_dir, modules) = app("mine");
         let one = client(&open, modules);
-        let guest = up(&one.scoped_context(&one.context(child.id(), "child")).unwrap());
+        let scoped = up(&one.scoped_context(&one.context(child.id(), "child")).unwrap());
         // Somebody else of the tree asks for the same module: a context, and a client.
         let data = "app.main";
         let asks = (one.id().0, 100, mitogen::pickle::Binary::from(data.as_bytes().to_vec()));
@@ -155,7 +155,7 @@ fn a_client_serves_its_guests_only() {
         });
         two.router().send(question).expect("sent");
         // Answers would have come before this one's.
-        assert_eq!(versions(&guest), ["mine"; 4].join(" "));
+        assert_eq!(versions(&scoped), ["mine"; 4].join(" "));
         two.contexts().expect("a list");
         assert_eq!(*answers.lock().unwrap(), 0);
         one.shutdown();

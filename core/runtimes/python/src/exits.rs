@@ -1,6 +1,6 @@
 //! The known failures of the command that starts a Python child, whatever the transport.
 
-use super::{ExitRule, Failure, FailureKind, Source, Stage};
+use mitogen_core::dialogue::{ExitRule, Failure, FailureKind, Source, Stage};
 
 /// Exit rules for the messages of the first stage, and for shells and programs that cannot find or start the
 /// interpreter. A transport appends them to its own rules.
