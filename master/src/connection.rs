@@ -15,6 +15,7 @@ pub struct Connection {
 
 impl Connection {
     /// The connection over `hops`, nearest first, to `context`, which is the last.
+    #[cfg(feature = "profiles")]
     pub(crate) fn over(hops: Vec<ConnectHandle>, context: Context) -> Self {
         Self { hops, context }
     }

@@ -5,8 +5,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
+#[cfg(feature = "upstream")]
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "upstream")]
+use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use mitogen_core::call::Context;
@@ -17,12 +20,14 @@ use mitogen_core::connect::{
 use mitogen_core::ids::ContextId;
 use mitogen_core::router::Router;
 use mitogen_python::Python;
+#[cfg(feature = "upstream")]
 use mitogen_upstream::{Upstream, UpstreamPackage};
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
 use crate::Master;
 use crate::connection::Connection;
+#[cfg(feature = "upstream")]
 use crate::upstream::{self, FindError};
 use mitogen_inventory::profiles::{Chain, Hop, HopKey, SecretError, SecretResolver, SecretStore};
 
@@ -54,7 +59,15 @@ pub enum ChainError {
         /// The source, and why it failed.
         source: SecretError,
     },
+    /// The hop has an upstream Mitogen package, and the program was built without the feature `upstream`.
+    #[cfg(not(feature = "upstream"))]
+    #[error("{hop}: this program was built without support for upstream Mitogen (`mitogen_package`)")]
+    NoUpstream {
+        /// The hop.
+        hop: HopKey,
+    },
     /// The upstream Mitogen package of the hop cannot be used.
+    #[cfg(feature = "upstream")]
     #[error("{hop}")]
     MitogenPackage {
         /// The hop.
@@ -102,6 +115,7 @@ pub struct ConnectionPool<R> {
     secrets: SecretStore<R>,
     entries: Mutex<HashMap<HopKey, Entry>>,
     /// Upstream Mitogen packages of hops, each read once.
+    #[cfg(feature = "upstream")]
     packages: Mutex<HashMap<PathBuf, Arc<UpstreamPackage>>>,
 }
 
@@ -132,6 +146,7 @@ impl<R: SecretResolver> ConnectionPool<R> {
             registry: registry.clone(),
             secrets,
             entries: Mutex::default(),
+            #[cfg(feature = "upstream")]
             packages: Mutex::default(),
         }
     }
@@ -293,6 +308,11 @@ impl<R: SecretResolver> ConnectionPool<R> {
         if hop.keepalive.is_some() {
             settings.keepalive = hop.keepalive;
         }
+        #[cfg(not(feature = "upstream"))]
+        if hop.mitogen_package.is_some() {
+            return Err(ChainError::NoUpstream { hop: hop.key.clone() });
+        }
+        #[cfg(feature = "upstream")]
         if let Some(path) = &hop.mitogen_package {
             let package = self.package_at(hop, path)?;
             settings = settings.runtime(Upstream::new(package).interpreter(&hop.python));
@@ -300,6 +320,7 @@ impl<R: SecretResolver> ConnectionPool<R> {
         Ok(settings)
     }
 
+    #[cfg(feature = "upstream")]
     fn package_at(&self, hop: &Hop, path: &Path) -> Result<Arc<UpstreamPackage>, ChainError> {
         let mut packages = self.packages.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(package) = packages.get(path) {

@@ -15,35 +15,76 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! This crate knows the built-in transports by name; what they are made of is `mitogen_core`.
+//! Programs need this crate alone; the crates it is made of are re-exported by topic:
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`call`] | contexts, calls and their replies, senders and receivers |
+//! | [`connect`] | connections: requests, plans, transports and their options, errors |
+//! | [`transports`] | the built-in transports |
+//! | [`dialogue`] | conversations with programs that ask for passwords, for custom transports |
+//! | [`runtime`] | what runs in a child: Python, or a runtime of the program's own |
+//! | [`service`] | services: objects whose methods other contexts call by name |
+//! | [`modules`] | where the Python modules that children import come from |
+//! | [`command`], [`files`] | commands and file transfers |
+//! | [`profiles`], [`targets`] | connection profiles, and expressions that select hosts |
+//! | [`listen`] | sessions that other processes join |
+//! | [`upstream`] | peers that run upstream (Python) Mitogen |
+//! | [`router`], [`broker`] | handlers for messages, and the I/O loop |
+//! | [`wire`], [`pickle`], [`ids`] | messages, values, and numbers of contexts and handles |
+//!
+//! # Features
+//!
+//! All are on by default. A program that needs few of them compiles faster and is smaller:
+//! `mitogen = { version = "0.1", default-features = false, features = ["ssh"] }`. Without any, the
+//! library has contexts that run Python, calls, services, modules, sessions and custom transports.
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `local`, `fork`, `ssh`, `sudo`, `su`, `doas` | the transport of that name, in [`transports`] |
+//! | `commands` | [`command`]: programs and scripts on remote hosts |
+//! | `files` | [`files`]: file transfers |
+//! | `profiles` | [`profiles`], [`targets`] and [`ConnectionPool`]: hosts from `mitogen.toml` |
+//! | `upstream` | [`upstream`]: children that run upstream Mitogen, and upstream clients of sessions |
+//! | `zip` | zip archives on the module search path ([`modules::FinderOptions`]) |
 
 mod connection;
+#[cfg(feature = "profiles")]
 mod connection_pool;
+mod facade;
 pub mod listen;
 mod master;
 pub mod modules;
 mod responder;
 mod root_handlers;
 pub mod transports;
+#[cfg(feature = "upstream")]
 pub mod upstream;
 
 pub use connection::Connection;
+#[cfg(feature = "profiles")]
 pub use connection_pool::{ChainError, ConnectionPool};
+pub use facade::{broker, connect, router};
 pub use listen::{Client, ClientError, Listener};
 pub use master::{Master, MasterOptions, StartError};
-pub use mitogen_core::call::{CallChain, CallError, Context, Receiver, RemoteError, Select, Sender};
+pub use mitogen_core::call::{CallChain, CallError, Channel, Context, Receiver, RemoteError, Select, Sender};
 pub use mitogen_core::connect::{
-    ChildSettings, ConnectError, ConnectHandle, ConnectRequest, Keepalive, Plan, Registry, RequestError,
-    Transport,
+    ChildSettings, ConnectError, ConnectHandle, ConnectRequest, Connector, Keepalive, Plan, Registry,
+    RequestError, Transport, TransportKind,
 };
 pub use mitogen_core::error::with_causes;
 pub use mitogen_core::pickle::Value;
-pub use mitogen_core::runtime::{self, Runtime};
-pub use mitogen_core::service;
-pub use mitogen_core::{dialogue, ids, pickle, wire};
+pub use mitogen_core::runtime::Runtime;
+pub use mitogen_core::secret::Secret;
+pub use mitogen_core::{call, dialogue, ids, pickle, runtime, service, wire};
+#[cfg(feature = "profiles")]
 pub use mitogen_inventory::{profiles, targets};
-pub use mitogen_ops::{command, files};
+#[cfg(feature = "commands")]
+pub use mitogen_ops::command;
+#[cfg(feature = "files")]
+pub use mitogen_ops::files;
 pub use mitogen_python::Python;
+#[cfg(feature = "upstream")]
 pub use mitogen_upstream::{Upstream, UpstreamPackage};
 pub use responder::{ImportPolicy, ModuleStats};
 

@@ -22,7 +22,9 @@ use thiserror::Error;
 use crate::listen::Listener;
 use crate::modules::ModuleSource;
 use crate::responder::{DeliveryMode, ImportPolicy, ModulePreloader, ModuleStats, Responder, Store};
-use crate::{root_handlers, transports, upstream};
+#[cfg(feature = "upstream")]
+use crate::upstream;
+use crate::{root_handlers, transports};
 
 /// How a master is started: the defaults, changed by setters.
 ///
@@ -149,7 +151,7 @@ impl Master {
             .unidirectional(options.unidirectional);
         let node_options = NodeOptions::default().router(router_options).grace(options.grace);
         let node = Node::start(Identity::master(), &node_options).map_err(StartError::Broker)?;
-        let (router, connector) = (node.router(), node.connector());
+        let router = node.router();
         root_handlers::register(router);
         Peers::of(router).set_default(Arc::clone(&options.settings.runtime));
         let policy = ImportPolicy {
@@ -157,7 +159,8 @@ impl Master {
             blocks: options.settings.import_blocks.clone(),
         };
         let transports = Arc::new(options.transports);
-        upstream::listen(router, connector, &options.settings, Arc::clone(&transports));
+        #[cfg(feature = "upstream")]
+        upstream::listen(router, node.connector(), &options.settings, Arc::clone(&transports));
         let store =
             Arc::new(Store::new(options.modules, policy, options.main_script, options.max_message_size));
         let responder =

@@ -1,12 +1,35 @@
-//! The built-in transports. Each is a crate of its own.
+//! The built-in transports, each a crate of its own and a feature of this crate.
 
 pub use mitogen_core::connect::{OptionKind, OptionSpec, Registry, TransportKind, TransportOrigin};
-pub use {
-    mitogen_doas as doas, mitogen_fork as fork, mitogen_local as local, mitogen_ssh as ssh, mitogen_su as su,
-    mitogen_sudo as sudo,
-};
 
-/// All built-in transports, by name.
+#[cfg(feature = "doas")]
+pub use mitogen_doas as doas;
+#[cfg(feature = "fork")]
+pub use mitogen_fork as fork;
+#[cfg(feature = "local")]
+pub use mitogen_local as local;
+#[cfg(feature = "ssh")]
+pub use mitogen_ssh as ssh;
+#[cfg(feature = "su")]
+pub use mitogen_su as su;
+#[cfg(feature = "sudo")]
+pub use mitogen_sudo as sudo;
+
+/// All built-in transports, by name: those whose features are enabled.
 pub fn builtin() -> Registry {
-    [local::kind(), fork::kind(), ssh::kind(), sudo::kind(), su::kind(), doas::kind()].into_iter().collect()
+    let kinds: &[fn() -> TransportKind] = &[
+        #[cfg(feature = "local")]
+        local::kind,
+        #[cfg(feature = "fork")]
+        fork::kind,
+        #[cfg(feature = "ssh")]
+        ssh::kind,
+        #[cfg(feature = "sudo")]
+        sudo::kind,
+        #[cfg(feature = "su")]
+        su::kind,
+        #[cfg(feature = "doas")]
+        doas::kind,
+    ];
+    kinds.iter().map(|kind| kind()).collect()
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+#[cfg(feature = "zip")]
 use super::archive::Archive;
 use super::directory::Directory;
 use super::error::{FinderError, ModuleError, is_absent, real_path};
@@ -30,7 +31,7 @@ use super::virtual_env;
 #[non_exhaustive]
 pub struct FinderOptions {
     /// Directories and zip archives, searched in order like Python's `sys.path`. A directory inside an
-    /// archive is written `app.zip/lib`.
+    /// archive is written `app.zip/lib`. Archives need the feature `zip`.
     pub paths: Vec<PathBuf>,
     /// Modules of the standard library, including their submodules, that are found where one of the paths
     /// is the library of an interpreter. By default none of them are.
@@ -51,7 +52,7 @@ impl FinderOptions {
     /// The program does not exist.
     pub fn program(mut self, program: impl AsRef<Path>) -> Result<Self, FinderError> {
         let real = real_path(program.as_ref())?;
-        let is_script = real.is_file() && Archive::open(&real).is_err();
+        let is_script = real.is_file() && open_archive(&real).is_err();
         let place = if is_script { real.parent().unwrap_or(&real).to_owned() } else { real };
         self.paths.insert(0, place);
         Ok(self)
@@ -165,15 +166,25 @@ fn open(path: &Path) -> Result<PathEntry, FinderError> {
         if !metadata.is_file() {
             return Err(missing());
         }
-        let archive = Archive::open(outer)
+        let archive = open_archive(outer)
             .map_err(|source| FinderError::NotAnArchive { path: path.to_owned(), source })?;
         let inner = path.strip_prefix(outer).ok().and_then(Path::to_str).ok_or_else(missing)?;
         if !(inner.is_empty() || is_inside(inner)) {
             return Err(missing());
         }
-        return entry(Arc::new(archive), inner.to_owned(), path);
+        return entry(archive, inner.to_owned(), path);
     }
     Err(missing())
+}
+
+#[cfg(feature = "zip")]
+fn open_archive(path: &Path) -> io::Result<Arc<dyn FileTree>> {
+    Ok(Arc::new(Archive::open(path)?))
+}
+
+#[cfg(not(feature = "zip"))]
+fn open_archive(_: &Path) -> io::Result<Arc<dyn FileTree>> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this program was built without support for zip archives"))
 }
 
 /// Checks that the directory exists, and whether it is the library of an interpreter.

@@ -3,13 +3,14 @@
 //! A [`ModuleSource`] returns a module by name; `crate::responder` sends it to the contexts that import it.
 //! This module knows nothing about contexts and messages, and never executes Python code.
 
+#[cfg(feature = "zip")]
 mod archive;
 mod directory;
 mod embedded;
 mod error;
 mod file_tree;
 mod finder;
-#[cfg(test)]
+#[cfg(all(test, feature = "zip"))]
 mod finder_tests;
 mod imports;
 #[cfg(test)]
