@@ -7,7 +7,7 @@ use crate::call::CallError;
 use crate::ids::ContextId;
 use crate::importer::{self, deliver};
 use crate::router::{Router, WeakRouter};
-use crate::runtime::{BlobId, Boot, Feature, Runtime, RuntimeModule};
+use crate::runtime::{Blob, BlobId, Boot, Feature, Runtime, RuntimeModule};
 
 /// The runtimes of the contexts of one router's tree.
 #[derive(Debug)]
@@ -21,8 +21,10 @@ pub struct Peers {
 #[derive(Debug)]
 struct Peer {
     runtime: Arc<dyn Runtime>,
-    /// What the context was started with, or has been sent for its children.
-    blobs: HashSet<BlobId>,
+    /// What the context was started with, in order.
+    boot: Vec<BlobId>,
+    /// What the context has been sent for its children.
+    sent: HashSet<BlobId>,
 }
 
 /// The context with which a part of the tree begins that has a runtime of its own.
@@ -59,8 +61,8 @@ impl Peers {
     /// Records, until `id` is lost, that it was started as `boot` describes.
     pub(super) fn add(&self, id: ContextId, runtime: Arc<dyn Runtime>, boot: &Boot) {
         let Some(router) = self.router.upgrade() else { return };
-        let blobs = boot.blobs.iter().map(crate::runtime::Blob::id).collect();
-        self.known().insert(id, Peer { runtime, blobs });
+        let boot = boot.blobs.iter().map(Blob::id).collect();
+        self.known().insert(id, Peer { runtime, boot, sent: HashSet::new() });
         let weak = self.router.clone();
         router.on_disconnect(id, move |_| {
             if let Some(router) = weak.upgrade() {
@@ -69,12 +71,14 @@ impl Peers {
         });
     }
 
-    /// Records that `id` has, or is about to have, the blob; gives whether that is news.
-    pub(super) fn add_blob(&self, id: ContextId, blob: BlobId) -> bool {
-        match self.known().get_mut(&id) {
-            Some(peer) => peer.blobs.insert(blob),
-            None => true,
-        }
+    /// The position of the blob among those that `id` was started with, and so has.
+    pub(super) fn boot_blob(&self, id: ContextId, blob: BlobId) -> Option<usize> {
+        self.known().get(&id)?.boot.iter().position(|own| *own == blob)
+    }
+
+    /// Records that the blob is sent to `id`, to be kept there. Returns whether it is the first time.
+    pub(super) fn first_blob(&self, id: ContextId, blob: BlobId) -> bool {
+        self.known().get_mut(&id).is_none_or(|peer| peer.sent.insert(blob))
     }
 
     /// The nearest context on the route to `id`, beginning with `id` itself, whose runtime is known

@@ -12,7 +12,7 @@ use super::connect_handle::Completion;
 use super::connector::{Prepared, Shared};
 use super::error::ConnectError;
 use super::peers::Peers;
-use super::run_plan::{Answer, Envelope, Request};
+use super::run_plan::{Answer, BlobName, Envelope, Request};
 use super::start::Start;
 use crate::call::{CallError, Context, Reply};
 use crate::dialogue::{FailureKind, Stage};
@@ -96,8 +96,13 @@ fn send(
     let (mut blobs, mut tail) = (Vec::new(), Binary::default());
     if !copy {
         for blob in &boot.blobs {
-            send_blob(router, via.id(), blob)?;
-            blobs.push(blob.id().to_string());
+            blobs.push(match Peers::of(router).boot_blob(via.id(), blob.id()) {
+                Some(position) => BlobName::Own(position),
+                None => {
+                    send_blob(router, via.id(), blob)?;
+                    BlobName::Sent(blob.id().to_string())
+                }
+            });
         }
         tail = Binary(boot.tail.clone());
     }
@@ -128,9 +133,10 @@ fn encode(request: Request<'_>) -> Result<Bytes, CallError> {
     pickle::to_bytes(&Envelope::from(request)).map_err(CallError::Encode)
 }
 
-/// Makes sure that `to` has the blob: sends it over each link of the route that has not carried it.
+/// Makes sure that `to` has been sent the blob: sends it over each link of the route that has not carried
+/// it.
 fn send_blob(router: &Router, to: ContextId, blob: &Blob) -> Result<(), CallError> {
-    if !Peers::of(router).add_blob(to, blob.id()) {
+    if !Peers::of(router).first_blob(to, blob.id()) {
         return Ok(());
     }
     let sha256 = blob.id().to_string();
@@ -143,8 +149,7 @@ fn send_blob(router: &Router, to: ContextId, blob: &Blob) -> Result<(), CallErro
         // The route leads through our parent, which has no reason to keep it.
         return Ok(send(to, part()?)?);
     };
-    let new = neighbor == to || Peers::of(router).add_blob(neighbor, blob.id());
-    if new && SentCache::of(router).first_over_link(neighbor, &sha256) {
+    if SentCache::of(router).first_over_link(neighbor, &sha256) {
         send(neighbor, part()?)?;
     }
     if neighbor != to {

@@ -43,9 +43,8 @@ pub(super) enum Request<'a> {
         runtime: &'a str,
         /// Its configuration if it is a copy, which is not started by a program that reads it.
         config: Option<&'a ChildConfig>,
-        /// What is written to the started program before any frame: the blobs with these digests, then
-        /// `tail`.
-        blobs: Vec<String>,
+        /// What is written to the started program before any frame: these blobs, then `tail`.
+        blobs: Vec<BlobName>,
         /// See `blobs`.
         tail: Binary,
         /// Whether frames to it must not say how their payloads are encoded.
@@ -75,6 +74,16 @@ pub(super) enum Request<'a> {
         /// The context that starts it.
         via: u32,
     },
+}
+
+/// How a request names a blob.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum BlobName {
+    /// One that the context which carries out the request was started with itself, by its position.
+    Own(usize),
+    /// One that it has been sent, by its SHA-256 in hexadecimal.
+    Sent(String),
 }
 
 /// The answer to [`Request::Start`].
@@ -111,7 +120,7 @@ mod tests {
             plan: &plan,
             runtime: "python",
             config: Some(&config),
-            blobs: vec!["ab".to_owned()],
+            blobs: vec![BlobName::Own(0), BlobName::Sent("ab".to_owned())],
             tail: Binary(vec![1].into()),
             legacy_encoding_only: true,
         };
@@ -125,6 +134,9 @@ mod tests {
             (Request::Expect { id: 2, via: 1 }, "expect", &["v", "kind", "id", "via"]),
         ] {
             let fields = fields(request);
+            if let Some((_, blobs)) = fields.iter().find(|(name, _)| name == "blobs") {
+                assert_eq!(*blobs, Value::List(vec![Value::from(0), Value::from("ab")]));
+            }
             assert_eq!(fields.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names);
             assert_eq!(fields[0].1, Value::from(1));
             assert_eq!(fields[1].1, Value::from(kind));

@@ -53,7 +53,6 @@ fn main() {
         "argv": &command(&["python".to_owned()], "test")[1..],
         "probe": command(&[], "test"),
         "runtime": hex(runtime().data()),
-        "runtime_id": runtime().id().to_string(),
         "preamble": hex(&preamble(&config)),
         "modules": modules,
         "compacted": compacted,

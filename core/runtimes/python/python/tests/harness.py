@@ -24,7 +24,6 @@ PY3 = sys.version_info[0] > 2
 with open(os.environ["MITOGEN_PARTS"]) as fp:
     PARTS = json.load(fp)
 RUNTIME = binascii.unhexlify(PARTS["runtime"])
-RUNTIME_ID = PARTS["runtime_id"]
 ARGV = [arg if PY3 else arg.encode("utf-8") for arg in PARTS["argv"]]
 
 MGC, PKL, BIN = 0x4D49, 0x4D4A, 0x4D4B

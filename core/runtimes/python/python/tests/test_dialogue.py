@@ -11,7 +11,7 @@ import sys
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TRANSCRIPTS = os.path.join(HERE, "..", "..", "transcripts")
+TRANSCRIPTS = os.path.join(HERE, "..", "..", "..", "..", "transcripts")
 sys.path.insert(0, os.path.dirname(HERE))
 
 import dialogue  # noqa: E402

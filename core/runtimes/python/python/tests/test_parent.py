@@ -44,7 +44,7 @@ def start(id, plan, parents=(1, 0), **more):
     conf = config(id, parents)
     return dict({
         u"v": 1, u"kind": u"start", u"id": id, u"name": u"local.%d" % id, u"plan": plan,
-        u"runtime": u"python", u"config": conf, u"blobs": [RUNTIME_ID], u"tail": preamble(conf)[len(RUNTIME):],
+        u"runtime": u"python", u"config": conf, u"blobs": [0], u"tail": preamble(conf)[len(RUNTIME):],
         u"legacy_encoding_only": False,
     }, **more)
 
