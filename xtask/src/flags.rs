@@ -12,6 +12,8 @@ usage: cargo xtask TASK
   documents               check links, citations, named tests, and docs/cli.md against --help
   imports                 find files that import each other in a circle
   licences                check the licences of all dependencies (rules: deny.toml)
+  features                check that the library compiles without features and with each alone
+  packages                check that every published crate can be packaged
   compare [GROUP...]      measure upstream Mitogen and this project in turn (default: all groups)
                           groups: bare local hops tree ssh files link100 minify
       --rounds N          measure each side N times (default 3)
@@ -39,6 +41,10 @@ pub(crate) enum Task {
     Imports,
     /// Check the licences of dependencies.
     Licences,
+    /// Check the library's features.
+    Features,
+    /// Check the packages of published crates.
+    Packages,
     /// Compare with upstream Mitogen.
     Compare(CompareFlags),
     /// Write the table of standard-library names.
@@ -86,6 +92,8 @@ pub(crate) fn parse(args: &[String]) -> Result<Task, String> {
         "documents" => Task::Documents,
         "imports" => Task::Imports,
         "licences" => Task::Licences,
+        "features" => Task::Features,
+        "packages" => Task::Packages,
         "stdlib" => Task::Stdlib,
         "loc" => Task::Loc,
         other => return Err(format!("unknown task: {other}")),

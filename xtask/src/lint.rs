@@ -2,7 +2,7 @@
 
 use crate::root::Result;
 use crate::steps::{Steps, cargo, command, run as run_command, succeeds};
-use crate::{cli_docs, doc_tests_exist, documents, errors, imports, licences, style};
+use crate::{cli_docs, doc_tests_exist, documents, errors, features, imports, licences, packages, style};
 
 /// Runs the task.
 pub(crate) fn run() -> Result<()> {
@@ -10,12 +10,14 @@ pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
     steps.step("format", || run_command(&mut cargo("fmt --all -- --check")));
     steps.step("clippy", || run_command(&mut cargo("clippy --workspace --all-targets -- -D warnings")));
+    steps.step("features", features::run);
     steps.step("rustdoc", rustdoc);
     steps.step("style-check", style::run);
     steps.step("errors", errors::run);
     steps.step("imports", imports::run);
     document_steps(&mut steps);
     steps.step("licences", licences::run);
+    steps.step("packages", packages::run);
     steps.finish()
 }
 

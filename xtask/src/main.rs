@@ -8,12 +8,14 @@ mod compare;
 mod doc_tests_exist;
 mod documents;
 mod errors;
+mod features;
 mod figures;
 mod flags;
 mod imports;
 mod licences;
 mod lint;
 mod loc;
+mod packages;
 mod prepare;
 mod root;
 mod spdx;
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
         Task::Documents => lint::documents(),
         Task::Imports => imports::run(),
         Task::Licences => licences::run(),
+        Task::Features => features::run(),
+        Task::Packages => packages::run(),
         Task::Compare(flags) => compare::run(&flags),
         Task::Stdlib => stdlib::run(),
         Task::Loc => loc::run(),

@@ -226,7 +226,7 @@ impl<'a> Target<'a> {
             session.send_op("have", vec![Value::from(have), Value::from(sum.as_bytes())])?;
             match session.next()? {
                 Incoming::Op(name, fields) if name == "from" && fields.len() == 1 => {
-                    offset = number(&fields[0])?
+                    offset = number(&fields[0])?;
                 }
                 other => return Err(FileError::Protocol(format!("expected an offset, found {other:?}"))),
             }
