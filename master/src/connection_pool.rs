@@ -5,85 +5,19 @@
 
 use std::collections::HashMap;
 use std::fmt;
-#[cfg(feature = "upstream")]
-use std::path::{Path, PathBuf};
-#[cfg(feature = "upstream")]
-use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use mitogen_core::call::Context;
 use mitogen_core::connect::{
-    ChildSettings, ConnectHandle, ConnectRequest, Connector, OptionsError, Plan, Registry, RequestError,
-    Transport,
+    ChildSettings, ConnectHandle, ConnectRequest, Connector, Plan, Registry, Transport,
 };
-use mitogen_core::ids::ContextId;
 use mitogen_core::router::Router;
-use mitogen_python::Python;
-#[cfg(feature = "upstream")]
-use mitogen_upstream::{Upstream, UpstreamPackage};
-use serde_json::{Map, Value as Json};
-use thiserror::Error;
 
 use crate::Master;
+use crate::chain_planner::{ChainError, ChainPlanner};
 use crate::connection::Connection;
-#[cfg(feature = "upstream")]
-use crate::upstream::{self, FindError};
-use mitogen_inventory::profiles::{Chain, Hop, HopKey, SecretError, SecretResolver, SecretStore};
-
-/// Why a chain cannot be connected or planned. Nothing was started for the hop.
-#[derive(Clone, Debug, Error)]
-#[non_exhaustive]
-pub enum ChainError {
-    /// The registry has no such transport.
-    #[error("{hop}: unknown method `{method}`")]
-    UnknownMethod {
-        /// The hop.
-        hop: HopKey,
-        /// The name of the transport.
-        method: String,
-    },
-    /// The transport rejected its options.
-    #[error("{hop}")]
-    Options {
-        /// The hop.
-        hop: HopKey,
-        /// The option, and what is wrong with it.
-        source: OptionsError,
-    },
-    /// A secret that the hop needs cannot be obtained.
-    #[error("{hop}")]
-    Secret {
-        /// The hop.
-        hop: HopKey,
-        /// The source, and why it failed.
-        source: SecretError,
-    },
-    /// The hop has an upstream Mitogen package, and the program was built without the feature `upstream`.
-    #[cfg(not(feature = "upstream"))]
-    #[error("{hop}: this program was built without support for upstream Mitogen (`mitogen_package`)")]
-    NoUpstream {
-        /// The hop.
-        hop: HopKey,
-    },
-    /// The upstream Mitogen package of the hop cannot be used.
-    #[cfg(feature = "upstream")]
-    #[error("{hop}")]
-    MitogenPackage {
-        /// The hop.
-        hop: HopKey,
-        /// What is wrong with the package.
-        source: Arc<FindError>,
-    },
-    /// The connection request was rejected.
-    #[error("{hop}")]
-    Request {
-        /// The hop.
-        hop: HopKey,
-        /// Why.
-        source: RequestError,
-    },
-}
+use mitogen_inventory::profiles::{Chain, Hop, HopKey, SecretResolver, SecretStore};
 
 /// The connections of a master, one for each [`HopKey`].
 ///
@@ -110,13 +44,9 @@ pub enum ChainError {
 pub struct ConnectionPool<R> {
     connector: Connector,
     router: Router,
-    settings: ChildSettings,
-    registry: Registry,
+    planner: ChainPlanner,
     secrets: SecretStore<R>,
     entries: Mutex<HashMap<HopKey, Entry>>,
-    /// Upstream Mitogen packages of hops, each read once.
-    #[cfg(feature = "upstream")]
-    packages: Mutex<HashMap<PathBuf, Arc<UpstreamPackage>>>,
 }
 
 /// A hop of the pool.
@@ -142,12 +72,9 @@ impl<R: SecretResolver> ConnectionPool<R> {
         Self {
             connector: master.connector().clone(),
             router: master.router().clone(),
-            settings: master.settings().clone(),
-            registry: registry.clone(),
+            planner: ChainPlanner::new(registry, master.settings()),
             secrets,
             entries: Mutex::default(),
-            #[cfg(feature = "upstream")]
-            packages: Mutex::default(),
         }
     }
 
@@ -243,28 +170,12 @@ impl<R: SecretResolver> ConnectionPool<R> {
         }
     }
 
-    /// The plans of a chain's hops, in order, with asterisks in place of secrets, which are not obtained.
-    /// Starts nothing.
+    /// The plans of a chain's hops, as [`ChainPlanner::plans`] makes them.
     ///
     /// # Errors
     /// Errors that are found without connecting.
     pub fn plans(&self, chain: &Chain) -> Result<Vec<Plan>, ChainError> {
-        let mut plans: Vec<Plan> = Vec::with_capacity(chain.hops.len());
-        for hop in &chain.hops {
-            let transport = self.transport(hop, hop.masked_options())?;
-            // Only the name of this context is used.
-            let via = hop.via.and_then(|via| plans.get(via));
-            let via = via.map(|plan| Context::new(&self.router, ContextId(0), &plan.name));
-            let request = ConnectRequest {
-                transport: &*transport,
-                name: None,
-                via: via.as_ref(),
-                settings: &self.settings_for(hop)?,
-            };
-            let plan = self.connector.plan(&request);
-            plans.push(plan.map_err(|source| ChainError::Request { hop: hop.key.clone(), source })?);
-        }
-        Ok(plans)
+        self.planner.plans(chain)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<HopKey, Entry>> {
@@ -280,58 +191,12 @@ impl<R: SecretResolver> ConnectionPool<R> {
             let options = hop
                 .filled_options(&self.secrets)
                 .map_err(|source| ChainError::Secret { hop: hop.key.clone(), source })?;
-            let transport = self.transport(hop, options)?;
-            let settings = self.settings_for(hop)?;
+            let transport = self.planner.transport(hop, options)?;
+            let settings = self.planner.settings(hop)?;
             entries.insert(hop.key.clone(), Entry { transport, settings, connecting: None, users: 0 });
         }
         // Inserted above if it was missing.
         Ok(entries.get_mut(&hop.key).expect("the hop was inserted above"))
-    }
-
-    fn transport(&self, hop: &Hop, options: Map<String, Json>) -> Result<Box<dyn Transport>, ChainError> {
-        let kind = self
-            .registry
-            .get(&hop.method)
-            .ok_or_else(|| ChainError::UnknownMethod { hop: hop.key.clone(), method: hop.method.clone() })?;
-        kind.create(Json::Object(options))
-            .map_err(|source| ChainError::Options { hop: hop.key.clone(), source })
-    }
-
-    fn settings_for(&self, hop: &Hop) -> Result<ChildSettings, ChainError> {
-        let mut settings = self.settings.clone();
-        if !hop.python.is_empty() {
-            settings = settings.runtime(Python::with_interpreter(&hop.python));
-        }
-        if hop.timeout.is_some() {
-            settings.timeout = hop.timeout;
-        }
-        if hop.keepalive.is_some() {
-            settings.keepalive = hop.keepalive;
-        }
-        #[cfg(not(feature = "upstream"))]
-        if hop.mitogen_package.is_some() {
-            return Err(ChainError::NoUpstream { hop: hop.key.clone() });
-        }
-        #[cfg(feature = "upstream")]
-        if let Some(path) = &hop.mitogen_package {
-            let package = self.package_at(hop, path)?;
-            settings = settings.runtime(Upstream::new(package).interpreter(&hop.python));
-        }
-        Ok(settings)
-    }
-
-    #[cfg(feature = "upstream")]
-    fn package_at(&self, hop: &Hop, path: &Path) -> Result<Arc<UpstreamPackage>, ChainError> {
-        let mut packages = self.packages.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(package) = packages.get(path) {
-            return Ok(Arc::clone(package));
-        }
-        let package = upstream::find_at(path).map_err(|source| ChainError::MitogenPackage {
-            hop: hop.key.clone(),
-            source: Arc::new(source),
-        })?;
-        packages.insert(path.to_owned(), Arc::clone(&package));
-        Ok(package)
     }
 }
 

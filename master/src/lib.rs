@@ -48,6 +48,8 @@
 //! | `upstream` | [`upstream`]: children that run upstream Mitogen, and upstream clients of sessions |
 //! | `zip` | zip archives on the module search path ([`modules::FinderOptions`]) |
 
+#[cfg(feature = "profiles")]
+mod chain_planner;
 mod connection;
 #[cfg(feature = "profiles")]
 mod connection_pool;
@@ -61,9 +63,11 @@ pub mod transports;
 #[cfg(feature = "upstream")]
 pub mod upstream;
 
+#[cfg(feature = "profiles")]
+pub use chain_planner::{ChainError, ChainPlanner};
 pub use connection::Connection;
 #[cfg(feature = "profiles")]
-pub use connection_pool::{ChainError, ConnectionPool};
+pub use connection_pool::ConnectionPool;
 pub use facade::{broker, connect, router};
 pub use listen::{Client, ClientError, Listener};
 pub use master::{Master, MasterOptions, StartError};

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::connect_handle::Completion;
-use super::connector::{FORK_NEEDS_VIA, Shared, cancelled};
+use super::connector::{Shared, cancelled};
 use super::error::ConnectError;
 use super::handshake_limiter::{RETRIES, retry_delay};
 use super::plan::{Plan, Preamble};
 use super::reaper::Process;
-use super::start::{Start, Stdio};
+use super::start::{FORK_NEEDS_VIA, Start, Stdio};
 use super::streams::{BootstrapStream, StderrStream};
 use crate::dialogue::{Engine, Failure, FailureKind, Source, Stage, Step};
 use crate::ids::ContextId;

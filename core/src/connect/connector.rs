@@ -4,9 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
-
-use thiserror::Error;
 
 use super::connect_handle::{Completion, ConnectHandle};
 use super::connection::{self, DriverRef, Job};
@@ -14,173 +11,17 @@ use super::detach;
 use super::error::ConnectError;
 use super::handshake_limiter::{HANDSHAKES_PER_DESTINATION, HandshakeLimiter};
 use super::live_contexts::{ContextInfo, LiveContexts};
-use super::options::OptionsError;
 use super::peers::Peers;
 use super::plan::Plan;
+use super::prepare::{PlanRequest, Prepared, prepare};
 use super::reaper::Processes;
 use super::remote;
-use super::start::Start;
-use super::transport::{ChildCommand, Transport};
-use super::validate::PlanError;
+use super::request::{ConnectRequest, RequestError};
 use crate::broker::ProcessMonitor;
 use crate::call::Context;
 use crate::dialogue::{FailureKind, Stage};
 use crate::ids::ContextId;
-use crate::router::{Keepalive, LinkId, Router};
-use crate::runtime::{Boot, BootRequest, ChildConfig, Runtime, RuntimeError};
-use crate::sys;
-
-/// What runs in a child, and how it is configured.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ChildSettings {
-    /// What runs in the child. A copy of a context runs what that context runs.
-    pub runtime: Arc<dyn Runtime>,
-    /// The name of the child's process in process lists on the remote host; `user@host:pid` of this
-    /// process unless given.
-    pub remote_name: Option<String>,
-    /// Whether the child writes a debug log file of its own. Default: no.
-    pub debug: bool,
-    /// The effective levels of the child's loggers root, `mitogen` and `mitogen.io`, in Python's
-    /// numbers. Default: 30, WARNING, as Python's own root logger. Records below the level are not sent.
-    pub log_levels: [i64; 3],
-    /// Prefixes of the names of modules that are always fetched from here.
-    pub import_overrides: Vec<String>,
-    /// Prefixes of the names of modules that are never fetched from here.
-    pub import_blocks: Vec<String>,
-    /// Keep-alive of the link; the transport's default unless given.
-    pub keepalive: Option<Keepalive>,
-    /// The time limit of the connection; `None` for the transport's.
-    pub timeout: Option<Duration>,
-}
-
-impl ChildSettings {
-    /// Children that run `runtime`, with everything else at its default.
-    pub fn new(runtime: impl Runtime + 'static) -> Self {
-        Self {
-            runtime: Arc::new(runtime),
-            remote_name: None,
-            debug: false,
-            log_levels: [30, 30, 30],
-            import_overrides: Vec::new(),
-            import_blocks: Vec::new(),
-            keepalive: None,
-            timeout: None,
-        }
-    }
-
-    /// Sets what runs in the child.
-    #[must_use]
-    pub fn runtime(mut self, runtime: impl Runtime + 'static) -> Self {
-        self.runtime = Arc::new(runtime);
-        self
-    }
-
-    /// Sets the name of the child's process.
-    #[must_use]
-    pub fn remote_name(mut self, name: impl Into<String>) -> Self {
-        self.remote_name = Some(name.into());
-        self
-    }
-
-    /// Sets whether the child writes a debug log file.
-    #[must_use]
-    pub fn debug(mut self, debug: bool) -> Self {
-        self.debug = debug;
-        self
-    }
-
-    /// Sets the levels of the child's loggers root, `mitogen` and `mitogen.io`, in Python's numbers.
-    #[must_use]
-    pub fn log_levels(mut self, levels: [i64; 3]) -> Self {
-        self.log_levels = levels;
-        self
-    }
-
-    /// Sets the prefixes of the names of modules that are always fetched from here.
-    #[must_use]
-    pub fn import_overrides<I: IntoIterator<Item: Into<String>>>(mut self, prefixes: I) -> Self {
-        self.import_overrides = prefixes.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Sets the prefixes of the names of modules that are never fetched from here.
-    #[must_use]
-    pub fn import_blocks<I: IntoIterator<Item: Into<String>>>(mut self, prefixes: I) -> Self {
-        self.import_blocks = prefixes.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Sets the time limit for connecting.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// Sets the keep-alive of the link.
-    #[must_use]
-    pub fn keepalive(mut self, keepalive: Keepalive) -> Self {
-        self.keepalive = Some(keepalive);
-        self
-    }
-}
-
-/// One context to start.
-#[derive(Debug)]
-pub struct ConnectRequest<'a> {
-    /// How to get there.
-    pub transport: &'a dyn Transport,
-    /// The context's name; the transport's own unless given.
-    pub name: Option<String>,
-    /// The context that starts it; ourselves unless given.
-    pub via: Option<&'a Context>,
-    /// What the child is told.
-    pub settings: &'a ChildSettings,
-}
-
-/// A request that no connection can be made of.
-#[derive(Clone, Debug, Error)]
-#[non_exhaustive]
-pub enum RequestError {
-    /// The transport refuses its options.
-    #[error(transparent)]
-    Options(#[from] OptionsError),
-    /// The transport has made a plan that cannot be carried out.
-    #[error("the plan cannot be carried out")]
-    Plan(#[from] PlanError),
-    /// The runtime cannot start the context.
-    #[error(transparent)]
-    Runtime(#[from] RuntimeError),
-    /// The intermediate's runtime cannot carry out plans.
-    #[error(
-        "{via} runs `{runtime}`, which cannot start contexts by a plan: use another intermediate, or \
-         upstream's own method (`mitogen::upstream::connect`)"
-    )]
-    UnsupportedIntermediate {
-        /// The context that was to start the new one.
-        via: String,
-        /// What runs in it.
-        runtime: String,
-    },
-    /// A copy of a context runs what the context runs.
-    #[error(
-        "a copy of {via} runs `{runtime}` as {via} does: to run `{wanted}`, use a transport that \
-         starts a program"
-    )]
-    CopyOfOtherRuntime {
-        /// The context that was to be copied.
-        via: String,
-        /// What runs in it.
-        runtime: String,
-        /// What the settings ask for.
-        wanted: String,
-    },
-}
-
-/// Said when this process would have to copy itself.
-pub(super) const FORK_NEEDS_VIA: &str = "a copy is made of a Python context; name one as `via` \
-     (copies of the program itself are not there yet)";
+use crate::router::{LinkId, Router, RouterOptions};
 
 pub(super) struct Shared {
     pub(super) router: Router,
@@ -317,13 +158,13 @@ impl Connector {
         self.0.router.unidirectional()
     }
 
-    /// The plan that [`Connector::connect`] would carry out.
+    /// The plan that [`Connector::connect`] would carry out. [`PlanRequest`] does the same without a
+    /// connector.
     ///
     /// # Errors
     /// As [`Connector::connect`].
     pub fn plan(&self, request: &ConnectRequest<'_>) -> Result<Plan, RequestError> {
-        // Ids count, so the one that the context would have is not known; it shows in nothing but
-        // the size of a stock child's bootstrap.
+        // The id is not allocated yet. It shows in nothing but the size of an upstream child's bootstrap.
         Ok(self.prepare(request, ContextId(1))?.plan)
     }
 
@@ -365,92 +206,32 @@ impl Connector {
         Ok(connecting)
     }
 
-    /// All that is sent to start the context of `request` as `id`.
+    /// Everything that is sent to start the context of `request` as `id`.
     fn prepare(&self, request: &ConnectRequest<'_>, id: ContextId) -> Result<Prepared, RequestError> {
         let router = &self.0.router;
-        let settings = request.settings;
-        let via_runtime = request.via.and_then(|via| Peers::of(router).runtime(via.id()));
-        if let (Some(via), Some(runtime)) = (request.via, &via_runtime)
-            && !runtime.can_start_children()
-        {
-            let (via, runtime) = (via.name().to_owned(), runtime.name().to_owned());
-            return Err(RequestError::UnsupportedIntermediate { via, runtime });
-        }
-        let lineage = match request.via {
-            // The parents of a grandchild are its parent's, seen from here: each hop is known,
-            // because each was started from here.
+        let parent = match request.via {
+            // The parents of a grandchild are its parent's, as they are known here: every hop was
+            // started from here.
             Some(via) => router.lineage_of(via.id()),
             None => router.identity().clone(),
-        }
-        .child(id);
-        let parents = lineage.parents.iter().map(|id| id.0).collect();
-        let mut config = ChildConfig::new(id.0, parents, "");
-        config.debug = settings.debug;
-        config.unidirectional = router.unidirectional();
-        config.max_message_size = router.max_message_size() as u64;
-        config.log_levels = settings.log_levels;
-        config.import_overrides.clone_from(&settings.import_overrides);
-        config.import_blocks.clone_from(&settings.import_blocks);
-        let title = match &settings.remote_name {
-            Some(name) => name.replace(['/', '\\'], "_"),
-            None => default_remote_name(),
         };
-        let mut runtime = Arc::clone(&settings.runtime);
-        let boot = runtime.boot(&BootRequest::new(&config, &title))?;
-        let command = ChildCommand::new(boot.argv).with_exits(boot.exits);
-        let mut plan = request.transport.plan(&command)?;
-        if plan.start == Start::Fork {
-            let Some(via) = request.via else {
-                let message = FORK_NEEDS_VIA.to_owned();
-                return Err(OptionsError::in_option(plan.method, "via", message).into());
-            };
-            if let Some(own) = via_runtime {
-                if own.name() != runtime.name() {
-                    return Err(RequestError::CopyOfOtherRuntime {
-                        via: via.name().to_owned(),
-                        runtime: own.name().to_owned(),
-                        wanted: runtime.name().to_owned(),
-                    });
-                }
-                runtime = own;
-            }
-        }
-        if let Some(timeout) = settings.timeout {
-            plan.timeout = timeout;
-        }
-        if let Some(keepalive) = settings.keepalive {
-            plan.keepalive = keepalive.is_on().then_some(keepalive);
-        }
+        let options = RouterOptions::default()
+            .max_message_size(router.max_message_size())
+            .unidirectional(router.unidirectional());
+        let mut plan = PlanRequest::new(request.transport, request.settings)
+            .context(parent.child(id))
+            .router_options(options);
         if let Some(name) = &request.name {
-            plan.name.clone_from(name);
+            plan = plan.name(name);
         }
         if let Some(via) = request.via {
-            plan.name = format!("{}.{}", via.name(), plan.name);
+            plan = plan.via(via.name(), Peers::of(router).runtime(via.id()));
         }
-        plan.validate()?;
-        config.name.clone_from(&plan.name);
-        // Again, with the name that the transport gave the context.
-        let boot = runtime.boot(&BootRequest::new(&config, &title))?;
-        Ok(Prepared { plan, config, boot, runtime })
+        prepare(&plan)
     }
-}
-
-/// All that is sent to start one context.
-pub(super) struct Prepared {
-    pub(super) plan: Plan,
-    pub(super) config: ChildConfig,
-    pub(super) boot: Boot,
-    pub(super) runtime: Arc<dyn Runtime>,
 }
 
 /// What our own shutdown does to a connection that has no process.
 pub(super) fn cancelled(hop: &str) -> ConnectError {
     ConnectError::new(hop, Stage::Spawn, FailureKind::Cancelled, "cancelled by our own shutdown")
-}
-
-/// What a process that we start shows to people who list processes there.
-fn default_remote_name() -> String {
-    let user = sys::current_user_name().ok().flatten().unwrap_or_else(|| "unknown".to_owned());
-    let host = nix::unistd::gethostname().unwrap_or_default();
-    format!("{user}@{}:{}", host.to_string_lossy(), std::process::id()).replace(['/', '\\'], "_")
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::connect_handle::Completion;
-use super::connector::{Prepared, Shared};
+use super::connector::Shared;
 use super::error::ConnectError;
 use super::peers::Peers;
+use super::prepare::Prepared;
 use super::run_plan::{Answer, BlobName, Envelope, Request};
 use super::start::Start;
 use crate::call::{CallError, Context, Reply};

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The message when a process would have to copy itself.
+pub(super) const FORK_NEEDS_VIA: &str = "a copy is made of a Python context; name one as `via` \
+     (copies of the program itself are not there yet)";
+
 /// What leads to the new context.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

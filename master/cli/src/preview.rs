@@ -4,9 +4,9 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
-use mitogen::profiles::{Chain, SecretStore, SystemSecrets};
+use mitogen::profiles::Chain;
 use mitogen::transports::Registry;
-use mitogen::{ConnectionPool, Master, MasterOptions, Plan};
+use mitogen::{ChainPlanner, MasterOptions, Plan};
 use serde_json::json;
 
 use crate::fleet::Task;
@@ -32,11 +32,10 @@ pub fn show(
     style: Style,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let master = Master::start(MasterOptions::default())?;
-    let connections = ConnectionPool::new(&master, registry, SecretStore::new(SystemSecrets));
+    let planner = ChainPlanner::new(registry, &MasterOptions::default().settings);
     let mut seen = HashSet::new();
     for chain in chains {
-        let plans = connections.plans(chain)?;
+        let plans = planner.plans(chain)?;
         if style.json {
             write_json(chain, &plans, task, out)?;
             continue;

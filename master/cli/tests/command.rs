@@ -5,6 +5,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -195,4 +196,33 @@ fn minify_writes_a_directory_into_another() {
     let refused = "mitogen: lib/bad.py:1:5: invalid character '?' (U+003F)\nall other files were written\n";
     assert_eq!((status, err.as_str()), (2, refused));
     assert!(at("other/one.py").exists() && !at("other/bad.py").exists());
+}
+
+/// Runs the command where no thread can be started.
+fn mitogen_without_threads(arguments: &[&str]) -> (i32, String, String) {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+    let program = directory.path().join("mitogen");
+    fs::copy(env!("CARGO_BIN_EXE_mitogen"), &program).unwrap();
+    let mut command = Command::new("prlimit");
+    command.arg("--nproc=0:0").arg(&program).args(arguments).current_dir(&directory);
+    command.env("HOME", directory.path()).env_remove("XDG_CONFIG_HOME").env_remove("MITOGEN_PROFILES");
+    if nix::unistd::geteuid().is_root() {
+        // The limit does not hold for root.
+        command.uid(65534).gid(65534);
+    }
+    let output = mitogen_tests::run::output_with_input(&mut command, b"").unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn plans_are_made_without_a_thread() {
+    let (status, out, err) = mitogen_without_threads(&["plan", "local,ssh:web1.example.org"]);
+    assert_eq!((status, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("local (by local)") && out.contains("ssh.web1.example.org (by ssh)"), "{out}");
+    // What needs a thread fails under the same limit.
+    let (status, out, err) = mitogen_without_threads(&["run", "local", "--", "true"]);
+    assert_eq!(status, 1, "{out}{err}");
+    assert!(err.contains("cannot start the I/O loop"), "{err}");
 }
