@@ -92,12 +92,12 @@ pub use mitogen_python::Python;
 pub use mitogen_upstream::{Upstream, UpstreamPackage};
 pub use responder::{ImportPolicy, ModuleStats};
 
-/// The README's example must compile.
+/// The examples in the README must compile.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// So must that of the page on stock peers.
+/// The examples in the document about upstream peers must compile.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/interop.md")]
 struct Interop;

@@ -21,8 +21,8 @@ INTS = (int,) if PY3 else (int, long)  # noqa: F821
 if PY3:
     Out = io.BytesIO
 else:
-    # Into other files cPickle writes by blocks, so that a failed pickle could end inside an operand. Stock
-    # peers use this one.
+    # Into other files cPickle writes by blocks, so that a failed pickle could end inside an operand.
+    # Upstream peers use this one.
     from cStringIO import StringIO as Out
 
 

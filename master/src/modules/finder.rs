@@ -90,7 +90,7 @@ impl FinderOptions {
 /// let finder = Finder::new(&FinderOptions::default().path(directory.path()))?;
 /// let module = finder.find("greeting")?.ok_or("not found")?;
 /// assert!(!module.is_package());
-/// assert!(finder.find("farewell")?.is_none());
+/// assert!(finder.find("missing")?.is_none());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]

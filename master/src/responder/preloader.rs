@@ -14,7 +14,7 @@ use super::delivery_mode::DeliveryMode;
 use super::stats::Counters;
 use super::store::{Packed, RuntimeAnswer, Store};
 
-/// Sends modules to whoever will need them. What was sent already is in the router's `SentCache`.
+/// Sends modules to the contexts that will need them. The router's `SentCache` records what was sent.
 pub(crate) struct ModulePreloader {
     store: Arc<Store>,
     router: WeakRouter,
