@@ -1,9 +1,9 @@
-"""Functions for targets: each uses a package of the master's and says what came of it, and from where the package is."""
+"""Functions that run on targets. Each uses a package from the master, and returns the result and the package's origin."""
 import sys
 
 
 def where(*names):
-    """The files that these modules say they are from."""
+    """The `__file__` of each of these modules."""
     return dict((name, str(getattr(sys.modules[name], "__file__", None))) for name in names)
 
 
@@ -50,7 +50,7 @@ def print_table(rows):
 
 
 def source_and_trace():
-    """The source of a function of a package of the master's, and a traceback through it."""
+    """The source of a function of a package from the master, and a traceback through it."""
     import inspect
     import traceback
     import yaml

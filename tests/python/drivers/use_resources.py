@@ -1,10 +1,10 @@
-"""Functions for targets: each reads data files of the package `fixture_data`, which only the master has."""
+"""Functions that run on targets. Each reads data files of the package `fixture_data`, which only the master has."""
 import pkgutil
 import sys
 
 
 def read():
-    """A file, one in a subdirectory, and one that is not there."""
+    """A file, one in a subdirectory, and a missing one."""
     try:
         missing = pkgutil.get_data("fixture_data", "nowhere.txt")
     except (IOError, OSError):
@@ -17,7 +17,7 @@ def read():
 
 
 def list_all():
-    """The names in the package and in its subdirectory, by whatever this version has for that."""
+    """The names in the package and in its subdirectory, by the API of this version."""
     if sys.version_info >= (3, 9):
         from importlib.resources import files
         root = files("fixture_data")

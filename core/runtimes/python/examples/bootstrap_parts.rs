@@ -1,6 +1,6 @@
-//! Prints, as one JSON object, what the Python tests need to start children as the product does:
-//! the arguments behind an interpreter, the shell's command line, the runtime, our modules, and
-//! the sources before and after shrinking. Byte strings are hexadecimal.
+//! Prints what the Python tests need to start children, as one JSON object: the arguments of the
+//! interpreter, the command line that finds an interpreter, the runtime, its modules, and minified
+//! versions of the files named as arguments. Byte strings are hexadecimal.
 //!
 //!     cargo run -q -p mitogen-python --example bootstrap_parts
 
@@ -40,8 +40,7 @@ fn main() {
             (module.fullname.to_owned(), value)
         })
         .collect();
-    // The sources to shrink, for comparison, are named as arguments.
-    let compacted: serde_json::Map<_, _> = std::env::args()
+    let minified: serde_json::Map<_, _> = std::env::args()
         .skip(1)
         .filter_map(|path| {
             let text = std::fs::read_to_string(&path).ok()?;
@@ -55,7 +54,7 @@ fn main() {
         "runtime": hex(runtime().data()),
         "preamble": hex(&preamble(&config)),
         "modules": modules,
-        "compacted": compacted,
+        "minified": minified,
     });
     println!("{parts}");
 }

@@ -1,17 +1,18 @@
-"""Contexts, senders and receivers, for functions that talk to others themselves.
+"""Contexts, senders and receivers, for functions that communicate with other contexts.
 
-Run inside the namespace of `mitogen.core` when a name that it lacks is first asked for there (the
-runtime fetches this text as the module `mitogen.api`); most children never need it.
+Executed in the namespace of `mitogen.core` when a name that is missing in it is first looked up. The
+source is requested as the module `mitogen.api`; most children never need it.
 """
 
 
 def takes_econtext(func):
-    """Mark a function that is to be given the `econtext`, as the keyword argument of that name."""
+    """Mark a function that takes the keyword argument `econtext`."""
     func.mitogen_takes_econtext = True
     return func
 
 
 def takes_router(func):
+    """Mark a function that takes the keyword argument `router`."""
     func.mitogen_takes_router = True
     return func
 
@@ -37,7 +38,7 @@ def _unpickle_sender(context_id, dst_handle):
 
 
 class Sender(object):
-    """The sending end of a channel to (`context`, `dst_handle`); travels in messages."""
+    """The sending end of a channel to the handle `dst_handle` of `context`. Can be sent in messages."""
 
     def __init__(self, context, dst_handle):
         self.context = context
@@ -60,7 +61,7 @@ class Sender(object):
 
 
 class Receiver(object):
-    """The receiving end: messages to `handle`, in order."""
+    """The receiving end of a channel: the messages to `handle`, in order."""
 
     closed = False
 
@@ -82,7 +83,7 @@ class Receiver(object):
         return not self.items
 
     def get(self, timeout=None, block=True, throw_dead=True):
-        """The next message. Raises ChannelError at the end, TimeoutError after `timeout` seconds."""
+        """The next message. Raises ChannelError at the end of the channel, TimeoutError after `timeout` seconds."""
         if not wait(lambda: self.items or self.closed, timeout if block else 0):
             raise TimeoutError("deadline exceeded")
         if not self.items:
@@ -105,7 +106,7 @@ class Receiver(object):
         notify()
 
 
-# Ahead of Context, whose being there says that all of this is.
+# Defined before Context: `Context` in the namespace means that this file was executed.
 
 
 def _context_by_id(self, context_id, via_id=None, create=True, name=None):
@@ -118,7 +119,7 @@ def _context_by_id(self, context_id, via_id=None, create=True, name=None):
 
 
 def _detach(self):
-    """As `mitogen.detach.detach`: for functions that are given the `econtext`."""
+    """`mitogen.detach.detach`, as a method for functions that take the `econtext`."""
     __import__("mitogen.detach")
     modules["mitogen.detach"].detach()
 
@@ -132,7 +133,7 @@ Router.master = property(lambda self: self.context_by_id(0, name=u"master"))
 
 
 class Context(object):
-    """A context of the tree, by id."""
+    """A context of the session, by id."""
 
     def __init__(self, router, context_id, name=None):
         self.router = router
@@ -159,7 +160,7 @@ class Context(object):
         router.route(msg)
 
     def send_async(self, msg, persist=False):
-        """Send `msg` and give the Receiver of its reply."""
+        """Send `msg`. Returns the Receiver of its reply."""
         receiver = Receiver(persist=persist, respondent=self)
         msg.reply_to = receiver.handle
         self.send(msg)
@@ -184,7 +185,7 @@ class Context(object):
         return self.call_service_async(service, method, **kwargs).get().unpickle()
 
     def call_service_no_reply(self, service, method, **kwargs):
-        # Errors come back all the same; nobody listens, and what comes late is dropped.
+        # A reply is requested because the service sends errors to it; they are dropped.
         self.call_service_async(service, method, **kwargs).close()
 
 

@@ -1,8 +1,9 @@
-"""Running programs for the master, several at a time, streamed.
+"""Runs programs for the master, several at a time, with streamed input and output.
 
-`start` is called; what follows are messages. To the caller: BIN `1` or `2` and output,
-("credit", n) for n bytes of input that were written, ("exit", code, signal) at last. To us: BIN
-input, ("eof",), ("ack", n) for n bytes of output consumed, ("signal", number) to the group.
+The caller calls `start`; everything after that is messages. To the caller: BIN `1` (stdout) or `2`
+(stderr) followed by output, ("credit", n) for n bytes of input that were written to the program, and
+finally ("exit", code, signal). From the caller: BIN input, ("eof",), ("ack", n) for n bytes of output
+that were consumed, and ("signal", number), which is sent to the process group.
 """
 import collections
 import os
@@ -15,7 +16,7 @@ running = set()
 
 
 def start(argv, handle, options=None):
-    """Start `argv`; gives {"pid", "control"}. OSError says why it could not be started."""
+    """Start `argv`. Returns {"pid", "control"}, the latter a handle. Raises OSError on failure."""
     options = options or {}
     command = Command(core.loop.caller, handle, options.get("window") or 1048576)
     command.start(argv, options)
@@ -29,7 +30,7 @@ def preload(names):
 
 
 class Command(object):
-    """One program. Its descriptors are read and written on the loop only."""
+    """One program. Its descriptors are only read and written on the loop."""
 
     def __init__(self, caller, handle, window):
         self.caller = caller
@@ -70,7 +71,7 @@ class Command(object):
         core.loop.defer(self.begin)
 
     def launch(self, argv, fds, options):
-        """Start it, with `fds` as its first descriptors; gives its pid."""
+        """Start the program with `fds` as its descriptors 0, 1 and 2. Returns its pid."""
         return spawn(argv, fds, options.get("env"), options.get("cwd"))
 
     def watch(self):
@@ -100,14 +101,14 @@ class Command(object):
                     os.close(fd)
                     break
                 self.unacked += len(data)
-                self.tell(self.kind(fd) + data, core.BIN)
+                self.send(self.kind(fd) + data, core.BIN)
         full = self.unacked >= self.window
         if full != self.paused:
             self.paused = full
             for fd in self.outputs:
                 core.loop.remove(fd) if full else core.loop.add(fd, self.on_output)
-        # Whoever holds the pipes open after the program's end may hold them forever: what is in
-        # them at its end is the end.
+        # Other processes may hold the pipes open after the program has exited: its output ends with
+        # what the pipes contain at that time.
         if self.status is not None and not full:
             self.finish()
 
@@ -123,7 +124,7 @@ class Command(object):
             running.discard(self)
             core.router.del_handler(self.control)
             self.close()
-            self.tell(core.encode((u"exit",) + self.status, 2))
+            self.send(core.encode((u"exit",) + self.status, 2))
 
     def close(self):
         self.close_input()
@@ -132,7 +133,7 @@ class Command(object):
             os.close(fd)
             del self.outputs[fd]
 
-    def tell(self, data, enc=core.PKL):
+    def send(self, data, enc=core.PKL):
         core.send(self.caller, self.handle, data, enc)
 
     # To the program
@@ -166,7 +167,7 @@ class Command(object):
                     self.input.appendleft(data)
                     waiting = True
                     break
-                # It reads no more; the rest counts as written, so that nobody waits for it.
+                # The program has closed its input. The rest counts as written, so that the sender does not wait.
                 self.close_input()
                 size = len(data)
             wrote += size
@@ -182,7 +183,7 @@ class Command(object):
             if self.input_ended:
                 self.close_input()
         if wrote:
-            self.tell(core.encode((u"credit", wrote), 2))
+            self.send(core.encode((u"credit", wrote), 2))
 
     def close_input(self):
         if self.input_fd is not None:
@@ -191,7 +192,7 @@ class Command(object):
             self.input_fd = None
 
     def hang_up(self):
-        """The caller is gone, and so is the program, with its group."""
+        """The caller is gone: end the process group."""
         self.window = float("inf")
         self.process.kill(signal.SIGHUP, True)
         self.process.kill(signal.SIGCONT, True)
@@ -210,7 +211,7 @@ def on_stop():
         command.hang_up()
     wait_all([command.process for command in commands], 0.5)
     for command in commands:
-        # Also those of the group that outlived the first.
+        # Also other processes of the group, after the first has exited.
         command.process.kill(signal.SIGKILL, True)
 
 

@@ -1,9 +1,9 @@
-"""Living on without a parent. Sent when `Context::detach` (core/src/connect/detach.rs) asks for it.
+"""Detaching: the context outlives its parent. Sent for `Context::detach` (core/src/connect/detach.rs).
 
-`prepare` is called, and tells the parent not to end us when our link does. What it gives is a handle;
-a message there says that nothing more will come, and cuts the link. The calls that came before it are
-run to their end. Then this process waits for its threads, as any Python program does, and ends. A
-function that is already running, and wants the same, calls `detach`.
+The master calls `prepare`, which tells the parent not to end this process when its link ends, and
+returns a handle. A message to that handle is the last one, and closes the link. Calls that were received
+before it are completed. Then this process waits for its threads, as any Python program does, and exits.
+A function that is already running can call `detach` for the same effect.
 """
 import os
 import signal
@@ -11,17 +11,17 @@ import sys
 
 import mitogen.core as core
 
-core.more()
+core.lazy()
 lost = core.lost
 DETACHING = 109
 
 
 def prepare():
-    """Become independent of the parent's session and care; gives the handle that cuts the link."""
+    """Leave the parent's session and supervision. Returns the handle that closes the link."""
     try:
         os.setsid()
     except OSError:
-        # It leads its group already, as all do that were started by one of us.
+        # This process is a group leader already, as every context that a parent.py has started.
         pass
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     answers = []
@@ -34,10 +34,10 @@ def prepare():
     core.wait(lambda: answers, 30)
     if not answers or answers[0].is_dead:
         core.router.del_handler(handle)
-        raise core.StreamError("the parent does not let go: %s", (
+        raise core.StreamError("the parent refused to detach this context: %s", (
             core.as_text(answers[0].data) if answers else "no answer"
         ))
-    # From here on the end of the link, whoever cuts it, is not ours.
+    # From now on the end of the link, from whichever side, does not end this process.
     core.lost = on_lost
     return core.router.add_handler(leave, persist=False, policy=core.has_parent_authority)
 
@@ -50,11 +50,11 @@ def on_lost(stream):
 
 
 def leave(msg=None):
-    """Cut the link, on the loop, when what is queued has been written."""
+    """Close the link after the queue was written. Runs on the loop."""
     parent = core.parent
     if parent.rfd is None:
         return
-    # Closing it is not enough where sudo, or ssh at the other end, holds it open as long as we live.
+    # Closing it is not enough: sudo, or ssh on the other side, keeps it open as long as this process runs.
     core.send(core.parent_ids[0], core.DEL_ROUTE, str(core.context_id).encode())
     deadline = core.clock() + 2
     parent.flush()
@@ -62,7 +62,7 @@ def leave(msg=None):
         core.loop.pump(0.1)
     parent.gone = True
     fds = parent.rfd, parent.wfd
-    # Whoever is in the middle of a write finishes it first; nobody begins another.
+    # A thread that is writing finishes first; none begins another write.
     parent.lock.acquire()
     parent.rfd = parent.wfd = None
     del parent.out[:]
@@ -71,14 +71,14 @@ def leave(msg=None):
     for fd in fds:
         core.loop.remove(fd)
         os.close(fd)
-    # Behind all that has come. Nobody reads its reply.
+    # After all calls that were received. The reply is dropped.
     core.calls.append((core.context_id, 0, core.pack(core.PKL, 0, 0, 0, core.CALL_FUNCTION, 0, 0) + b"".join(
         core.dumps((None, u"mitogen.detach", None, u"finish", (), {}))
     )))
 
 
 def finish():
-    """On the main thread, after the last call: end as a program does."""
+    """Exit as a Python program does. Runs on the main thread after the last call."""
     threading = sys.modules.get("threading")
     if threading:
         for thread in threading.enumerate():
@@ -88,6 +88,6 @@ def finish():
 
 
 def detach():
-    """Cut the link now. The function that has called this goes on; its result goes to nobody."""
+    """Close the link now. The calling function goes on; its result is dropped."""
     prepare()
     core.loop.defer(leave)

@@ -1,11 +1,10 @@
-"""Runs a dialogue: bytes in, steps out.
+"""Runs a dialogue: bytes in, steps out. No I/O, no clock, no threads.
 
-The same machine as the Rust crate's `core/src/dialogue/engine.rs`, for contexts that start other
-contexts; part of `mitogen.parent`, so it is sent only where it is needed. It decides only by what
-it was fed: no descriptor, no clock, no thread. Python 2.7 and 3.6 and later.
+The same state machine as `core/src/dialogue/engine.rs`, for contexts that start other contexts. The
+transcripts in `core/transcripts` test that both engines produce the same steps.
 
-The dialogue is a dict as the Rust types serialize it; sources are "link", "diag" and "any". The
-transcripts in `core/transcripts` hold both engines to the same steps.
+A dialogue is a dict, as the Rust types serialize it. Sources are "link", "diag" (the stderr channel)
+and "any".
 """
 
 import re
@@ -19,8 +18,8 @@ MASK = u"********"
 MARKER_READY = b"MITO000"
 MARKER_UP = b"MITO002"
 
-# Control sequences, operating system commands, intermediates with a final byte, two-byte escapes;
-# each also when it has only just begun, at the end.
+# Terminal escapes: control sequences, operating system commands, intermediate bytes with a final byte,
+# two-byte escapes; each also if it is incomplete at the end of the text.
 ESCAPE = re.compile(
     b"\0|\x1b(?:\\[[^@-~]*(?:[@-~]|\\Z)|\\][^\x07\x1b]*(?:\x07|\x1b[\\s\\S]|\x1b?\\Z)"
     b"|[ -/]+(?:[^ -/]|\\Z)|[^\\[\\] -/]|\\Z)"
@@ -46,7 +45,7 @@ def failure(stage, kind, message, hint=None):
 
 
 def clean(raw):
-    # Programs put carriage returns before a prompt to begin it at the left: they are no part of it.
+    # Programs put carriage returns before a prompt. They are not part of it.
     return ESCAPE.sub(b"", raw).lstrip(b"\r")
 
 
@@ -58,7 +57,7 @@ def compiled(rule):
 
 
 class Engine(object):
-    """One conversation. `state` is its state, `phase` one of "tool", "interpreter", "up", "failed"."""
+    """One dialogue that runs. `phase` is one of "tool", "interpreter", "up" and "failed"."""
 
     def __init__(self, dialogue, secrets):
         self.dialogue = dialogue
@@ -71,8 +70,8 @@ class Engine(object):
         self.sent = []
 
     def feed(self, source, data):
-        """Takes bytes from a source; returns steps as the module's readers expect them: tuples
-        ("write", source, bytes), ("fail", failure), ("ready",), ("up", rest), ("log", source, line)."""
+        """Takes bytes from a source. Returns steps, tuples of the forms ("write", source, bytes),
+        ("fail", failure), ("ready",), ("up", rest) and ("log", source, line)."""
         steps = []
         while data and not (source == "link" and self.phase == "up"):
             head, newline, rest = data.partition(b"\n")
@@ -85,13 +84,13 @@ class Engine(object):
         return steps
 
     def eof(self, source):
-        """Takes the end of a source: what it left unfinished counts as a line, but not as a marker."""
+        """Takes the end of a source. An incomplete line counts as a line, but not as a marker."""
         steps = []
         self._on_text_line(source, self._take_rest(source), steps)
         return steps
 
     def failure(self, reason, status=None, signal=None):
-        """What it means that the program ended ("eof") or that time ran out ("timeout")."""
+        """The failure for the end of the program ("eof") or a timeout ("timeout")."""
         stage = self.stage()
         if reason == "timeout":
             return failure(stage, "timeout", "timed out while " + DOING[stage])
@@ -114,13 +113,13 @@ class Engine(object):
         return failure(stage, "eof", "%s while %s" % (ending, DOING[stage]))
 
     def stage(self):
-        """How far the connection is presumed to be."""
+        """The presumed stage of the connection."""
         if self.phase in ("interpreter", "up"):
             return "bootstrap"
         return dict(reversed(self.dialogue.get("stages", ()))).get(self.state, "shell")
 
     def output(self):
-        """The last lines of both sources as they came, as text, with secrets masked."""
+        """The last lines of both sources in order of arrival, as text, with secrets masked."""
         return [self._presentable(line) for line in self._lines("any")]
 
     def _lines(self, source):
@@ -153,11 +152,11 @@ class Engine(object):
         if line:
             self._note(source, line, steps)
             if self._apply(source, "line", line, steps):
-                # The state may have changed: a prompt that meant nothing may mean something now.
+                # The state may have changed: a prompt that matched no rule may match now.
                 self._on_partials(source, steps)
 
     def _on_partials(self, first, steps):
-        # Each match takes its text away, so this ends.
+        # Each match consumes its text, so the loop ends.
         applied = True
         while applied:
             applied = False
@@ -169,7 +168,7 @@ class Engine(object):
                 if self._apply(source, "partial", partial, acted):
                     self._note(source, partial, steps)
                     steps.extend(acted)
-                    # An escape sequence that has only just begun stays: its end would look like text.
+                    # An incomplete escape sequence stays, or its end would look like text.
                     begun = BEGUN.search(self.raw[source])
                     self.raw[source] = begun.group() if begun else b""
                     applied = True
@@ -211,7 +210,7 @@ class Engine(object):
         self.state = rule.get("next") or self.state
 
     def _refusal(self, name):
-        # The last fence in front of locked accounts: no secret is sent twice, whatever rules say.
+        # Repeated wrong passwords lock accounts: no secret is sent twice, whatever the rules are.
         if name not in self.secrets:
             message = "the %s was asked for and none is given" % name
             return failure(self.stage(), "password_required", message)

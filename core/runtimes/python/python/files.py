@@ -1,14 +1,15 @@
-"""Files to and from this context: raw chunks with credit, a checksum at the end, resume, atomic rename.
+"""File transfers to and from this context: chunks with credit, checksum, resume, atomic rename.
 
-`put` and `get` are called; each starts a thread, and what follows are messages between two ends, of
-which core/ops/src/files has the other. A file's contents are BIN; all else is a tuple:
+`put` and `get` are calls; each starts a thread. Everything after that is messages between the two ends
+of the transfer; core/ops/src/files implements the other end. File contents are BIN messages; all other
+messages are tuples:
 
 source to target: ("total", files, bytes), ("dir", name, mode, mtime), ("up",), ("link", name, to),
 ("file", name, size, mode, mtime, ask), ("from", offset), ("end", digest), ("changed",),
 ("skip", path, errno, text), ("fail", errno, path, text), ("finish",);
-target to source: ("have", size, digest) if it was asked, ("credit", bytes), ("fail", ...), ("finished",).
+target to source: ("have", size, digest) if `ask` is true, ("credit", bytes), ("fail", ...), ("finished",).
 
-Names are bytes, one component each: nothing that the other end says leads out of the tree.
+Names are bytes, one path component each, so that a peer cannot name a path outside of the destination.
 """
 import collections
 import hashlib
@@ -21,12 +22,12 @@ CHUNK = 262144
 sessions = set()
 
 
-class Gone(Exception):
-    """The other end has lost interest."""
+class Cancelled(Exception):
+    """The other end has cancelled the transfer."""
 
 
 class Failure(Exception):
-    """What goes wrong with a path; 0 stands for an error that no system call has given."""
+    """An error that concerns a path. `number` is an errno, or 0 if the error is not of a system call."""
 
     def __init__(self, number, path, text=None):
         Exception.__init__(self, number, path, text)
@@ -34,17 +35,17 @@ class Failure(Exception):
 
 
 def put(handle, dest, into, options):
-    """Start to receive at `dest`, or in it if it is a directory (or `into` says that it must be)."""
+    """Start to receive to `dest`, or into it if it is a directory. `into`: it must be a directory."""
     return Target(handle, options).start(dest, into)
 
 
 def get(handle, paths, options):
-    """Start to send what is at `paths`."""
+    """Start to send the files and directories `paths`."""
     return Source(handle, options).start(paths)
 
 
 class Session(object):
-    """One end of a transfer, on a thread of its own; messages come to it by way of the loop."""
+    """One end of a transfer, on a thread of its own. The loop passes its messages to it."""
 
     def __init__(self, handle, options):
         self.caller = core.loop.caller
@@ -66,7 +67,7 @@ class Session(object):
         try:
             self.ready.release()
         except Exception:
-            # It is awake.
+            # The lock is free already: the thread is running.
             pass
 
     def next(self):
@@ -74,10 +75,10 @@ class Session(object):
             self.ready.acquire()
         msg = self.items.popleft()
         if msg.is_dead:
-            raise Gone()
+            raise Cancelled()
         return msg
 
-    def tell(self, *fields):
+    def send_op(self, *fields):
         core.send(self.caller, self.handle, b"".join(core.dumps(fields)), core.PKL)
 
     def guarded(self, *args):
@@ -87,19 +88,19 @@ class Session(object):
             finally:
                 sessions.discard(self)
                 core.router.del_handler(self.control)
-        except Gone:
+        except Cancelled:
             pass
         except Failure as exc:
-            self.tell(u"fail", *exc.fields)
+            self.send_op(u"fail", *exc.fields)
         except EnvironmentError as exc:
-            self.tell(u"fail", exc.errno or 0, core.as_text(exc.filename or "").encode("utf-8"),
+            self.send_op(u"fail", exc.errno or 0, core.as_text(exc.filename or "").encode("utf-8"),
                       core.as_text(exc.strerror or str(exc)))
         except BaseException as exc:
-            self.tell(u"fail", 0, b"", core.describe(exc))
+            self.send_op(u"fail", 0, b"", core.describe(exc))
 
 
 def attempt(path, func, *args):
-    """`func(*args)`; a system call that fails does so with `path`."""
+    """Call `func(*args)`. An error of a system call becomes a Failure with `path`."""
     try:
         return func(*args)
     except EnvironmentError as exc:
@@ -118,7 +119,7 @@ def set_mtime(path, mtime):
 
 
 class Target(Session):
-    """Writes. The part of a file that has arrived is kept under a name of its own until it is whole."""
+    """The end that writes. An incomplete file has a temporary name, see `part_of`."""
 
     def run(self, dest, into):
         self.owner = owner_of(self.options.get("owner"))
@@ -134,13 +135,13 @@ class Target(Session):
             if op[0] == u"finish":
                 break
             if op[0] == u"fail":
-                raise Gone()
+                raise Cancelled()
             if op[0] not in (u"dir", u"up", u"link", u"file"):
                 continue
             getattr(self, "on_" + str(op[0]))(*op[1:])
-        self.tell(u"finished")
+        self.send_op(u"finished")
 
-    def place(self, name):
+    def path_of(self, name):
         if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
             raise Failure(22, name)
         if self.stack:
@@ -148,7 +149,7 @@ class Target(Session):
         return os.path.join(self.dest, name) if self.inside else self.dest
 
     def on_dir(self, name, mode, mtime):
-        path = self.place(name)
+        path = self.path_of(name)
         try:
             status = os.lstat(path)
         except EnvironmentError:
@@ -158,7 +159,7 @@ class Target(Session):
         else:
             if not stat.S_ISDIR(status.st_mode):
                 raise Failure(20, path)
-            # It was here before: how it looks is not ours to change.
+            # An existing directory keeps its mode.
             self.stack.append((path, None, mtime))
 
     def on_up(self):
@@ -168,7 +169,7 @@ class Target(Session):
             attempt(path, set_mtime, path, mtime)
 
     def on_link(self, name, target):
-        path = self.place(name)
+        path = self.path_of(name)
         part = part_of(path)
         if os.path.isdir(path) and not os.path.islink(path):
             raise Failure(21, path)
@@ -191,7 +192,7 @@ class Target(Session):
             attempt(path, os.chown, path, *self.owner)
 
     def on_file(self, name, size, mode, mtime, ask):
-        path = self.place(name)
+        path = self.path_of(name)
         if os.path.isdir(path) and not os.path.islink(path):
             raise Failure(21, path)
         part = part_of(path)
@@ -204,10 +205,10 @@ class Target(Session):
                 have = os.fstat(fd).st_size
                 have = have if have <= size else 0
                 have = digest_upto(fd, have, digest)
-                self.tell(u"have", have, digest.hexdigest().encode())
+                self.send_op(u"have", have, digest.hexdigest().encode())
                 op = self.next().unpickle()
                 if op[0] != u"from":
-                    raise Gone()
+                    raise Cancelled()
                 if op[1] != have:
                     have = 0
                     digest = hashlib.sha256()
@@ -218,13 +219,13 @@ class Target(Session):
                 if ending[0] == u"changed":
                     keep = False
                 if ending[0] != u"end":
-                    raise Gone()
+                    raise Cancelled()
                 if ending[1] != digest.hexdigest().encode() or os.lseek(fd, 0, 1) != size:
                     keep = False
                     raise Failure(0, path, u"checksum mismatch: the received contents differ from the source")
-                self.settle(fd, path, part, mode, mtime)
+                self.set_metadata(fd, path, part, mode, mtime)
             except Failure as exc:
-                # A full disk is not left full.
+                # ENOSPC and EDQUOT: free the space.
                 keep = keep and exc.fields[0] not in (28, 122)
                 raise
         except BaseException:
@@ -236,7 +237,7 @@ class Target(Session):
         self.rename(part, path)
 
     def contents(self, fd, path, digest):
-        """Write what comes; gives the tuple that follows it."""
+        """Write received contents. Returns the tuple that follows them."""
         while True:
             msg = self.next()
             if msg.enc != core.BIN:
@@ -247,16 +248,16 @@ class Target(Session):
                 data = data[attempt(path, os.write, fd, data):]
             self.unacked += len(msg.data)
             if self.unacked >= self.options["credit"]:
-                self.tell(u"credit", self.unacked)
+                self.send_op(u"credit", self.unacked)
                 self.unacked = 0
 
-    def settle(self, fd, path, part, mode, mtime):
-        """All but the name: owner, mode, time."""
+    def set_metadata(self, fd, path, part, mode, mtime):
+        """Set owner, mode and modification time."""
         wanted = self.options.get("mode")
         if self.owner:
             attempt(path, os.fchown, fd, *self.owner)
         elif not os.geteuid():
-            # A file that is replaced stays with whom it belongs to.
+            # As root: a replaced file keeps its owner.
             try:
                 old = os.lstat(path)
                 os.fchown(fd, old.st_uid, old.st_gid)
@@ -269,7 +270,7 @@ class Target(Session):
 
 
 def part_of(path):
-    """Where a file waits until it is whole: beside its place, since names are moved within one disk."""
+    """The name of an incomplete file: in the same directory, because a rename works within a file system."""
     head, name = os.path.split(path)
     if len(name) > 230:
         name = name[:190] + hashlib.sha256(name).hexdigest()[:32].encode()
@@ -277,7 +278,7 @@ def part_of(path):
 
 
 def open_part(part, path, fresh):
-    """The part, open. What others may have put in its place is not touched: neither a link nor their file."""
+    """Open the partial file. A link, or a file of another user, of that name is replaced, never written."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
     fd = None
     try:
@@ -290,7 +291,7 @@ def open_part(part, path, fresh):
             core.cloexec(fd)
             return fd
     except EnvironmentError as exc:
-        # A link (ELOOP, EMLINK), a pipe that nobody reads, a part that is not ours: try without it.
+        # A link (ELOOP, EMLINK), a pipe without a reader, or no permission: replace it.
         if exc.errno not in (40, 31, 62, 6, 13):
             raise Failure(exc.errno, path)
     if fd is not None:
@@ -303,7 +304,7 @@ def open_part(part, path, fresh):
 
 
 def digest_upto(fd, size, digest):
-    """Digest the first `size` bytes; how many there were."""
+    """Feed the first `size` bytes to `digest`. Returns how many there were."""
     os.lseek(fd, 0, 0)
     done = 0
     while done < size:
@@ -316,7 +317,7 @@ def digest_upto(fd, size, digest):
 
 
 def owner_of(text):
-    """The user and group of `user[:group]`, as numbers; -1 leaves what is."""
+    """Parse `user[:group]` to numbers. -1 leaves the owner or group unchanged."""
     if not text:
         return None
     user, colon, group = core.as_text(text).partition(u":")
@@ -341,21 +342,21 @@ def owner_of(text):
 
 
 class Source(Session):
-    """Reads. What cannot be read is skipped, and told of."""
+    """The end that reads. A file that cannot be read is skipped and reported."""
 
     def run(self, paths):
-        self.room = self.options["window"]
+        self.credit = self.options["window"]
         total = [0, 0]
         for path in paths:
             self.measure(path, attempt(path, os.stat, path), total)
-        self.tell(u"total", *total)
+        self.send_op(u"total", *total)
         for path in paths:
             name = os.path.basename(path.rstrip(b"/")) or b"root"
             if name in (b".", b".."):
                 name = os.path.basename(os.path.abspath(path)) or b"root"
             self.entry(path, name, attempt(path, os.stat, path))
-        self.tell(u"finish")
-        # The last word is the target's.
+        self.send_op(u"finish")
+        # Wait until the target has finished.
         while self.next().unpickle()[0] not in (u"finished", u"fail"):
             pass
 
@@ -382,10 +383,10 @@ class Source(Session):
             if stat.S_ISREG(kind):
                 self.file(path, name)
             elif stat.S_ISLNK(kind):
-                self.tell(u"link", name, os.readlink(path))
+                self.send_op(u"link", name, os.readlink(path))
             elif stat.S_ISDIR(kind):
                 names = sorted(os.listdir(path))
-                self.tell(u"dir", name, stat.S_IMODE(kind), mtime_of(status))
+                self.send_op(u"dir", name, stat.S_IMODE(kind), mtime_of(status))
                 for name in names:
                     below = os.path.join(path, name)
                     try:
@@ -394,14 +395,14 @@ class Source(Session):
                         self.skip(below, exc)
                     else:
                         self.entry(below, name, status)
-                self.tell(u"up")
+                self.send_op(u"up")
             else:
-                self.tell(u"skip", path, 0, u"neither a file, a directory nor a symbolic link")
+                self.send_op(u"skip", path, 0, u"neither a file, a directory nor a symbolic link")
         except EnvironmentError as exc:
             self.skip(path, exc)
 
     def skip(self, path, exc):
-        self.tell(u"skip", path, exc.errno or 0, core.as_text(exc.strerror or str(exc)))
+        self.send_op(u"skip", path, exc.errno or 0, core.as_text(exc.strerror or str(exc)))
 
     def file(self, path, name):
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
@@ -409,11 +410,11 @@ class Source(Session):
             core.cloexec(fd)
             before = os.fstat(fd)
             if not stat.S_ISREG(before.st_mode):
-                return self.tell(u"skip", path, 0, u"no longer a regular file")
+                return self.send_op(u"skip", path, 0, u"no longer a regular file")
             size = before.st_size
-            # What can be had again in a moment is not worth the question.
+            # For small files, resuming costs more than sending them again.
             ask = bool(self.options.get("resume")) and size >= self.options["resume_threshold"]
-            self.tell(u"file", name, size, stat.S_IMODE(before.st_mode), mtime_of(before), ask)
+            self.send_op(u"file", name, size, stat.S_IMODE(before.st_mode), mtime_of(before), ask)
             digest = hashlib.sha256()
             offset = 0
             if ask:
@@ -423,20 +424,20 @@ class Source(Session):
                     offset = 0
                     digest = hashlib.sha256()
                 os.lseek(fd, offset, 0)
-                self.tell(u"from", offset)
+                self.send_op(u"from", offset)
             while offset < size:
                 data = attempt(path, os.read, fd, min(CHUNK, size - offset))
                 if not data:
                     break
-                self.spend(len(data))
+                self.take_credit(len(data))
                 core.send(self.caller, self.handle, data, core.BIN)
                 digest.update(data)
                 offset += len(data)
             after = os.fstat(fd)
             if offset != size or (after.st_size, after.st_mtime) != (size, before.st_mtime):
-                self.tell(u"changed")
+                self.send_op(u"changed")
                 raise Failure(0, path, u"the source changed while it was read")
-            self.tell(u"end", digest.hexdigest().encode())
+            self.send_op(u"end", digest.hexdigest().encode())
         finally:
             os.close(fd)
 
@@ -444,21 +445,21 @@ class Source(Session):
         while True:
             op = self.next().unpickle()
             if op[0] == u"credit":
-                self.room += op[1]
+                self.credit += op[1]
             elif op[0] == u"fail":
-                raise Gone()
+                raise Cancelled()
             else:
                 return op
 
-    def spend(self, size):
-        """Take room for `size` bytes, when there is some."""
-        while self.items or self.room < size:
+    def take_credit(self, size):
+        """Wait until the credit allows `size` bytes, and take them from it."""
+        while self.items or self.credit < size:
             op = self.next().unpickle()
             if op[0] == u"fail":
-                raise Gone()
+                raise Cancelled()
             if op[0] == u"credit":
-                self.room += op[1]
-        self.room -= size
+                self.credit += op[1]
+        self.credit -= size
 
 
 def on_lost(context_id):

@@ -1,8 +1,8 @@
-"""Contexts that are copies of this process, and the hygiene that a copy needs.
+"""Contexts that are copies of this process, and the clean-up that a copy needs.
 
-A plan whose start is `fork` starts no program: whoever runs the loop forks, and the copy makes
-everything new that belongs to one process only. It keeps what was loaded: modules, and the sources
-that came from our parent. It never returns into the frames that it was born in.
+A plan with the start `fork` starts no program: the thread that runs the loop forks, and the copy
+recreates all state that belongs to one process only. It keeps the imported modules and the cached
+sources. It never returns to the frames below the fork.
 """
 import fcntl
 import os
@@ -12,20 +12,20 @@ import sys
 import mitogen.core as core
 from mitogen.parent import Child, socketpair
 from mitogen.process import Process, on_fork
-from mitogen.routes import children, held, questions, wanted
+from mitogen.routes import children, module_waiters, paused, resource_requests
 
-# The plan of a copy that no master has planned.
+# The plan of a copy that is not started by a plan of the master.
 PLAN = {"version": 1, "name": "fork", "method": "fork", "start": "fork", "timeout": 30}
 
 RECURSION = sys.getrecursionlimit()
 
-# What must not be collected, because its end would be felt: files over descriptors that are others'
-# now, with text in them that the first process will write.
-kept = []
+# Objects that must not be freed: files whose descriptors now belong to others, and whose buffers
+# the original process will flush.
+retained = []
 
 
 class Fork(Child):
-    """A copy of this process on its way to being a context, and then the link to it."""
+    """A copy of this process while it connects, and then the link to it."""
 
     pid = None
     on_end = None
@@ -39,11 +39,11 @@ class Fork(Child):
             self.fork(lambda link: serve(link, self))
         self.process = Process(self.pid, self.on_exit)
 
-    def settle(self):
-        """The copy, when all is new in it and before it is up."""
+    def on_forked(self):
+        """A hook that runs in the copy after its state was reset, before it takes messages."""
 
     def fork(self, main):
-        """Make the copy, on any thread; there `main(link)` is called, and must not return."""
+        """Fork, on any thread. The copy calls `main(link)`, which must not return."""
         self.sent.update(core.importer.cache)
         self.rfd, link = socketpair()
         try:
@@ -51,8 +51,8 @@ class Fork(Child):
             for fd in self.rfd, self.wfd, link:
                 core.cloexec(fd)
                 core.nonblock(fd)
-            # That it is up is said for it: a copy needs longer to be ready than a call to come, which
-            # waits in the link; and what goes wrong there, the link's end tells.
+            # The marker is written before the fork, so that the parent does not wait until the copy is
+            # ready: calls wait in the link, and if the copy fails, the link ends.
             os.write(link, b"MITO002\n")
             self.pid = os.fork()
             if not self.pid:
@@ -70,7 +70,7 @@ class Fork(Child):
         if self.on_end:
             self.on_end(code, number)
         if self.up and not self.gone:
-            # Processes that it forked may hold the link open: what is in it now is all there is.
+            # Processes that the copy has forked may hold the link open: read what it contains, then close it.
             poller = select.poll()
             poller.register(self.rfd, 1)
             while not self.gone and poller.poll(0):
@@ -79,21 +79,21 @@ class Fork(Child):
 
 
 def serve(link, fork):
-    """The copy: a context like any other, from here on."""
+    """The main function of a copy that is an ordinary context."""
     os.setsid()
-    # A file that is locked by a thread which is not here would hang whoever flushes it.
-    kept.append((sys.stdout, sys.stderr))
+    # A file that was locked by another thread at the fork would block every flush.
+    retained.append((sys.stdout, sys.stderr))
     sys.stdout = core.BytesIO()
     os.dup2(link, 0)
     os.dup2(link, 1)
-    renew(fork, [link], ())
-    fork.settle()
-    begin(core.take_link())
+    reset_process_state(fork, [link], ())
+    fork.on_forked()
+    attach_parent(core.take_link())
     core.loop.run()
 
 
-def begin(parent):
-    """Take what the link to our parent brings."""
+def attach_parent(parent):
+    """Start to read the link to the parent."""
     core.parent = parent
     parent.remote_id = core.parent_ids[0]
     parent.relayed = 0
@@ -101,23 +101,23 @@ def begin(parent):
     core.loop.add(parent.rfd, parent.on_receive)
 
 
-def renew(fork, ours, keep):
-    """Make new what belongs to one process only. The descriptors `ours` are closed, too."""
+def reset_process_state(fork, ours, keep):
+    """Reset all state that belongs to one process only. Also closes the descriptors `ours`."""
     config = fork.config
     close_inherited(set(ours) | own_descriptors(fork), keep)
     core.lock = core._thread.allocate_lock()
     for shared in (
         core.calls, core.routes, core.printed, core.lines, core.Dispatcher.failed,
-        core.router.contexts, core.importer.asked, core.importer.guard, children, held, wanted,
+        core.router.contexts, core.importer.requested, core.importer.guard, children, paused, module_waiters,
     ):
         shared.clear()
-    del questions[:]
-    # Standard handles are ours as well; the others are waits for replies that our parent will get.
+    del resource_requests[:]
+    # Well-known handles stay. Other handles wait for replies to the original process.
     for handle in [handle for handle in core.router.handlers if handle >= 1000]:
         del core.router.handlers[handle]
     resources = sys.modules.get("mitogen.resources")
     if resources:
-        resources.asked.clear()
+        resources.requested.clear()
         resources.waiting.clear()
     for func in on_fork:
         func()
@@ -129,22 +129,22 @@ def renew(fork, ours, keep):
     core.max_size = config["max_message_size"]
     core.overrides = config["import_overrides"]
     core.econtext.config = core.config
-    for name in "busy", "wanted", "woken", "asleep", "owner", "seq":
+    for name in "busy", "wanted", "woken", "parked", "owner", "seq":
         core.loop.__dict__.pop(name, None)
     core.loop.__init__()
     frame, depth = sys._getframe(), 0
     while frame:
         frame, depth = frame.f_back, depth + 1
     sys.setrecursionlimit(RECURSION + depth)
-    for clean in clean_imports, clean_threads, clean_logging, clean_exits, clean_noise:
-        core.loop.guard(clean)
+    for reset in reset_imports, reset_threads, reset_logging, reset_exit_functions, reseed_random:
+        core.loop.guard(reset)
 
 
 # Descriptors
 
 
 def own_descriptors(fork):
-    """Those that no object would close a second time."""
+    """Descriptors of the runtime, which no object closes a second time."""
     fds = set(core.loop.files)
     fds.add(core.loop.waker)
     for stream in [core.parent, fork] + list(children):
@@ -153,10 +153,10 @@ def own_descriptors(fork):
 
 
 def close_inherited(ours, keep):
-    """Close what we have inherited. Somebody's objects may own the others and close them in their
-    time, whatever is behind their numbers then; so behind those we put nothing."""
-    # A parent of many has three descriptors for each child, next to each other: closed by the range
-    # they cost one call, and are not there to be listed.
+    """Close inherited descriptors. Those that objects of the program may own are replaced by
+    /dev/null instead: the objects may close them later, when the numbers would be in use again."""
+    # A parent has three adjacent descriptors for each child. A range is closed by one call, and its
+    # descriptors are not listed below.
     low = high = 3
     for fd in sorted(fd for fd in ours.difference(keep) if fd is not None and fd > 2):
         if fd > high:
@@ -183,16 +183,16 @@ def close_inherited(ours, keep):
     os.close(null)
 
 
-# What the standard library keeps of threads and processes
+# State of the standard library that concerns threads and processes
 
 
-def clean_imports():
-    """Modules that a thread was about to import will be imported anew."""
-    # Python 2 has one lock for all, which fork waits for.
+def reset_imports():
+    """Forget partial imports of other threads, so that the modules are imported again."""
+    # Python 2 has one global lock, which fork acquires.
     if not core.PY3:
         return
     import _frozen_importlib as importing
-    # There are locks for what is being imported only; to look at every module takes longer than a fork.
+    # Locks exist only during imports. Checking every module takes longer than the fork.
     if not importing._module_locks:
         return
     for name, module in list(sys.modules.items()):
@@ -204,15 +204,15 @@ def clean_imports():
             locks.clear()
 
 
-def clean_threads():
+def reset_threads():
     threading = sys.modules.get("threading")
     if threading and type(threading.current_thread()) is not threading._MainThread:
-        # We are the main thread now, and it is joined and asked for by name.
+        # The current thread becomes the main thread, which the module keeps by name.
         threading._active.clear()
         threading._main_thread = threading._MainThread()
 
 
-def clean_logging():
+def reset_logging():
     logging = sys.modules.get("logging")
     if hasattr(logging, "captureWarnings"):
         import threading
@@ -222,8 +222,8 @@ def clean_logging():
         core.install_logging()
 
 
-def clean_exits():
-    """What our parent has put off until its end is not for us to do."""
+def reset_exit_functions():
+    """Drop the exit functions of the original process."""
     modules = sys.modules
     atexit = modules.get("atexit")
     if not atexit:
@@ -242,8 +242,8 @@ def clean_exits():
             atexit.register(getattr(modules[name], func))
 
 
-def clean_noise():
-    """Two copies of one generator would draw the same numbers."""
+def reseed_random():
+    """Reseed random number generators, which would repeat the numbers of the original process."""
     if "random" in sys.modules:
         sys.modules["random"].seed()
     if "ssl" in sys.modules:

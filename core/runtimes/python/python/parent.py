@@ -1,8 +1,8 @@
-"""Being a parent: starting contexts from plans, and ending them.
+"""Starting child contexts from plans, and ending them.
 
-Sent to a child when it is to start its first context. A plan (core/src/connect/plan.rs) is carried
-out on the loop: the program is started, its dialogue is driven, and when the runtime at the other
-end says that it is up, the program is a stream like any other (mitogen.routes).
+Sent to a child before it starts its first context. A plan (core/src/connect/plan.rs) is executed on the
+loop: the program is started, its dialogue is run, and when the remote runtime reports that it is running,
+the program's descriptors become a link like any other (mitogen.routes).
 """
 import os
 import signal
@@ -13,11 +13,11 @@ import mitogen.core as core
 from mitogen.dialogue import DOING, Engine, failure
 from mitogen.plan import problem_of
 from mitogen.process import Process, at, cancel, spawn, wait_all
-from mitogen.routes import PROBE, children, forget, note_reason, queued, relieve, waits
+from mitogen.routes import PROBE, children, forget_context, note_reason, queued, resume_sources, is_paused
 
 
-# Programs that have lost their link and not ended yet.
-leaving = set()
+# Programs without a link that have not exited yet.
+terminating = set()
 
 # Messages with parts of what contexts below are started with, by the parts' SHA-256: kept as they
 # came, because most are only passed on.
@@ -25,9 +25,9 @@ blobs = {}
 
 
 class Child(core.Stream):
-    """A program on its way to being a context, and then the link to it."""
+    """A program while its context connects, and then the link to the context."""
 
-    # Whether it is a program whose end is somebody else's affair.
+    # Whether it runs a script, which mitogen.script ends.
     program = False
     corked = True
     up = False
@@ -38,39 +38,39 @@ class Child(core.Stream):
     detached = False
     status = None, None
     partial = b""
-    heard = True
-    unheard = backlog = 0
+    active = True
+    probes = backlog = 0
 
     def __init__(self, msg, request):
         core.Stream.__init__(self, None, None)
-        # What its context has: modules that it was sent, contexts that it has written to.
+        # Modules and blobs that were sent to the context; contexts that it has sent messages to.
         self.sent = set(["mitogen", "mitogen.core"])
         self.egress = set()
         self.relayed = 0
         self.msg = msg
         self.plan = request["plan"]
-        # Nothing in a plan that is refused is looked at any further.
+        # Fields of a refused plan must not be accessed.
         self.problem = problem_of(self.plan)
         if self.problem:
             self.plan = {"start": "fork"}
-        # A program that leads to another machine, and not one that waits for the context's end.
-        self.leads = bool(self.plan.get("destination"))
+        # Whether the program connects to another host, rather than is_paused for the context to exit.
+        self.remote = bool(self.plan.get("destination"))
         self.argv = self.plan["start"]["spawn"]["argv"] if "spawn" in self.plan["start"] else []
         self.remote_id = request["id"]
         self.name = request["name"]
         self.config = request["config"]
         self.request = request
-        # Whether it runs something else than this, with modules of the same names.
+        # Whether it runs another runtime, which has other modules of the same names.
         self.foreign = request.get("runtime", u"python") != u"python"
-        # Old releases of upstream take a frame that says how its payload is encoded for garbage.
+        # Upstream releases before 0.3.39 reject frames whose header names an encoding.
         self.legacy = request.get("legacy_encoding_only")
         self.engine = Engine(self.plan.get("dialogue") or {}, self.plan.get("secrets") or {})
-        # Who must be told if there never is a context: header fields of what was queued for it.
-        self.unanswered = []
+        # Header fields of queued frames, whose senders get an error if the context does not start.
+        self.queued_headers = []
 
     def send(self, pieces, flush=True):
         if not self.up:
-            self.unanswered.append(core.unpack(pieces[0])[:6])
+            self.queued_headers.append(core.unpack(pieces[0])[:6])
         if self.legacy:
             pieces = [b"MI" + bytes(pieces[0][2:])] + pieces[1:]
         core.Stream.send(self, pieces, flush)
@@ -101,8 +101,8 @@ class Child(core.Stream):
             self.uncork()
 
     def spawn(self):
-        """Start the program, with its descriptors wired as the plan says."""
-        theirs = []
+        """Start the program with the descriptors that the plan specifies."""
+        child_fds = []
         tty = None
         try:
             program = self.plan["start"]["spawn"]
@@ -110,31 +110,31 @@ class Child(core.Stream):
             if stdio == "pipes":
                 stdin, wfd = os.pipe()
                 self.rfd, stdout = core.pipe()
-                theirs = [stdin, stdout]
+                child_fds = [stdin, stdout]
             elif stdio == "tty":
                 self.rfd, tty = open_tty()
                 wfd = os.dup(self.rfd)
-                theirs = [tty, tty]
+                child_fds = [tty, tty]
             else:
                 self.rfd, end = socketpair()
                 wfd = os.dup(self.rfd)
-                theirs = [end, end]
+                child_fds = [end, end]
             self.wfd = wfd
             if stdio == "tty":
-                theirs.append(tty)
+                child_fds.append(tty)
             elif stdio == "hybrid_tty":
                 self.diag, tty = open_tty()
-                theirs.append(tty)
+                child_fds.append(tty)
             else:
                 self.diag, end = core.pipe()
-                theirs.append(end)
+                child_fds.append(end)
             for fd in self.rfd, self.wfd, self.diag:
                 if fd is not None:
                     core.cloexec(fd)
                     core.nonblock(fd)
-            pid = spawn(self.argv, theirs, program.get("env"), None, tty)
+            pid = spawn(self.argv, child_fds, program.get("env"), None, tty)
         finally:
-            for fd in set(theirs):
+            for fd in set(child_fds):
                 os.close(fd)
         self.process = Process(pid, self.on_exit)
 
@@ -162,7 +162,7 @@ class Child(core.Stream):
             self.log(20, line.rstrip(b"\r"))
 
     def read(self, fd):
-        """What is there; None when nothing is yet, empty at the end."""
+        """Read available data. None if there is none yet, empty at the end."""
         try:
             return os.read(fd, core.CHUNK_SIZE)
         except EnvironmentError:
@@ -208,17 +208,17 @@ class Child(core.Stream):
             ))
 
     def on_end(self):
-        """A source has ended. The program's status says most about why, if it has one soon."""
+        """Both sources have ended. Wait for the exit status, which is part of the error."""
         if self.ended and self.diag is None and not self.failed:
             if self.process.ended:
                 return self.fail(self.engine.failure("eof", *self.status))
             at(1, lambda: self.up or self.fail(self.engine.failure("eof", None, None)))
 
     def on_exit(self, code, number):
-        leaving.discard(self.process)
+        terminating.discard(self.process)
         self.status = code, number
         if not self.up and not self.failed:
-            # What it said last may still be in the pipes, or held open by others.
+            # Its last output may still be in the pipes, or other processes may hold them open.
             at(0.01, self.after_exit)
 
     def after_exit(self):
@@ -236,7 +236,7 @@ class Child(core.Stream):
             self.fail(self.engine.failure("timeout", None, None))
 
     def fail(self, reason):
-        """Give up: the caller learns why, whoever has written to the context that there is none."""
+        """Fail: report the error to the caller, and to the senders of queued frames."""
         if self.failed or self.up:
             return
         self.failed = self.gone = True
@@ -250,10 +250,10 @@ class Child(core.Stream):
             u"argv": self.redacted(), u"status": self.status[0], u"signal": self.status[1],
             u"output": self.engine.output(),
         })
-        for fields in self.unanswered:
+        for fields in self.queued_headers:
             core.router.no_route(core.router.message(*fields + (b"",)))
         self.msg.reply({u"ok": False, u"error": error})
-        # Those on the way to whoever asked may have learned of it already.
+        # Intermediates on the route to the caller may have the route already.
         core.send(core.parent_ids[0], core.DEL_ROUTE, (
             u"%d:%s" % (self.remote_id, text)
         ).encode("utf-8"))
@@ -278,37 +278,39 @@ class Child(core.Stream):
         ).encode("utf-8"))
         self.msg.reply({u"ok": True, u"name": core.as_text(self.name)})
         keepalive = self.plan.get("keepalive")
-        # The secrets in it have served.
+        # Free the secrets.
         self.msg = self.config = self.request = self.preamble = self.engine = self.plan = None
-        self.unanswered = ()
+        self.queued_headers = ()
         core.loop.add(self.rfd, self.on_receive)
         self.flush()
         if keepalive:
-            self.look(keepalive["interval"], keepalive["count"])
+            self.check_keepalive(keepalive["interval"], keepalive["count"])
         self.on_data(rest)
 
     # After
 
     def on_receive(self, events=None):
-        self.heard = True
+        self.active = True
         core.Stream.on_receive(self, events)
 
-    def look(self, interval, count):
-        """Give a link up that is silent for too long; see core/src/router/keepalive.rs."""
+    def check_keepalive(self, interval, count):
+        """Close a link without traffic for too long; see core/src/router/keepalive.rs."""
         if self.gone:
             return
         backlog = queued(self)
-        if self.heard or backlog < self.backlog or waits(self):
-            self.unheard = 0
-        elif self.unheard < count:
-            self.unheard += 1
+        if self.active or backlog < self.backlog or is_paused(self):
+            self.probes = 0
+        elif self.probes < count:
+            self.probes += 1
             core.router.route(core.Message(self.remote_id, PROBE, b"", PROBE, core.MGC))
         else:
-            self.log(30, "lost: silent for %s s" % (interval * (count + 1)))
+            self.log(30, "link lost: no traffic for %s s, %d keep-alive probes unanswered" % (
+                interval * (count + 1), count
+            ))
             return self.on_disconnect()
-        self.heard = False
+        self.active = False
         self.backlog = backlog
-        at(interval, lambda: self.look(interval, count))
+        at(interval, lambda: self.check_keepalive(interval, count))
 
     def on_disconnect(self):
         if self.failed or self.rfd is None:
@@ -318,11 +320,11 @@ class Child(core.Stream):
             return
         self.gone = True
         self.close()
-        relieve(self)
-        # Those above first (their ids are lower): the others are lost because of them.
+        resume_sources(self)
+        # Parents before their children: parents have lower ids.
         for lost in sorted(lost for lost, stream in core.routes.items() if stream is self):
             del core.routes[lost]
-            forget(lost, True)
+            forget_context(lost, True)
         self.end_process()
 
     def close_diag(self):
@@ -340,18 +342,18 @@ class Child(core.Stream):
         self.close_diag()
 
     def end_process(self):
-        """It has no link any more: it goes by itself, or it is helped."""
+        """The link has ended: signal the program unless it exits by itself."""
         children.discard(self)
-        if self.detached and not self.leads:
+        if self.detached and not self.remote:
             return
         if self.process and not self.process.ended and not self.program:
-            leaving.add(self.process)
+            terminating.add(self.process)
             at(0.05, lambda: self.process.kill(signal.SIGTERM))
             at(1, lambda: self.process.kill(signal.SIGKILL))
 
 
 def socketpair():
-    """Two connected descriptors with room for whole chunks."""
+    """Two connected descriptors whose buffers hold several chunks."""
     fds = []
     for end in _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM):
         for option in _socket.SO_SNDBUF, _socket.SO_RCVBUF:
@@ -362,7 +364,7 @@ def socketpair():
 
 
 def open_tty():
-    """A pseudo-terminal that passes bytes as they are: (our side, the program's)."""
+    """A pseudo-terminal in raw mode: (the local side, the side of the program)."""
     master, slave = os.openpty()
     iflag, oflag, cflag, lflag, ispeed, ospeed, cc = termios.tcgetattr(slave)
     iflag &= ~(
@@ -386,16 +388,16 @@ def open_tty():
 
 
 def blob(name):
-    """A part of what a context is started with: 0 is our own core, others were sent before."""
+    """A part of a preamble: 0 is the core of this runtime, others were sent before."""
     if name == 0:
         return core.blob
     if name not in blobs:
-        raise core.Error("the plan names a blob that was not sent: %s", name)
+        raise core.Error("the plan refers to a blob that was not sent: %s", name)
     return blobs[name].unpickle()["data"]
 
 
 def forward_blob(name, to):
-    """Pass a blob on to `to`, over the next link unless that has carried it."""
+    """Send a blob towards `to`, once over each link."""
     stream = core.routes.get(to)
     if stream not in children or name not in blobs:
         return
@@ -404,7 +406,8 @@ def forward_blob(name, to):
         core.send(stream.remote_id, core.RUN_PLAN, blobs[name].data, core.PKL)
     if stream.remote_id != to:
         core.router.route(core.Message.pickled(
-            {u"v": 1, u"kind": u"forward_blob", u"sha256": name, u"to": to}, dst_id=stream.remote_id, handle=core.RUN_PLAN
+            {u"v": 1, u"kind": u"forward_blob", u"sha256": name, u"to": to},
+            dst_id=stream.remote_id, handle=core.RUN_PLAN
         ))
 
 
@@ -421,7 +424,7 @@ def on_run_plan(msg):
         return REQUESTS[kind](msg, request)
     msg.reply({u"ok": False, u"error": failure(
         "spawn", "invalid_plan",
-        u"the request %s of version %s is not known to this runtime" % (kind, request.get("v"))
+        u"the request %s of version %s is not supported by this runtime" % (kind, request.get("v"))
     )})
 
 
@@ -434,18 +437,18 @@ def on_start(msg, request):
 
 
 def on_blob(msg, request):
-    """Keep a blob for the plans that name it."""
+    """Store a blob for the plans that refer to it."""
     blobs[request["sha256"]] = msg
 
 
 def on_forward_blob(msg, request):
-    """Pass a blob on."""
+    """Forward a blob."""
     forward_blob(request["sha256"], request["to"])
 
 
 def on_expect(msg, request):
-    """A context below is about to start another: what is sent right behind that plan is routed
-    before the new context is announced."""
+    """A descendant is about to start a context: route messages to it before it is announced,
+    because the master may send them right after the plan."""
     stream = core.routes.get(request["via"])
     if stream:
         core.routes.setdefault(request["id"], stream)
@@ -457,15 +460,15 @@ REQUESTS = {
 
 
 def _proxy_connect(name, method_name, kwargs):
-    """Programs of upstream Mitogen call this to start a context from here. The master knows the
-    transports: it sends the plan, and upstream's answer."""
+    """Programs of upstream Mitogen call this to start a child of this context. The master sends the
+    plan, because it has the transports, and then upstream's reply."""
     return core.router.context_by_id(core.parent_ids[-1]).send_await(
         core.Message.pickled((name, method_name, kwargs), handle=124)
     )
 
 
 def on_detaching(msg):
-    """A child will outlive its link (mitogen.detach): when that ends, its program is left alone."""
+    """A child detaches (mitogen.detach): do not signal its program when the link ends."""
     stream = core.routes.get(msg.src_id)
     if stream in children and not msg.is_dead:
         stream.detached = True
@@ -473,16 +476,16 @@ def on_detaching(msg):
 
 
 def on_stop():
-    """End the contexts below: by word, by signal, by force."""
+    """End all children: SHUTDOWN, then SIGTERM, then SIGKILL."""
     ending = [child for child in children if not child.program]
-    processes = [child.process for child in ending if child.process] + list(leaving)
+    processes = [child.process for child in ending if child.process] + list(terminating)
     for child in ending:
         if child.up:
             core.send(child.remote_id, core.SHUTDOWN, b"")
         else:
             child.process and child.process.kill(signal.SIGTERM)
-    # A child that has children itself needs longer, for it may have to force those: ended before
-    # that, it would leave them behind. All of it stays below the grace of those above.
+    # A child with children of its own needs longer, because it may have to kill them. All of this takes
+    # less time than this context's own parent is_paused.
     behind = [list(core.routes.values()).count(child) for child in ending]
     if not wait_all(processes, 2 + 0.6 * min(max(behind + [1]) - 1, 4)):
         for number, limit in (signal.SIGTERM, 0.25), (signal.SIGKILL, 0.25):

@@ -1,13 +1,12 @@
-"""What a plan must look like before anything is started, in the words of core/src/connect/plan.rs.
+"""Validates plans (core/src/connect/plan.rs) before anything is started.
 
-A plan comes from a master that may be newer than this runtime: it is refused by name of the field,
-not misunderstood.
+A plan may come from a master that is newer than this runtime. An unknown field is refused by its name.
 """
 import mitogen.core as core
 
 VERSION = 1
 
-# The fields of each table; those before the bar are required.
+# The fields of each table: required ones, a bar, optional ones.
 FIELDS = {
     "plan": "version name method start timeout | preamble dialogue secrets destination keepalive",
     "start.spawn": "argv | env stdio",
@@ -17,7 +16,7 @@ YEAR = 31536000
 
 
 def problem_of(plan):
-    """Why `plan` cannot be carried out, or None."""
+    """Why `plan` cannot be executed, or None."""
     try:
         return check(plan)
     except (AttributeError, KeyError, LookupError, TypeError, ValueError) as exc:
@@ -33,7 +32,7 @@ def check(plan):
         return problem
     timeout = plan["timeout"]
     if not isinstance(timeout, (int, float)) or not 0 < timeout <= YEAR:
-        return u"timeout: %s is not a usable number of seconds" % timeout
+        return u"timeout: %s is not a valid number of seconds" % timeout
     return check_start(plan["start"])
 
 
@@ -41,20 +40,20 @@ def check_start(start):
     if start == "fork":
         return None
     if not isinstance(start, dict) or len(start) != 1:
-        return u"start: a Python context cannot start a context by %s" % (start,)
+        return u"start: %s is not supported by Python contexts" % (start,)
     ((kind, value),) = start.items()
     if "start." + kind not in FIELDS:
-        return u"start: a Python context cannot start a context by %s" % kind
+        return u"start: %s is not supported by Python contexts" % kind
     problem = fields("start." + kind, value)
     if problem:
         return problem
     if not value["argv"] or not value["argv"][0]:
-        return u"start.spawn.argv: there is no program"
+        return u"start.spawn.argv: the program is missing"
     for text in list(value["argv"]) + [text for item in (value.get("env") or {}).items() for text in item]:
         if text is not None and u"\0" in core.as_text(text):
-            return u"start.spawn: a NUL cannot be passed to a program"
+            return u"start.spawn: arguments and environment cannot contain NULs"
     if value.get("stdio", STDIO[0]) not in STDIO:
-        return u"start.spawn.stdio: %s is not known" % value["stdio"]
+        return u"start.spawn.stdio: %s is unknown" % value["stdio"]
 
 
 def fields(name, table):
@@ -62,7 +61,7 @@ def fields(name, table):
     known = required.split() + optional.split()
     for key in sorted(table):
         if key not in known:
-            return u"%s: the field %s is not known to this runtime" % (name, key)
+            return u"%s: unknown field %s" % (name, key)
     for key in required.split():
         if key not in table:
-            return u"%s: the field %s is missing" % (name, key)
+            return u"%s: missing field %s" % (name, key)

@@ -1,7 +1,7 @@
-"""Starting programs, learning how they end, timers; for `mitogen.parent` and `mitogen.command`.
+"""Starting programs, watching for their exit, and timers, for `mitogen.parent` and `mitogen.command`.
 
-Does without the subprocess module, which is slow to import and cannot give a program a controlling
-terminal. Everything here runs on the loop, except `spawn`.
+Does not use the subprocess module, which is slow to import and cannot set a controlling terminal.
+Everything runs on the loop, except for `spawn`.
 """
 import errno
 import fcntl
@@ -14,22 +14,22 @@ import termios
 import mitogen.core as core
 
 
-# To list them as the signal module does takes as long as to start a program.
+# signal.valid_signals() is a wrapper that takes as long as starting a program.
 SIGNALS = getattr(core._signal, "valid_signals", tuple)()
 
-# Called in a copy of this process, to forget what is the first one's.
+# Functions that a forked copy calls to drop the state of the original process.
 on_fork = []
 
 
 def native(value):
-    """An argument as this Python's exec wants it."""
+    """Convert an argument to the type that exec takes."""
     if core.PY3 or isinstance(value, bytes):
         return value
     return value.encode("utf-8")
 
 
 def merged(changes):
-    """Our environment with `changes`, where None removes."""
+    """The environment with `changes` applied; None removes a variable."""
     env = dict(os.environ)
     for key, value in (changes or {}).items():
         if isinstance(key, bytes) and core.PY3:
@@ -43,33 +43,33 @@ def merged(changes):
 
 def spawn(argv, files, env=None, cwd=None, tty=None):
     """Start `argv` as the leader of a session of its own, with `files` as its first descriptors
-    and `tty`, if given, as its controlling terminal. Gives its pid; OSError says why it could not
+    and `tty`, if given, as its controlling terminal. Returns its pid; raises OSError if it could not
     be started."""
     argv = [native(arg) for arg in argv]
     env = merged(env)
     if cwd is None and tty is None and hasattr(os, "posix_spawn") and sys.platform == "linux":
         try:
-            return spawn_quickly(argv, files, env)
+            return posix_spawn(argv, files, env)
         except NotImplementedError:
-            # The system's library is too old for sessions.
+            # The C library does not support `setsid`.
             pass
-    report, told = os.pipe()
-    core.cloexec(report)
-    core.cloexec(told)
+    status_r, status_w = os.pipe()
+    core.cloexec(status_r)
+    core.cloexec(status_w)
     pid = os.fork()
     if not pid:
         try:
-            become(argv, files, env, cwd, tty, told)
+            exec_program(argv, files, env, cwd, tty, status_w)
         except BaseException:
             number = getattr(sys.exc_info()[1], "errno", None)
-            os.write(told, struct.pack("=i", number or errno.EINVAL))
+            os.write(status_w, struct.pack("=i", number or errno.EINVAL))
         finally:
             os._exit(127)
-    os.close(told)
+    os.close(status_w)
     try:
-        number = os.read(report, 4)
+        number = os.read(status_r, 4)
     finally:
-        os.close(report)
+        os.close(status_r)
     if number:
         os.waitpid(pid, 0)
         number = struct.unpack("=i", number)[0]
@@ -77,32 +77,32 @@ def spawn(argv, files, env=None, cwd=None, tty=None):
     return pid
 
 
-def spawn_quickly(argv, files, env):
-    """The same without a copy of our memory, which costs more than all the rest, and more the larger
-    we are. What this call cannot do is choose a directory or a terminal."""
+def posix_spawn(argv, files, env):
+    """`spawn` by posix_spawn, which does not copy the page tables: for a large process that takes
+    longer than everything else. It cannot set the directory or the terminal."""
     actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(files)]
     actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in open_fds() if fd > 2]
     number = errno.ENOENT
-    for path in [argv[0]] if os.path.dirname(argv[0]) else places(argv[0], env):
+    for path in [argv[0]] if os.path.dirname(argv[0]) else executables(argv[0], env):
         try:
             return os.posix_spawn(
                 path, argv, env, file_actions=actions, setsid=True, setsigmask=(),
                 setsigdef=SIGNALS
             )
         except (OSError, ValueError):
-            # As in the interpreter's own search: the first that is there and does not start says most.
+            # As execvpe does: status_r the error of the first existing file.
             if number in (errno.ENOENT, errno.ENOTDIR):
                 number = getattr(sys.exc_info()[1], "errno", errno.EINVAL)
     raise OSError(number, os.strerror(number), argv[0])
 
 
-def places(name, env):
+def executables(name, env):
     paths = [os.path.join(place, name) for place in os.get_exec_path(env)]
     return [path for path in paths if os.path.lexists(path)]
 
 
-def become(argv, files, env, cwd, tty, told):
-    """The forked side of `spawn`: does not return."""
+def exec_program(argv, files, env, cwd, tty, status_w):
+    """The child side of `spawn`. Does not return."""
     os.setsid()
     for number in range(1, 65):
         try:
@@ -114,11 +114,11 @@ def become(argv, files, env, cwd, tty, told):
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if tty is not None:
         fcntl.ioctl(tty, termios.TIOCSCTTY, 0)
-    # None of `files` is below 3: those descriptors are always taken.
+    # None of `files` is below 3, because descriptors 0 to 2 are always open.
     for number, fd in enumerate(files):
         os.dup2(fd, number)
     for fd in open_fds():
-        if fd > 2 and fd != told:
+        if fd > 2 and fd != status_w:
             try:
                 os.close(fd)
             except OSError:
@@ -129,7 +129,7 @@ def become(argv, files, env, cwd, tty, told):
 
 
 def open_fds():
-    """The numbers of our open descriptors, and maybe some more."""
+    """The open descriptors, and possibly some that are closed."""
     for path in "/proc/self/fd", "/dev/fd":
         try:
             return [int(name) for name in os.listdir(path)]
@@ -139,7 +139,7 @@ def open_fds():
 
 
 class Process(object):
-    """A program that was started; `on_exit(code, signal)` is called on the loop when it ends."""
+    """A started program. `on_exit(code, signal)` is called on the loop when it exits."""
 
     def __init__(self, pid, on_exit):
         self.pid = pid
@@ -150,22 +150,22 @@ class Process(object):
         try:
             self.pidfd = os.pidfd_open(pid)
         except (AttributeError, OSError):
-            # No such call here: look now and then.
-            return self.look()
-        core.loop.add(self.pidfd, self.look)
+            # pidfd_open is not available: poll.
+            return self.poll()
+        core.loop.add(self.pidfd, self.poll)
 
-    def look(self, events=None):
+    def poll(self, events=None):
         if self.ended:
             return
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
         except OSError:
-            # Somebody else has reaped it; how it ended is not known.
+            # The process was reaped elsewhere; its status is unknown.
             pid, status = self.pid, None
         if not pid:
             if self.pidfd is None:
                 self.delay = min(self.delay * 1.5, 0.05)
-                at(self.delay, self.look)
+                at(self.delay, self.poll)
             return
         self.ended = True
         if self.pidfd is not None:
@@ -179,7 +179,7 @@ class Process(object):
             self.on_exit(os.WEXITSTATUS(status), None)
 
     def kill(self, number, group=False):
-        """Send a signal to it, or to all of its group; what is gone or not ours to signal is left."""
+        """Send a signal to the process, or to its group. Errors are ignored."""
         try:
             if group:
                 os.killpg(self.pid, number)
@@ -189,11 +189,11 @@ class Process(object):
             pass
 
 
-# Timers, which a plain child has none of
+# Timers. The core has none
 
 
 def at(delay, func):
-    """Run `func()` on the loop `delay` seconds from now; gives what `cancel` takes."""
+    """Run `func()` on the loop in `delay` seconds. Returns the timer, for `cancel`."""
     timer = [core.clock() + delay, func]
     core.loop.timers.append(timer)
     core.loop.defer(int)
@@ -206,7 +206,7 @@ def cancel(timer):
 
 
 def run_timers(limit):
-    """Run what is due; gives how long the loop may wait."""
+    """Run due timers. Returns how long the loop may wait."""
     now = core.clock()
     due = [timer for timer in core.loop.timers if timer[0] <= now]
     for timer in due:
@@ -222,7 +222,7 @@ core.loop.run_timers = run_timers
 
 
 def wait_all(processes, limit):
-    """Run the loop until all have ended, at most `limit` seconds; gives whether they have."""
+    """Run the loop until all have exited, at most `limit` seconds. Returns whether they have."""
     deadline = core.clock() + limit
     while not all(process.ended for process in processes):
         left = deadline - core.clock()

@@ -1,9 +1,9 @@
-"""Data files of packages that came from our parent, for code here and for contexts below.
+"""Data files of packages from the master, for local code and for child contexts.
 
-Sent when one is first asked for. Questions go to the parent, once each; answers are kept as they
-came (docs/protocol.md#resources). An addition of ours: the name "", or one that ends in a slash, stands
-for a directory, and its content for the names in it, one a line; those of directories end in a
-slash. Who does not know that answers that there is no such resource.
+Sent when the first resource is requested. Each is requested from the parent once, and replies are cached
+as received (docs/protocol.md#resources). An extension of the protocol: the name "", or one that ends in a
+slash, is a directory. Its content is the list of its names, one a line; those of directories end in a
+slash. A peer that does not support this replies that the resource does not exist.
 """
 import io
 import posixpath
@@ -20,9 +20,9 @@ else:
     text = unicode  # noqa: F821
     FileNotFoundError = IOError
 
-# By (package, name): the answer as it came, the marks of who asked first, who waits below.
+# By (package, name): replies as received, marks of the first requests, links that wait for a reply.
 cache = {}
-asked = {}
+requested = {}
 waiting = {}
 
 
@@ -30,7 +30,7 @@ waiting = {}
 
 
 def decode(data, count):
-    """The first `count` pickles in `data`, which may hold plain data only."""
+    """Decode the first `count` pickles in `data`, which may contain plain data only."""
     file = core.BytesIO(data)
     found = []
     for _ in range(count):
@@ -51,7 +51,7 @@ def decode(data, count):
 if core.PY3:
     class Plain(core._pickle.Unpickler):
         def find_class(self, module, name):
-            raise core.StreamError("a resource may not hold %s.%s", module, name)
+            raise core.StreamError("global %s.%s is not allowed in a resource message", module, name)
 
 
 def on_load_resource(msg):
@@ -60,42 +60,42 @@ def on_load_resource(msg):
     package, name = decode(msg.data, 2)[0]
     cache[package, name] = msg.data
     for stream in waiting.pop((package, name), ()):
-        give(stream, (package, name))
+        send_resource(stream, (package, name))
     core.notify()
 
 
 def on_get_resource(msg, stream):
-    """A neighbour below asks."""
+    """A request of a child."""
     key = tuple(decode(msg.data, 1)[0])
     if key in cache:
-        give(stream, key)
+        send_resource(stream, key)
     else:
         waiting.setdefault(key, set()).add(stream)
-        ask(key)
+        request(key)
 
 
-def give(stream, key):
+def send_resource(stream, key):
     if not stream.gone:
         core.send(stream.remote_id, LOAD_RESOURCE, cache[key], core.PKL)
 
 
-def ask(key):
+def request(key):
     mark = object()
-    # Of threads that come here at the same time one puts its mark.
-    if key not in cache and asked.setdefault(key, mark) is mark:
-        # In a client's context (mitogen.scoped) that one has them.
+    # Of several threads, only the one that stored its mark sends the request.
+    if key not in cache and requested.setdefault(key, mark) is mark:
+        # A client-scoped context (mitogen.scoped) requests them from its client.
         source = getattr(core.importer, "client", core.parent_ids[0])
         core.send(source, GET_RESOURCE, b"".join(core.dumps(key)), core.PKL)
 
 
-# For code here
+# For local code
 
 
 def fetch(package, name):
-    """The content, or None when there is no such resource."""
+    """The content, or None if the resource does not exist."""
     if name[:1] == "/" or ".." in name.split("/") or core.importer.refusal(package):
         return None
-    # What is in a package within the package is that one's.
+    # A resource in a subpackage belongs to the subpackage.
     while "/" in name:
         inner, _, rest = name.partition("/")
         inner = "%s.%s" % (package, inner)
@@ -103,7 +103,7 @@ def fetch(package, name):
             break
         package, name = inner, rest
     key = core.as_text(package), core.as_text(name)
-    ask(key)
+    request(key)
     core.wait(lambda: key in cache)
     return decode(cache[key], 2)[1]
 
@@ -116,17 +116,17 @@ def read(package, name):
 
 
 def names(package, directory=""):
-    """What is in a directory of the package; those of directories end in a slash."""
+    """The names in a directory of the package. Those of directories end in a slash."""
     content = fetch(package, directory)
     if content is None:
         raise NotImplementedError(
-            "the master does not list the resources of %s: name the one to open" % package
+            "the master cannot list the resources of %s; open them by name" % package
         )
     return [name for name in content.decode("utf-8").split("\n") if name]
 
 
 class Resource(object):
-    """A file or directory of a package, as `importlib.resources.files` gives them."""
+    """A file or directory of a package, as `importlib.resources.files` returns them."""
 
     def __init__(self, package, path=""):
         self.package = package
@@ -177,7 +177,7 @@ class Resource(object):
 
 
 class Reader(object):
-    """The resources of one package, as `importlib.resources` wants them."""
+    """The resource reader of one package, for `importlib.resources`."""
 
     def __init__(self, package):
         self.package = package
@@ -189,7 +189,7 @@ class Reader(object):
         return io.BytesIO(read(self.package, name))
 
     def resource_path(self, name):
-        # It has none here; the caller makes a temporary file of the content.
+        # There is no local file. The caller writes the content to a temporary file.
         raise FileNotFoundError(2, "The resource is not a file on this host", name)
 
     def is_resource(self, name):
@@ -200,7 +200,7 @@ class Reader(object):
 
 
 def packages():
-    """The packages from our parent that have been imported: (directory, name)."""
+    """(directory, name) of each imported package from the master."""
     importer = core.importer
     return [
         (importer.get_path(name)[0], name) for name in list(importer.loaded)
@@ -209,7 +209,7 @@ def packages():
 
 
 class Loader(object):
-    """What `Importer` leaves to us."""
+    """Methods of loaders that `Importer` delegates to this module."""
 
     get_resource_reader = staticmethod(Reader)
 
@@ -222,11 +222,11 @@ class Loader(object):
         for directory, package in sorted(packages(), reverse=True):
             if path.startswith(directory + "/"):
                 return read(package, posixpath.normpath(path[len(directory) + 1:]))
-        raise FileNotFoundError(2, "No package of the master has this file", path)
+        raise FileNotFoundError(2, "No package from the master contains this file", path)
 
     @property
     def archive(self):
-        """Python 3.9 does not ask readers for `files`; but it asks loaders for a zip archive."""
+        """Python 3.9 does not use the `files` of a reader, but the `archive` of a loader."""
         frame = sys._getframe(1)
         while frame and frame.f_code.co_name != "fallback_resources":
             frame = frame.f_back
@@ -239,7 +239,7 @@ loader = Loader()
 
 
 def archive_of(spec):
-    """The package's resources as a zip archive in memory, which its directory is the root of."""
+    """The package's resources as a zip archive in memory. Its root is the package's directory."""
     import zipfile
 
     class Archive(zipfile.ZipFile):
@@ -256,7 +256,7 @@ def archive_of(spec):
                 if name[-1:] == "/":
                     pending.append(name)
                 else:
-                    # As `zipfile.Path` asks for what is below ".".
+                    # `zipfile.Path` looks names up below ".".
                     out.writestr("./" + name, read(spec.name, name))
     return Archive(file)
 
@@ -269,10 +269,10 @@ def iter_modules(path, prefix=""):
         return
     tails = sorted(importer.cache[package][0])
     full = dict((tail, "%s.%s" % (package, tail)) for tail in tails)
-    # In one go: which of them are packages only their own messages tell.
+    # All in one round trip: whether a module is a package is only known from its message.
     for tail in tails:
         if not importer.refusal(full[tail]):
-            importer.ask(full[tail])
+            importer.request(full[tail])
     for tail in tails:
         try:
             is_package = importer.is_package(full[tail])

@@ -1,7 +1,6 @@
-"""Being on the way: routes to the contexts below, frames between neighbours, modules for children.
+"""Routing for a context with children: routes, forwarding with back-pressure, modules for children.
 
-Part of `mitogen.parent`, which starts those contexts; a plain child knows only its parent. Runs on
-the loop.
+Used by `mitogen.parent`, which starts the children. Runs on the loop.
 """
 import os
 import struct
@@ -14,28 +13,28 @@ children = set()
 # Why contexts did not start, by their ids.
 reasons = {}
 
-# A handle at which nobody listens: who asks there learns that somebody is at home.
+# The handle of keep-alive probes. It has no handler, so every probe gets an error as its reply.
 PROBE = 122
 
-# One payload for several destinations: how many, each one's context and handle, and the bytes.
+# The handle of multicasts: a count, context and handle of each destination, and the payload.
 MULTICAST = 125
 
-# Bytes that may wait for one neighbour before we stop reading from those who send them.
+# The number of bytes queued for one link above which its sources are not read.
 LIMIT = 4 << 20
 
-# By the neighbour that is waited for: those who wait.
-held = {}
+# By destination link: the source links that are not read until it has room.
+paused = {}
 
 GET_RESOURCE = 112
 LOAD_RESOURCE = 113
 
 
-# That of a link whose frames are all for us.
+# The method of a context without children.
 queue_data = core.Stream.on_data
 
 
 def on_data(stream, buf):
-    """What comes most often goes the short way: one whole frame, for somebody else."""
+    """The fast path for the most frequent case: one complete frame to forward."""
     if len(buf) >= 26:
         enc, dst, src, auth, _, _, size = core.unpack(buf)
         if size + 26 == len(buf) <= 65536 and 0x4D49 <= enc <= 0x4D4B and not stream.frames:
@@ -56,8 +55,8 @@ def on_data(stream, buf):
 
 
 def on_frame(stream, enc, dst, src, auth, handle, reply_to, frame):
-    """Replaces that of a router without children."""
-    # The neighbour must be where its message claims to come from, and so must the authority.
+    """Replaces `Router.on_frame`."""
+    # Both the source and the authority must be behind the link.
     if (
         core.routes.get(auth, core.parent) is not stream
         or src != auth and core.routes.get(src, core.parent) is not stream
@@ -93,10 +92,10 @@ def on_frame(stream, enc, dst, src, auth, handle, reply_to, frame):
 
 
 def relay(source, out, frame):
-    """Pass a frame on; who sends faster than its destination takes has to wait."""
+    """Forward a frame. If too much is queued for `out`, stop reading `source`."""
     written = False
     if out.up and not (out.gone or out.out or out.legacy) and out.lock.acquire(False):
-        # Nothing waits, as nearly always. Whatever goes wrong here goes wrong below, too, and is seen to.
+        # The queue is empty, as nearly always. An error happens again in `send`, which handles it.
         try:
             if not out.tail:
                 size = os.write(out.wfd, frame)
@@ -110,39 +109,39 @@ def relay(source, out, frame):
     if not written:
         out.send([frame])
     elif out.out or out.tail:
-        # The rest, or what another thread has left to whoever had the lock.
+        # The rest, or frames that another thread queued while the lock was taken.
         out.flush()
     if not out.out and not out.tail:
         out.relayed = 0
         return
-    # An upper bound, so that the queue is added up now and then only.
+    # An upper bound, so that the queue is only summed up now and then.
     out.relayed += len(frame)
     if out.relayed > LIMIT and out.up and not source.gone:
         size = queued(out)
         out.relayed = min(size, LIMIT // 2)
         if size > LIMIT:
-            held.setdefault(out, set()).add(source)
-            # Without interest in data the poller still tells of its end.
+            paused.setdefault(out, set()).add(source)
+            # The poller still reports the end of the link.
             core.loop.add(source.rfd, source.on_receive, 0)
-            if source is core.parent and not beating:
-                beat()
+            if source is core.parent and not keepalive_timer:
+                send_keepalive()
             core.loop.blocked(out)
 
 
 def on_multicast(msg):
-    """Pass one payload on, once for each link behind which there is somebody who is to get it.
+    """Forward one payload to many contexts, once over each link.
 
-    Whom it is for gets a plain message of the same source and authority, and judges that as any
-    other. Only those above us may ask for it, and it goes down only.
+    Each destination gets an ordinary message of the same source and authority, and applies its own
+    policies. Only parents may send multicasts, and only to descendants.
     """
     if msg.is_dead:
         return
     count = struct.unpack_from(">L", msg.data)[0]
     start = 4 + 8 * count
     if len(msg.data) < start:
-        return core.log(40, "mitogen", u"a multicast of %d bytes for %d" % (len(msg.data), count))
+        return core.log(40, "mitogen", u"malformed multicast: %d bytes for %d destinations" % (len(msg.data), count))
     data = msg.data[start:]
-    ways = {}
+    by_link = {}
     for at in range(4, start, 8):
         dst, handle = struct.unpack_from(">LL", msg.data, at)
         if dst == core.context_id:
@@ -150,8 +149,8 @@ def on_multicast(msg):
                 dst, handle, data, 0, msg.enc, msg.src_id, msg.auth_id
             ), core.parent)
         elif dst in core.routes:
-            ways.setdefault(core.routes[dst], []).append((dst, handle))
-    for out, targets in ways.items():
+            by_link.setdefault(core.routes[dst], []).append((dst, handle))
+    for out, targets in by_link.items():
         dst, handle = targets[0]
         head = b""
         if len(targets) > 1:
@@ -162,20 +161,20 @@ def on_multicast(msg):
         relay(sender_of(msg), out, b"".join((header, head, data)))
 
 
-beating = []
+keepalive_timer = []
 
 
-def waits(stream):
-    """Whether `stream` is not read because somebody else takes too little."""
-    return any(stream in waiting for waiting in held.values())
+def is_paused(stream):
+    """Whether `stream` is not read because a destination has too much queued."""
+    return any(stream in waiting for waiting in paused.values())
 
 
-def beat():
-    """We do not read the parent's question whether we are there: say so unasked."""
-    del beating[:]
-    if waits(core.parent):
+def send_keepalive():
+    """While the link to the parent is not read, send traffic unasked, because probes are not answered."""
+    del keepalive_timer[:]
+    if is_paused(core.parent):
         core.send(core.parent_ids[0], PROBE, b"")
-        beating.append(at(1, beat))
+        keepalive_timer.append(at(1, send_keepalive))
 
 
 def queued(out):
@@ -183,22 +182,22 @@ def queued(out):
 
 
 def blocked(stream):
-    """Replaces that of a loop without relays: who waits for `stream` may go on in time."""
+    """Replaces `Loop.blocked`: also resumes the sources of `stream` in time."""
     def ready(events=None):
         core.loop.remove(stream.wfd)
         stream.flush()
-        relieve(stream)
+        resume_sources(stream)
     core.loop.defer(lambda: stream.gone or core.loop.add(stream.wfd, ready, 4))
 
 
-def relieve(out):
-    if out not in held:
+def resume_sources(out):
+    if out not in paused:
         return
     if not out.gone and queued(out) > LIMIT // 2:
-        # Another thread may be writing, without ever being told to wait: look again.
+        # Another thread may write without being blocked itself: check again.
         return blocked(out)
-    for source in held.pop(out):
-        if not source.gone and not waits(source):
+    for source in paused.pop(out):
+        if not source.gone and not is_paused(source):
             core.loop.add(source.rfd, source.on_receive)
 
 
@@ -206,28 +205,28 @@ def relieve(out):
 
 
 def note_reason(lost, reason):
-    """Remember why a context did not start, for messages to it that are still on their way here."""
+    """Store why a context did not start, for messages to it that arrive later."""
     if len(reasons) >= 1000:
         reasons.clear()
     reasons[lost] = reason
 
 
 def no_route(msg):
-    """Replaces that of a router without children."""
+    """Replaces `Router.no_route`."""
     core.router.refuse(msg, reasons.get(msg.dst_id) or (
         u"no route to %d, my ID is %d" % (msg.dst_id, core.context_id)
     ))
 
 
-def forget(lost, upward, payload=None):
-    """A context is gone: tell the parent, and those of our children that have ever written to it."""
+def forget_context(lost, upward, payload=None):
+    """A context is gone: notify the parent, and the children that have sent messages to it."""
     plain = str(lost).encode()
     if upward:
         core.send(core.parent_ids[0], core.DEL_ROUTE, payload or plain)
     payload = plain
     for stream in list(children):
         if stream.up and not stream.gone and lost in stream.egress:
-            # Ids are never used again.
+            # Ids are never reused.
             stream.egress.discard(lost)
             core.send(stream.remote_id, core.DEL_ROUTE, payload)
     core.router.forget(lost)
@@ -245,7 +244,7 @@ def on_add_route(msg):
     if stream is core.parent:
         return
     if number == core.context_id or number in core.parent_ids:
-        # Believed, it would give the child our own authority, or that of those above us.
+        # Such a route would send_module the child the authority of this context or of a parent.
         return core.log(40, "mitogen.route_monitor", u"forged route to %d" % number)
     if core.routes.get(number, stream) is not stream:
         return core.log(40, "mitogen.route_monitor", u"duplicate route to %d" % number)
@@ -260,32 +259,32 @@ def on_del_route(msg):
     number, _, reason = msg.data.partition(b":")
     number = int(number)
     if number == stream.remote_id and stream is not core.parent:
-        # The last that it says. It cannot end the link by closing it where a tool between us holds
-        # the descriptors, too (mitogen.detach).
+        # Its last message. It cannot end the link by closing it if a program such as sudo holds the
+        # descriptors too (mitogen.detach).
         stream.on_disconnect()
     elif core.routes.get(number, core.parent) is stream:
         if stream is not core.parent:
             del core.routes[number]
         if reason:
             note_reason(number, reason.decode("utf-8", "replace"))
-        forget(number, stream is not core.parent, msg.data)
+        forget_context(number, stream is not core.parent, msg.data)
     elif stream is core.parent and number != core.routes[number].remote_id:
-        # One of our children has claimed an id that is somebody else's, or nobody's yet.
+        # A child has claimed an id that belongs to another context, or to none yet.
         claimed = core.routes.pop(number)
         core.send(claimed.remote_id, core.DEL_ROUTE, msg.data)
 
 
 # Modules and resources
 
-# By module: the neighbours that it is on its way to.
-wanted = {}
+# By module: the links that wait for it.
+module_waiters = {}
 
-# Questions for resources from before we had the module that knows about them.
-questions = []
+# Requests for resources that arrived before mitogen.resources was loaded.
+resource_requests = []
 
 
-def give(stream, name):
-    """Send a module that we have, and before it what it goes with. A neighbour gets each once."""
+def send_module(stream, name):
+    """Send a cached module, and before it its related modules. Each is sent once over a link."""
     cache = core.importer.cache
     order = []
     todo = [name]
@@ -299,13 +298,13 @@ def give(stream, name):
         core.send(stream.remote_id, core.LOAD_MODULE, cache[each][3], core.PKL)
 
 
-def want(stream, name):
-    """Send a module once we have it."""
+def request_module(stream, name):
+    """Send a module as soon as it is cached."""
     if name in core.importer.cache:
-        give(stream, name)
+        send_module(stream, name)
     elif name not in stream.sent:
-        wanted.setdefault(name, set()).add(stream)
-        core.importer.ask(name)
+        module_waiters.setdefault(name, set()).add(stream)
+        core.importer.request(name)
 
 
 def on_get_module(msg):
@@ -313,11 +312,11 @@ def on_get_module(msg):
         stream = sender_of(msg)
         name = core.as_text(msg.data) if core.PY3 else str(msg.data)
         if stream.foreign and name.split(".")[0] == "mitogen":
-            # What it means by that name is not what we mean: the master knows.
+            # Another runtime has other modules of these names: the master replies.
             msg.dst_id = core.parent_ids[-1]
             core.router.route(msg)
         else:
-            want(stream, name)
+            request_module(stream, name)
 
 
 def on_forward_module(msg):
@@ -327,8 +326,8 @@ def on_forward_module(msg):
     stream = core.routes.get(int(target))
     if stream is None:
         return
-    want(stream, name if core.PY3 else str(name))
-    # Whether or not that neighbour has it: those behind it may not.
+    request_module(stream, name if core.PY3 else str(name))
+    # Even if that neighbour has the module, contexts behind it may not.
     if stream.remote_id != int(target):
         core.send(stream.remote_id, core.FORWARD_MODULE, msg.data)
 
@@ -336,26 +335,26 @@ def on_forward_module(msg):
 def on_get_resource(msg):
     if msg.is_dead:
         return
-    # Without waiting, because the next question may come in meanwhile.
-    questions.append(msg)
-    core.importer.ask("mitogen.resources")
+    # Does not wait, because further requests may arrive meanwhile.
+    resource_requests.append(msg)
+    core.importer.request("mitogen.resources")
     on_load("mitogen.resources")
 
 
 def on_load(name):
     if name not in core.importer.cache:
         return
-    for stream in wanted.pop(name, ()):
+    for stream in module_waiters.pop(name, ()):
         if not stream.gone:
-            give(stream, name)
+            send_module(stream, name)
     if name == "mitogen.resources":
-        while questions:
-            msg = questions.pop(0)
+        while resource_requests:
+            msg = resource_requests.pop(0)
             try:
                 __import__(name)
             except ImportError:
                 core.log_exception("mitogen")
-                # The question, and that there is nothing: an answer.
+                # The reply is the request, followed by None: no such resource.
                 core.send(msg.src_id, LOAD_RESOURCE, msg.data + core.NONE, core.PKL)
             else:
                 core.modules[name].on_get_resource(msg, sender_of(msg))

@@ -38,14 +38,14 @@ class ScopedContext(Fork):
 
     client = None
 
-    def settle(self):
+    def on_forked(self):
         use_modules_of(self.client)
 
 
 def use_modules_of(client):
     """Import modules and resources from `client` from now on; drop those from elsewhere."""
     importer = core.importer
-    ask = importer.ask
+    ask = importer.request
     importer.client = client
     for name in [name for name in importer.cache if not is_runtime(name)]:
         del importer.cache[name]
@@ -60,10 +60,10 @@ def use_modules_of(client):
             return ask(name)
         mark = object()
         # As in the importer: of several threads, only the one that stored its mark sends the request.
-        if name not in importer.cache and importer.asked.setdefault(name, mark) is mark:
+        if name not in importer.cache and importer.requested.setdefault(name, mark) is mark:
             core.send(client, core.GET_MODULE, name.encode("utf-8"))
 
-    importer.ask = ask_client
+    importer.request = ask_client
 
 
 def is_runtime(name):

@@ -1,11 +1,11 @@
-"""Programs in Python that the master sends, each run in a copy of this process made for it.
+"""Python scripts that the master sends. Each runs in a copy of this process.
 
-To those who start one it is a command like any other (mitogen.command): the same messages, windows
-and ends. To the program it is as if an interpreter had been started with it here: it is `__main__`,
-its lines show in tracebacks, and its descriptors are its own. Only what it imports may come from
-the master, over the link that the copy has to us.
+For its caller, a script is a command (mitogen.command) with the same messages, windows and exit. The
+script runs as if it had been started by an interpreter: it is `__main__`, its lines appear in
+tracebacks, and it has its own descriptors. Only its imports may come from the master, over the link
+between the copy and this process.
 
-The copy has no thread of ours: the link is read while some thread of the program waits for a module.
+The copy has no thread of the runtime: the link is read while a thread of the script waits for a module.
 """
 import _io
 import errno
@@ -20,14 +20,14 @@ import traceback
 
 import mitogen.core as core
 from mitogen.command import Command
-from mitogen.fork import PLAN, Fork, begin, kept, renew
+from mitogen.fork import PLAN, Fork, attach_parent, retained, reset_process_state
 from mitogen.process import merged, native
 
-OURS = "mitogen.core", core.importer.get_filename(__name__).rpartition("script")[0]
+RUNTIME_FILES = "mitogen.core", core.importer.get_filename(__name__).rpartition("script")[0]
 
 
 def start(argv, handle, options):
-    """Start a program whose argv is `argv`; its source, and a context id for it, are in `options`."""
+    """Start a script with the arguments `argv`. `options` has its source and a context id for it."""
     command = Script(core.loop.caller, handle, options.get("window") or 1048576)
     command.source = options["source"]
     if options.get("client"):
@@ -37,7 +37,7 @@ def start(argv, handle, options):
 
 
 class Script(Command):
-    """One program. The copy is started by the thread that was asked to, and told of its place."""
+    """One script. The calling thread makes the copy."""
 
     def launch(self, argv, fds, options):
         name = u"script.%d" % options["id"]
@@ -50,17 +50,17 @@ class Script(Command):
             "plan": PLAN,
         })
         child.program = True
-        report, told = pair = os.pipe()
+        status_r, status_w = pair = os.pipe()
         for fd in pair:
             core.cloexec(fd)
         try:
-            child.fork(lambda link: self.enter(link, pair, argv, fds, options))
+            child.fork(lambda link: self.run_in_copy(link, pair, argv, fds, options))
         finally:
-            os.close(told)
+            os.close(status_w)
             try:
-                number = child.pid and os.read(report, 4)
+                number = child.pid and os.read(status_r, 4)
             finally:
-                os.close(report)
+                os.close(status_r)
         if number:
             os.waitpid(child.pid, 0)
             child.close()
@@ -74,8 +74,8 @@ class Script(Command):
         child.start()
         return child.process
 
-    def enter(self, link, pair, argv, fds, options):
-        """The copy, before it is the program."""
+    def run_in_copy(self, link, pair, argv, fds, options):
+        """The main function of the copy: set up the process, then run the script."""
         try:
             os.setsid()
             if options.get("cwd") is not None:
@@ -88,28 +88,28 @@ class Script(Command):
         env = merged(options.get("env"))
         os.environ.clear()
         os.environ.update(env)
-        renew(self.child, [self.input_fd] + fds + list(self.outputs) + list(pair), [link])
+        reset_process_state(self.child, [self.input_fd] + fds + list(self.outputs) + list(pair), [link])
         end = os.dup(link)
         core.cloexec(end)
-        core.loop.__class__ = Anywhere
-        begin(core.Stream(link, end))
+        core.loop.__class__ = AnyThreadLoop
+        attach_parent(core.Stream(link, end))
         if options.get("client"):
-            # Its modules come from whoever has sent it.
+            # The script's modules come from its sender.
             sys.modules["mitogen.scoped"].use_modules_of(self.caller)
         core.importer.fetch = Fetch(core.importer.fetch)
-        quiet()
+        restore_defaults()
         argv = [str(native(arg)) for arg in argv]
         finish(run(self.source, argv))
 
 
-class Anywhere(core.Loop):
-    """A loop that is run by whatever thread has to wait for it."""
+class AnyThreadLoop(core.Loop):
+    """A loop that any thread runs while it waits."""
 
     main = property(lambda self: core.get_ident(), lambda self, value: None)
 
 
 class Fetch(object):
-    """The importer's `fetch` without word of us where there is no more to say than Python says."""
+    """The importer's `fetch` with Python's own message for a missing module."""
 
     def __init__(self, fetch):
         self.fetch = fetch
@@ -118,8 +118,8 @@ class Fetch(object):
     def __call__(self, name):
         try:
             if os.getpid() != self.pid and name not in core.importer.cache:
-                # It has the same link as the program, which alone may read it.
-                raise ImportError("%s has to be imported before the program forks" % name)
+                # A fork of the script shares the link, which only the script may read.
+                raise ImportError("%s must be imported before the script forks" % name)
             return self.fetch(name)
         except ImportError:
             error = sys.exc_info()[1]
@@ -131,8 +131,8 @@ class Fetch(object):
             raise
 
 
-def quiet():
-    """Undo what a context does for its master's sake: the program is alone in its process."""
+def restore_defaults():
+    """Undo what the runtime has changed: logging, signal handlers, standard files."""
     core.install_logging = int
     logging = sys.modules.get("logging")
     if logging:
@@ -147,7 +147,7 @@ def quiet():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    kept.append((sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__))
+    retained.append((sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__))
     for fd, name, mode in (0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"):
         was = getattr(sys, "__%s__" % name)
         if core.PY3:
@@ -160,7 +160,7 @@ def quiet():
 
 
 class Source(object):
-    """The loader of the program: where its text is found."""
+    """The loader of the script, from which the inspect and linecache modules get its text."""
 
     def __init__(self, path, text):
         self.path = path
@@ -177,7 +177,7 @@ class Source(object):
 
 
 def decoded(source):
-    """The program as text, as the interpreter reads it; what it cannot read it will refuse."""
+    """Decode the source as the interpreter does. Errors are left for the compiler to status_r."""
     if not core.PY3:
         return source.replace(b"\r\n", b"\n")
     import tokenize
@@ -190,7 +190,7 @@ def decoded(source):
 
 
 def run(source, argv):
-    """Run the program as __main__; gives its exit status."""
+    """Run the script as __main__. Returns its exit status."""
     path = argv[0]
     sys.argv = argv
     main = sys.modules["__main__"] = type(sys)("__main__")
@@ -204,7 +204,7 @@ def run(source, argv):
         main.__cached__ = None
     main.__spec__ = None
     main.__loader__ = Source(path, text)
-    # Ahead of what this host may have under the same name.
+    # Otherwise linecache would read a local file of the same name.
     lines = [line + "\n" for line in text.split("\n")]
     if lines[-1] == "\n":
         lines.pop()
@@ -217,14 +217,14 @@ def run(source, argv):
     except BaseException:
         kind, value, tb = sys.exc_info()
     if isinstance(value, SyntaxError) and value.filename == path and value.lineno:
-        # The compiler looks for the line in the file of this name, too.
+        # The compiler reads the line from a local file of this name.
         value.text = "".join(lines[value.lineno - 1:value.lineno]) or None
-    # Outside of its handling, which is none of the program's.
+    # Not in the `except` block, so that an exception hook does not see a second exception.
     return show(kind, value, tb.tb_next)
 
 
 def status_of(code):
-    """The status that a SystemExit means; text is for standard error."""
+    """The exit status of a SystemExit. Text is printed to standard error."""
     if code is None:
         return 0
     if isinstance(code, int) or type(code).__name__ == "long":
@@ -238,7 +238,7 @@ def status_of(code):
 
 
 def show(kind, value, tb):
-    """An exception that nobody has caught, as the interpreter prints it; gives the status."""
+    """Print an uncaught exception as the interpreter does. Returns the exit status."""
     flush(sys.stdout)
     try:
         if sys.excepthook is not sys.__excepthook__:
@@ -262,38 +262,38 @@ def show(kind, value, tb):
 
 def print_exception(kind, value, tb):
     if tb is None:
-        # No line is looked up for it, so the interpreter's own way is right.
+        # Without a traceback, no source line is needed.
         if core.PY3:
             value.__traceback__ = None
         return sys.__excepthook__(kind, value, tb)
     if core.PY3:
         shown = traceback.TracebackException(kind, value, tb)
-        strip(shown, set())
+        remove_runtime_frames(shown, set())
         lines = shown.format()
     else:
         lines = ["Traceback (most recent call last):\n"]
-        lines += traceback.format_list(without_ours(traceback.extract_tb(tb)))
+        lines += traceback.format_list(without_runtime(traceback.extract_tb(tb)))
         lines += traceback.format_exception_only(kind, value)
     for line in lines:
         sys.stderr.write(line)
 
 
-def strip(shown, seen):
-    """Take our frames out of an exception, those that it came of, and those in it."""
+def remove_runtime_frames(shown, seen):
+    """Remove frames of the runtime from an exception, its causes and its group members."""
     if shown is None or id(shown) in seen:
         return
     seen.add(id(shown))
     if shown.stack:
-        shown.stack[:] = without_ours(shown.stack)
+        shown.stack[:] = without_runtime(shown.stack)
     for other in [shown.__cause__, shown.__context__] + list(getattr(shown, "exceptions", None) or ()):
-        strip(other, seen)
+        remove_runtime_frames(other, seen)
 
 
-def without_ours(stack):
-    """The frames without ours, and without those of the import that led to one of ours."""
+def without_runtime(stack):
+    """The frames without those of the runtime, and of the import machinery that called it."""
     frames = []
     for frame in stack:
-        if frame[0].startswith(OURS):
+        if frame[0].startswith(RUNTIME_FILES):
             while frames and frames[-1][0].startswith("<frozen importlib"):
                 frames.pop()
         else:
@@ -310,9 +310,9 @@ def flush(file):
 
 
 def finish(status):
-    """End as an interpreter does: threads, exit functions, the program's objects, buffers."""
+    """Exit as an interpreter does: join threads, run exit functions, free objects, flush buffers."""
     threading = sys.modules.get("threading")
-    for func in threading and threading._shutdown, exit_functions, last_objects:
+    for func in threading and threading._shutdown, exit_functions, free_objects:
         try:
             func and func()
         except SystemExit:
@@ -332,18 +332,18 @@ def exit_functions():
         sys.modules["atexit"]._run_exitfuncs()
 
 
-def last_objects():
-    """Destructors of what the program holds, and the buffers of files that nobody has closed."""
+def free_objects():
+    """Run the destructors of the script's globals, and flush files that are still open."""
     names = sys.modules["__main__"].__dict__
     for name in list(names):
         if name != "__builtins__":
             names[name] = None
     gc.collect()
-    # Not `io.IOBase`, which has to be asked at length.
+    # Not `io.IOBase`, whose instance check is slow.
     kinds = (_io._IOBase,) if core.PY3 else (_io._IOBase, file)
     found = gc.get_objects()
     if not core.PY3:
-        # Files, and dicts with nothing but files, are unknown to the collector: it knows who holds them.
+        # The collector does not track files, nor dicts that contain only files: look at the referents.
         found = gc.get_referents(*found)
         dicts = dict((id(each), each) for each in found if type(each) is dict)
         found += gc.get_referents(*dicts.values())

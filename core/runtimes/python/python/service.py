@@ -1,7 +1,7 @@
-"""Services: objects whose methods other contexts may call, by name, on a small pool of threads.
+"""Services: objects whose methods other contexts call by name. A pool of threads runs them.
 
-The first call of one who has our parents' authority brings this module here and starts the pool. What
-calls look like and what is answered is protocol.md's section 9; who may call is each method's policy.
+This module is loaded, and the pool started, by the first call with the authority of a parent. Calls and
+replies are described in docs/protocol.md, Services; each method has policies that say who may call it.
 """
 import collections
 import sys
@@ -9,7 +9,7 @@ import threading
 
 import mitogen.core as core
 
-# Never the wrong one: whom nobody has is asked for at the master.
+# By version, not by ImportError: a missing module would be requested from the master.
 if core.PY3:
     from queue import Queue
 else:
@@ -23,7 +23,7 @@ _pool = None
 
 
 class Error(Exception):
-    """Something that a service refuses."""
+    """A service has refused a request."""
 
     def __init__(self, fmt=None, *args):
         Exception.__init__(self, fmt % args if args else fmt)
@@ -51,7 +51,7 @@ class AllowParents(Policy):
 
 
 def expose(policy):
-    """Let others call a method, as far as `policy` lets them; given twice, both must."""
+    """Let callers that `policy` authorizes call a method. Given twice, both policies must authorize."""
     def mark(func):
         func.mitogen_service__policies = [policy] + getattr(func, "mitogen_service__policies", [])
         return func
@@ -67,7 +67,7 @@ def arg_spec(spec):
 
 
 def no_reply():
-    """What the method returns is not sent; it may answer by `msg.reply` itself."""
+    """Do not send the result of the method. It may reply itself by `msg.reply`."""
     def mark(func):
         func.mitogen_service__no_reply = True
         return func
@@ -81,13 +81,13 @@ def warn(service, method, exc):
 
 
 class Invoker(object):
-    """Calls a service's methods and answers, as many at once as the pool has threads."""
+    """Calls the methods of a service and sends their replies. Calls run concurrently."""
 
     def __init__(self, service):
         self.service = service
 
     def check(self, name, kwargs, msg):
-        """The method, if the sender of `msg` may call it so."""
+        """The method, if the sender of `msg` may call it with these arguments. CallError otherwise."""
         shown = str(name) if not core.PY3 else name
         method = None if name.startswith("_") else getattr(self.service, str(name), None)
         if not callable(method):
@@ -133,12 +133,12 @@ class Invoker(object):
         try:
             msg.reply(response)
         except Exception:
-            # It cannot be pickled.
+            # The response cannot be pickled.
             msg.reply(core.CallError(sys.exc_info()[1]))
 
 
 class SerializedInvoker(Invoker):
-    """One call at a time; those that come meanwhile wait, and take no thread for that."""
+    """Runs one call at a time. Waiting calls occupy no thread."""
 
     def __init__(self, service):
         Invoker.__init__(self, service)
@@ -169,7 +169,7 @@ class SerializedInvoker(Invoker):
 
 
 class DeduplicatingInvoker(Invoker):
-    """Calls each method once for the same arguments; all get the one answer, also later."""
+    """Calls a method once for the same arguments. All callers get the same reply, also later ones."""
 
     def __init__(self, service):
         Invoker.__init__(self, service)
@@ -204,7 +204,7 @@ class DeduplicatingInvoker(Invoker):
 
 
 class Service(object):
-    """Base of services. The name under which it is called is `module.Class`."""
+    """The base class of services. A service is called by the name `module.Class`."""
 
     NO_REPLY = object()
     invoker_class = Invoker
@@ -223,15 +223,15 @@ class Service(object):
         return "%s()" % type(self).__name__
 
     def on_shutdown(self):
-        """The pool has stopped."""
+        """Called after the pool has stopped."""
 
     def defer(self, func, *args, **kwargs):
-        """Run `func` on the pool, soon."""
+        """Queue `func` to run on the pool."""
         self.pool.defer(func, *args, **kwargs)
 
 
 class Pool(object):
-    """Threads that take calls off handle 110."""
+    """Threads that run the calls to handle 110."""
 
     def __init__(self, router=None, services=(), size=1, overwrite=False):
         self.router = core.router
@@ -260,7 +260,7 @@ class Pool(object):
         core.router.add_handler(self.on_message, CALL_SERVICE, overwrite=overwrite)
 
     def on_message(self, msg):
-        # On the loop. A dead message asks for nothing; it must not end a thread.
+        # Runs on the loop. A dead message is no call.
         if not msg.is_dead:
             self.queue.put((self.handle, (msg,), {}))
 
@@ -301,7 +301,7 @@ class Pool(object):
         return core.as_text(data[0]), core.as_text(data[1]), dict(data[2])
 
     def find(self, name, msg):
-        """The service; our parents' authority makes one that is not there yet."""
+        """The service. A caller with the authority of a parent creates it if necessary."""
         found = self.services.get(name)
         if found is None:
             if not core.has_parent_authority(msg):
@@ -345,5 +345,5 @@ def get_or_create_pool(size=None, router=None, context=None):
 
 
 def call(service_name, method_name, call_context=None, **kwargs):
-    """Call a service, of this context unless another is given, and wait for its answer."""
+    """Call a service of `call_context`, by default of this context, and wait for the reply."""
     return (call_context or core.router.myself()).call_service(service_name, method_name, **kwargs)

@@ -1,6 +1,6 @@
-"""The services for files, of which stock Mitogen has the like: the second half of `mitogen.service`.
+"""File services with the interface of upstream Mitogen's: the second half of `mitogen.service`.
 
-For files of any size with checksum and resume there is `mitogen.files`; these are for peers that know no other.
+They are for programs that use upstream's services. `mitogen.files` adds checksums and resuming.
 """
 import grp
 import os
@@ -9,7 +9,7 @@ import stat
 
 
 class FileService(Service):
-    """Gives files to those who ask, as fast as they acknowledge: a window for each link (9.3)."""
+    """Sends files on request, with a window of unacknowledged bytes for each link (docs/protocol.md, Services)."""
 
     window_size_bytes = 1048576
     IO_SIZE = 131072 - 26
@@ -19,8 +19,8 @@ class FileService(Service):
         self.lock = threading.Lock()
         self.paths = set()
         self.prefixes = set()
-        # By link: [bytes that are not acknowledged, the transfers in their order]. A transfer is its
-        # sender, its file, and what sends a chunk.
+        # By link: [unacknowledged bytes, transfers in order]. A transfer is its sender, its file, and
+        # the function that sends a chunk.
         self.links = {}
         core.router.on_lost.append(self.on_lost)
 
@@ -51,10 +51,10 @@ class FileService(Service):
             exc = sys.exc_info()[1]
             return msg.reply(exc if isinstance(exc, core.CallError) else core.CallError(exc))
         with self.lock:
-            # The answer first: what the data mean.
+            # The metadata must arrive before the data.
             msg.reply(metadata)
             link = self.links.setdefault(core.router.stream_for(msg.src_id), [0, collections.deque()])
-            # Releases of stock before 0.3.39 want chunks in pickles, and say of nothing that it is one.
+            # Upstream releases before 0.3.39 use one encoding for all messages, and expect pickled chunks.
             send = sender.send_bytes if msg.enc != core.MGC else lambda data: sender.send(core.Blob(data))
             link[1].append((sender, file, send))
             self.go_on(link)
@@ -92,7 +92,7 @@ class FileService(Service):
         with self.lock:
             link = self.links[core.router.stream_for(msg.src_id)]
             if size > link[0]:
-                core.log(30, "mitogen.service", u"context %d acknowledges more than it was sent" % msg.src_id)
+                core.log(30, "mitogen.service", u"context %d acknowledged more bytes than it was sent" % msg.src_id)
             link[0] -= min(link[0], max(0, size))
             self.go_on(link)
 
@@ -120,7 +120,7 @@ class FileService(Service):
                 if stream.gone:
                     del self.links[stream]
                 else:
-                    # Who is gone acknowledges nothing; those behind it in the line must not wait for that.
+                    # A lost context acknowledges nothing. Do not let the other transfers wait for it.
                     link[0] = 0
                     self.go_on(link)
 
@@ -134,7 +134,7 @@ class FileService(Service):
 
     @classmethod
     def get(cls, context, path, out_fp):
-        """Fetch `path` from `context`; gives whether all of it came, and its metadata."""
+        """Fetch `path` from `context`. Returns whether it is complete, and its metadata."""
         receiver = core.Receiver()
         try:
             metadata = context.call_service(
@@ -151,15 +151,15 @@ class FileService(Service):
 
 
 class PushFileService(Service):
-    """Small files for whole branches of the tree: each crosses each link once (9.4)."""
+    """Distributes small files to many contexts. Each file is sent once over each link (docs/protocol.md, Services)."""
 
     def __init__(self, router):
         Service.__init__(self, router)
         self.changed = threading.Condition()
         self.cache = {}
-        # Who waits for a file that is still on its way here.
+        # By path: contexts that wait for a file which has not arrived yet.
         self.waiters = {}
-        # What each link has had already.
+        # By link: the paths that were sent over it.
         self.sent = {}
         core.router.on_lost.append(self.on_lost)
 
@@ -169,11 +169,11 @@ class PushFileService(Service):
                 del self.sent[stream]
 
     def get(self, path):
-        """The contents of `path`, once they are here."""
+        """Wait for the contents of `path`."""
         path = core.as_text(path)
         with self.changed:
             while path not in self.cache:
-                # In turns, since Python 2 is deaf to signals while it waits for ever.
+                # With a timeout, because Python 2 handles no signals during a wait without one.
                 self.changed.wait(60)
             return self.cache[path]
 
@@ -186,7 +186,7 @@ class PushFileService(Service):
                 data = file.read()
         with self.changed:
             if self.cache.get(path) != data:
-                # A file that has changed since is sent again.
+                # A changed file is sent again.
                 for sent in self.sent.values():
                     sent.discard(path)
             self.cache[path] = core.Blob(data)
@@ -194,7 +194,7 @@ class PushFileService(Service):
 
     @expose(AllowParents())
     def propagate_paths_and_modules(self, context, paths, overridden_sources=None, extra_sys_paths=None):
-        # Where a master would look for modules is nothing to us, who have no modules of our own to send.
+        # `extra_sys_paths` is for a master, which sends modules; this context has none of its own.
         for path in paths:
             self.propagate_to(context, path, (overridden_sources or {}).get(path))
 
@@ -228,7 +228,7 @@ class PushFileService(Service):
             first = path not in self.sent.setdefault(stream, set())
             self.sent[stream].add(path)
             data = self.cache[path]
-            # Under the lock, so that the contents go ahead of what refers to them.
+            # Under the lock, so that the contents are sent before messages that refer to them.
             if first:
                 peer.call_service_no_reply(
                     self.name(), u"store_and_forward", path=path, data=data, context=context
@@ -237,5 +237,5 @@ class PushFileService(Service):
                 peer.call_service_no_reply(self.name(), u"forward", path=path, context=context)
 
 
-# All is defined: calls may come. Should the loop have set itself to keep them just now, it hears of it.
+# The module is complete. Deferred to the loop, which may be replacing the handler (`on_first`).
 core.loop.defer(get_or_create_pool().listen)

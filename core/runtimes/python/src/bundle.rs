@@ -1,11 +1,11 @@
-//! The runtime's core as it is sent: minified, joined and deflated by `build.rs`.
+//! The core of the runtime: minified, joined and deflated by `build.rs`; and the preamble of a child.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use mitogen_core::runtime::{Blob, ChildConfig};
 
 use crate::config;
 
-/// The core as it is sent: raw deflate of the minified source. The same for every child.
+/// The core, a raw deflate stream of the minified source. It is the same for every child.
 pub fn runtime() -> &'static Blob {
     static RUNTIME: std::sync::LazyLock<Blob> = std::sync::LazyLock::new(|| {
         Blob::new(Bytes::from_static(include_bytes!(concat!(env!("OUT_DIR"), "/runtime.deflate"))))

@@ -2,10 +2,10 @@
 
 use mitogen_core::runtime::ChildConfig;
 
-/// A protocol 2 pickle of the configuration as a dict with text keys, without the entries that have
-/// the values that a child assumes (`python/core/main.py`): every byte is sent to every child.
+/// A protocol 2 pickle of the configuration as a dict with text keys. Entries with the default values of
+/// `python/core/main.py` are omitted, to keep the start of a child small.
 pub(crate) fn to_pickle(config: &ChildConfig) -> Vec<u8> {
-    let usual = ChildConfig::new(config.context_id, Vec::new(), "");
+    let default = ChildConfig::new(config.context_id, Vec::new(), "");
     let mut out = vec![0x80, 2, b'}', b'('];
     put_text(&mut out, "context_id");
     put_int(&mut out, i64::from(config.context_id));
@@ -13,24 +13,24 @@ pub(crate) fn to_pickle(config: &ChildConfig) -> Vec<u8> {
     put_list(&mut out, &config.parent_ids, |out, id| put_int(out, i64::from(*id)));
     put_text(&mut out, "name");
     put_text(&mut out, &config.name);
-    for (name, value, usual) in [
-        ("debug", config.debug, usual.debug),
-        ("unidirectional", config.unidirectional, usual.unidirectional),
+    for (name, value, default) in [
+        ("debug", config.debug, default.debug),
+        ("unidirectional", config.unidirectional, default.unidirectional),
     ] {
-        if value != usual {
+        if value != default {
             put_text(&mut out, name);
             out.push(if value { 0x88 } else { 0x89 });
         }
     }
-    if config.max_message_size != usual.max_message_size {
+    if config.max_message_size != default.max_message_size {
         put_text(&mut out, "max_message_size");
         put_int(&mut out, i64::try_from(config.max_message_size).unwrap_or(i64::MAX));
     }
-    if config.log_levels != usual.log_levels {
+    if config.log_levels != default.log_levels {
         put_text(&mut out, "log_levels");
         put_list(&mut out, &config.log_levels, |out, level| put_int(out, *level));
     }
-    if config.version != usual.version {
+    if config.version != default.version {
         put_text(&mut out, "version");
         put_int(&mut out, i64::from(config.version.0));
         put_int(&mut out, i64::from(config.version.1));

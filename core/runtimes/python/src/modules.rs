@@ -124,7 +124,7 @@ const SOURCES: &[Source] = &[
 /// The module of the runtime called `fullname`, such as `mitogen.parent`. `None` if it is not one of
 /// those that are sent on demand.
 pub fn embedded_module(fullname: &str) -> Option<EmbeddedModule> {
-    // Each when it is first sent: to deflate all of them takes longer than a command.
+    // Each is deflated when first sent: deflating all of them takes longer than running a command.
     static DEFLATED: [OnceLock<Bytes>; SOURCES.len()] = [const { OnceLock::new() }; SOURCES.len()];
     let index = SOURCES.iter().position(|source| source.fullname == fullname)?;
     let source = &SOURCES[index];
@@ -144,8 +144,8 @@ impl EmbeddedModule {
     }
 }
 
-/// `fullname` and the modules of the runtime that it imports, each behind those that it imports
-/// itself: the order in which they must be sent so that no import asks for anything.
+/// `fullname` and the modules of the runtime that it imports, each after those that it imports itself.
+/// Sent in this order, no import causes a request.
 pub(crate) fn with_related(fullname: &'static str) -> Vec<&'static str> {
     fn collect(fullname: &'static str, found: &mut Vec<&'static str>) {
         let source = SOURCES.iter().find(|source| source.fullname == fullname);
@@ -161,8 +161,8 @@ pub(crate) fn with_related(fullname: &'static str) -> Vec<&'static str> {
     found
 }
 
-/// The same program in fewer bytes: without comments, docstrings, blank lines and needless spaces.
-/// It has the same syntax tree, docstrings aside.
+/// Minifies a program: removes comments, docstrings, blank lines and unneeded spaces. Apart from
+/// docstrings, the syntax tree stays the same.
 ///
 /// # Errors
 /// `source` is not Python.

@@ -1,4 +1,4 @@
-//! [`Python`]: the runtime as the core of this workspace sees it.
+//! [`Python`]: the implementation of the trait `Runtime`.
 
 use mitogen_core::runtime::{Boot, BootRequest, Feature, Runtime, RuntimeError, RuntimeModule};
 
@@ -8,7 +8,7 @@ use crate::{bundle, command, modules};
 /// The name of the runtime.
 const NAME: &str = "python";
 
-/// Python children that run our runtime: Python 2.7, or 3.6 and later.
+/// Children that run this crate's runtime, under Python 2.7, or 3.6 and later.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Python {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn its_own_modules_are_told_from_others() {
+    fn modules_of_the_runtime_are_recognized() {
         let python = Python::new();
         assert_eq!(python.module("mitogen.core"), Some(RuntimeModule::Preinstalled));
         assert!(matches!(python.module("mitogen.parent"), Some(RuntimeModule::Shared(_))));

@@ -1,7 +1,7 @@
 //! The source files of the runtime's core; their order here is the order in which they are joined.
 //! Part of `build.rs` and of the tests.
 
-/// Compiled by every child before it reports that it is running.
+/// The eager part: compiled by every child before it reports that it is running.
 pub(crate) const EAGER: &[(&str, &str)] = &[
     ("prelude.py", include_str!("../python/core/prelude.py")),
     ("stream.py", include_str!("../python/core/stream.py")),
@@ -10,8 +10,8 @@ pub(crate) const EAGER: &[(&str, &str)] = &[
     ("main.py", include_str!("../python/core/main.py")),
 ];
 
-/// Sent together with the eager part, compiled when first needed: most children are asked something
-/// before they need it, and compiling takes as long as starting the interpreter.
+/// The lazy part: sent together with the eager part, compiled when first needed. Most children get a call
+/// before they need it, and compiling it takes as long as starting the interpreter.
 pub(crate) const LAZY: &[(&str, &str)] = &[
     ("message.py", include_str!("../python/core/message.py")),
     ("router.py", include_str!("../python/core/router.py")),
@@ -19,7 +19,7 @@ pub(crate) const LAZY: &[(&str, &str)] = &[
     ("importer.py", include_str!("../python/core/importer.py")),
 ];
 
-/// Stands between the two parts. The first stage splits at it, so it occurs nowhere else.
+/// The text between the two parts. The first stage splits at it, so it must not occur in them.
 pub(crate) const SEPARATOR: &str = "@@";
 
 /// The text of `files`, joined.

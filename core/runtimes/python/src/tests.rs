@@ -1,4 +1,4 @@
-//! What can be tested without an interpreter; `python/tests` has the other tests.
+//! Tests that need no interpreter. The others are in `python/tests`.
 
 use mitogen_core::runtime::ChildConfig;
 
@@ -7,7 +7,7 @@ use super::*;
 use crate::config::to_pickle;
 
 #[test]
-fn compaction_is_stable() {
+fn minifying_twice_changes_nothing() {
     for (name, text) in EAGER.iter().chain(LAZY) {
         let once = minify(text).expect("Python");
         assert_eq!(minify(&once).expect("Python"), once, "{name}");
@@ -16,14 +16,14 @@ fn compaction_is_stable() {
 }
 
 #[test]
-fn the_cut_stands_once() {
+fn the_separator_occurs_once() {
     assert!(!join(EAGER).contains(SEPARATOR));
     assert!(!join(LAZY).contains(SEPARATOR));
     assert!(FIRST_STAGE.contains(&format!("split(b\"{SEPARATOR}\")")));
 }
 
 #[test]
-fn the_preamble_is_the_runtime_and_a_counted_pickle() {
+fn the_preamble_is_the_runtime_and_a_pickle_with_its_length() {
     let config = ChildConfig::new(7, vec![3, 0], "ssh.web1");
     let sent = preamble(&config);
     let (code, rest) = sent.split_at(runtime_size());
@@ -34,7 +34,7 @@ fn the_preamble_is_the_runtime_and_a_counted_pickle() {
 }
 
 #[test]
-fn a_configuration_tells_what_is_not_as_usual() {
+fn a_configuration_contains_only_values_that_differ_from_the_defaults() {
     let shown = |config: &ChildConfig| String::from_utf8_lossy(&to_pickle(config)).into_owned();
     let mut config = ChildConfig::new(7, vec![3, 0], "ssh.web1");
     let keys = [
@@ -66,7 +66,7 @@ fn the_start_of_a_child_stays_small() {
 }
 
 #[test]
-fn command_lines_have_nothing_that_a_login_shell_would_take() {
+fn command_lines_contain_no_characters_that_login_shells_interpret() {
     let named = ["/usr/bin/env".to_owned(), "python3".to_owned()];
     for spec in [&[][..], &named] {
         for arg in command(spec, "it's!\n$(x)") {
@@ -80,7 +80,7 @@ fn command_lines_have_nothing_that_a_login_shell_would_take() {
 }
 
 #[test]
-fn modules_are_found_with_what_they_need() {
+fn modules_are_found_with_their_related_modules() {
     let parent = embedded_module("mitogen.parent").expect("it is in the table");
     assert_eq!(parent.path, "mitogen/parent.py");
     for name in parent.related {

@@ -53,7 +53,7 @@ fn the_preamble_is_one_stream_and_the_command_line_names_its_size() {
 }
 
 #[test]
-fn the_stage_survives_every_shell() {
+fn the_first_stage_contains_no_characters_that_shells_interpret() {
     assert!(!FIRST_STAGE.contains(['\n', '\'', '!']));
 }
 
@@ -79,7 +79,7 @@ fn modules_are_found_by_name() {
 }
 
 #[test]
-fn versions_are_read_and_judged() {
+fn versions_are_parsed_and_checked() {
     let rows = [
         ("__version__ = (0, 3, 54)\n", Ok(Version(0, 3, 54))),
         ("#: doc\n__version__ = (0, 3, 9, 'dev')\n", Ok(Version(0, 3, 9))),

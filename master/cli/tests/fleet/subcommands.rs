@@ -191,7 +191,7 @@ fn a_stopped_context_is_given_up_when_its_profile_says_so() {
     // The parent of the command is the context.
     let done = scene.run(&["run", "a", "--", "kill -STOP $PPID"]);
     assert_eq!(done.status, 4, "{}", done.err);
-    assert!(done.err.contains("silent for 0.6"), "{}", done.err);
+    assert!(done.err.contains("no traffic for 0.6"), "{}", done.err);
 }
 
 #[test]

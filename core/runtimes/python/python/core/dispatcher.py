@@ -1,8 +1,8 @@
-"""Runs CALL_FUNCTIONs and answers them, on the main thread. Knows nothing of how they come or go."""
+"""Runs calls (CALL_FUNCTION messages) on the main thread and queues their replies. Does no I/O."""
 
 
 class Dispatcher(object):
-    """The calls of this child: the errors of failed chains, by chain id."""
+    """`failed` has the errors of failed chains by chain id: later calls of the chain return them."""
 
     failed = {}
 
@@ -12,7 +12,7 @@ class Dispatcher(object):
 
 
 def body(frame):
-    """The payload of a frame; that of a large one is not copied."""
+    """The payload of a frame. That of a large frame is not copied."""
     if type(frame) is bytes:
         return frame[26:]
     return memoryview(frame)[26:] if PY3 else bytes(frame[26:])
@@ -36,7 +36,7 @@ def call(src, reply_to, frame):
                 if getattr(func, "mitogen_takes_econtext", 0):
                     kwargs.setdefault("econtext", econtext)
                 if getattr(func, "mitogen_takes_router", 0):
-                    kwargs.setdefault("router", more().router)
+                    kwargs.setdefault("router", lazy().router)
                 result = func(*args, **kwargs)
             else:
                 result = func(*args)
@@ -44,12 +44,12 @@ def call(src, reply_to, frame):
                 return
             pieces = [NONE] if result is None else dumps(result)
     except BaseException:
-        pieces = more().call_failed(chain, reply_to)
-    # The chain's error is kept even when nobody asked for a reply.
+        pieces = lazy().call_failed(chain, reply_to)
+    # The chain's error was stored even if no reply was requested.
     if reply_to:
         size = len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
         if size > max_size or src == context_id:
-            return more().odd_reply(src, reply_to, pieces, size)
+            return lazy().slow_reply(src, reply_to, pieces, size)
         pieces[0] = pack(PKL, src, context_id, context_id, reply_to, 0, size) + pieces[0]
         parent.send(pieces, False)
 
@@ -57,9 +57,9 @@ def call(src, reply_to, frame):
 def resolve(module, cls, func):
     """The function that a call names."""
     found = modules.get(module)
-    if found is None or Finder.raw:
-        # A module that is part of the interpreter itself needs no site-packages.
-        if Finder.raw and module not in sys.builtin_module_names:
+    if found is None or Finder.no_site:
+        # A built-in module does not need site-packages.
+        if Finder.no_site and module not in sys.builtin_module_names:
             Finder.load_site()
         __import__(module)
         found = modules[module]
@@ -72,43 +72,43 @@ Dispatcher.forget_chain.__func__.mitogen_takes_econtext = True
 
 
 class Finder(object):
-    """An import hook. The first one on `sys.meta_path` is for what must go before local modules;
-    the last one asks our parent for what nobody has."""
+    """An import hook, installed twice. The first on `sys.meta_path` handles modules that override
+    local ones; the last (`last` is true) requests modules that no other finder has found."""
 
-    raw = True
-    # The thread that is importing site, whose optional modules are this host's own affair.
-    local = None
+    no_site = True
+    # The thread that is importing site. Its optional modules are never requested from the master.
+    site_thread = None
 
     def __init__(self, last):
         self.last = last
 
     @classmethod
     def load_site(cls):
-        """Give calls the site-packages, which the start did not wait for."""
-        cls.raw = False
-        cls.local = get_ident()
+        """Load `site`, which was not loaded at the start because that takes too long."""
+        cls.no_site = False
+        cls.site_thread = get_ident()
         try:
             import site
             if PY3:
                 site.main()
         except Exception:
             sys.excepthook(*sys.exc_info())
-        cls.local = None
+        cls.site_thread = None
 
     def find_spec(self, name, path=None, target=None):
-        """Python 3 asks this of the first finder and, for what nobody has, of the last."""
+        """The hook of Python 3."""
         self.first_import()
-        if name == "logging" or self.local != get_ident() and (
+        if name == "logging" or self.site_thread != get_ident() and (
             self.last or overrides or name == "__main__"
         ):
-            return more().importer.find_spec(self, name, path)
+            return lazy().importer.find_spec(self, name, path)
 
     def find_module(self, name, path=None):
-        """Python 2 asks this ahead of its own search."""
+        """The hook of Python 2, which is called before its own search."""
         self.first_import()
-        if name == "logging" or self.local != get_ident():
-            return more().importer.find_module(name, path)
+        if name == "logging" or self.site_thread != get_ident():
+            return lazy().importer.find_module(name, path)
 
     def first_import(self):
-        if Finder.raw and loop.busy and get_ident() == loop.main:
+        if Finder.no_site and loop.busy and get_ident() == loop.main:
             self.load_site()

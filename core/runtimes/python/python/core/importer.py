@@ -1,18 +1,18 @@
-"""Modules from our parent: the import hook's slow half. Compiled when the first module is missed."""
+"""Imports modules from the parent: the lazy half of the import hook."""
 
 
 class Importer(object):
-    """Loads modules from the parent (docs/protocol.md#requests-for-modules); local ones come first,
-    unless they are overridden."""
+    """Loads modules from the parent (docs/protocol.md#requests-for-modules). Local modules have
+    priority, except for those in the overrides list."""
 
     def __init__(self):
-        # By full name: package contents or None, path or None, related names, and the message as
-        # it came. Contexts below get it as it is, and most sources are needed once or never.
+        # By full name: package contents or None, path or None, related names, and the message as it
+        # was received: it is passed on to child contexts, and most sources are never needed here.
         self.cache = {}
-        self.asked = {}
+        self.requested = {}
         self.loaded = set(["mitogen"])
         self.on_load = []
-        self.done = False
+        self.imported = False
         self.guard = set()
         router.add_handler(self.on_load_module, LOAD_MODULE, True, has_parent_authority)
 
@@ -24,72 +24,74 @@ class Importer(object):
                 func(name)
             notify()
 
-    def ask(self, name):
-        """Ask for a module, once, unless it is known already."""
+    def request(self, name):
+        """Request a module once, unless it is in the cache."""
         mark = object()
-        # Of threads that come here at the same time one puts its mark.
-        if name not in self.cache and self.asked.setdefault(name, mark) is mark:
+        # Of several threads, only the one that stored its mark sends the request.
+        if name not in self.cache and self.requested.setdefault(name, mark) is mark:
             send(parent_ids[0], GET_MODULE, name.encode("utf-8"))
 
     def fetch(self, name):
-        """The module's entry; ImportError, with the reason if there is one, when it has no source."""
+        """The module's cache entry. ImportError, with the master's reason if any, if it has no source."""
         error = ModuleNotFoundError if PY3 else ImportError
-        why = self.refusal(name)
-        if not why:
-            self.ask(name)
+        reason = self.refusal(name)
+        if not reason:
+            self.request(name)
             wait(lambda: name in self.cache)
             entry = self.cache[name]
             if entry[1] is not None:
                 return entry
-            why = loads(entry[3])[3]
-            if why:
-                # There is one, though of no use here: `from package import it` must say so too.
+            reason = loads(entry[3])[3]
+            if reason:
+                # The module exists but cannot be sent: `from package import name` must report the
+                # reason too, so this is not a ModuleNotFoundError.
                 error = ImportError
-            why = "%s [context %s, Python %s on %s %s]" % (
-                why or "The Mitogen master process was unable to serve " + name,
+            reason = "%s [context %s, Python %s on %s %s]" % (
+                reason or "The Mitogen master process was unable to serve " + name,
                 config["name"], sys.version.split()[0], sys.platform, posix.uname()[4]
             )
-        error = error(why if PY3 else why.encode("utf-8"))
+        error = error(reason if PY3 else reason.encode("utf-8"))
         error.name = name
         raise error
 
     def refusal(self, name):
-        """Why the module must not be requested (docs/protocol.md#import-policy); None if it may."""
+        """Why the module must not be requested (docs/protocol.md#import-policy), or None."""
         if overrides and not matches(name, overrides + ["mitogen"]):
-            why = "not in the overrides list"
+            reason = "not in the overrides list"
         elif matches(name, config["import_blocks"]):
-            why = "in the blocks list"
+            reason = "in the blocks list"
         elif not (
             matches(name, UNSUITABLE)
-            # What belongs to this interpreter's library and is not here is for other platforms.
+            # A missing module of this interpreter's standard library belongs to other platforms.
             or not overrides and matches(name, getattr(sys, "stdlib_module_names", ()))
-            # While it is imported it looks for a name in the program, which must not run for that.
+            # pkg_resources looks for a name in __main__ while it is imported: do not run the
+            # master's script for that.
             or name == "__main__" and "pkg_resources" in modules
             and not hasattr(modules["pkg_resources"], "working_set")
         ):
             return None
         else:
-            why = "e.g. binary, legacy, part of stdlib"
-        return "Mitogen won't serve %s, it's %s" % (name, why)
+            reason = "e.g. binary, legacy, part of stdlib"
+        return "Mitogen won't serve %s, it's %s" % (name, reason)
 
-    def ours(self, name):
-        """Whether the module's package, if it has one, came from us and lists it."""
+    def listed(self, name):
+        """Whether the module is top-level, or its package came from the master and lists it."""
         package, _, tail = name.rpartition(".")
         return not package or package in self.loaded and (
             package == "mitogen" or tail in self.cache[package][0]
         )
 
-    def wanted(self, name, first):
-        """Whether to claim the module; `first` is before local ones are looked for."""
-        # No name at all, and one that ends in a dot, are nobody's.
-        return name[-1:] not in "." and self.ours(name) and (
+    def claims(self, name, first):
+        """Whether to import the module from the master. `first`: before the search for local ones."""
+        # An empty name, or one that ends in a dot, is never requested.
+        return name[-1:] not in "." and self.listed(name) and (
             not first or name == "__main__" or overrides and matches(name, overrides)
         )
 
     # Python 3
 
     def find_spec(self, finder, name, path):
-        # By their inner names, because importing `importlib` here would come back here.
+        # The frozen modules, because importing `importlib` here would call this finder again.
         from _frozen_importlib import ModuleSpec
         from _frozen_importlib_external import PathFinder
         first = not finder.last
@@ -104,12 +106,12 @@ class Importer(object):
                     install_logging()
                 loader.exec_module = exec_module
             return spec
-        if not self.wanted(name, first):
+        if not self.claims(name, first):
             return None
         try:
             contents = self.fetch(name)[0]
         except ImportError:
-            # Who asks whether there is such a module gets no exception; who imports it does.
+            # find_spec() of importlib.util returns None for a missing module; an import raises.
             if sys._getframe(2).f_back.f_code.co_name == "_find_and_load_unlocked":
                 raise
             return None
@@ -120,8 +122,8 @@ class Importer(object):
         return spec
 
     def create_module(self, spec):
-        # A handler may have loaded it while this thread waited for it. Then the import machinery takes
-        # that one's spec, and does not see that all is done.
+        # A handler may have imported the module while this thread waited for its source. The import
+        # system then uses that module's spec, and does not know that the module was executed.
         return spec.loader_state
 
     def exec_module(self, module):
@@ -132,7 +134,7 @@ class Importer(object):
             module.__spec__.loader_state = module
         self.loaded.add(name)
         if name == "pbr":
-            # It wants to know of an installation what there is none of here.
+            # It looks for the metadata of an installed distribution, which does not exist here.
             __import__("os").environ["PBR_VERSION"] = "0.0.0"
         exec(self.get_code(name), module.__dict__)
 
@@ -143,17 +145,17 @@ class Importer(object):
             return None
         name = str(name)
         if name != "logging":
-            if not self.ours(name) or not self.wanted(name, self.is_local(name, path)):
+            if not self.listed(name) or not self.claims(name, self.is_local(name, path)):
                 return None
             fresh = name not in modules
             try:
                 self.fetch(name)
             except ImportError:
-                # Imports would drop it here, and get it from `load_module`.
+                # An import would ignore the exception here; `load_module` raises it again.
                 if sys._getframe(2).f_globals.get("__name__") == "pkgutil":
                     return None
-            # Another thread may have loaded it while this one waited for it.
-            self.done = fresh and name in modules
+            # Another thread may have imported it while this one waited for its source.
+            self.imported = fresh and name in modules
         return self
 
     def is_local(self, name, path):
@@ -182,10 +184,10 @@ class Importer(object):
             install_logging()
             return modules[name]
         file = self.get_filename(name)
-        # That of before is used again by `reload`.
+        # `reload` reuses the existing module.
         fresh = name not in modules
         module = modules.setdefault(name, type(sys)(name))
-        if self.done:
+        if self.imported:
             return module
         module.__file__ = file
         module.__loader__ = self
@@ -205,7 +207,7 @@ class Importer(object):
     # Both
 
     def get_code(self, name):
-        # In Python 2 our own modules must not look for `mitogen.os` first.
+        # In Python 2, modules of the runtime need absolute imports, or `import os` looks for mitogen.os.
         flags = 0 if PY3 or name[:8] != "mitogen." else 0x4000
         return compile(self.read(name), self.get_filename(name), "exec", flags, 1)
 
@@ -215,7 +217,7 @@ class Importer(object):
         return source.decode("utf-8") if PY3 else source
 
     def get_source(self, name):
-        # Those who print lines would take a form feed for the end of one.
+        # linecache and others split lines at form feeds, unlike the compiler.
         return self.read(name).replace("\r\n", "\n").replace("\f", " ")
 
     def is_package(self, name):
@@ -235,8 +237,8 @@ class Importer(object):
         raise AttributeError(name)
 
 
-class Portion(object):
-    """The directory of a package of ours, as an entry of its `__path__`."""
+class MasterPath(object):
+    """The path hook for `__path__` entries of packages from the master, such as `master:/srv/app/pkg`."""
 
     def __init__(self, path):
         if path[:7] != "master:":
@@ -244,7 +246,7 @@ class Portion(object):
         self.path = path
 
     def find_spec(self, name, target=None):
-        # The importer stands behind all that is local.
+        # `Importer` handles modules; this hook only keeps other hooks from taking the entry.
         pass
 
     find_module = find_spec
@@ -254,19 +256,19 @@ class Portion(object):
 
 
 def matches(name, names):
-    """Whether `name`, or a package that it is in, is among `names`."""
+    """Whether `name` or one of its parent packages is in `names`."""
     parts = name.split(".")
     return any(".".join(parts[:i]) in names for i in range(1, len(parts) + 1))
 
 
-# Other implementations' and other platforms' modules, which the library tries to import everywhere.
+# Modules of other platforms and implementations, which the standard library tries to import.
 UNSUITABLE = (
     "builtins __builtin__ msvcrt thread org nt winreg _winreg _winapi _wmi".split()
     + ["cStringIO"] * PY3
 )
 
 importer = Importer()
-sys.path_hooks.insert(0, Portion)
-# Another thread may be half-way through importing it; its last function tells.
+sys.path_hooks.insert(0, MasterPath)
+# Another thread may still be importing logging: check for its last function.
 if hasattr(modules.get("logging"), "captureWarnings"):
     install_logging()

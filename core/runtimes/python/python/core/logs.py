@@ -1,10 +1,10 @@
-"""Log records and printed lines for the master. Compiled when there is something to say."""
+"""Forwards log records and printed lines to the master."""
 
 
 def log(level, name, line):
-    """One log record for the master."""
+    """Send one log record to the master."""
     parts = as_text(name), text(level), as_text(line)
-    # A record that is too large for the link would kill it.
+    # A message above the size limit would end the link.
     send(0, FORWARD_LOG, u"\0".join(parts).encode("utf-8", "replace")[:max_size])
 
 
@@ -16,7 +16,7 @@ lines = {}
 
 
 def on_printed(rfd):
-    """Forward what was printed, line by line."""
+    """Forward printed text, line by line."""
     while True:
         try:
             data = posix.read(rfd, CHUNK_SIZE)
@@ -44,7 +44,7 @@ def finish_printed(rfd):
 
 
 def install_logging():
-    """Send log records to the master. Called when somebody has imported `logging`."""
+    """Send log records to the master. Called after `logging` was imported."""
     logging = modules["logging"]
     busy = set()
 

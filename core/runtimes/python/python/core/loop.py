@@ -1,41 +1,43 @@
-"""The I/O loop and the hand-over of it between the main thread and the patrol."""
+"""The I/O loop, and the transfer of its ownership between the main thread and the watchdog thread."""
 
 
 class Loop(object):
-    """The I/O loop, and who runs it.
+    """The I/O loop. One thread at a time owns it: the holder of `lock`.
 
-    The main thread runs it while it has no call to run. While it has one, the baton is free, and
-    the thread `patrol` takes it up when it sees the same call at two looks in a row. Whoever
-    holds the baton reads, routes and changes registrations; anybody may defer work to it.
+    The main thread owns the loop while it has no call to run. During a call the loop has no owner,
+    and the watchdog thread takes it when it sees the same call in two checks in a row. The owner
+    polls, reads, routes and changes registrations; any thread may defer functions to the loop.
 
-    What must hold (test_stress.py leans on it), and why it does:
+    Invariants, which test_stress.py tests, and why they hold:
 
-    1. Only the holder polls, reads links and touches `files`. `owner` is the holder's thread, set
-       after the baton is taken and cleared before it is given.
-    2. A wake is not lost. `woken` set means that a byte is in the pipe or about to be; so `wake`
-       sets it before it writes, and the holder reads before it clears it. A wake that falls
-       between those two writes nothing, and needs nothing: all that it can be about (`later`,
-       `wanted`, `busy`, what `wait` is for) is looked at after the clearing and before the poll.
-    3. The poll does not block on what its own round has brought: when deferred functions or
-       timers have run, it only looks, and the caller checks what it waits for again.
-    4. The main thread gets the baton back. It sets `wanted`, then wakes, then waits; the patrol
-       looks at `wanted` after each round and does not begin while it is set.
-    5. The patrol does not sleep through a call: it sets `asleep` before it looks at `busy`, the
-       main thread sets `busy` before it looks at `asleep`. An alarm that rings for nobody is kept
-       by the lock and costs one look.
-    6. A queued reply leaves. The main thread queues it, then looks at `owner`; the patrol sets
-       `owner`, then flushes; so one of the two writes it before the patrol waits for the kernel.
-       Without the patrol the replies leave at the end of the calls, or after 0.2 ms between two,
-       or at the patrol's second look. In `Stream.flush` a thread that finds the lock taken may go:
-       the holder of the lock looks at the queue again after it has let go.
-    7. Nobody keeps the link waiting: between short calls the main thread takes the baton and looks, every 5 ms.
-    8. Nobody waits for the baton with a lock that its holder may want: `wait` returns at once when
-       it can, and lets go of the import lock, which fork takes too.
-    9. A thread that dies of what it runs would take the baton with it: handlers are guarded, and
-       the process ends with the thread.
+    1. Only the owner polls, reads links and accesses `files`. `owner` is its thread id, set after
+       the lock is acquired and cleared before it is released.
+    2. No wake-up is lost. `woken` means that a byte is in the pipe or about to be written: `wake`
+       sets it before the write, and the owner reads the pipe before it clears the flag. A `wake`
+       between those two steps writes nothing and need not: everything that it can announce
+       (`later`, `wanted`, `busy`, the condition of a `wait`) is checked after the flag is cleared
+       and before the next poll.
+    3. The poll does not block on work that its own round has produced: after deferred functions or
+       timers have run, it polls with timeout 0, and the caller checks its condition again.
+    4. The main thread gets the loop back. It sets `wanted`, then wakes, then waits for the lock; the
+       watchdog checks `wanted` after each round and does not take the loop while it is set.
+    5. The watchdog does not sleep through a call: it sets `parked` before it checks `busy`, and the
+       main thread sets `busy` before it checks `parked`. A spurious `unpark` stays in the lock and
+       costs one extra check.
+    6. A queued reply is sent. The main thread queues it, then checks `owner`; the watchdog sets
+       `owner`, then flushes. So one of them writes it before the watchdog blocks in the poll.
+       Without the watchdog, replies are written after the last call, when 0.2 ms have passed since
+       the last flush, or at the watchdog's second check. In `Stream.flush` a thread that finds the
+       lock taken may return: the holder checks the queue again after it releases the lock.
+    7. The link is read during a sequence of short calls: the main thread takes the loop and polls
+       every 5 ms.
+    8. No thread waits for the loop while it holds a lock that the owner may need: `wait` returns at
+       once if it can, and releases the import lock, which fork takes too.
+    9. If a thread died of an exception, it would never release the loop. Therefore handlers are
+       guarded, and the process exits when the watchdog ends.
     """
 
-    busy = wanted = woken = asleep = False
+    busy = wanted = woken = parked = False
     owner = None
     seq = 0
 
@@ -46,9 +48,9 @@ class Loop(object):
         self.later = []
         self.timers = []
         self.waiters = []
-        self.baton = _thread.allocate_lock()
-        self.alarm = _thread.allocate_lock()
-        self.alarm.acquire()
+        self.lock = _thread.allocate_lock()
+        self.unpark = _thread.allocate_lock()
+        self.unpark.acquire()
         self.wake_fd, self.waker = pipe()
         nonblock(self.waker)
         self.add(self.wake_fd, self.on_wake)
@@ -66,7 +68,7 @@ class Loop(object):
         try:
             posix.read(self.wake_fd, 4096)
         except EnvironmentError:
-            # A loop within this round was quicker.
+            # A nested loop has already read the pipe.
             pass
         self.woken = False
 
@@ -76,20 +78,20 @@ class Loop(object):
             posix.write(self.waker, b"w")
 
     def defer(self, func):
-        """Run `func()` on the loop, soon."""
+        """Run `func()` on the loop in its next round."""
         self.later.append(func)
         if self.owner != get_ident():
             self.wake()
 
     def blocked(self, stream):
-        """The kernel takes no more of `stream`: go on when it does."""
+        """The descriptor of `stream` is full: flush again when it is writable."""
         def ready(events=None):
             self.remove(stream.wfd)
             stream.flush()
         self.defer(lambda: stream.gone or self.add(stream.wfd, ready, 4))
 
     def pump(self, limit=None):
-        """Handle what is ready, waiting for it at most `limit` seconds."""
+        """One round: handle ready descriptors. Waits `limit` seconds at most, without limit if it is None."""
         while self.later:
             limit = 0
             self.guard(self.later.pop(0))
@@ -108,35 +110,35 @@ class Loop(object):
         try:
             func(*args)
         except BaseException:
-            more().log_exception("mitogen")
+            lazy().log_exception("mitogen")
 
     def run(self):
         self.take()
         while True:
-            # The patrol may have taken calls in after our last look.
+            # The watchdog may have received calls since `calls` was last checked.
             self.pump(0 if calls else None)
             if calls:
                 self.work()
 
     def work(self):
-        """Run calls that have come, for some time, with the baton free for the patrol."""
+        """Run queued calls for up to 5 ms. Meanwhile the watchdog may take the loop."""
         self.busy = True
         self.give()
-        if self.asleep:
-            self.asleep = False
+        if self.parked:
+            self.parked = False
             try:
-                self.alarm.release()
+                self.unpark.release()
             except Exception:
-                # It was on its way out of bed by itself; the alarm will not hold it next time.
+                # The lock is free already: the watchdog has not acquired it yet, and will not block.
                 pass
         elif not self.seq:
-            _thread.start_new_thread(self.guarded_patrol, ())
+            _thread.start_new_thread(self.guarded_watchdog, ())
         last = began = clock()
         while calls:
             self.seq += 1
             call(*calls.popleft())
             now = clock()
-            # While the patrol has the loop it waits for the kernel alone, not for our replies.
+            # While the watchdog owns the loop, it does not flush replies that this thread queues.
             if self.owner or now - last > 0.0002:
                 parent.flush()
                 last = now
@@ -147,24 +149,24 @@ class Loop(object):
         self.take()
 
     def take(self):
-        if not self.baton.acquire(False):
+        if not self.lock.acquire(False):
             self.wanted = True
             self.wake()
-            self.baton.acquire()
+            self.lock.acquire()
             self.wanted = False
         self.owner = self.main
 
     def give(self):
         self.owner = None
-        self.baton.release()
+        self.lock.release()
 
-    def guarded_patrol(self):
+    def guarded_watchdog(self):
         try:
-            self.patrol()
+            self.watchdog()
         finally:
             posix._exit(1)
 
-    def patrol(self):
+    def watchdog(self):
         seen = idle = 0
         while True:
             time.sleep(0.005)
@@ -172,9 +174,9 @@ class Loop(object):
                 idle = 0
                 if self.seq == seen:
                     parent.flush()
-                    if not self.wanted and self.baton.acquire(False):
+                    if not self.wanted and self.lock.acquire(False):
                         self.owner = get_ident()
-                        # Replies queued before the main thread could see that; see `work`.
+                        # Replies that were queued before `owner` was set; see invariant 6.
                         parent.flush()
                         while self.busy and not self.wanted:
                             self.pump()
@@ -184,17 +186,17 @@ class Loop(object):
                 idle += 1
                 if idle > 3:
                     idle = 0
-                    self.asleep = True
-                    # The main thread sets `busy` and then looks at `asleep`; we the other way
-                    # round, so that one of the two sees the other.
+                    self.parked = True
+                    # The main thread sets `busy`, then checks `parked`: at least one of the two
+                    # threads sees the other's flag.
                     if self.busy:
-                        self.asleep = False
+                        self.parked = False
                     else:
-                        self.alarm.acquire()
+                        self.unpark.acquire()
 
 
 def pipe():
-    """A pipe that programs we start do not inherit; its read end does not block."""
+    """A pipe that started programs do not inherit. Its read end is non-blocking."""
     ends = posix.pipe()
     for fd in ends:
         cloexec(fd)

@@ -1,8 +1,8 @@
-"""Start-up: configuration, descriptors, the first marker; then the loop. The last part before the cut."""
+"""Start-up: configuration, descriptors, the marker, then the loop. The last file of the eager part."""
 
 
 def read_exactly(size):
-    """`size` bytes of standard input, which may or may not block."""
+    """Read `size` bytes from standard input, which may be non-blocking."""
     data = b""
     while len(data) < size:
         select.select([0], [], [])
@@ -14,7 +14,7 @@ def read_exactly(size):
 
 
 def take_link():
-    """Move the link away from fds 0 and 1, and give those who print a pipe to us instead."""
+    """Move the link away from fds 0 and 1. Replace fds 1 and 2 by pipes that the loop reads."""
     ends = posix.dup(0), posix.dup(1)
     for fd in ends:
         cloexec(fd)
@@ -23,7 +23,7 @@ def take_link():
     posix.dup2(null, 0)
     posix.close(null)
     if posix.isatty(2):
-        # The last descriptor of a terminal must stay open, or its session is hung up.
+        # If the last descriptor of a terminal is closed, its session gets a SIGHUP.
         cloexec(posix.dup(2))
     sys.stdout.flush()
     for fd in 1, 2:
@@ -31,7 +31,7 @@ def take_link():
         posix.dup2(wfd, fd)
         posix.close(wfd)
         printed[rfd] = fd
-        loop.add(rfd, lambda events, rfd=rfd: more().on_printed(rfd))
+        loop.add(rfd, lambda events, rfd=rfd: lazy().on_printed(rfd))
     if PY3:
         sys.stdout = open(1, "w", 1, "utf-8", "backslashreplace", closefd=False)
         sys.stderr = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)
@@ -41,22 +41,22 @@ def take_link():
 
 
 class ExternalContext(object):
-    """This process, as functions marked to take it see it."""
+    """The argument `econtext` of functions marked with `takes_econtext`."""
 
     def __init__(self, config):
         self.config = config
         self.dispatcher = Dispatcher
 
     def __getattr__(self, name):
-        return getattr(more().router, name)
+        return getattr(lazy().router, name)
 
 
 class Module(object):
-    """Stands for this module in sys.modules; what follows the cut is found on demand."""
+    """This module as an entry of sys.modules. Names of the lazy part and of mitogen.api are loaded on demand."""
 
     def __getattr__(self, name):
         if name[:2] != "__":
-            found = more() and globals()
+            found = lazy() and globals()
             if name not in found and "Context" not in found:
                 exec(importer.get_code("mitogen.api"), found)
             if name in found:
@@ -68,10 +68,11 @@ me = Module()
 me.__dict__ = globals()
 modules["mitogen.core"] = me
 sys.argv[:] = [""]
-# Imports of __main__ go to the master's script; the old one must live on, for its frame is below us.
+# `import __main__` then imports the master's script. The old module must not be freed: this code
+# runs in its frame.
 _main = modules.pop("__main__")
 
-# What every child has unless it is told otherwise: core/runtimes/python/src/config.rs leaves that out.
+# The defaults. core/runtimes/python/src/config.rs does not send values that are equal to them.
 config = dict(
     debug=False, unidirectional=False, max_message_size=1 << 27, log_levels=[30] * 3,
     version=(0, 3, 54), import_overrides=[], import_blocks=[]
@@ -103,7 +104,7 @@ package.main = lambda **_: lambda func: func
 sys.meta_path.insert(0, Finder(False))
 if PY3:
     sys.meta_path.append(Finder(True))
-# A terminal's interrupt is for the master, which tells us what to do.
+# A terminal sends SIGINT to the whole process group; the master decides what to do.
 _signal.signal(2, lambda *_: None)
 
 loop.add(parent.rfd, parent.on_receive)

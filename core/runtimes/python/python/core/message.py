@@ -1,11 +1,11 @@
-"""After the cut: compiled when first needed.
+"""Errors, messages and pickles: the first file of the lazy part, which is compiled when first needed.
 
-Nothing here may import at its top level: this text may be run from inside an import.
+The lazy part must not import modules at its top level, because it may be executed during an import.
 """
 
 
 class Error(Exception):
-    """Base of our exceptions; the message may be a format with its arguments."""
+    """The base of the exceptions of this module. `fmt` may be a format of `args`."""
 
     def __init__(self, fmt=None, *args):
         Exception.__init__(self, fmt % args if args else fmt)
@@ -16,18 +16,18 @@ class StreamError(Error):
 
 
 class ChannelError(Error):
-    """The other end of a conversation is gone."""
+    """The channel was closed."""
 
     local_msg = u"Channel closed by local end."
     remote_msg = u"Channel closed by remote end."
 
 
 class TimeoutError(Error):
-    """A wait took too long."""
+    """The deadline of a wait was exceeded."""
 
 
 class CallError(Error):
-    """An exception that happened elsewhere, as text; or one from here, about to travel."""
+    """An exception of a remote call, as text; or a local exception that is about to be sent."""
 
     def __init__(self, fmt=None, *args):
         if isinstance(fmt, BaseException):
@@ -102,19 +102,19 @@ for _name, _func in (
 GLOBALS["_codecs", "encode"] = lambda data, encoding: data.encode("latin-1")
 GLOBALS["__builtin__", "bytes"] = bytes
 
-# Bytes of argument that follow an opcode in a pickle of protocol 3.
+# The length of the argument of an opcode in a pickle of protocol 3, if it is fixed.
 ARGUMENTS = dict(zip(bytearray(b"\x80KMJGqhrj"), (1, 1, 2, 4, 8, 1, 1, 4, 4)))
 
 
 def raw_bytes(data):
-    """A pickle of protocol 3 as one of protocol 2, its bytes as the byte strings of old."""
+    """Convert a pickle of protocol 3 to protocol 2, with bytes as Python 2 strings."""
     data = bytearray(data)
     data[1] = 2
     pos = 2
     while pos < len(data):
         op = data[pos]
         if op == 66 or op == 67:
-            # BINBYTES and SHORT_BINBYTES: BINSTRING and SHORT_BINSTRING are laid out alike.
+            # BINBYTES and SHORT_BINBYTES become BINSTRING and SHORT_BINSTRING, which have the same layout.
             data[pos] = op + 18
         if op in b"BX\x8b":
             pos += 5 + _struct.unpack_from("<L", data, pos + 1)[0]
@@ -128,7 +128,7 @@ def raw_bytes(data):
 
 
 class Message(object):
-    """One message, as handlers and receivers see it."""
+    """One message, as handlers and receivers get it."""
 
     def __init__(self, dst_id=0, handle=0, data=b"", reply_to=0, enc=PKL, src_id=None, auth_id=None):
         self.dst_id = dst_id
@@ -154,11 +154,11 @@ class Message(object):
         head = pack(
             self.enc, self.dst_id, self.src_id, self.auth_id, self.handle, self.reply_to, size
         )
-        # A second write costs more than to copy what is small.
+        # For small payloads, a copy is cheaper than a second write.
         return [head, self.data] if size > 8192 else [head + self.data]
 
     def reply(self, obj):
-        """Answer with `obj` (a Message, or anything that can be pickled), if an answer is wanted."""
+        """Reply with `obj` (a Message, or an object to pickle), if a reply was requested."""
         if self.reply_to and not self.is_dead:
             msg = obj if isinstance(obj, Message) else Message.pickled(obj)
             msg.dst_id = self.src_id
@@ -166,7 +166,7 @@ class Message(object):
             router.route(msg)
 
     def unpickle(self, throw=True, throw_dead=True):
-        """The object in the message; a CallError is raised, and so is the end of the channel."""
+        """The object in the message. Raises a received CallError, and ChannelError for a dead message."""
         if throw_dead and self.is_dead:
             local = ChannelError.local_msg if self.src_id == context_id else ChannelError.remote_msg
             raise ChannelError(u"%s", self.data.decode("utf-8", "replace") or local)

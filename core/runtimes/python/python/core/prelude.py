@@ -1,9 +1,9 @@
-"""Names that both Pythons share, and the few types that every call needs.
+"""Names for Python 2 and 3 alike, and the few types that every call needs.
 
-The files of this directory are joined into the module `mitogen.core`, in the order that
-`core/runtimes/python/src/sources.rs` gives. Up to the cut they are compiled while the parent waits for the
-child's first sign of life, so nothing here imports a module that costs time. What follows the cut
-is compiled by `more()` when it is first needed.
+The files of this directory are joined into the module `mitogen.core`, in the order of
+`core/runtimes/python/src/sources.rs`. The eager part is compiled before the child reports that it is
+running, so it must not import modules that are slow to load. The lazy part is compiled by `lazy()`
+when it is first needed.
 """
 __package__ = ""
 import _struct
@@ -18,8 +18,8 @@ PY3 = sys.version_info[0] > 2
 if PY3:
     import _imp as imp
     import _thread
-    # The C pickler wants functools for the one name that _functools defines; importing the whole
-    # of it would take longer than everything else in this file.
+    # _pickle imports functools, of which it needs only the name that _functools defines. Importing
+    # functools would take longer than the rest of this file.
     _saved = "functools" in sys.modules
     if not _saved:
         sys.modules["functools"] = type(sys)("functools")
@@ -88,8 +88,8 @@ def _kwargs(dct):
 GLOBALS = {("mitogen.core", "Kwargs"): _kwargs}
 
 
-def more():
-    """Compile what follows the cut, once, and give this module."""
+def lazy():
+    """Compile the lazy part once. Returns this module."""
     lock.acquire()
     try:
         if rest:
@@ -104,8 +104,8 @@ lock = _thread.allocate_lock()
 
 
 def find_class(*args):
-    """What a global in a message stands for; only the few that protocol.md lists are let in."""
-    found = GLOBALS.get(args[-2:]) or (more() and GLOBALS.get(args[-2:]))
+    """Resolve a global in a pickle. Only those that docs/protocol.md lists are allowed."""
+    found = GLOBALS.get(args[-2:]) or (lazy() and GLOBALS.get(args[-2:]))
     if not found:
         raise StreamError("cannot unpickle %r/%r", *args[-2:])
     return found
@@ -116,7 +116,7 @@ if PY3:
         find_class = find_class
 
     class View(object):
-        """A file over a large frame that hands out slices and not copies."""
+        """A file over a large frame whose reads return slices, not copies."""
 
         def __init__(self, data):
             self.data = memoryview(data)
@@ -135,7 +135,7 @@ if PY3:
             return bytes(self.read(end or 4096))
 
     def loads(data):
-        """The first pickle in `data`."""
+        """Decode the first pickle in `data`."""
         file = BytesIO(data) if len(data) < 65536 else View(data)
         return Unpickler(file, encoding="bytes").load()
 else:
@@ -146,16 +146,16 @@ else:
 
 
 def dumps(obj):
-    """`obj` pickled, as a list of pieces (large bytes are not copied). Any exception may come out."""
+    """Pickle `obj` into a list of pieces; large bytes are not copied. May raise any exception."""
     if obj is None:
         return [NONE]
     if PY3 and isinstance(obj, bytes):
         size = b"T" + size_of(len(obj))
         if type(obj) is bytes:
             return [b"\x80\x02" + size, obj, b"."]
-        if type(obj) is more().Blob:
+        if type(obj) is lazy().Blob:
             return [b"\x80\x02cmitogen.core\nBlob\n" + size, obj, b"\x85R."]
     data = encode(obj, 2)
     if PY3 and (b"c_codecs\nencode\n" in data or b"c__builtin__\nbytes\n" in data):
-        data = more().raw_bytes(encode(obj, 3))
+        data = lazy().raw_bytes(encode(obj, 3))
     return [data]

@@ -1,8 +1,8 @@
-"""Routes, handles and policies: the way of every frame but the usual call. Compiled when first needed."""
+"""Routes, handles, policies, waiting and exit. In the lazy part: plain calls do not need it."""
 
 
 class Router(object):
-    """Checks and delivers messages (docs/protocol.md#routing). Runs on the loop, `route` on any thread."""
+    """Checks and delivers messages (docs/protocol.md#routing). All methods but `route` run on the loop."""
 
     def __init__(self):
         self.handlers = {}
@@ -13,7 +13,7 @@ class Router(object):
     importer = property(lambda self: importer)
 
     def __getattr__(self, name):
-        # What has to do with contexts comes with them (mitogen.api).
+        # The methods that deal with contexts are defined by mitogen.api.
         if "Context" in globals():
             raise AttributeError(name)
         me.Context
@@ -21,7 +21,7 @@ class Router(object):
 
     def add_handler(self, fn, handle=None, persist=True, policy=None, respondent=None,
                     overwrite=False):
-        """Call `fn(message)` for messages to `handle`; a free handle is chosen, hard to guess."""
+        """Call `fn(message)` for messages to `handle`. By default, choose a free handle at random."""
         while not handle or not overwrite and handle in self.handlers:
             if handle:
                 raise Error("handle %d is in use", handle)
@@ -39,7 +39,7 @@ class Router(object):
         return routes.get(dst, parent)
 
     def route(self, msg):
-        """Send a message of ours. To ourselves it goes by way of the loop."""
+        """Send a message of this context. One to this context is delivered in the next round of the loop."""
         if len(msg.data) > max_size:
             self.refuse(msg, u"message too large (max %d bytes)" % max_size, True)
         elif msg.dst_id == context_id:
@@ -48,7 +48,7 @@ class Router(object):
             self.stream_for(msg.dst_id).send(msg.pieces())
 
     def on_frame(self, stream, enc, dst, src, auth, handle, reply_to, frame):
-        # That of a context without children; mitogen.parent has the whole of it.
+        # For a context without children. mitogen.routes replaces this method.
         msg = self.message(enc, dst, src, auth, handle, reply_to, frame)
         if dst == context_id:
             self.deliver(msg, stream)
@@ -71,17 +71,17 @@ class Router(object):
         self.route(Message.dead(reason, dst_id=target[0], handle=target[1]))
 
     def deliver(self, msg, stream):
-        """Give a message to its handler; `stream` is None for our own."""
+        """Pass a message to its handler. `stream` is None for messages of this context."""
         entry = self.handlers.get(msg.handle)
         if not entry:
             return self.refuse(msg, u"invalid handle")
         func, persist, policy, respondent = entry
         if respondent is not None and msg.src_id != respondent.context_id:
-            # Who stands on the way to the respondent may tell us that it is gone; nobody else.
-            way = routes.get(respondent.context_id, parent)
+            # Only contexts on the route to the respondent may report that it is gone.
+            link = routes.get(respondent.context_id, parent)
             if not msg.is_dead:
                 return self.refuse(msg, u"reply from unexpected context")
-            if msg.src_id not in authority and routes.get(msg.src_id) is not way:
+            if msg.src_id not in authority and routes.get(msg.src_id) is not link:
                 return
         if policy and not policy(msg, stream):
             return self.refuse(msg, u"refused by policy")
@@ -90,7 +90,7 @@ class Router(object):
         func(msg)
 
     def forget(self, lost):
-        """A context is gone: end the waits for its replies."""
+        """A context is gone: end all waits for its replies."""
         for func in list(self.on_lost):
             func(lost)
         for handle, entry in list(self.handlers.items()):
@@ -102,7 +102,7 @@ class Router(object):
 
 
 def urandom(size):
-    # `posix.urandom` of Python 2 keeps a descriptor.
+    # `posix.urandom` of Python 2 keeps a descriptor open.
     with FileIO("/dev/urandom") as file:
         return file.read(size)
 
@@ -116,12 +116,12 @@ def is_immediate_peer(msg, stream):
 
 
 def send(dst, handle, data, enc=MGC):
-    """One message without a reply."""
+    """Send one message that needs no reply."""
     router.route(Message(dst, handle, data, 0, enc))
 
 
 def notify():
-    """Something has come in: let those who wait, on the loop or on other threads, look again."""
+    """Let every `wait`, on the loop or on another thread, check its condition again."""
     for waiter in loop.waiters[:]:
         try:
             waiter.release()
@@ -131,7 +131,7 @@ def notify():
 
 
 def wait(ready, timeout=None):
-    """Wait until `ready()`, on any thread; gives what it last said."""
+    """Wait until `ready()` is true, on any thread. Returns its last result."""
     if ready():
         return ready()
     deadline = None if timeout is None else clock() + timeout
@@ -140,8 +140,8 @@ def wait(ready, timeout=None):
     running = holding or me == loop.main
     locked = 0
     try:
-        # There is one import lock (Python 3 holds it while it asks a finder), and whoever runs the
-        # loop wants it to go on: to import, or to fork.
+        # The global import lock is held while finders are called, and the owner of the loop may
+        # need it to import or to fork.
         while True:
             imp.release_lock()
             locked += 1
@@ -149,7 +149,7 @@ def wait(ready, timeout=None):
         pass
     waiter = _thread.allocate_lock()
     waiter.acquire()
-    # The loop is ours, or can be: run it meanwhile.
+    # A thread that owns the loop, or can take it, runs it while it waits.
     if not running:
         loop.waiters.append(waiter)
     elif not holding:
@@ -179,7 +179,7 @@ def wait(ready, timeout=None):
 
 
 def call_failed(chain, reply_to):
-    """The reply for the exception at hand, remembered for the rest of its chain."""
+    """Pickle the current exception as a reply, and store it for later calls of the chain."""
     error = CallError(sys.exc_info()[1])
     if chain is not None:
         Dispatcher.failed[chain] = error
@@ -188,8 +188,8 @@ def call_failed(chain, reply_to):
     return dumps(error)
 
 
-def odd_reply(src, reply_to, pieces, size):
-    """A reply that is too large for its way, or for ourselves."""
+def slow_reply(src, reply_to, pieces, size):
+    """Send a reply that is too large, or that is for this context itself."""
     if size > max_size:
         msg = Message.dead(u"message too large (max %d bytes)" % max_size)
     else:
@@ -210,7 +210,8 @@ def on_del_route(msg):
 
 
 def on_first(msg):
-    # The module takes the handle over. Others may come while it is on its way here.
+    # The first message to a handle whose module is loaded on demand. The module replaces the handler;
+    # messages that arrive before that are queued.
     found = [msg]
     handle = msg.handle
     entry = router.handlers[handle]
@@ -227,7 +228,8 @@ def on_first(msg):
         for msg in found:
             router.deliver(msg, parent)
 
-    # Calls here import services, too, and wait for the loop with the lock of the module.
+    # Services are loaded on another thread: a call on the main thread may import the same module, and
+    # wait for the loop while it holds the lock of the module.
     load() if handle > 110 else _thread.start_new_thread(load, ())
 
 
@@ -240,7 +242,7 @@ def corrupt(stream, buf, size):
 
 
 def lost(stream):
-    """A link is gone. Without the parent's we are done; children are mitogen.parent's affair."""
+    """A link was closed. If it is the parent's, exit. mitogen.parent handles those of children."""
     if not stream.gone or stream.rfd in loop.files:
         stream.gone = True
         loop.remove(stream.rfd)
@@ -255,11 +257,12 @@ class Exit(object):
 
 
 def stop():
-    """Leave: end what we started, say what is left to say, and go, whatever the main thread does."""
+    """Exit, whatever the main thread does: run exit hooks, forward output, flush the link."""
     if Exit.began:
         return
     if get_ident() != loop.main:
-        # The call may just be over. Then it is for the main thread, where atexit functions belong.
+        # If the main thread becomes idle within 50 ms, let it run this, because atexit functions
+        # belong on the main thread.
         for _ in range(10):
             if loop.wanted:
                 loop.later.append(stop)
@@ -269,7 +272,7 @@ def stop():
     Exit.began = True
     if loop.owner != get_ident():
         loop.owner = get_ident()
-    _thread.start_new_thread(watchdog, ())
+    _thread.start_new_thread(force_exit, ())
     for hook in Exit.hooks:
         loop.guard(hook)
     idle = not loop.busy and loop.main == get_ident()
@@ -289,7 +292,7 @@ def stop():
     posix._exit(0)
 
 
-def watchdog():
+def force_exit():
     time.sleep(5)
     posix._exit(0)
 

@@ -1,10 +1,10 @@
-"""A link to a neighbour: frames in, bytes out. Knows nothing of what they mean, but for the usual call."""
+"""Links to neighbours: reading frames, writing bytes, and the fast path for calls."""
 
 
 class Stream(object):
-    """A link to a neighbour: frames in, bytes out. Descriptors are not blocking.
+    """A link to a neighbour. Its descriptors are non-blocking.
 
-    Reading happens on the thread that holds the loop; `out` takes frames from any thread.
+    The owner of the loop reads. Any thread may send.
     """
 
     remote_id = None
@@ -23,10 +23,10 @@ class Stream(object):
         self.lock = _thread.allocate_lock()
 
     def on_receive(self, events=None):
-        """Read what is there and route every whole frame in it."""
+        """Read available data and route every complete frame in it."""
         try:
             if self.big:
-                # The one large frame is filled in place.
+                # A large frame is read into its buffer.
                 data = self.file.readinto(self.view[self.have:])
                 self.have += data or 0
             else:
@@ -44,7 +44,7 @@ class Stream(object):
                 self.frames.append(unpack(frame)[:6] + (frame,))
                 self.dispatch()
             return
-        # A small buffer is cheaper for the single call, a large one for the stream of calls.
+        # A small buffer is cheaper for single calls, a large one for a stream of calls.
         if len(data) == self.size:
             self.size = CHUNK_SIZE
         elif len(data) < 8192:
@@ -59,7 +59,7 @@ class Stream(object):
             size = head[6] + 26
             if head[6] > max_size or not 0x4D49 <= head[0] <= 0x4D4B:
                 self.dispatch()
-                return more().corrupt(self, buf[pos:], head[6])
+                return lazy().corrupt(self, buf[pos:], head[6])
             if size > left:
                 if size > CHUNK_SIZE:
                     self.big = bytearray(size)
@@ -76,14 +76,14 @@ class Stream(object):
         self.dispatch()
 
     def dispatch(self):
-        # By way of a queue, because a handler may run the loop (and so read on) while it waits;
-        # and each by itself, because what goes wrong with one is no affair of the next.
+        # Frames are queued because a handler may run the loop, and so read further frames, while it
+        # waits. Each is guarded, so that an error does not affect the next.
         while self.frames:
             loop.guard(self.on_frame, *self.frames.popleft())
 
     def on_frame(self, enc, dst, src, auth, handle, reply_to, frame):
-        # What a plain child gets most of, decided without the whole of the router: a call from
-        # someone with our parents' authority, who is not below us.
+        # The fast path for a call with the authority of a parent, from a context that is not a
+        # descendant. It does not need the lazy part.
         if (
             handle == CALL_FUNCTION and dst == context_id and self is parent and auth in authority
             and auth not in routes and src not in routes and reply_to != IS_DEAD
@@ -91,12 +91,12 @@ class Stream(object):
             calls.append((src, reply_to, frame))
         elif handle == SHUTDOWN and dst == context_id and self is parent and auth in authority:
             if reply_to != IS_DEAD:
-                more().stop()
+                lazy().stop()
         else:
-            more().router.on_frame(self, enc, dst, src, auth, handle, reply_to, frame)
+            lazy().router.on_frame(self, enc, dst, src, auth, handle, reply_to, frame)
 
     def send(self, pieces, flush=True):
-        """Queue one frame's pieces; whatever the kernel takes is written at once."""
+        """Queue the pieces of one frame, and write as much as possible at once."""
         if not self.gone:
             if len(pieces) > 1 or len(pieces[0]) > 65536:
                 self.large = True
@@ -112,7 +112,7 @@ class Stream(object):
                 while out or self.tail:
                     data = self.tail
                     if not data:
-                        # Frames are appended by other threads meanwhile: take a counted prefix.
+                        # Other threads may append frames meanwhile: take a prefix of known length.
                         count = 1 if self.large else len(out)
                         data = out[0] if count == 1 else b"".join(out[:count])
                         del out[:count]
@@ -130,13 +130,13 @@ class Stream(object):
             finally:
                 self.lock.release()
             if full:
-                # With the lock free: the other thread may find room before this returns.
+                # After the release of the lock: another thread may be able to write before this returns.
                 return loop.blocked(self)
 
     def on_disconnect(self):
-        more().lost(self)
+        lazy().lost(self)
 
 
 def temporary():
-    """Whether the exception at hand only says to try again later."""
+    """Whether the current exception is EINTR, EAGAIN or the EAGAIN of BSD systems."""
     return sys.exc_info()[1].errno in (4, 11, 35)

@@ -1,4 +1,4 @@
-"""Starts children exactly as the product does, and speaks frames with them by hand.
+"""Starts children with the real command line, and exchanges frames with them by hand.
 
 The command line and the runtime come from `cargo run -p mitogen-python --example bootstrap_parts`,
 whose output the runner puts into the file that MITOGEN_PARTS names. The interpreter that runs the
@@ -34,7 +34,7 @@ LIMIT = int(os.environ.get("MITOGEN_TEST_LIMIT", "30"))
 
 
 class Global(object):
-    """A global of the protocol, with its arguments, on its way out or in."""
+    """A global of the protocol with its arguments, sent or received."""
 
     def __init__(self, module, name, args):
         self.key = module, name
@@ -48,7 +48,7 @@ class Global(object):
 
 
 def dumps(obj):
-    """A pickle as our Rust side writes it: byte strings raw, keyword arguments as Kwargs."""
+    """A pickle as the Rust side writes it: byte strings raw, keyword arguments as Kwargs."""
     out = [b"\x80\x02"]
 
     def put(obj):
@@ -88,7 +88,7 @@ def dumps(obj):
 
 
 class Strict(pickle.Unpickler if PY3 else object):
-    """Keeps globals as what they are, and refuses those that the protocol does not have."""
+    """Decodes globals to `Global`, and refuses those that are not part of the protocol."""
 
     def find_class(self, module, name):
         if (module, name) == ("_codecs", "encode"):
@@ -137,7 +137,7 @@ def preamble(config):
 
 
 class Child(object):
-    """A child of ours; we are its master, context 0."""
+    """A child context. The test is its master, context 0."""
 
     def __init__(self, early=b"", cwd=None, env=None, conf=None, argv=None, wait=True, pipes=False):
         self.config = conf or config()
@@ -188,7 +188,7 @@ class Child(object):
         return Frame(*head[:6] + (data,))
 
     def until(self, want):
-        """The next frame that `want` likes; others are kept: log records in `logs`."""
+        """The next frame for which `want` is true. Others are kept; log records in `logs`."""
         for i, kept in enumerate(self.other):
             if want(kept):
                 return self.other.pop(i)
@@ -197,7 +197,7 @@ class Child(object):
             if got.handle == LOG:
                 self.logs.append(tuple(got.data.decode("utf-8").split(u"\0", 2)))
             if got.handle == GET_MODULE and as_text(got.data) in PARTS["modules"]:
-                # As the master does: the modules of ours are there for whoever asks.
+                # As the master does: serve the modules of the runtime.
                 self.push_ours(as_text(got.data))
                 continue
             if want(got):
@@ -206,7 +206,7 @@ class Child(object):
                 self.other.append(got)
 
     def log(self, want):
-        """The first log record that `want(name, level, text)` likes."""
+        """The first log record for which `want(name, level, text)` is true."""
         while True:
             for record in self.logs:
                 if want(*record):
@@ -214,7 +214,7 @@ class Child(object):
             self.until(lambda f: f.handle == LOG)
 
     def post(self, module, func, *args, **kw):
-        """Send a call; gives the handle of its reply."""
+        """Send a call. Returns the handle of its reply."""
         self.handle += 1
         cls, dst, chain = kw.pop("cls", None), kw.pop("dst", None), kw.pop("chain", None)
         self.send(CALL, call_data(module, func, args, kw, cls, chain), self.handle, PKL, dst)
@@ -224,7 +224,7 @@ class Child(object):
         return self.until(lambda f: f.handle == handle)
 
     def call(self, module, func, *args, **kw):
-        """The returned object; a CallError comes as a Global, a dead message raises."""
+        """The returned object. A CallError is returned as a Global, a dead message raises EOFError."""
         got = self.reply(self.post(module, func, *args, **kw))
         if got.reply_to == 999:
             raise EOFError(got.data)
@@ -239,12 +239,12 @@ class Child(object):
             self.push(name, source)
 
     def execute(self, source, name="probe", cls=None):
-        """Push a module and make sure that it runs: later calls may name its functions."""
+        """Push a module, so that later calls may name its functions."""
         self.push(name, source)
 
     def serve(self, handle, modules, resources=()):
-        """The reply to `handle`, having answered what is asked meanwhile: `modules` are arguments
-        of `push` by name, `resources` contents by (package, name). What was asked is in `asked`."""
+        """The reply to `handle`. Serves requests meanwhile: `modules` are arguments of `push` by name,
+        `resources` are contents by (package, name). `asked` has the requests."""
         resources = dict(resources)
         while True:
             got = self.until(lambda f: f.handle in (GET_MODULE, GET_RESOURCE, handle))
@@ -263,12 +263,12 @@ class Child(object):
         self.sock.close()
 
     def wait(self):
-        """The exit status, once the process has gone."""
+        """Wait for the exit status."""
         end = time.time() + LIMIT
         while self.proc.poll() is None:
             if time.time() > end:
                 self.proc.kill()
-                raise AssertionError("the child did not go")
+                raise AssertionError("the child did not exit")
             time.sleep(0.002)
         return self.proc.returncode
 
@@ -294,7 +294,7 @@ def resource_data(key, content):
 
 def module_data(name, source, pkg=None, related=()):
     if source is None:
-        # Of a module that there is not, `pkg` is the reason.
+        # For a missing module, `pkg` is the reason.
         return dumps((as_text(name), None, None, pkg, ()))
     source = source if isinstance(source, bytes) else source.encode("utf-8")
     blob = Global("mitogen.core", "Blob", (zlib.compress(source),))
@@ -313,7 +313,7 @@ class TestCase(unittest.TestCase):
         return child
 
     def assertError(self, obj, start, part=u""):
-        """`obj` is a CallError whose text starts with `start` and has `part`."""
+        """`obj` is a CallError whose text starts with `start` and contains `part`."""
         self.assertIsInstance(obj, Global)
         self.assertEqual(obj.key, ("mitogen.core", "_unpickle_call_error"))
         self.assertTrue(obj.args[0].startswith(start), obj.args[0])

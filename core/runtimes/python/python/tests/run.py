@@ -1,11 +1,10 @@
-"""Runs the tests of the Python runtime under every interpreter that is found.
+"""Runs the tests of the Python runtime under every interpreter found.
 
     python3 core/runtimes/python/python/tests/run.py [TEST ...]
 
-`TEST` are names as unittest takes them, such as `test_calls.Calls.test_chains`. Interpreters are
-pyenv's versions and the `python3` and `python2.7` on PATH; MITOGEN_PYTHONS, a list separated by
-colons, replaces the search. The parts of the bootstrap come from cargo, or from the file that
-MITOGEN_PARTS names.
+`TEST` are unittest names, such as `test_calls.Calls.test_chains`. Interpreters are pyenv's versions, and
+`python3` and `python2.7` on PATH; MITOGEN_PYTHONS, a list separated by colons, replaces the search. The
+parts of the bootstrap come from cargo, or from the file named by MITOGEN_PARTS.
 """
 import glob
 import os
@@ -19,7 +18,7 @@ ASK = "import os, sys; print(os.path.realpath(sys.executable)); print('%d.%d.%d'
 
 
 def ask(path):
-    """The interpreter's real path and version, or None if it does not run or is not supported."""
+    """The real path and version of an interpreter, or None if it does not run or is not supported."""
     try:
         path, version = subprocess.check_output([path, "-c", ASK]).decode().split()
     except (OSError, subprocess.CalledProcessError, ValueError):

@@ -1,32 +1,32 @@
-"""How a child starts: markers, one flight, hostile surroundings, descriptors, size."""
+"""The start of a child: markers, preamble, environment, descriptors, size."""
 from harness import *
 
 
 class Boot(TestCase):
-    def test_markers_and_first_call_in_one_flight(self):
+    def test_markers_and_first_call_in_one_round_trip(self):
         data = frame(CALL, call_data("posix", "getpid"), 1001, PKL)
         child = self.child(early=data, wait=False)
         child.up()
         got = child.recv()
         self.assertEqual((got.handle, got.src, got.obj()), (1001, 1, child.proc.pid))
 
-    def test_one_interpreter_is_started_and_compiles_what_it_needs(self):
+    def test_one_process_is_started_and_the_lazy_part_is_compiled_on_demand(self):
         child = self.child()
-        # The process that was started is the context, and has not become another program since.
+        # The started process is the context and has not executed another program.
         self.assertEqual(child.call("posix", "getpid"), child.proc.pid)
         with open("/proc/%d/cmdline" % child.proc.pid, "rb") as fp:
             started = fp.read().split(b"\0")
         self.assertEqual(started[1:-1], [str(arg).encode() for arg in ARGV])
-        # The runtime's second half is there, and is text still.
+        # The lazy part was received but not compiled.
         child.push("probe", "import sys\ndef f(): return [len(sys.modules['mitogen.core'].rest), 'site' in sys.modules]")
         plain = self.child()
         name = "builtins" if PY3 else "__builtin__"
         code = u"len(__import__('sys').modules['mitogen.core'].__dict__['rest'])"
         self.assertEqual(plain.call(name, "eval", code), 1)
-        # The first module that comes from the master needs it.
+        # The first module from the master needs it.
         self.assertEqual(child.call("probe", "f")[0], 0)
 
-    def test_preamble_byte_by_byte(self):
+    def test_preamble_in_single_bytes(self):
         child = self.child(wait=False)
         child.up()
         slow = frame(CALL, call_data("posix", "getpid"), 1001, PKL)
@@ -34,14 +34,14 @@ class Boot(TestCase):
             child.sock.sendall(slow[i:i + 1])
         self.assertEqual(child.recv().obj(), child.proc.pid)
 
-    def test_hostile_directory(self):
+    def test_modules_in_the_current_directory_are_not_imported(self):
         path = self.tempdir()
         names = "os zlib select struct pickle traceback re logging site posixpath io _pickle _collections"
         for name in names.split():
             with open(os.path.join(path, name + ".py"), "w") as fp:
                 fp.write("open(%r, 'w'); raise SystemExit(99)" % os.path.join(path, "TAKEN"))
         env = dict(os.environ)
-        # The interpreter itself looks along PYTHONPATH before we have a say.
+        # The interpreter itself searches PYTHONPATH before the first stage runs.
         env.pop("PYTHONPATH", None)
         child = self.child(cwd=path, env=env)
         child.push("probe", "import os, re, logging, traceback, sys\ndef f(): return sys.path, os.__file__, os.getcwd()")
@@ -51,7 +51,7 @@ class Boot(TestCase):
         self.assertEqual(os.path.realpath(cwd), os.path.realpath(path))
         self.assertFalse(os.path.exists(os.path.join(path, "TAKEN")))
 
-    def test_site_is_there_for_calls(self):
+    def test_site_is_loaded_for_calls(self):
         child = self.child()
         child.push("probe", "import sys\ndef f(): return 'site' in sys.modules, sys.path")
         has, paths = child.call("probe", "f")
@@ -80,12 +80,12 @@ def sub():
         fds = child.call("probe", "f")
         self.assertEqual(fds[0], u"/dev/null")
         self.assertEqual((fds[1], fds[2]), (u"pipe", u"pipe"))
-        # link twice, wake pipe, two printed pipes, and nothing that was forgotten.
+        # The link twice, the wake pipe, the pipes of stdout and stderr, and nothing else.
         self.assertEqual(sorted(fds.values()), sorted([u"/dev/null"] + [u"pipe"] * 6 + [u"socket"] * 2))
         listing = child.call("probe", "sub")
         self.assertNotIn("socket", listing)
 
-    def test_unsupported_interpreter_is_named(self):
+    def test_unsupported_interpreter_is_reported(self):
         argv = list(ARGV)
         argv[2] = argv[2].replace("v=sys.version_info[:2]", "v=(3,4)")
         proc = subprocess.Popen([sys.executable] + argv, stdin=subprocess.PIPE,
@@ -94,7 +94,7 @@ def sub():
         self.assertEqual((proc.returncode, out), (78, b""))
         self.assertEqual(err.decode(), "mitogen: unsupported python 3.4 at %s\n" % sys.executable)
 
-    def test_probe(self):
+    def test_interpreter_is_found_by_the_shell(self):
         path = self.tempdir()
         os.symlink(sys.executable, os.path.join(path, "python2.7"))
         probe = [str(arg) for arg in PARTS["probe"]]
@@ -105,7 +105,7 @@ def sub():
         self.assertTrue(out.startswith(b"MITO000\nMITO002\n"), out)
         self.assertEqual(proc.returncode, 0)
 
-    def test_probe_finds_nothing(self):
+    def test_no_interpreter_is_found(self):
         probe = [str(arg) for arg in PARTS["probe"]]
         probe[2] = probe[2].replace("/", "/nowhere/").replace("/nowhere/dev/nowhere/null", "/dev/null")
         proc = subprocess.Popen(probe, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -123,7 +123,7 @@ def sub():
         total = len(PARTS["preamble"]) // 2 + sum(map(len, PARTS["argv"]))
         self.assertLess(total, 10600)
 
-    def test_configuration_as_rust_writes_it(self):
+    def test_configuration_is_decoded(self):
         ours, theirs = socket.socketpair()
         proc = subprocess.Popen([sys.executable] + ARGV, stdin=theirs, stdout=theirs, close_fds=True)
         theirs.close()
@@ -137,7 +137,7 @@ def sub():
             data += ours.recv(65536)
         self.assertEqual(loads(data.partition(b"MITO002\n")[2][26:]), config(name=u"local.1"))
 
-    def test_shrunk_sources_parse_to_the_same_program(self):
+    def test_minified_sources_have_the_same_syntax_tree(self):
         import ast
 
         def tree(text):
@@ -152,8 +152,8 @@ def sub():
                         ))]
                         setattr(node, field, kept or [ast.Pass()])
             return ast.dump(root)
-        self.assertGreater(len(PARTS["compacted"]), 10)
-        for path, text in PARTS["compacted"].items():
+        self.assertGreater(len(PARTS["minified"]), 10)
+        for path, text in PARTS["minified"].items():
             with open(path, "rb") as fp:
                 self.assertEqual(tree(fp.read()), tree(text.encode("utf-8")), path)
 

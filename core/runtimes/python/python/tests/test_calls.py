@@ -1,4 +1,4 @@
-"""CALL_FUNCTION: values, errors, chains, order, the patrol."""
+"""Calls: values, errors, chains, order, the watchdog thread."""
 from harness import *
 
 SOURCE = """
@@ -142,7 +142,7 @@ class Calls(TestCase):
         for bad in (("_unpickle_context", (-1, None)), ("_unpickle_context", (1, u"n" * 501)), ("_unpickle_sender", (1, 0)), ("_unpickle_call_error", (b"x",)), ("_unpickle_call_error", (u"x" * 10000,))):
             self.assertError(self.c.call("probe", "same", Global("mitogen.core", *bad)), u"")
 
-    def test_our_types_come_back(self):
+    def test_protocol_types_round_trip(self):
         data = bytes(bytearray(range(256))) * 1000
         got = self.c.reply(self.c.post("probe", "same", Global("mitogen.core", "Blob", (data,))))
         self.assertEqual((got.obj().key[1], got.obj().args), ("Blob", (data,)))
@@ -153,7 +153,7 @@ class Calls(TestCase):
         self.assertEqual((kw.key[1], kw.args), ("Kwargs", ({u"a": 1},)))
         self.assertEqual((context.key[1], context.args), ("_unpickle_context", (5, u"five")))
 
-    def test_names_that_come_on_demand(self):
+    def test_names_loaded_on_demand(self):
         source = """
 import mitogen.core
 def f():
@@ -181,23 +181,23 @@ def f():
         record = self.c.log(lambda name, level, text: u"lonely" in text)
         self.assertEqual(record[:2], (u"mitogen", u"40"))
         self.assertTrue(record[2].startswith(u"No-reply function call failed: "))
-        # In a chain the error is kept for the next call instead.
+        # In a chain the error is stored for the next call instead.
         self.c.send(CALL, call_data("probe", "fail", (u"kept",), chain=u"n"), 0, PKL)
         self.assertError(self.c.call("probe", "echo", chain=u"n"), u"", u"kept")
 
-    def test_earlier_replies_do_not_wait_for_a_slow_call(self):
+    def test_earlier_replies_are_sent_during_a_slow_call(self):
         self.c.call("probe", "echo")
         data = b"".join(frame(CALL, call_data("probe", "echo", (i,)), 100 + i, PKL) for i in range(5))
         self.c.sock.sendall(data + frame(CALL, call_data("probe", "spin"), 0, PKL))
         for i in range(5):
             self.assertEqual(self.c.recv().obj(), ((i,), {}))
-        # It never ends; the link is served all the same.
+        # The call never returns; the link is served meanwhile.
         self.c.send(999, b"", 4242)
         self.assertEqual(self.c.reply(4242).data, b"invalid handle")
         self.c.send(SHUTDOWN)
         self.assertEqual(self.c.wait(), 0)
 
-    def test_served_while_asleep_then_back_again(self):
+    def test_link_is_served_during_a_long_call(self):
         for _ in range(3):
             handle = self.c.post("probe", "sleep", 0.1)
             self.c.send(999, b"", 4242)
@@ -225,7 +225,7 @@ def f():
             text = u"t\xe9" * (size // 3)
             self.assertEqual(self.c.call("probe", "same", text), text)
 
-    def test_large_among_small(self):
+    def test_large_frames_among_small_ones(self):
         big = b"y" * 300000
         data = b"".join(
             frame(CALL, call_data("probe", "same", (i if i % 3 else big,)), 100, PKL) for i in range(30)
@@ -236,7 +236,7 @@ def f():
         self.assertEqual([self.c.recv().obj() for i in range(30)], [i if i % 3 else big for i in range(30)])
         thread.join()
 
-    def test_reply_that_is_too_large(self):
+    def test_reply_above_the_size_limit(self):
         c = self.child(conf=config(max_message_size=100000))
         c.push("probe", SOURCE)
         got = c.reply(c.post("probe", "big", 100001))

@@ -17,7 +17,7 @@ class Command(TestCase):
         return got if isinstance(got, Global) else (got[u"pid"], got[u"control"])
 
     def gather(self, handle=OUT, control=None):
-        """Output by pipe, credits, and the exit; acknowledges as it goes."""
+        """Collects output, credits and the exit, and acknowledges output."""
         out = {b"1": b"", b"2": b""}
         credit = 0
         while True:
@@ -44,11 +44,11 @@ class Command(TestCase):
                    env={u"A": u"b\xe9", u"GONE": None})
         self.assertEqual(self.gather()[0], path.encode() + b"\nb\xc3\xa9\nnone\n")
 
-    def test_not_started(self):
+    def test_start_errors(self):
         self.assertError(self.start([u"/nowhere/x"]), u"", u"No such file")
         self.assertError(self.start([u"true"], cwd=u"/nowhere"), u"", u"No such file")
 
-    def test_the_path_is_searched_as_the_interpreter_does(self):
+    def test_path_is_searched_like_execvpe(self):
         first, second = self.tempdir(), self.tempdir()
         path = as_text("/nowhere:%s:%s" % (first, second))
         for place, mode in (first, 0o644), (second, 0o755):
@@ -56,7 +56,7 @@ class Command(TestCase):
             with open(name, "w") as file:
                 file.write("#!/bin/sh\necho %s $A\n" % place)
             os.chmod(name, mode)
-        # The same, whether the quick way is open or not: a directory is chosen by the other one.
+        # The same with posix_spawn and, for a given directory, with fork.
         for options in {}, {"cwd": u"/"}:
             self.start([u"tool"], env={u"PATH": path, u"A": u"x"}, **options)
             self.assertEqual(self.gather()[0].decode(), "%s x\n" % second)
@@ -75,7 +75,7 @@ class Command(TestCase):
         self.assertTrue(out == data)
         self.assertEqual((err, end, credit), (b"", (u"exit", 0, None), len(data)))
 
-    def test_stdin_nobody_reads(self):
+    def test_stdin_that_is_not_read(self):
         pid, control = self.start([u"/bin/sh", u"-c", u"exec <&-; sleep 0.2"], stdin=True)
         self.c.send(control, b"x" * 1000000, 0, BIN)
         out, err, end, credit = self.gather()
@@ -92,14 +92,14 @@ class Command(TestCase):
         got = b""
         while len(got) < 100000:
             got += self.c.reply(OUT).data[1:]
-        # It holds back until it is told to go on; everything else goes on meanwhile.
+        # Output stops at the window; calls are served meanwhile.
         self.c.call("posix", "getpid")
         self.assertEqual(self.c.other, [])
         self.c.send(control, dumps((u"ack", len(got))), 0, PKL)
         out, err, end, _ = self.gather(control=control)
         self.assertEqual((len(out) + len(got), end), (3000000, (u"exit", 0, None)))
 
-    def test_background_grandchild_does_not_hold_the_exit(self):
+    def test_background_process_does_not_delay_the_exit(self):
         pid, control = self.start([u"/bin/sh", u"-c", u"echo before; sleep 1000 & exit 4"])
         self.assertEqual(self.gather()[::2], (b"before\n", (u"exit", 4, None)))
         os.killpg(pid, signal.SIGKILL)
@@ -114,14 +114,14 @@ class Command(TestCase):
     def test_default_dispositions(self):
         self.start([u"/bin/sh", u"-c", u"exec cat /proc/self/status"])
         status = dict(line.split(":") for line in self.gather()[0].decode().splitlines())
-        # The C library keeps 32 and 33 for itself.
+        # 32 and 33 are reserved by the C library.
         masks = [int(status[name], 16) & 0x7FFFFFFF for name in ("SigIgn", "SigBlk")]
         self.assertEqual(masks, [0, 0])
         self.start([u"/bin/ls", u"/proc/self/fd"])
-        # The fourth is the one that ls lists with.
+        # The fourth is the descriptor of ls itself.
         self.assertEqual(self.gather()[0].split(), [b"0", b"1", b"2", b"3"])
 
-    def test_it_goes_with_the_parent(self):
+    def test_programs_end_with_the_caller_or_the_context(self):
         script = u"trap '' HUP; echo on; sleep 1000 & sleep 1000"
         pid, control = self.start([u"/bin/sh", u"-c", script])
         self.c.until(lambda f: f.handle == OUT)
@@ -147,7 +147,7 @@ class Command(TestCase):
             self.assertLess(time.time(), end)
             time.sleep(0.01)
 
-    def test_nothing_is_left(self):
+    def test_no_descriptor_or_process_is_left(self):
         before = self.c.call("probe", "fds")
         for i in range(5):
             self.start([u"true"], stdin=True)

@@ -1,4 +1,4 @@
-"""How a child lives on without its parent, by its own wish."""
+"""Detaching: a child outlives its parent."""
 from harness import *
 
 DETACHING = 109
@@ -47,7 +47,7 @@ class Detach(TestCase):
         return got
 
     def leaves(self):
-        """It is let go, says that it has gone, and cuts the link."""
+        """The parent agrees; the child withdraws its route and closes the link."""
         self.c.send(self.asked().reply_to, dumps(None), 0, PKL)
         self.assertEqual(self.c.until(lambda f: f.handle == DEL_ROUTE).data, b"1")
         self.assertRaises(EOFError, self.c.recv)
@@ -55,20 +55,20 @@ class Detach(TestCase):
         self.assertFalse(os.path.exists(self.path))
 
     def ends(self):
-        """What it was doing is done; then it ends as a program does."""
+        """The running call is completed, then the process exits as a program does."""
         open(self.path + ".go", "w").close()
         self.assertEqual(self.c.wait(), 0)
         with open(self.path) as fp:
             self.assertEqual(fp.read(), "1 1")
 
-    def test_a_function_leaves_and_goes_on(self):
+    def test_a_running_function_detaches_and_continues(self):
         for name in "by_econtext", "by_module", "by_thread":
             self.setUp()
             self.c.post("probe", name, as_text(self.path))
             self.leaves()
             self.ends()
 
-    def test_calls_that_came_before_are_run(self):
+    def test_earlier_calls_are_completed(self):
         self.c.post("probe", "by_econtext", as_text(self.path + "0"))
         self.c.post("probe", "after", as_text(self.path))
         self.leaves()
@@ -76,17 +76,17 @@ class Detach(TestCase):
         self.ends()
         self.assertTrue(os.path.exists(self.path + "0"))
 
-    def test_who_is_not_let_go_stays(self):
+    def test_a_refused_detach_is_an_error(self):
         for answer in (u"invalid handle", u""):
             call = self.c.post("probe", "by_econtext", as_text(self.path))
             self.c.send(self.asked().reply_to, answer.encode(), 999)
             error = self.c.reply(call).obj()
-            self.assertError(error, u"mitogen.core.StreamError: the parent does not let go", answer)
+            self.assertError(error, u"mitogen.core.StreamError: the parent refused to detach this context", answer)
         self.assertEqual(self.c.call("posix", "getpid"), self.c.proc.pid)
         self.c.send(SHUTDOWN)
         self.assertEqual(self.c.wait(), 0)
 
-    def test_only_the_parent_can_let_go(self):
+    def test_only_the_parent_can_allow_detaching(self):
         call = self.c.post("probe", "by_module", as_text(self.path))
         reply_to = self.asked().reply_to
         self.c.send(reply_to, dumps(None), 77, PKL, src=9, auth=9)

@@ -1,4 +1,4 @@
-"""Holds the Python engine to the shared transcripts, and to what they cannot show.
+"""Tests the Python engine with the shared transcripts, and what those cannot express.
 
 Runs under any supported interpreter: python -m unittest discover -s core/runtimes/python/python/tests
 """
@@ -50,7 +50,7 @@ class Replay(object):
         if word in ("write", "ready", "up", "fail"):
             wanted = line
             if word in ("write", "up"):
-                # JSON has more than one way to write a text.
+                # JSON can write the same text in several ways.
                 head, _, text = line.partition('"')
                 wanted = head + json.dumps(json.loads('"' + text))
             assert self.pending and self.pending[0] == wanted, (wanted, self.pending)
@@ -80,7 +80,7 @@ class Replay(object):
         for start in range(0, len(data), piece):
             for step in self.engine.feed(source, data[start : start + piece]):
                 if step[0] == "up":
-                    # Cut into pieces, the rest comes after the hand-over; the driver has it either way.
+                    # Fed in pieces, the rest comes after the `up` step. The driver gets it in both cases.
                     rest = data[start + piece - len(step[1]) :].decode("utf-8")
                     self.pending.append(u"up " + json.dumps(rest))
                 elif step[0] != "log":
@@ -137,7 +137,7 @@ class EngineTest(unittest.TestCase):
         kept = sum(len(line) for _, line in engine.history)
         self.assertLessEqual(kept, 2 * dialogue.BYTES_KEPT)
 
-    def test_history_keeps_the_last_lines_in_their_order(self):
+    def test_history_keeps_the_last_lines_in_order(self):
         engine = self.engine()
         for number in range(150):
             engine.feed("link", b"same\n")
@@ -147,7 +147,7 @@ class EngineTest(unittest.TestCase):
         self.assertEqual(output[-2:], [u"same", u"149"])
         self.assertEqual(output[1], u"50")
 
-    def test_a_secret_that_is_echoed_is_masked(self):
+    def test_an_echoed_secret_is_masked(self):
         ask = {"source": "any", "shown": "partial", "pattern": "word: $", "action": {"send_secret": "password"}}
         text = u"hunt\xe9r2"
         for secret in (text, text.encode("utf-8")):
@@ -157,14 +157,14 @@ class EngineTest(unittest.TestCase):
             self.assertEqual(steps, [("log", "diag", u"you typed ********")])
             self.assertEqual(engine.output(), [u"word: ", u"you typed ********"])
 
-    def test_a_bad_pattern_is_a_failure_and_not_an_exception(self):
+    def test_an_invalid_pattern_is_a_failure(self):
         rule = {"source": "any", "shown": "line", "pattern": "(", "action": "pass"}
         steps = self.engine(rule).feed("link", b"x\n")
         self.assertEqual(steps[-1][1]["kind"], "bad_option")
         engine = dialogue.Engine({"exits": [{"pattern": "(", "failure": {}}]}, {})
         self.assertEqual(engine.failure("eof", 1)["kind"], "bad_option")
 
-    def test_words_of_unexplained_ends(self):
+    def test_messages_of_unexplained_exits(self):
         engine = dialogue.Engine({"stages": [["start", "privilege"]]}, {})
         for arguments, message in (
             (("eof", 3), "the program exited with status 3 while becoming the user"),

@@ -1,4 +1,4 @@
-"""How a child goes."""
+"""How a child exits."""
 from harness import *
 
 SOURCE = """
@@ -25,16 +25,16 @@ class Exit(TestCase):
         self.c.send(SHUTDOWN)
         self.assertEqual(self.c.wait(), 0)
 
-    def test_parent_gone(self):
+    def test_parent_closes_the_link(self):
         self.c.close()
         self.assertEqual(self.c.wait(), 0)
 
-    def test_parent_gone_while_busy(self):
+    def test_parent_closes_the_link_while_busy(self):
         for name in "spin", "sleep", "hang":
             c = self.child()
             c.push("probe", SOURCE)
             c.post("probe", name)
-            c.call  # The call is under way when the next message has been answered.
+            c.call  # The call runs when the next message has been answered.
             c.send(998, b"", 4242)
             self.assertEqual(c.reply(4242).data, b"invalid handle")
             c.close()
@@ -67,7 +67,7 @@ class Exit(TestCase):
         self.assertEqual(c.wait(), 0)
         c.log(lambda name, level, text: u"1001" in text)
 
-    def test_largest_frame_is_taken(self):
+    def test_largest_frame_is_accepted(self):
         c = self.child(conf=config(max_message_size=1000))
         c.send(998, b"x" * 1000, 77)
         self.assertEqual(c.reply(77).data, b"invalid handle")
@@ -77,8 +77,8 @@ class Exit(TestCase):
         os.kill(self.c.proc.pid, signal.SIGINT)
         self.assertEqual(self.c.call("posix", "getpid"), self.c.proc.pid)
 
-    def test_parent_does_not_read(self):
-        # Replies pile up; SHUTDOWN is obeyed all the same.
+    def test_shutdown_while_the_parent_does_not_read(self):
+        # The replies cannot be sent; SHUTDOWN works nevertheless.
         self.c.push("probe3", "def f(): return b'x' * 1000000")
         for _ in range(20):
             self.c.post("probe3", "f")

@@ -45,7 +45,7 @@ class Fork(_Parent):
         self.c.push("probe", MORE)
 
     def deny(self, handle):
-        """The reply to a call; whatever module it asks for there is none of."""
+        """The reply to a call. Requested modules do not exist."""
         while True:
             got = self.c.until(lambda f: f.handle in (handle, GET_MODULE))
             if got.handle == handle:
@@ -54,7 +54,7 @@ class Fork(_Parent):
 
     def fork(self, id, **kw):
         handle = self.plan(id, plan([], FORK, name=as_text("fork.%d" % id)), **kw)
-        # In one flight, unless those on the way would have to be told.
+        # Together, unless intermediates must be notified first.
         call = None if kw else self.c.post("os", "getpid", dst=id)
         self.assertEqual(self.c.reply(handle).obj(), {u"ok": True, u"name": u"local.%d" % id})
         return self.c.reply(call or self.c.post("os", "getpid", dst=id)).obj()
@@ -76,7 +76,7 @@ class Fork(_Parent):
         self.fork(2)
         self.assertEqual(self.on(2, "probe", "threads"), [True, 1])
         self.assertEqual(self.on(2, "probe", "handle"), [1, 3])
-        # It can be busy itself, and is heard meanwhile.
+        # The copy can be busy, and serves its link meanwhile.
         self.c.post("probe", "spin", dst=2)
         self.c.send(LOAD, module_data("mitogen.fork", zlib.decompress(binascii.unhexlify(PARTS["modules"]["mitogen.fork"]["source"]))), 0, PKL, dst=2)
         self.fork(3, via=2, parents=(2, 1, 0))
@@ -92,7 +92,7 @@ class Fork(_Parent):
             self.fork(2)
 
     if PY3:
-        # Python 2 imports one module at a time, and its fork waits for that.
+        # Python 2 has a global import lock, which fork acquires.
         def test_while_the_parent_imports(self):
             self.c.push("slow", "import time, sys\nx = 1\nif sys.argv != ['again']: time.sleep(1000)\ndef f(): return x")
             self.c.post("slow", "f")
@@ -102,7 +102,7 @@ class Fork(_Parent):
             self.on(2, "again", "f")
             self.assertEqual(self.on(2, "slow", "f"), 1)
 
-    def test_nothing_is_left(self):
+    def test_no_process_is_left(self):
         self.c.call("probe", "fds")
         self.fork(2)
         before = self.c.call("probe", "fds")
@@ -149,7 +149,7 @@ class Fork(_Parent):
         self.c.send(SHUTDOWN)
         self.assertEqual(self.c.wait(), 0)
 
-    def test_an_end_is_seen_though_the_link_is_held_open(self):
+    def test_exit_is_noticed_while_a_process_holds_the_link_open(self):
         self.c.call("probe", "fds")
         pid = self.fork(2)
         left = self.on(2, "probe", "forked")
@@ -165,7 +165,7 @@ class Fork(_Parent):
         self.c.log(lambda name, level, text: text == u"told")
 
 
-# Those of the base class are run where they are at home.
+# The tests of the base class run in its own module.
 for _name in dir(_Parent):
     if _name.startswith("test_"):
         setattr(Fork, _name, None)

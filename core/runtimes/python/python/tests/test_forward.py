@@ -1,11 +1,11 @@
-"""Modules on their way through contexts: each crosses each link once, as the bytes it came in."""
+"""Forwarding modules: each is sent once over each link, unchanged."""
 import hashlib
 
 from harness import *
 from test_modules import TREE, PROBE, texts
 from test_parent import PYTHON, plan, start
 
-# What a hop sends to its neighbours, from when it is first called.
+# Records what a context sends to its neighbours, from its first call on.
 WATCH = '''
 import mitogen.core as core
 sent = []
@@ -34,7 +34,7 @@ def digest(name):
 
 
 class Forward(TestCase):
-    """The tree: 1, below it 2 and 5, below 2 the contexts 3 and 4."""
+    """Context 1 has the children 2 and 5; 2 has the children 3 and 4."""
 
     def setUp(self):
         self.c = self.child()
@@ -51,7 +51,7 @@ class Forward(TestCase):
             self.on(id, "watch", "seen")
 
     def direct(self, name, source):
-        """Put a module into every context, past those between."""
+        """Put a module into every context, without the caches of intermediates."""
         for id in 1, 2, 3, 4, 5:
             self.c.send(LOAD, module_data(name, source), 0, PKL, dst=id)
 
@@ -60,7 +60,7 @@ class Forward(TestCase):
         return texts(self.c.serve(self.c.post(module, func, *args, dst=id), tree).obj())
 
     def crossings(self, handle=LOAD):
-        """What 1 and 2 have sent: [(from, to, name)]."""
+        """The modules that 1 and 2 have sent: [(from, to, name)]."""
         found = []
         for id in 1, 2:
             found += [(id, dst, name) for dst, what, name in self.on(id, "watch", "seen") if what == handle]
@@ -69,8 +69,8 @@ class Forward(TestCase):
     def forward(self, target, name):
         self.c.send(FORWARD_MODULE, (u"%d\0%s" % (target, name)).encode("utf-8"))
 
-    def test_each_module_crosses_each_link_once(self):
-        # Everywhere at the same time, from the leaves up, and again.
+    def test_each_module_is_sent_once_over_each_link(self):
+        # In all contexts concurrently, then again.
         handles = [self.c.post("pkg.a", "f", dst=id) for _ in range(2) for id in (3, 4, 5, 2, 1)]
         for handle in handles:
             self.assertEqual(texts(self.c.serve(handle, TREE).obj()), [u"b", u"bd", u"pkg"])
@@ -82,7 +82,7 @@ class Forward(TestCase):
             (id, above, name) for id, above in ((1, 0), (2, 1)) for name in names
         ))
 
-    def test_related_modules_go_first(self):
+    def test_related_modules_are_sent_first(self):
         call = self.c.post("pkg.a", "f", dst=3)
         self.assertEqual(self.c.until(lambda f: f.handle == GET_MODULE).data, b"pkg")
         related = [u"pkg", u"pkg.b", u"pkg.sub", u"pkg.sub.deep"]
@@ -95,9 +95,9 @@ class Forward(TestCase):
         for link in (1, 2), (2, 3):
             self.assertEqual([got[2] for got in self.crossings() if got[:2] == link], expected)
 
-    def test_pushed_to_the_deepest(self):
+    def test_forward_module_reaches_the_last_context(self):
         self.c.push("pkg", *TREE[u"pkg"])
-        # The hop in the middle gets it first; the one behind it must get it all the same.
+        # The intermediate gets it first; the context behind it must get it too.
         for target in 2, 3, 3, 4:
             self.forward(target, "pkg")
         for id in 3, 4:
@@ -112,7 +112,7 @@ class Forward(TestCase):
         ))
         self.assertEqual(self.on(5, "ask", "have"), [u"watch"])
 
-    def test_pushed_before_it_is_there(self):
+    def test_forward_module_before_the_module(self):
         self.forward(3, "pkg.b")
         self.assertEqual(self.c.until(lambda f: f.handle == GET_MODULE).data, b"pkg.b")
         self.c.push("pkg.b", *TREE[u"pkg.b"])
@@ -121,7 +121,7 @@ class Forward(TestCase):
         self.assertEqual(self.c.asked, [])
         self.assertEqual(self.crossings(), [(1, 2, u"pkg.b"), (2, 3, u"pkg.b")])
 
-    def test_questions_that_cross_the_answer(self):
+    def test_requests_that_cross_the_reply(self):
         self.c.push("pkg", *TREE[u"pkg"])
         self.forward(3, "pkg")
         for names in (u"pkg",) * 3, (u"pkg.b",) * 3, (u"mitogen", u"mitogen.core"):
@@ -131,15 +131,15 @@ class Forward(TestCase):
         self.assertEqual(self.c.asked, [u"pkg.b"])
         self.assertEqual(self.crossings(), [(1, 2, u"pkg"), (1, 2, u"pkg.b"), (2, 3, u"pkg"), (2, 3, u"pkg.b")])
 
-    def test_negatives_are_kept(self):
+    def test_negative_replies_are_cached(self):
         for id in 3, 4, 2, 5:
             got = self.on(id, "probe", "plain", u"pkg._speed")
             self.assertTrue(got[1].startswith(TREE[u"pkg._speed"][1]), got)
             self.assertTrue(self.on(id, "probe", "plain", u"nowhere")[1].startswith(u"The Mitogen master process was"))
         self.assertEqual(sorted(self.c.asked), [u"nowhere", u"pkg", u"pkg._speed", u"pkg.a", u"pkg.b", u"pkg.sub", u"pkg.sub.deep", u"probe"])
 
-    def test_bytes_are_passed_on_as_they_are(self):
-        # As nobody here would write it: memo entries, and a source that is not a Blob.
+    def test_payloads_are_forwarded_unchanged(self):
+        # A form that this runtime never writes: memo entries, and a source that is not a Blob.
         data = pickle.dumps((u"odd", None, u"/odd.py", u"%s", []), 2).replace(
             b"X\x02\0\0\0%s", b"T" + struct.pack("<L", 100) + zlib.compress(b"def f(): return 7\n").ljust(100, b"\0"))
         self.c.send(LOAD, data, 0, PKL)
@@ -148,13 +148,13 @@ class Forward(TestCase):
         for id in 1, 2, 3:
             self.assertEqual(self.on(id, "ask", "digest", u"odd"), as_text(hashlib.sha256(data).hexdigest()))
 
-    def test_what_another_make_of_child_asks_for(self):
-        # Parts of stock Mitogen that the runtime has none of are the master's to answer.
+    def test_requests_of_children_of_another_runtime(self):
+        # Modules of upstream Mitogen that this runtime does not have: the master replies.
         names = [u"mitogen.master", u"mitogen.select", u"mitogen.utils"]
         self.c.reply(self.c.post("ask", "ask", *names, dst=3))
         for name in names:
             got = self.c.until(lambda f: f.handle == GET_MODULE)
-            self.c.push(got.data, "STOCK = %r" % str(as_text(got.data)))
+            self.c.push(got.data, "UPSTREAM = %r" % str(as_text(got.data)))
         while set(names) - set(self.on(3, "ask", "names", "mitogen")):
             pass
 

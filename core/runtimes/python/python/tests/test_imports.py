@@ -9,7 +9,7 @@ class Imports(TestCase):
     def asked(self):
         return self.c.until(lambda f: f.handle == GET_MODULE).data
 
-    def test_ask_once(self):
+    def test_modules_are_requested_once(self):
         handle = self.c.post("wanted", "f")
         self.assertEqual(self.asked(), b"wanted")
         self.c.push("wanted", "X = __file__, __name__, __loader__.get_source(__name__)\ndef f(): return X")
@@ -26,16 +26,16 @@ class Imports(TestCase):
         self.c.push("pkg.sub.c", "V = 42")
         got = self.c.call("pkg.a", "f")
         self.assertEqual((got[0], list(map(as_text, got[1])), as_text(got[2])), (42, [u"master:/m/pkg"], u"pkg"))
-        # What a package of ours does not list is not asked for.
+        # A module that its package does not list is not requested.
         self.assertError(self.c.call("pkg.other", "f"), u"", u"other")
         self.assertEqual(self.c.other, [])
 
-    def test_negative(self):
+    def test_missing_module(self):
         self.c.push("never", None)
         self.c.push("probe", "def f():\n try:\n  import never\n except ImportError as e: return str(e)")
         self.assertIn(u"never", as_text(self.c.call("probe", "f")))
 
-    def test_local_wins(self):
+    def test_local_modules_have_priority(self):
         self.c.push("colorsys", "def f(): return 'remote'")
         self.assertError(self.c.call("colorsys", "f"), u"", u"AttributeError")
 

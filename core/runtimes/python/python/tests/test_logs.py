@@ -21,7 +21,7 @@ def f():
         self.assertEqual(c.logs[:2], [(u"a.b", u"20", u"in fo"), (u"root", u"30", u"w\xe9")])
         self.assertEqual(len(c.logs), 3)
 
-    def test_start_does_not_import_what_it_does_not_need(self):
+    def test_start_imports_no_unneeded_modules(self):
         c = self.child()
         c.push("probe", "import sys\nhave = set(sys.modules)\ndef f(): return sorted(have)")
         have = c.call("probe", "f")

@@ -1,7 +1,7 @@
-"""Code on demand: what is asked for, what is shown of it, and how it fails."""
+"""Modules on demand: requests, source lines, errors."""
 from harness import *
 
-# A package and what is in it, as `Child.serve` takes them.
+# A package and its modules, as `Child.serve` takes them.
 TREE = {
     u"pkg": ("from . import a\nNAME = __name__\n", [u"a", u"b", u"sub", u"_speed", u"loop1", u"loop2"]),
     u"pkg.a": ("from .b import B\nfrom pkg.sub import deep\ndef f(): return [B, deep.D, __package__]\n",),
@@ -42,13 +42,13 @@ class Modules(TestCase):
         self.c.push("probe", PROBE)
 
     def served(self, func, *args, **kw):
-        """A call of `func`, in the module `probe` unless named, with the tree there to be had."""
+        """A call of `func`, by default in the module `probe`, with the package available."""
         module, _, func = func.rpartition(".")
         tree = dict(TREE, **kw.pop("more", {}))
         got = self.c.serve(self.c.post(module or "probe", func, *args), tree)
         return texts(got.obj())
 
-    def test_relative_imports_and_a_request_each(self):
+    def test_relative_imports_send_one_request_each(self):
         self.assertEqual(self.served("pkg.a.f"), [u"b", u"bd", u"pkg"])
         self.assertEqual(self.c.asked, [u"pkg", u"pkg.a", u"pkg.b", u"pkg.sub", u"pkg.sub.deep"])
 
@@ -57,31 +57,31 @@ class Modules(TestCase):
         self.assertEqual(self.served("circle.f"), 3)
         self.assertEqual(len(self.c.asked), len(set(self.c.asked)))
 
-    def test_a_module_that_is_not_there(self):
+    def test_missing_module(self):
         for _ in range(2):
             kind, said, name = self.served("plain", u"nowhere")
             self.assertTrue(said.startswith(u"The Mitogen master process was unable to serve nowhere"), said)
             self.assertIn(u"[context test, Python %s on %s" % (texts(self.c.call("probe", "version")), texts(sys.platform)), said)
             self.assertEqual((kind, name), (u"ModuleNotFoundError" if PY3 else u"ImportError", u"nowhere"))
-            # Who only asks is told no.
+            # find_spec() returns None.
             self.assertEqual(self.served("there", u"nowhere"), False)
         self.assertEqual(self.served("there", u"neither"), False)
         self.assertEqual(self.c.asked, [u"nowhere", u"neither"])
         self.assertEqual(self.served("there", u"pkg"), True)
 
-    def test_the_reason_is_shown(self):
+    def test_refusal_reason_is_in_the_error(self):
         for func, args in ("plain", (u"pkg._speed",)), ("member", (u"pkg", u"_speed")):
             got = self.served(func, *args)
             self.assertIsInstance(got, list, got)
             kind, said, name = got
             self.assertEqual((kind, name), (u"ImportError", u"pkg._speed"))
             self.assertTrue(said.startswith(TREE[u"pkg._speed"][1] + u" [context test, Python "), said)
-        # What the package does not list is not asked for.
+        # A module that its package does not list is not requested.
         self.assertEqual(self.served("plain", u"pkg.other")[0], u"ModuleNotFoundError" if PY3 else u"ImportError")
         self.assertEqual(self.c.asked.count(u"pkg._speed"), 1)
         self.assertNotIn(u"pkg.other", self.c.asked)
 
-    def test_a_reason_that_comes_unasked(self):
+    def test_refusal_reason_that_was_pushed(self):
         self.c.push("never", None, u"it is for others\u2026")
         said = texts(self.c.call("probe", "plain", u"never"))[1]
         self.assertTrue(said.startswith(u"it is for others\u2026 [context test"), said)
@@ -94,7 +94,7 @@ class Modules(TestCase):
             self.assertEqual(self.served("plain", name)[1:], [fixed % parent, parent])
             self.assertEqual(self.served("there", parent), False)
         if hasattr(sys, "stdlib_module_names"):
-            # Windows' part of the library, which no other system has.
+            # A module of the standard library on Windows only.
             self.assertEqual(self.served("plain", u"winreg")[1:], [fixed % u"winreg", u"winreg"])
         for more, name, said in (
             ({"import_overrides": [u"pkg", u"probe"]}, u"else", u"not in the overrides list"),
@@ -107,13 +107,13 @@ class Modules(TestCase):
             self.assertEqual(self.served("there", top), False)
         self.assertEqual(self.c.asked, [])
 
-    def test_an_override_may_name_the_library(self):
+    def test_overrides_may_name_the_standard_library(self):
         self.c = self.child(conf=config(import_overrides=[u"winsound", u"probe", u"json"]))
         self.c.push("probe", PROBE + "def f():\n import winsound, json\n return [winsound.V, json.V]\n")
         more = {u"winsound": ("V = 'theirs'\n",), u"json": ("V = 'ours'\n",)}
         self.assertEqual(self.served("f", more=more), [u"theirs", u"ours"])
         self.assertEqual(self.c.asked, [u"winsound", u"json"])
-        # The runtime's own modules are not a matter of overrides.
+        # Overrides do not apply to modules of the runtime.
         self.assertEqual(self.served("plain", u"mitogen.process"), None)
 
     def test_source_lines_are_shown(self):
@@ -154,7 +154,7 @@ def f():
     d.runcall(shown.f)
     return out.getvalue()
 ''')
-        # The debugger of 3.13 looks into the program.
+        # The debugger of 3.13 imports __main__.
         said = self.served("debug.f", more={u"__main__": ("",)})
         self.assertIn(u"-> return x  # here", said)
         self.assertIn(u"  1  \tdef f():\n", said)
@@ -174,7 +174,7 @@ def f():
         self.assertEqual(two, sorted(name for name in TREE if name != u"pkg"))
         self.assertEqual(sorted(self.c.asked), sorted(TREE))
 
-    def test_a_hostile_directory_is_not_our_package(self):
+    def test_a_directory_named_like_a_package_path_is_not_used(self):
         place = self.tempdir()
         os.makedirs(os.path.join(place, "master:", "m", "pkg"))
         for name in "other", "a":
@@ -186,7 +186,7 @@ def f():
         self.assertEqual(self.served("plain", u"pkg.other")[2:], [u"pkg.other"] if PY3 else [None])
 
     def test_threads_share_a_request(self):
-        # Python 2 lets a thread see what another is still importing, once that has to wait.
+        # In Python 2 a thread sees a module that another is still importing, if that one waits.
         name = u"pkg.sub.deep" if PY3 else u"count"
         more = {u"count": ("D = 'bd'\nimport sys\nsys.count = getattr(sys, 'count', 0) + 1\n",)}
         for func in "join", "spin":
@@ -196,7 +196,7 @@ def f():
             expected = [u"pkg", u"pkg.a", u"pkg.b", u"pkg.sub", name] if PY3 else [name]
             self.assertEqual(sorted(self.c.asked), expected)
 
-    def test_a_failing_import_leaves_nothing(self):
+    def test_a_failed_import_leaves_no_module(self):
         more = {u"broken": ("import broken.half\n", [u"half"]), u"broken.half": ("import sys\nX = 1\nraise KeyError('later')\n",)}
         self.c.push("tries", '''
 import sys
@@ -225,7 +225,7 @@ def f():
         self.assertEqual(got, [True, True, 1, u"master:/m/thing.py"])
         self.assertEqual(self.c.asked, [u"thing"])
 
-    def test_a_local_package_is_never_asked_about(self):
+    def test_submodules_of_local_packages_are_not_requested(self):
         self.c.push("local", "def f():\n try:\n  import json.nothing\n except ImportError: pass\n try:\n  from json import none\n except ImportError: return 1\n")
         self.assertEqual(self.served("local.f"), 1)
         self.assertEqual(self.c.asked, [])
@@ -257,7 +257,7 @@ def f():
         self.assertEqual(self.served("all.f"), 50)
         self.assertEqual(self.c.asked, [])
 
-    def test_names_with_letters_of_all_kinds(self):
+    def test_non_ascii_names(self):
         self.c.send(LOAD, dumps((u"thing", None, u"/jos\u00e9/thing.py", Global("mitogen.core", "Blob", (zlib.compress(b"def f(): return __file__"),)), [])), 0, PKL)
         self.assertEqual(texts(self.c.call("thing", "f")), u"master:/jos\u00e9/thing.py")
 
@@ -283,7 +283,7 @@ def spin():
 
 
 def texts(obj):
-    """With all strings as text, whatever the Python they come from."""
+    """Convert all strings to text."""
     if isinstance(obj, (list, tuple)):
         return type(obj)(map(texts, obj))
     return as_text(obj) if isinstance(obj, bytes) else obj

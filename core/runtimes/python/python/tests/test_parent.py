@@ -1,4 +1,4 @@
-"""Being a parent: plans, routes, relays, and source verification."""
+"""Contexts with children: plans, routes, forwarding, source verification."""
 import hashlib
 
 from harness import *
@@ -10,7 +10,7 @@ def spin():
 def sleep(n): time.sleep(n); return n
 def same(x): return x
 def children():
-    # Every process below us that is still there.
+    # All descendant processes.
     mine = []
     for name in os.listdir('/proc'):
         if name.isdigit():
@@ -76,7 +76,7 @@ class Below(TestCase):
 
 
 class Blobs(Below):
-    """What several contexts are started with is sent once over each link."""
+    """Shared parts of preambles are sent once over each link."""
 
     def setUp(self):
         Below.setUp(self)
@@ -103,7 +103,7 @@ class Blobs(Below):
             self.assertEqual(self.start(id)[u"ok"], True)
             self.assertEqual(self.on(id, "posix", "getppid"), self.c.call("posix", "getpid"))
 
-    def test_a_plan_that_names_an_unknown_blob_is_refused(self):
+    def test_a_plan_with_an_unknown_blob_is_refused(self):
         fds = self.c.call("probe", "fds")
         got = self.start(2)
         self.assertEqual((got[u"ok"], got[u"error"][u"kind"]), (False, u"spawn_failed"))
@@ -111,7 +111,7 @@ class Blobs(Below):
         self.assertEqual(self.c.call("probe", "fds"), fds)
         self.assertEqual(self.c.call("probe", "children"), [])
 
-    def test_an_intermediate_passes_blobs_on_once(self):
+    def test_an_intermediate_forwards_blobs_once(self):
         self.up(2)
         for name in "mitogen.process", "mitogen.dialogue", "mitogen.plan", "mitogen.routes", "mitogen.parent":
             source = zlib.decompress(binascii.unhexlify(PARTS["modules"][name]["source"]))
@@ -170,13 +170,13 @@ def say(reply_to, data):
     def heard(self, id):
         return [tuple(item) for item in self.on(id, "heard", "got")]
 
-    def test_everybody_gets_it_from_whom_it_is(self):
+    def test_multicast_keeps_source_and_authority(self):
         for ids in (2, 3), (1, 2, 3), (3,), (1,), (), (2, 99, 0, 3):
             self.c.send(MULTICAST, self.payload(*ids), 0, BIN)
             for id in 1, 2, 3:
                 self.assertEqual(self.heard(id), [(0, 0, BIN, self.CONTENTS)] * (id in ids), (id, ids))
 
-    def test_it_crosses_a_link_once(self):
+    def test_multicast_is_sent_once_over_each_link(self):
         for name in "mitogen.process", "mitogen.dialogue", "mitogen.plan", "mitogen.routes", "mitogen.parent":
             source = zlib.decompress(binascii.unhexlify(PARTS["modules"][name]["source"]))
             self.c.send(LOAD, module_data(name, source), 0, PKL, dst=3)
@@ -200,7 +200,7 @@ def f(data):
         for id in 2, 3, 4, 5:
             self.assertEqual(self.heard(id), [(0, 0, BIN, self.CONTENTS)])
 
-    def test_only_those_above_may_and_nonsense_does_no_harm(self):
+    def test_multicasts_of_children_and_malformed_ones_are_refused(self):
         self.on(2, "heard", "say", 0, self.payload(1, 3))
         self.c.send(MULTICAST, self.payload(2), 77, BIN, src=9, auth=9)
         self.assertEqual(self.c.reply(77).data, b"refused by policy")
@@ -214,7 +214,7 @@ class Parent(Below):
     def test_every_stdio(self):
         for id, stdio in enumerate((u"socketpair", u"pipes", u"hybrid_tty", u"tty"), 2):
             handle = self.plan(id, plan(PYTHON, stdio))
-            # In one flight: the call is queued behind the bootstrap.
+            # The call is sent right after the plan, and queued behind the preamble.
             call = self.c.post("posix", "getpid", dst=id)
             self.assertEqual(self.c.reply(handle).obj()[u"ok"], True)
             pid = self.c.reply(call)
@@ -238,7 +238,7 @@ class Parent(Below):
         self.assertEqual(self.on(3, "posix", "getppid"), self.on(2, "posix", "getpid"))
         routes = [self.c.until(lambda f: f.handle == ADD_ROUTE).data for _ in range(2)]
         self.assertEqual(routes, [b"2:local.2", b"3:local.3"])
-        # Modules for the grandchild come through both.
+        # Modules for the grandchild pass through both.
         call = self.c.post("deep", "f", dst=3)
         self.assertEqual(self.c.until(lambda f: f.handle == GET_MODULE).data, b"deep")
         self.c.push("deep", "def f(): return u'deep'")
@@ -246,7 +246,7 @@ class Parent(Below):
         self.c.close()
         self.assertEqual(self.c.wait(), 0)
 
-    def test_loss_is_announced_and_reaped(self):
+    def test_a_lost_child_is_announced_and_reaped(self):
         before = self.c.call("probe", "fds")
         self.up(2)
         self.assertGreater(self.c.call("probe", "fds"), before)
@@ -277,7 +277,7 @@ class Parent(Below):
             doing = {u"spawn": u"starting the program", u"shell": u"waiting for the shell to start the interpreter"}
             text = u"local.2: %s: %s" % (doing[stage], as_text(error[u"message"]))
             self.assertEqual((dead.reply_to, as_text(dead.data.decode())), (999, text))
-            # A message that comes when the failure is known already.
+            # A message that arrives after the failure.
             self.assertEqual(as_text(self.c.reply(self.c.post("posix", "getpid", dst=2)).data.decode()), text)
         self.assertEqual(error[u"output"], [u"sorry"])
         end = time.time() + LIMIT
@@ -288,16 +288,16 @@ class Parent(Below):
         program = {u"argv": [u"/bin/true"]}
         for change, part in (
             ({u"version": 2}, u"the plan has version 2, and only versions up to 1 are supported"),
-            ({u"colour": u"red"}, u"plan: the field colour is not known to this runtime"),
-            ({u"start": {u"spawn": dict(program, image=u"own")}}, u"start.spawn: the field image is not known"),
-            ({u"start": {u"spawn": {u"argv": []}}}, u"start.spawn.argv: there is no program"),
-            ({u"start": {u"spawn": {u"argv": [u"a\0b"]}}}, u"start.spawn: a NUL cannot be passed"),
-            ({u"start": {u"spawn": dict(program, stdio=u"fork")}}, u"start.spawn.stdio: fork is not known"),
-            ({u"start": {u"tunnel": {}}}, u"cannot start a context by tunnel"),
-            ({u"start": u"opened"}, u"cannot start a context by opened"),
-            ({u"start": {u"dial": {u"unix": {u"path": u"/x"}}}}, u"cannot start a context by dial"),
-            ({u"start": {u"spawn": {}}}, u"start.spawn: the field argv is missing"),
-            ({u"timeout": -1.0}, u"timeout: -1.0 is not a usable number of seconds"),
+            ({u"colour": u"red"}, u"plan: unknown field colour"),
+            ({u"start": {u"spawn": dict(program, image=u"own")}}, u"start.spawn: unknown field image"),
+            ({u"start": {u"spawn": {u"argv": []}}}, u"start.spawn.argv: the program is missing"),
+            ({u"start": {u"spawn": {u"argv": [u"a\0b"]}}}, u"cannot contain NULs"),
+            ({u"start": {u"spawn": dict(program, stdio=u"fork")}}, u"start.spawn.stdio: fork is unknown"),
+            ({u"start": {u"tunnel": {}}}, u"start: tunnel is not supported by Python contexts"),
+            ({u"start": u"opened"}, u"start: opened is not supported"),
+            ({u"start": {u"dial": {u"unix": {u"path": u"/x"}}}}, u"start: dial is not supported"),
+            ({u"start": {u"spawn": {}}}, u"start.spawn: missing field argv"),
+            ({u"timeout": -1.0}, u"timeout: -1.0 is not a valid number of seconds"),
             ({u"timeout": u"soon"}, u"timeout: "),
         ):
             got = self.c.reply(self.plan(2, plan(["/bin/true"], **change))).obj()
@@ -308,7 +308,7 @@ class Parent(Below):
             self.c.handle += 1
             self.c.send(RUN_PLAN, dumps(start(2, plan(["/bin/true"]), **change)), self.c.handle, PKL)
             error = self.c.reply(self.c.handle).obj()[u"error"]
-            self.assertIn(u"is not known to this runtime", as_text(error[u"message"]))
+            self.assertIn(u"is not supported by this runtime", as_text(error[u"message"]))
         self.up(2)
 
     def test_timeout(self):
@@ -338,9 +338,9 @@ class Parent(Below):
         self.up(3)
         for id in 2, 3:
             self.c.send(LOAD, module_data("probe", PROBE), 0, PKL, dst=id)
-        # Siblings reach each other, but without our authority.
+        # Siblings can send to each other, but without the master's authority.
         self.assertError(self.on(2, "probe", "pid_of", 3), u"", u"refused by policy")
-        # A child claims to be its sibling, or to speak for the master: dropped, and said so.
+        # A child claims to be its sibling, or to have the master's authority: dropped and logged.
         forge = """
 def f():
     import mitogen.core as core
@@ -356,7 +356,7 @@ def f():
             self.c.until(lambda f: f.handle == LOG)
         self.assertEqual([f for f in self.c.other if f.handle == 4000], [])
 
-    def test_what_is_gone_is_forgotten(self):
+    def test_state_of_lost_contexts_is_dropped(self):
         kept = """
 def f():
     import mitogen.core as core, mitogen.routes as routes
@@ -368,7 +368,7 @@ def f():
             self.up(id)
             pid = self.on(id, "posix", "getpid")
             self.c.send(LOAD, module_data("probe", PROBE), 0, PKL, dst=2)
-            # We and its sibling have had to do with it.
+            # The parent and the sibling have state of it.
             self.assertError(self.on(2, "probe", "pid_of", id), u"", u"refused by policy")
             self.assertEqual(self.c.call("probe", "pid_of", id), pid)
             self.assertEqual([id in found for found in self.c.call("kept", "f")], [True] * 3)
@@ -388,15 +388,15 @@ def f():
 """
         self.c.push("many", source)
         self.assertGreater(self.c.call("many", "f"), 1023)
-        # Their descriptors are all above, and are polled.
+        # All descriptors of the children are above 1000, and are polled.
         self.up(2)
         self.assertEqual(self.on(2, "posix", "getppid"), self.c.proc.pid)
 
-    def test_calls_downwards(self):
+    def test_calls_to_children(self):
         self.up(2)
         self.assertEqual(self.c.call("probe", "pid_of", 2), self.on(2, "posix", "getpid"))
         self.c.send(LOAD, module_data("probe", PROBE), 0, PKL, dst=2)
-        # The child dies while the parent's call waits for it.
+        # The child exits while the parent's call waits for it.
         source = "def f(router):\n try:\n  router.context_by_id(2).call(__import__('probe').spin)\n except Exception as e: return str(e)\nf.mitogen_takes_router = True"
         self.c.push("waits", source)
         pid = self.on(2, "posix", "getpid")
@@ -412,7 +412,7 @@ def f():
         self.assertEqual(as_text(self.c.reply(call).obj()), u"the respondent Context has disconnected")
 
     def test_back_pressure(self):
-        # The child below is stopped, so that what we send to it piles up, here and not there.
+        # The grandchild is stopped, so that messages to it are queued in the sender, not in the intermediate.
         self.up(2)
         self.c.send(LOAD, module_data("probe", PROBE), 0, PKL, dst=2)
         pid = self.on(2, "posix", "getpid")
@@ -439,7 +439,7 @@ def f():
         thread.join()
         self.assertEqual(self.c.call("posix", "getpid"), self.c.proc.pid)
 
-    def test_back_pressure_ends_with_its_cause(self):
+    def test_back_pressure_ends_when_the_destination_is_lost(self):
         self.up(2)
         pid = self.on(2, "posix", "getpid")
         os.kill(pid, signal.SIGSTOP)
@@ -449,7 +449,7 @@ def f():
         self.assertEqual(self.c.until(lambda f: f.handle == DEL_ROUTE).data, b"2")
         self.assertEqual(self.c.call("posix", "getpid"), self.c.proc.pid)
 
-    def test_the_link_may_end_while_it_is_not_read(self):
+    def test_a_link_that_is_not_read_can_end(self):
         self.up(2)
         pid = self.on(2, "posix", "getpid")
         os.kill(pid, signal.SIGSTOP)
@@ -473,12 +473,12 @@ def f():
         c.send(LOAD, module_data("probe", PROBE), 0, PKL, dst=2)
         self.assertError(self.on(2, "probe", "pid_of", 3), u"", u"routing mode prevents forward")
 
-    def test_no_module_is_an_error(self):
+    def test_a_missing_parent_module_is_an_error(self):
         c = self.c = self.child()
         c.push("mitogen.parent", None)
         self.assertError(c.reply(self.plan(2, plan(PYTHON))).obj(), u"", u"unable to serve mitogen.parent [context test, ")
 
-    def test_processes_go_with_us(self):
+    def test_child_processes_end_with_the_context(self):
         self.up(2)
         pids = [self.on(2, "posix", "getpid")]
         self.plan(4, plan(["/bin/sleep", "1000"]))

@@ -1,4 +1,4 @@
-"""Data files of packages that came from the master, on each version's API."""
+"""Data files of packages from the master, with the APIs of each Python version."""
 from harness import *
 from test_modules import texts
 from test_parent import PYTHON, plan, start
@@ -22,7 +22,7 @@ import pkg
 def get_data(package, name):
     import pkgutil
     try:
-        # Python 2 asks no finder of ours for what is in a package.
+        # Python 2 does not call the finder to list a package.
         __import__(package)
         data = pkgutil.get_data(package, name)
     except IOError as e:
@@ -106,14 +106,14 @@ class Resources(TestCase):
         for _ in range(2):
             self.assertEqual(self.served("get_data", u"pkg", u"missing"), wrong)
         self.assertEqual(self.served("no_path"), wrong[0])
-        # Each once, however often it is read.
+        # Each is requested once, however often it is read.
         self.assertEqual(self.asked(), [(u"pkg", u"a.txt"), (u"pkg", u"big.bin"), (u"pkg", u"t/b.html"), (u"pkg.sub", u"c.txt"), (u"pkg", u"missing")])
 
-    def test_threads_share_a_question(self):
+    def test_threads_share_a_request(self):
         self.assertEqual(self.served("crowd"), [len(BIG)] * 8)
         self.assertEqual(self.asked(), [(u"pkg", u"big.bin")])
 
-    def test_a_blocked_package_is_not_asked_about(self):
+    def test_resources_of_blocked_packages_are_not_requested(self):
         self.c = self.child(conf=config(import_blocks=[u"pkg.sub"]))
         self.c.push("probe", PROBE)
         self.assertEqual(self.served("by_path", u"a.txt"), u"d\u00e9j\u00e0\n")
@@ -121,7 +121,7 @@ class Resources(TestCase):
         self.assertIs(self.c.call("deny", "f"), None)
         self.assertEqual(self.asked(), [(u"pkg", u"a.txt")])
 
-    def test_what_is_not_plain_data_is_refused(self):
+    def test_only_plain_data_is_accepted(self):
         handle = self.c.post("probe", "get_data", u"pkg", u"a.txt")
         self.c.push("pkg", *TREE[u"pkg"])
         self.c.until(lambda f: f.handle == GET_RESOURCE)
@@ -139,7 +139,7 @@ class Resources(TestCase):
         self.c.send(LOAD_RESOURCE, resource_data((u"pkg", u"a.txt"), b"good"), 0, PKL)
         self.assertEqual(self.c.reply(handle).obj(), b"good")
 
-    def test_others_may_not_answer(self):
+    def test_only_parents_may_send_resources(self):
         c = self.child(conf=config(5, (3, 0)))
         c.push("use", "def f():\n import mitogen.resources")
         c.call("use", "f")
@@ -155,10 +155,10 @@ class Resources(TestCase):
             ])
             self.assertEqual(len(self.asked()), len(set(self.asked())))
 
-        def test_a_master_that_does_not_list(self):
+        def test_a_master_that_cannot_list_resources(self):
             plain = dict((key, value) for key, value in FILES.items() if key[1] and key[1][-1] != u"/")
             if VERSION != (3, 9):
-                self.assertIn(u"does not list the resources of pkg", self.served("unlisted", files=plain))
+                self.assertIn(u"cannot list the resources of pkg", self.served("unlisted", files=plain))
             self.assertEqual(self.served("get_data", u"pkg", u"empty", files=plain), u"")
 
     if VERSION >= (3, 9):
@@ -171,7 +171,7 @@ class Resources(TestCase):
             self.assertEqual(len(self.asked()), len(set(self.asked())))
 
     if VERSION >= (3, 10):
-        def test_files_that_are_not_there(self):
+        def test_missing_files(self):
             self.assertEqual(self.served("nested"), [u"deep", u"deep"])
             self.assertEqual(self.served("missing"), [u"[Errno 2] No such resource in package pkg on the master: 'missing'", u"missing"])
             self.assertEqual(self.served("outside"), [1, 1, 1])
@@ -193,7 +193,7 @@ class Hops(TestCase):
             self.up(id, parents)
         self.c.push("probe", PROBE)
 
-    def test_each_question_goes_up_once(self):
+    def test_each_resource_is_requested_once(self):
         handles = [self.c.post("probe", "get_data", u"pkg", name, dst=id)
                    for name in (u"big.bin", u"missing", u"big.bin") for id in (3, 4, 5, 2, 1)]
         tree = dict(TREE, probe=(PROBE,))
@@ -210,7 +210,7 @@ class Hops(TestCase):
     def test_a_master_without_the_module(self):
         PARTS["modules"].pop("mitogen.resources")
         self.addCleanup(PARTS["modules"].__setitem__, "mitogen.resources", RESOURCES)
-        # A child of another make asks; here its frame is written by hand, by a child of ours.
+        # A request of a child with another runtime, written by hand in a child with this one.
         tree = {u"asks": ('''
 import mitogen.core as core
 got = []

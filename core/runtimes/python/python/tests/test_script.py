@@ -1,11 +1,11 @@
-"""Programs sent by the master: whatever they do, they do as if an interpreter had been started here."""
+"""Scripts from the master: they must behave as in an interpreter that runs them as a file."""
 from harness import *
 from test_command import Command as Commands
 from test_parent import PROBE
 
 OUT = 5000
 
-# Each is also given to a real interpreter; what the two print and how they end must be equal.
+# Each also runs in an interpreter; output and exit status must be equal.
 PROGRAMS = {
     "arguments": "import sys\nprint(__name__, __file__, sys.argv, __doc__)\nprint(sorted(k for k in globals() if k[:2] != '__'))",
     "text_status": "import sys\nprint('out')\nsys.exit('text \\xe9')",
@@ -81,7 +81,7 @@ class Script(Commands):
         return got if isinstance(got, Global) else (got[u"pid"], got[u"control"])
 
     def ended(self, handle=OUT, control=None):
-        """As `gather`; there are no modules here but our own."""
+        """As `gather`; only modules of the runtime are available."""
         out = {b"1": b"", b"2": b""}
         while True:
             got = self.c.until(lambda f: f.handle in (handle, GET_MODULE))
@@ -94,7 +94,7 @@ class Script(Commands):
             elif got.obj()[0] == u"exit":
                 return out[b"1"], out[b"2"], got.obj()[1:]
 
-    def test_programs(self):
+    def test_scripts_behave_as_in_an_interpreter(self):
         where = os.path.realpath(self.tempdir())
         os.mkdir(os.path.join(where, "dir"))
         path = os.path.join(where, "dir", "prog.py")
@@ -113,7 +113,7 @@ class Script(Commands):
             status = process.returncode
             expected = out, err, (status, None) if status >= 0 else (None, -status)
             kept = self.content(args[1])
-            # The target may have another file of this name.
+            # The target may have a different file of this name.
             with open(path, "wb") as fp:
                 fp.write(b"wrong\n" * 20)
             pid, control = self.run_here(source, map(as_text, args), stdin=True, cwd=as_text(where), path=as_text(path))
@@ -143,7 +143,7 @@ class Script(Commands):
         self.assertEqual(out, b"['-']\nFalse\n")
         self.assertIn(b'  File "<stdin>", line 4, in <module>\n', err)
 
-    def test_modules_come_through_us(self):
+    def test_modules_come_through_the_context(self):
         self.run_here("import deep.er\nprint(deep.er.f(1))\ndeep.er.f(0)")
         asked = []
         for name, source, pkg in (("deep", "", []), ("deep.er", "def f(x):\n  return 1 // x", None)):
@@ -162,7 +162,7 @@ class Script(Commands):
         ])
         self.assertIn("ZeroDivisionError", lines[-1])
 
-    def test_an_import_that_fails_shows_no_frame_of_ours(self):
+    def test_a_failed_import_shows_no_frame_of_the_runtime(self):
         self.run_here("import broken")
         self.assertEqual(self.c.until(lambda f: f.handle == GET_MODULE).data, b"broken")
         self.c.push("broken", "x = 1\n1 / 0")
@@ -173,7 +173,7 @@ class Script(Commands):
             '  File "master:/m/broken.py", line 2, in <module>', "    1 / 0",
         ])
 
-    def test_threads_import_at_once(self):
+    def test_threads_import_concurrently(self):
         self.run_here(
             "import threading, sys\ndone = []\ndef f(n):\n  done.append(__import__('m%d' % n).x)\n"
             "ts = [threading.Thread(target=f, args=(n,)) for n in range(5)]\n"
@@ -184,7 +184,7 @@ class Script(Commands):
             self.c.push(name, "x = %s" % name[1:])
         self.assertEqual(self.ended(), (b"[0, 1, 2, 3, 4]\n", b"", (0, None)))
 
-    def test_a_process_that_the_program_forks_imports_what_it_has(self):
+    def test_a_fork_of_the_script_imports_cached_modules_only(self):
         self.run_here(
             "import os, sys\nimport early\npid = os.fork()\nif not pid:\n"
             "  try:\n    print(early.x, __import__('json').dumps(1))\n    import late\n"
@@ -196,11 +196,11 @@ class Script(Commands):
             self.c.push(name, "x = 1")
         out, err, end = self.ended()
         self.assertEqual(out.splitlines()[-3:], [
-            b"late has to be imported before the program forks", b"4", b"1",
+            b"late must be imported before the script forks", b"4", b"1",
         ])
         self.assertEqual((err, end), (b"", (0, None)))
 
-    def test_much_output(self):
+    def test_large_output(self):
         pid, control = self.run_here(
             "import sys, os\nout = getattr(sys.stdout, 'buffer', sys.stdout)\n"
             "for i in range(100): out.write(bytes(bytearray((i + j) % 256 for j in range(1000))) * 100)"
@@ -210,7 +210,7 @@ class Script(Commands):
         self.assertTrue(out == expected)
         self.assertEqual((err, end), (b"", (0, None)))
 
-    def test_not_started(self):
+    def test_start_errors(self):
         self.assertError(self.run_here("", cwd=u"/nowhere"), u"", u"No such file")
 
     def test_environment_and_descriptors(self):
@@ -221,10 +221,10 @@ class Script(Commands):
         )
         out = self.ended()[0].split(b"\n")
         self.assertIn(out[0], (b"b False", b"('b', False)"))
-        # The link's two, the waker's two, and the one that lists.
+        # Two of the link, two of the wake pipe, and that of the listing.
         self.assertEqual(out[1:3] + out[3:7], [b"8", b"b", b"0", b"1", b"2", b"3"])
 
-    def test_signal_reaches_all_of_it(self):
+    def test_signals_reach_the_process_group(self):
         pid, control = self.run_here(
             "import subprocess, time\np = subprocess.Popen(['sleep', '1000'])\nprint('on', flush=True)\np.wait()"
             if PY3 else
@@ -234,7 +234,7 @@ class Script(Commands):
         self.c.send(control, dumps((u"signal", 15)), 0, PKL)
         self.assertEqual(self.ended(), (b"", b"", (None, 15)))
 
-    def test_it_goes_with_the_parent(self):
+    def test_scripts_end_with_the_context(self):
         pid, control = self.run_here("import time\ntime.sleep(1000)")
         self.c.close()
         self.assertEqual(self.c.wait(), 0)
@@ -242,7 +242,7 @@ class Script(Commands):
         while os.path.exists("/proc/%d" % pid):
             self.assertLess(time.time(), end)
 
-    def test_nothing_is_left(self):
+    def test_no_descriptor_or_process_is_left(self):
         self.run_here("pass")
         self.ended()
         before = self.c.call("probe", "fds")
@@ -256,7 +256,7 @@ class Script(Commands):
         self.assertEqual(len(routes), 12)
 
     def test_while_the_context_is_busy(self):
-        # Asked for before, started behind it; the loop goes on for both.
+        # Two scripts and a busy main thread: the loop serves all.
         self.run_here("import time\nprint('a')\ntime.sleep(0.3)\nprint('b')")
         self.c.post("probe", "spin")
         self.assertEqual(self.ended(), (b"a\nb\n", b"", (0, None)))

@@ -1,4 +1,4 @@
-"""What children in bad faith can do to a context between them and the master: nothing."""
+"""A malicious child cannot affect the context between it and the master."""
 from harness import *
 from test_parent import Below
 
@@ -7,7 +7,7 @@ import posix, time
 import mitogen.core as core
 heard = []
 def listen(respondent):
-    # As one who waits for a reply of that context does.
+    # Registers a handler as a wait for a reply of that context does.
     respondent = core.router.context_by_id(respondent)
     return core.router.add_handler(
         lambda msg: heard.append((msg.src_id, msg.is_dead, msg.data)), persist=False, respondent=respondent
@@ -31,7 +31,7 @@ def pieces(data):
 
 
 class Plain(TestCase):
-    def test_only_the_parent_withdraws_routes(self):
+    def test_only_the_parent_may_withdraw_routes(self):
         c = self.child(conf=config(5, (3, 0)))
         for handle, auth in (DEL_ROUTE, 9), (DEL_ROUTE, 3), (LOAD, 9), (CALL, 9), (SHUTDOWN, 9), (RUN_PLAN, 9):
             c.send(handle, b"0", 77, src=9, auth=auth)
@@ -51,34 +51,34 @@ class Security(Below):
         return [tuple(item) for item in self.c.call("security", "got")]
 
     def says(self, id, *args):
-        """The child sends a frame; when this returns the parent has dealt with it."""
+        """The child sends a frame. Returns when the parent has processed it."""
         self.on(id, "security", "send", *args)
         self.c.call("posix", "getpid")
 
-    def test_replies_come_from_whom_they_are_wanted(self):
+    def test_replies_from_other_contexts_are_refused(self):
         handle = self.c.call("security", "listen", 2)
         for src, auth in (3, 3), (2, 2), (0, 0), (2, 3), (3, 2):
-            # From the child 3, in whatever name.
+            # From the child 3, with any claimed source.
             self.says(3, 1, src, auth, handle, 0, b"forged")
         self.assertEqual(self.got(), [])
         self.on(3, "security", "send", 1, 3, 3, handle, 4242, b"forged")
-        # The refusal goes to the child, to a handle that it has not; there it ends.
+        # The refusal goes to a handle of the child that does not exist, and is dropped.
         self.says(2, 1, 2, 2, handle, 0, b"true")
         self.assertEqual(self.got(), [(2, False, b"true")])
 
-    def test_nobody_else_can_say_that_it_is_gone(self):
+    def test_siblings_cannot_end_waits_for_a_respondent(self):
         handle = self.c.call("security", "listen", 2)
         for src, auth in (3, 3), (2, 2), (0, 0), (1, 1), (2, 3), (3, 2):
             self.says(3, 1, src, auth, handle, 999, b"gone")
         self.assertEqual(self.got(), [])
-        # It can say so itself, and so can those above.
+        # The context itself and its parents may report it.
         self.says(2, 1, 2, 2, handle, 999, b"gone")
         self.assertEqual(self.got(), [(2, True, b"gone")])
         handle = self.c.call("security", "listen", 2)
         self.c.send(handle, b"gone", 999)
         self.assertEqual(self.got(), [(0, True, b"gone")])
 
-    def test_who_is_on_the_way_can_say_that_it_is_gone(self):
+    def test_intermediates_can_end_waits_for_a_respondent(self):
         self.says(2, 1, 2, 2, ADD_ROUTE, 0, b"5:deep")
         handle = self.c.call("security", "listen", 5)
         self.says(3, 1, 3, 3, handle, 999, b"gone")
@@ -86,7 +86,7 @@ class Security(Below):
         self.says(2, 1, 2, 2, handle, 999, b"gone")
         self.assertEqual(self.got(), [(2, True, b"gone")])
 
-    def test_routes_are_not_taken_from_others(self):
+    def test_routes_of_other_contexts_cannot_be_claimed(self):
         pid = self.on(2, "posix", "getpid")
         for id in b"0:x", b"1:x", b"2:x":
             self.says(3, 1, 3, 3, ADD_ROUTE, 0, id)
@@ -96,7 +96,7 @@ class Security(Below):
         self.assertEqual([f for f in self.c.other if f.handle in (ADD_ROUTE, DEL_ROUTE) and f.data[:1] != b"3"
                           and f.data != b"2:local.2"], [])
 
-    def test_nobody_below_is_obeyed(self):
+    def test_descendants_have_no_authority(self):
         for handle in CALL, SHUTDOWN, LOAD, FORWARD_MODULE, LOAD_RESOURCE, RUN_PLAN, 110:
             for auth in 3, 2, 0:
                 self.says(3, 1, 3, auth, handle, 4242, call_data("security", "send", (0, 1, 1, 4001, 0, b"obeyed")))
@@ -105,14 +105,14 @@ class Security(Below):
         self.assertEqual([f for f in self.c.other if f.handle == 4001], [])
         self.assertIs(self.c.proc.poll(), None)
 
-    def test_a_corrupt_link_is_lost_and_no_other(self):
+    def test_a_corrupt_link_does_not_affect_others(self):
         for id, data in (2, b"Segmentation fault (core dumped)\n"), (3, HEADER.pack(PKL, 1, 3, 3, 4000, 0, (128 << 20) + 1)):
             self.c.post("security", "raw", data, dst=id)
             self.assertEqual(self.c.until(lambda f: f.handle == DEL_ROUTE).data, str(id).encode())
         self.assertEqual(self.c.call("posix", "getpid"), self.c.proc.pid)
         self.up(4)
 
-    def test_torn_frames_are_put_together(self):
+    def test_fragmented_frames_are_reassembled(self):
         frames = b"".join(frame(4000, b"number %d" % number, 0, PKL, 0, 2, 2) for number in range(20))
         self.c.post("security", "pieces", frames, dst=2)
         for number in range(20):

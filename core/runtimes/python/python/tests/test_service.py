@@ -1,4 +1,4 @@
-"""Calls of services, word by word, and files by stock's services."""
+"""Calls of services with their exact messages, and upstream's file services."""
 from harness import *
 
 SERVICE = 110
@@ -84,7 +84,7 @@ class Base(TestCase):
 
 
 class Services(Base):
-    def test_answers_are_those_of_the_protocol(self):
+    def test_replies_follow_the_protocol(self):
         self.assertEqual(self.ask("probe.Probe", "add", a=1, b=2), 3)
         self.assertEqual(self.ask("probe.Probe", "secret"), u"secret")
         self.assertEqual(self.ask("probe.Probe", "add", src=7, auth=7, a=1, b=2), 3)
@@ -103,8 +103,8 @@ class Services(Base):
         name = u"exceptions" if not PY3 else u"builtins"
         self.assertError(self.ask("probe.Probe", "fail"), name + u".ValueError: on purpose", u"in fail")
 
-    def test_strangers_activate_nothing(self):
-        # Not even the pool, as long as nobody of ours has asked for it.
+    def test_unprivileged_callers_activate_no_service(self):
+        # The pool itself is not started either.
         got = self.ask("probe.Probe", "add", src=7, auth=7, a=1, b=2)
         self.assertEqual(got, u"refused by policy")
         self.assertEqual(self.ask("probe.Once", "number", a=1), 1)
@@ -116,8 +116,8 @@ class Services(Base):
         self.c.push("nowhere", None)
         self.assertError(self.ask("nowhere.Nothing", "x"), u"", u"nowhere")
 
-    def test_a_call_that_comes_while_the_module_does(self):
-        # The loop runs while it is waited for, and the handler wants the module, too: there must be one.
+    def test_a_call_while_the_module_loads(self):
+        # The loop runs during the import, and its handler needs the same module: it must be imported once.
         c = self.child()
         text = (
             u"bytes(__import__('mitogen.service', None, None, ['x']).get_or_create_pool().find("
@@ -132,12 +132,12 @@ class Services(Base):
         self.assertEqual(self.ask("probe.Probe", "told"), [])
         self.post("probe.Probe", "tell", what=u"fail")
         self.assertEqual(self.ask("probe.Probe", "tell", what=u"answer"), u"by hand")
-        # Two threads take the calls, in any order.
+        # Two threads run the calls, in any order.
         while len(self.ask("probe.Probe", "told")) < 2:
             pass
         self.assertEqual(sorted(self.ask("probe.Probe", "told")), [u"answer", u"fail"])
 
-    def test_dead_messages_end_no_thread(self):
+    def test_dead_messages_are_ignored(self):
         for _ in range(9):
             self.c.send(SERVICE, b"gone", 999)
         threads = set()
@@ -158,7 +158,7 @@ class Services(Base):
 
 
 class Files(Base):
-    """Stock's FileService, by its numbers."""
+    """Upstream's FileService: window, chunks, order."""
 
     def fetch(self, path, sink=5000, src=0, auth=0, sender=None):
         sender = Global("mitogen.core", "_unpickle_sender", (src if sender is None else sender, sink))
@@ -184,13 +184,13 @@ class Files(Base):
         self.assertEqual((meta[u"owner"], meta[u"group"]), (u"daemon", u"bin"))
         self.assertTrue(isinstance(meta[u"mtime"], float))
         got = b""
-        # The window is full when a chunk passes one mebibyte, and not before.
+        # The window is full as soon as more than 1 MiB is unacknowledged.
         while len(got) < 1048576:
             chunk = self.chunk()
             self.assertEqual((chunk.enc, chunk.reply_to), (BIN, 0))
             self.assertEqual(len(chunk.data), 131046)
             got += chunk.data
-        # Nothing more comes: the answer to a later question is next.
+        # No further chunk: the reply to a later call is next.
         self.assertEqual(self.ask("probe.Probe", "add", a=1, b=2), 3)
         self.assertFalse([frame for frame in self.c.other if frame.handle == 5000])
         self.acknowledge(len(got))
@@ -203,7 +203,7 @@ class Files(Base):
         self.assertEqual(chunk.data, b"Sender was explicitly closed")
         self.assertTrue(got == data)
 
-    def test_one_after_the_other(self):
+    def test_transfers_on_a_link_are_sequential(self):
         folder = self.tempdir()
         for name in "one", "two":
             with open(os.path.join(folder, name), "wb") as fp:

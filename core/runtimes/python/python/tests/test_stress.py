@@ -1,6 +1,6 @@
-"""The hand-over of the loop between the main thread and the patrol, under load.
+"""The transfer of the loop between the main thread and the watchdog thread, under load.
 
-Nothing here asserts a time: what is lost makes its reader wait until the harness gives up.
+No test asserts a duration: a lost message makes its reader wait until the harness times out.
 `MITOGEN_TEST_SEED` repeats a run, `MITOGEN_TEST_ROUNDS` makes it longer.
 """
 import multiprocessing
@@ -23,7 +23,7 @@ def spin(n, x):
     while time.time() < end: pass
     return x
 def until(path):
-    # Goes on until the test has seen what must not wait for us.
+    # Runs until the test has received what must not wait for this call.
     while not os.path.exists(path): time.sleep(0.0005)
     return path
 def spin_until(path):
@@ -55,7 +55,7 @@ def handlers():
     core.router.add_handler(lambda msg: core.router.myself().call_async(tell, u'told'), 4004)
 def tell(text): core.send(0, 4003, text.encode('utf-8'))
 def nervous():
-    # Threads change places at every turn, which is where the gaps show.
+    # A short switch interval makes race conditions likely.
     getattr(sys, 'setswitchinterval', lambda _: sys.setcheckinterval(1))(0.000005)
 flag = []
 def seen():
@@ -79,7 +79,7 @@ def burn():
 
 
 class Driver(object):
-    """Talks to one child for a while, in random order."""
+    """Exchanges random messages with one child."""
 
     def __init__(self, test, number):
         self.random = random.Random(SEED * 100 + number)
@@ -132,11 +132,11 @@ class Driver(object):
         self.check(self.flight(calls), [call[-1] for call in calls])
 
     def before_a_long_one(self):
-        """Replies ahead of a call that ends only once they are here, and traffic during it."""
+        """Replies before a call that returns only after they have arrived, and traffic during it."""
         self.doing = "long"
         self.count += 1
         path = os.path.join(self.dir, str(self.count))
-        # Sometimes the patrol has the loop already, or is about to take it.
+        # The watchdog may own the loop already, or be about to take it.
         calls = [("sleep", self.random.random() * 15, 9)] * self.random.randrange(2)
         calls += [("same", i) for i in range(self.random.randrange(6))] + [self.short()][:self.random.randrange(2)]
         long = self.random.choice(("until", "spin_until")), as_text(path)
@@ -153,7 +153,7 @@ class Driver(object):
         assert self.c.reply(self.c.handle).data == b"invalid handle"
 
     def load(self):
-        """An import that asks us, while the loop starts programs (Python 2 has one import lock)."""
+        """An import from the master while the loop starts programs (Python 2 has one import lock)."""
         self.doing = "load"
         self.count += 1
         outer, inner = "outer%d" % self.count, "inner%d" % self.count
@@ -193,7 +193,7 @@ class Driver(object):
         self.c.log(lambda name, level, line: name == u"stdout" and line.endswith(end))
 
     def mixed(self):
-        """Several callers' frames in one flight, some of which go wrong."""
+        """Frames of several callers in one write, some of which fail."""
         self.doing = "mixed"
         one, first = self.frame("same", 1)
         two, second = self.frame("sleep", 6, 2)
@@ -227,28 +227,28 @@ class Stress(TestCase):
 
 
 class Loop(TestCase):
-    """The same, one at a time."""
+    """Single aspects of the same."""
 
     def setUp(self):
         self.c = self.child()
         self.c.push("probe", SOURCE)
         self.c.call("probe", "handlers")
 
-    def test_no_wake_is_lost(self):
+    def test_no_wake_up_is_lost(self):
         for _ in range(3):
             self.assertEqual(self.c.call("probe", "defers", 1500), 9000)
 
-    def test_a_wait_is_ended_by_another_thread(self):
+    def test_another_thread_ends_a_wait(self):
         self.assertEqual(self.c.call("probe", "closed"), u"closed")
 
-    def test_a_call_to_ourselves_from_the_loop(self):
-        # The loop must not go to sleep over what it has just put into its own queue.
+    def test_a_call_to_the_own_context_from_the_loop(self):
+        # The loop must not block after it has added to its own queue.
         self.c.send(4004)
         self.assertEqual(self.c.reply(4003).data, b"told")
         self.c.send(4002, b"x")
         self.assertEqual(self.c.reply(4003).data, b"x")
 
-    def test_frames_behind_a_handler_that_fails(self):
+    def test_frames_after_a_handler_that_fails(self):
         for data in b"", b"exit":
             call = frame(CALL, call_data("probe", "same", (5,)), 70, PKL)
             self.c.sock.sendall(frame(4000, data) + call + frame(999, b"", 71))
@@ -256,8 +256,8 @@ class Loop(TestCase):
             self.assertEqual(self.c.reply(71).data, b"invalid handle")
             self.c.log(lambda name, level, line: u"boom" in line)
 
-    def test_frames_behind_a_handler_that_waits(self):
-        # It reads on meanwhile: whole frames, halves of frames and one of its own.
+    def test_frames_after_a_handler_that_waits(self):
+        # The loop reads on meanwhile: complete frames, partial frames and one of its own context.
         big = b"z" * 400000
         last = frame(CALL, call_data("probe", "same", (big,)), 72, PKL)
         self.c.sock.sendall(
@@ -271,9 +271,9 @@ class Loop(TestCase):
         self.assertEqual(self.c.reply(72).obj(), big)
         self.assertEqual(self.c.reply(73).data, b"invalid handle")
 
-    def test_short_calls_do_not_keep_the_link_waiting(self):
-        # Each is over before the patrol's second look; what is behind them does not fit into the
-        # first read (of some 200), and is seen to long before they have all been run.
+    def test_the_link_is_read_during_short_calls(self):
+        # Each returns before the watchdog's second check; the frames after them do not fit into the
+        # first read (of some 200), and must be handled long before all calls have run.
         calls = [frame(CALL, call_data("probe", "seen"), 5000, PKL) for i in range(300)]
         self.assertGreater(len(b"".join(calls)), 16384)
         self.c.sock.sendall(b"".join(calls) + frame(4005))
