@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use mitogen_core::call::Context;
 use mitogen_core::connect::{
-    ChildSettings, ConnectHandle, ConnectRequest, Connector, Plan, Registry, Transport,
+    ChildSettings, ConnectHandle, ConnectRequest, Connector, Plan, Transport,
 };
 use mitogen_core::router::Router;
 
@@ -26,13 +26,11 @@ use mitogen_inventory::profiles::{Chain, Hop, HopKey, SecretResolver, SecretStor
 ///
 /// ```no_run
 /// use mitogen::profiles::{Inventory, Overrides, Search, SecretStore, SystemSecrets};
-/// use mitogen::transports::builtin;
 /// use mitogen::{ConnectionPool, Master, MasterOptions};
 ///
-/// let registry = builtin();
-/// let inventory = Inventory::load(&Search::from_environment(None), &registry)?;
 /// let master = Master::start(MasterOptions::default())?;
-/// let pool = ConnectionPool::new(&master, &registry, SecretStore::new(SystemSecrets));
+/// let inventory = Inventory::load(&Search::from_environment(None), master.transports())?;
+/// let pool = ConnectionPool::new(&master, SecretStore::new(SystemSecrets));
 /// for target in inventory.select("local", None)? {
 ///     let chain = inventory.resolve(&target, &Overrides::default())?;
 ///     let context = pool.connect(&chain)?.wait()?;
@@ -66,13 +64,13 @@ impl<R> fmt::Debug for ConnectionPool<R> {
 }
 
 impl<R: SecretResolver> ConnectionPool<R> {
-    /// Creates an empty pool for `master`. The settings of hops are those of the master, except for what
-    /// their profiles set.
-    pub fn new(master: &Master, registry: &Registry, secrets: SecretStore<R>) -> Self {
+    /// Creates an empty pool for `master`, with the master's transports. The settings of hops are those of
+    /// the master, except for what their profiles set.
+    pub fn new(master: &Master, secrets: SecretStore<R>) -> Self {
         Self {
             connector: master.connector().clone(),
             router: master.router().clone(),
-            planner: ChainPlanner::new(registry, master.settings()),
+            planner: ChainPlanner::new(master.transports(), master.settings()),
             secrets,
             entries: Mutex::default(),
         }

@@ -55,7 +55,7 @@ fn with_chains(wanted: &str, body: impl FnOnce(&ConnectionPool<&Answers>, &[Chai
         .collect();
     let master = Master::start(MasterOptions::default()).unwrap();
     let answers = Answers(AtomicUsize::new(0));
-    let connections = ConnectionPool::new(&master, &registry, SecretStore::new(&answers));
+    let connections = ConnectionPool::new(&master, SecretStore::new(&answers));
     body(&connections, &chains, &answers);
     master.shutdown();
 }

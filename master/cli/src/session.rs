@@ -168,9 +168,10 @@ pub fn sources(modules: &ModuleArgs, program: Option<&Path>) -> Result<Sources, 
 ///
 /// # Errors
 /// The system refuses threads or descriptors.
-pub fn master(verbosity: Verbosity, modules: Sources) -> anyhow::Result<Master> {
-    let settings = ChildSettings::new(Python::new()).log_levels(verbosity.child_levels());
-    Ok(Master::start(MasterOptions::default().grace(GRACE).settings(settings).modules(modules))?)
+pub fn master(env: Env<'_>, modules: Sources) -> anyhow::Result<Master> {
+    let settings = ChildSettings::new(Python::new()).log_levels(env.verbosity.child_levels());
+    let options = MasterOptions::default().grace(GRACE).settings(settings).modules(modules);
+    Ok(Master::start(options.transports(env.registry.clone()))?)
 }
 
 /// What is done on every target.
@@ -218,8 +219,8 @@ fn run_with_connections(env: Env<'_>, wanted: &str, job: Job, prefs: OutputPrefs
     let chains = targets.chains.as_slice();
     let hosts: Arc<[String]> = chains.iter().map(|chain| chain.label.clone()).collect();
     let Job { task, input, sources } = job;
-    let master = master(env.verbosity, sources)?;
-    let pool = ConnectionPool::new(&master, env.registry, SecretStore::new(SystemSecrets));
+    let master = master(env, sources)?;
+    let pool = ConnectionPool::new(&master, SecretStore::new(SystemSecrets));
     // Errors in options and secrets are reported before anything is started on any host.
     for chain in chains {
         pool.acquire(chain)?;

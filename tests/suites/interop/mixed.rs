@@ -76,7 +76,7 @@ fn profiles_name_the_package() {
             inventory.resolve(&targets[0], &Overrides::default()).expect("a chain")
         };
         let master = master();
-        let connections = ConnectionPool::new(&master, &registry, SecretStore::new(SystemSecrets));
+        let connections = ConnectionPool::new(&master, SecretStore::new(SystemSecrets));
         let child = connections.connect(&chain("sound")).expect("a plan").wait().expect("it comes up");
         let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("it is stock's");
         assert_eq!(cast, "word");

@@ -71,7 +71,7 @@ pub fn serve(env: Env<'_>, args: &ServeArgs) -> anyhow::Result<u8> {
             path
         }
     };
-    let master = master(env.verbosity, Vec::new())?;
+    let master = master(env, Vec::new())?;
     let (sender, events) = channel();
     let signals = sender.clone();
     let _watch = SignalWatch::new(master.router().broker(), &[SIGINT, SIGTERM, SIGHUP], move |_, _| {
@@ -81,7 +81,7 @@ pub fn serve(env: Env<'_>, args: &ServeArgs) -> anyhow::Result<u8> {
     let listener = master.listen(Some(&path))?;
     let requests = sender.clone();
     listener.on_target_request(move |request| drop(requests.send(Event::Request(request))));
-    let pool = ConnectionPool::new(&master, env.registry, SecretStore::new(SystemSecrets));
+    let pool = ConnectionPool::new(&master, SecretStore::new(SystemSecrets));
     for chain in &chains {
         pool.acquire(chain)?;
     }
