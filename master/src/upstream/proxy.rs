@@ -155,7 +155,7 @@ fn read(
             json(value).ok_or_else(|| wrong("must be a string, a number, a boolean or a list of these"))?;
         match (key.as_str(), value) {
             ("python_path", Json::String(path)) => {
-                settings = settings.runtime(Python::with_interpreter([path]))
+                settings = settings.runtime(Python::with_interpreter([path]));
             }
             ("python_path", Json::Array(words)) => {
                 let argv: Option<Vec<_>> = words.iter().map(Json::as_str).collect();
