@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let master = Master::start(MasterOptions::default())?;
     let inventory = Inventory::load(&Search::from_environment(None), master.transports())?;
-    let pool = ConnectionPool::new(&master, master.transports(), SecretStore::new(SystemSecrets));
+    let pool = ConnectionPool::new(&master, SecretStore::new(SystemSecrets));
 
     let mut connections = Vec::new();
     for target in inventory.select(targets, None)? {
