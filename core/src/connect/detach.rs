@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::connector::Shared;
+use super::driver::Launcher;
 use super::peers::Peers;
 use crate::call::{CallError, Context};
 use crate::ids::Handle;
@@ -27,25 +27,25 @@ use crate::wire::{Encoding, Message, WellKnownHandle};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Lets children go that say that they will outlive their links.
-pub(super) fn listen(shared: &Arc<Shared>) {
-    let weak = Arc::downgrade(shared);
+pub(super) fn listen(launcher: &Arc<Launcher>) {
+    let weak = Arc::downgrade(launcher);
     let options = HandlerOptions { policy: Policy::ImmediatePeer, respondent: None };
-    shared.router.add_handler(Some(WellKnownHandle::Detaching.handle()), options, move |delivery| {
-        if let Some(shared) = weak.upgrade() {
-            let_go(&shared, &delivery);
+    launcher.router().add_handler(Some(WellKnownHandle::Detaching.handle()), options, move |delivery| {
+        if let Some(launcher) = weak.upgrade() {
+            let_go(&launcher, &delivery);
         }
     });
 }
 
-fn let_go(shared: &Shared, Delivery { message, .. }: &Delivery) {
-    if !message.wants_reply() || !shared.detached().insert(message.src_id) {
+fn let_go(launcher: &Launcher, Delivery { message, .. }: &Delivery) {
+    if !message.wants_reply() || !launcher.detached().insert(message.src_id) {
         return;
     }
     match pickle::to_bytes(&()) {
         Ok(none) => {
             let reply = Message::new(message.src_id, message.reply_to, Encoding::Pickle, none);
             // One that is gone already needs no answer.
-            let _ = shared.router.send(reply);
+            let _ = launcher.router().send(reply);
         }
         Err(error) => tracing::error!(%error, "None could not be encoded"),
     }

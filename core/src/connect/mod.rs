@@ -6,11 +6,10 @@
 //! waited for; frames sent to a context before it is up are kept until it is.
 
 mod connect_handle;
-mod connection;
 mod connector;
 mod detach;
+mod driver;
 mod error;
-mod handshake_limiter;
 mod live_contexts;
 mod option_spec;
 mod options;
@@ -18,22 +17,20 @@ mod peers;
 mod plan;
 mod plan_text;
 mod prepare;
-mod reaper;
-mod remote;
 mod request;
 mod run_plan;
 mod settings;
 mod start;
-mod streams;
 pub mod testing;
 mod transport;
 mod validate;
+mod via;
 
 pub use crate::router::Keepalive;
 pub use connect_handle::{Completer, ConnectHandle, Outcome};
 pub use connector::{Connector, WeakConnector};
+pub use driver::{HANDSHAKES_PER_DESTINATION, OpenDone, OpenedLink, Opener, RemoteEnd};
 pub use error::ConnectError;
-pub use handshake_limiter::HANDSHAKES_PER_DESTINATION;
 pub use live_contexts::ContextInfo;
 pub use option_spec::{DEFAULT_CONNECT_TIMEOUT, OptionKind, OptionSpec};
 pub use options::{OptionsError, check_word, parse_options};

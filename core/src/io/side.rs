@@ -67,6 +67,12 @@ pub trait Side: Send + fmt::Debug {
     /// Closes the descriptor. It must be deregistered first.
     fn close(&mut self);
 
+    /// The descriptor of [`fd`](Self::fd) with shared ownership, for a stream that watches a side that its
+    /// [`Writer`](super::Writer) owns. The default implementation duplicates it.
+    fn shared_fd(&self) -> Option<Arc<OwnedFd>> {
+        self.fd()?.try_clone_to_owned().ok().map(Arc::new)
+    }
+
     /// Whether the broker's shutdown waits until this side is disconnected.
     fn keep_alive(&self) -> bool {
         true
@@ -220,6 +226,10 @@ impl Side for FdSide {
 
     fn close(&mut self) {
         self.fd = None;
+    }
+
+    fn shared_fd(&self) -> Option<Arc<OwnedFd>> {
+        self.fd.clone()
     }
 
     fn keep_alive(&self) -> bool {

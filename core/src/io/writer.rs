@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -89,8 +90,13 @@ impl Writer {
     /// Creates a queue that writes to `side`. [`send_blocking`](Self::send_blocking) waits while
     /// `high_water` bytes or more are queued; the low-water mark is half of `high_water`.
     pub fn new(side: impl Side + 'static, high_water: usize) -> Self {
+        Self::boxed(Box::new(side), high_water)
+    }
+
+    /// Like [`new`](Self::new), for a side of a type that is not known.
+    pub fn boxed(side: Box<dyn Side>, high_water: usize) -> Self {
         let state = State {
-            side: Some(Box::new(side)),
+            side: Some(side),
             queue: VecDeque::new(),
             queued: 0,
             broken: false,
@@ -192,6 +198,12 @@ impl Writer {
         }
         self.notify_space(state);
         result
+    }
+
+    /// The descriptor that the side writes to, for the loop to watch; `None` after [`close`](Self::close)
+    /// and for a side without a descriptor.
+    pub fn shared_fd(&self) -> Option<Arc<OwnedFd>> {
+        self.lock().side.as_ref().and_then(|side| side.shared_fd())
     }
 
     /// The number of queued bytes that the kernel has not accepted yet.

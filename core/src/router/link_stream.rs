@@ -1,9 +1,9 @@
 //! The stream of a link: reads frames and gives them to the router.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use crate::io::{FdSide, Reactor, Residual, Side, Stream, Token, Transmit, Writer};
+use crate::io::{Reactor, Residual, Side, Stream, Token, Transmit, Writer};
 use crate::wire::FrameDecoder;
 
 use super::keepalive::{Keepalive, KeepaliveMonitor};
@@ -22,9 +22,9 @@ pub struct MitogenStream {
     router: Router,
     link: LinkId,
     name: String,
-    side: FdSide,
+    side: Box<dyn Side>,
     /// The writer's descriptor, for the loop to watch.
-    transmit: FdSide,
+    transmit: Option<Arc<OwnedFd>>,
     writer: Writer,
     decoder: FrameDecoder,
     /// Whether our shutdown only cuts the link, instead of asking the other end to shut down.
@@ -37,20 +37,19 @@ pub struct MitogenStream {
 }
 
 impl MitogenStream {
-    /// A stream over `side` and `writer` for `link` of `router`, which was opened with
-    /// [`Links::begin`](super::Links::begin); `ends` are the sides it reads and is written by. `rest` are bytes that
-    /// were read before the link was up.
+    /// A stream that reads `side` and is written to by `writer`, for `link` of `router`, which was opened
+    /// with [`Links::begin`](super::Links::begin). `rest` are bytes that were read before the link was up.
     pub fn new(
         router: Router,
         link: LinkId,
         name: String,
-        ends: (FdSide, FdSide),
+        side: Box<dyn Side>,
         writer: Writer,
         rest: &[u8],
     ) -> Self {
         let mut decoder = FrameDecoder::new(router.max_message_size());
         decoder.feed(rest);
-        let (side, transmit) = ends;
+        let transmit = writer.shared_fd();
         Self {
             router,
             link,
@@ -140,7 +139,7 @@ impl Stream for MitogenStream {
     }
 
     fn transmit_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.transmit.fd()
+        self.transmit.as_ref().map(|fd| fd.as_fd())
     }
 
     fn receive_residual(&self) -> Residual {
@@ -209,6 +208,6 @@ impl Stream for MitogenStream {
         self.writer.close();
         self.router.links().lost(self.link, &reason);
         self.side.close();
-        self.transmit.close();
+        self.transmit = None;
     }
 }

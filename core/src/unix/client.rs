@@ -160,14 +160,13 @@ pub fn attach(router: &Router, joined: Joined) -> io::Result<()> {
     let attached = router.broker().defer_sync(move |reactor| {
         let router = attaching;
         let (side, transmit) = FdSide::pair(joined.stream)?;
-        let writer = Writer::new(transmit.share(), LINK_HIGH_WATER);
+        let writer = Writer::new(transmit, LINK_HIGH_WATER);
         let link = router.links().adopt(listener, &name, None, writer.clone());
         if joined.reads_all_encodings {
             router.links().set_legacy_encoding_only(link, false);
         }
-        let ends = (side, transmit);
-        let stream =
-            MitogenStream::new(router, link, name, ends, writer.clone(), &joined.rest).detach_on_shutdown();
+        let stream = MitogenStream::new(router, link, name, Box::new(side), writer.clone(), &joined.rest)
+            .detach_on_shutdown();
         let token = reactor.register(Box::new(stream))?;
         writer.bind_to(reactor.handle(), token);
         Ok(())

@@ -168,7 +168,7 @@ impl Handshake {
         let router = &self.router;
         let (me, client) = (router.identity().id, router.ids().allocate());
         let name = format!("unix_client.{}", hello.pid);
-        let writer = Writer::new(transmit.share(), LINK_HIGH_WATER);
+        let writer = Writer::new(transmit, LINK_HIGH_WATER);
         writer.bind_to(reactor.handle(), token);
         let server = ServerHello { client, listener: me, pid: std::process::id() };
         // In one write, and before there is a link that others could send by. If the client is gone
@@ -176,9 +176,8 @@ impl Handshake {
         let _ = writer.send(&[Bytes::from([&server.encode()[..], &server.first_frame()].concat())]);
         let link = router.links().adopt(client, &name, Some(me), writer.clone());
         tracing::debug!(id = client.0, name, "a client has joined");
-        let ends = (side, transmit);
         let mut stream =
-            MitogenStream::new(router.clone(), link, name, ends, writer, rest).detach_on_shutdown();
+            MitogenStream::new(router.clone(), link, name, Box::new(side), writer, rest).detach_on_shutdown();
         let sound = stream.drain(reactor, token);
         reactor.replace(token, Box::new(stream));
         if !sound {

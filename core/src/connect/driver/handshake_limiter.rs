@@ -10,11 +10,11 @@ use std::time::Duration;
 pub const HANDSHAKES_PER_DESTINATION: usize = 8;
 
 /// How often a handshake that the server dropped is retried.
-pub(crate) const RETRIES: u32 = 4;
+pub(super) const RETRIES: u32 = 4;
 
 /// The handshakes in progress and those that wait. `T` is a connection that waits to start.
 #[derive(Debug)]
-pub(crate) struct HandshakeLimiter<T> {
+pub(super) struct HandshakeLimiter<T> {
     limit: usize,
     destinations: HashMap<String, Destination<T>>,
 }
@@ -26,12 +26,12 @@ struct Destination<T> {
 }
 
 impl<T> HandshakeLimiter<T> {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize) -> Self {
         Self { limit: limit.max(1), destinations: HashMap::new() }
     }
 
     /// Returns `work` if it may start now; queues it otherwise.
-    pub(crate) fn enter(&mut self, destination: &str, work: T) -> Option<T> {
+    pub(super) fn enter(&mut self, destination: &str, work: T) -> Option<T> {
         let entry = self
             .destinations
             .entry(destination.to_owned())
@@ -46,7 +46,7 @@ impl<T> HandshakeLimiter<T> {
     }
 
     /// Notes that a handshake has ended, and returns the work that may start in its place.
-    pub(crate) fn leave(&mut self, destination: &str) -> Option<T> {
+    pub(super) fn leave(&mut self, destination: &str) -> Option<T> {
         let entry = self.destinations.get_mut(destination)?;
         if let Some(next) = entry.waiting.pop_front() {
             return Some(next);
@@ -61,7 +61,7 @@ impl<T> HandshakeLimiter<T> {
 
 /// The delay before retry number `attempt` (from 1), spread by `noise` in 0..1 so that connections
 /// that were dropped together are not retried together.
-pub(crate) fn retry_delay(attempt: u32, noise: f64) -> Duration {
+pub(super) fn retry_delay(attempt: u32, noise: f64) -> Duration {
     let base = 0.25 * f64::from(1u32 << attempt.min(5));
     Duration::from_secs_f64(base * (0.5 + noise))
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::connect_handle::Completion;
-use super::connector::Shared;
 use super::error::ConnectError;
 use super::peers::Peers;
 use super::prepare::Prepared;
@@ -25,14 +24,7 @@ use crate::runtime::{Blob, Feature};
 use crate::wire::{Encoding, Message, WellKnownHandle};
 
 /// Asks `via` to start context `id` as `prepared` says.
-pub(super) fn start(
-    shared: &Arc<Shared>,
-    via: &Context,
-    id: ContextId,
-    prepared: &Prepared,
-    done: &Completion,
-) {
-    let router = &shared.router;
+pub(super) fn start(router: &Router, via: &Context, id: ContextId, prepared: &Prepared, done: &Completion) {
     let plan = &prepared.plan;
     let hop = plan.name.clone();
     let lost = {
@@ -67,20 +59,19 @@ pub(super) fn start(
             done.set(&Err(Arc::new(error)));
         }
     };
-    if let Err(error) = send(shared, via, id, prepared, answered) {
+    if let Err(error) = send(router, via, id, prepared, answered) {
         router.links().lose_route(id, &error.to_string());
         done.set(&Err(Arc::new(lost(error.to_string()))));
     }
 }
 
 fn send(
-    shared: &Shared,
+    router: &Router,
     via: &Context,
     id: ContextId,
     prepared: &Prepared,
     answered: impl FnOnce(Reply) + Send + 'static,
 ) -> Result<(), CallError> {
-    let router = &shared.router;
     let Prepared { plan, config, boot, runtime } = prepared;
     let copy = plan.start == Start::Fork;
     let feature = if copy { Feature::Copies } else { Feature::Children };

@@ -32,7 +32,7 @@ struct State {
 
 /// A process that we started. Cloning gives the same process.
 #[derive(Clone)]
-pub(crate) struct Process {
+pub(super) struct Process {
     pid: i32,
     state: Arc<Mutex<State>>,
 }
@@ -102,12 +102,12 @@ impl Processes {
 
 impl Process {
     /// How it ended, if it has.
-    pub(crate) fn exit(&self) -> Option<ExitStatus> {
+    pub(super) fn exit(&self) -> Option<ExitStatus> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).exit
     }
 
     /// Calls `then` when it has ended: at once if it has.
-    pub(crate) fn on_exit(
+    pub(super) fn on_exit(
         &self,
         reactor: &mut dyn Reactor,
         then: impl FnOnce(ExitStatus, &mut dyn Reactor) + Send + 'static,
@@ -123,12 +123,12 @@ impl Process {
     }
 
     /// It has no more business: it is left `TERM_AFTER` to end by itself, then made to.
-    pub(crate) fn terminate_gracefully(&self, reactor: &mut dyn Reactor) {
+    pub(super) fn terminate_gracefully(&self, reactor: &mut dyn Reactor) {
         self.end_after(TERM_AFTER, reactor);
     }
 
     /// It must end now.
-    pub(crate) fn terminate(&self, reactor: &mut dyn Reactor) {
+    pub(super) fn terminate(&self, reactor: &mut dyn Reactor) {
         self.end_after(Duration::ZERO, reactor);
     }
 
