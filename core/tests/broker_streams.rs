@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mitogen_core::broker::{Broker, DeferError};
-use mitogen_core::io::{PollPoller, Reactor, Residual, Side, Stopped, Stream, Token};
-use support::{LONG, Probe, Seen, broker, is_registered, next, register, socket, text, wait_until};
+use mitogen_core::io::{PollPoller, Reactor, Residual, Side, Stopped, Stream, Token, Touch};
+use support::{LONG, Probe, Seen, broker, is_registered, next, pollers, register, socket, text, wait_until};
 
 #[track_caller]
 fn at_end(seen: &Receiver<Seen>) {
@@ -576,4 +576,122 @@ fn a_round_trip_costs_one_poll_and_one_read_and_a_send_does_not_wake_the_loop() 
     assert_eq!(changes.load(Ordering::SeqCst), before.1);
     handle.defer_sync(|_| ()).unwrap();
     assert!(settled.load(Ordering::SeqCst) >= TRIPS);
+}
+
+/// A stream whose data is in memory: nothing that a poller sees announces it.
+struct Memory {
+    /// A descriptor that never becomes ready, or none.
+    fd: Option<OwnedFd>,
+    data: Arc<Mutex<Vec<u8>>>,
+    left: bool,
+    seen: std::sync::mpsc::Sender<Seen>,
+}
+
+impl Stream for Memory {
+    fn name(&self) -> &str {
+        "memory"
+    }
+    fn receive_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(|fd| fd.as_fd())
+    }
+    fn on_receive(&mut self, _: &mut dyn Reactor, _: Token) {
+        // One byte per call.
+        let mut data = self.data.lock().unwrap();
+        if !data.is_empty() {
+            self.seen.send(Seen::Bytes(vec![data.remove(0)])).unwrap();
+        }
+        self.left = !data.is_empty();
+    }
+    fn receive_residual(&self) -> Residual {
+        if self.left { Residual::Buffered } else { Residual::Drained }
+    }
+    fn on_transmit(&mut self, reactor: &mut dyn Reactor, token: Token) {
+        reactor.stop_transmit(token);
+        self.seen.send(Seen::Transmit).unwrap();
+    }
+}
+
+/// Nothing is seen although the loop has gone round.
+#[track_caller]
+fn nothing(handle: &mitogen_core::broker::BrokerHandle, seen: &Receiver<Seen>) {
+    for _ in 0..3 {
+        handle.defer_sync(|_| ()).unwrap();
+    }
+    assert!(seen.try_recv().is_err());
+}
+
+#[test]
+fn a_touched_stream_is_called_although_its_descriptor_is_not_ready() {
+    for (name, poller) in pollers() {
+        let broker = Broker::start(name, poller).unwrap();
+        let handle = broker.handle();
+        for with_fd in [true, false] {
+            let (fd, _peer) = socket();
+            let data = Arc::new(Mutex::new(b"abc".to_vec()));
+            let (log, seen) = channel();
+            let touch = Touch::new();
+            touch.touch();
+            let fd = with_fd.then_some(fd);
+            let token = register(&handle, Memory { fd, data: Arc::clone(&data), left: false, seen: log });
+            handle.defer_sync(move |reactor| reactor.start_receive(token)).unwrap();
+            nothing(&handle, &seen);
+
+            // One touch, and the stream is called until it has delivered what it keeps.
+            touch.bind(handle.as_defer(), token);
+            touch.touch();
+            for byte in ["a", "b", "c"] {
+                assert_eq!(next(&seen), text(byte), "{name}");
+            }
+            nothing(&handle, &seen);
+
+            // From a callback, twice: one call for one byte.
+            data.lock().unwrap().push(b'd');
+            handle
+                .defer_sync(move |reactor| {
+                    reactor.touch(token);
+                    reactor.touch(token);
+                })
+                .unwrap();
+            assert_eq!(next(&seen), text("d"));
+            nothing(&handle, &seen);
+
+            // A paused direction is called when it is resumed, and a transmitting stream too.
+            handle.defer_sync(move |reactor| reactor.stop_receive(token)).unwrap();
+            data.lock().unwrap().push(b'e');
+            touch.touch();
+            nothing(&handle, &seen);
+            handle.defer_sync(move |reactor| reactor.start_receive(token)).unwrap();
+            assert_eq!(next(&seen), text("e"));
+            handle.defer_sync(move |reactor| reactor.start_transmit(token)).unwrap();
+            assert_eq!(next(&seen), Seen::Transmit);
+
+            // A touch of a stream that is gone does nothing.
+            handle.defer_sync(move |reactor| reactor.disconnect(token)).unwrap();
+            touch.touch();
+            at_end(&seen);
+        }
+    }
+}
+
+#[test]
+fn a_touched_stream_does_not_starve_others() {
+    for (name, poller) in pollers() {
+        let broker = Broker::start(name, poller).unwrap();
+        let handle = broker.handle();
+        let data = Arc::new(Mutex::new(vec![b'x'; 1_000_000]));
+        let (log, _endless) = channel();
+        let token = register(&handle, Memory { fd: None, data: Arc::clone(&data), left: false, seen: log });
+        handle
+            .defer_sync(move |reactor| {
+                reactor.start_receive(token);
+                reactor.touch(token);
+            })
+            .unwrap();
+        let (ours, mut theirs) = socket();
+        let (probe, seen) = Probe::new(ours);
+        register(&handle, probe);
+        theirs.write_all(b"one").unwrap();
+        assert_eq!(next(&seen), text("one"), "{name}");
+        assert!(!data.lock().unwrap().is_empty(), "{name}: it was served meanwhile");
+    }
 }

@@ -23,6 +23,8 @@ pub(super) struct LoopState {
     disconnected: VecDeque<(Token, Box<dyn Stream>)>,
     /// The stream whose callback runs was disconnected during it.
     current_disconnected: bool,
+    /// Streams that were touched in a direction that is not paused. Empty in most iterations.
+    touched: Vec<Token>,
     handle: BrokerHandle,
 }
 
@@ -36,6 +38,7 @@ impl LoopState {
             stopping: false,
             disconnected: VecDeque::new(),
             current_disconnected: false,
+            touched: Vec::new(),
             handle,
         }
     }
@@ -70,6 +73,9 @@ impl LoopState {
 
     /// Passes the residual state that a callback has left to the poller.
     pub(super) fn note_residual(&mut self, token: Token, direction: Interest, residual: Residual) {
+        if residual == Residual::Buffered {
+            self.touch_directions(token, direction);
+        }
         if let Some(entry) = self.slots.get_mut(token) {
             entry.note_residual(&mut *self.poller, token, direction, residual);
         }
@@ -105,6 +111,29 @@ impl LoopState {
             let mut interest = entry.interest;
             change(&mut interest);
             entry.watch(&mut *self.poller, token, interest);
+            if entry.is_touched() {
+                self.touched.push(token);
+            }
+        }
+    }
+
+    /// Whether a touched stream waits for its callback.
+    pub(super) fn has_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// Moves the touched streams to `into`, which must be empty.
+    pub(super) fn take_touched(&mut self, into: &mut Vec<Token>) {
+        std::mem::swap(&mut self.touched, into);
+    }
+
+    fn touch_directions(&mut self, token: Token, directions: Interest) {
+        if let Some(entry) = self.slots.get_mut(token) {
+            entry.touched.read |= directions.read;
+            entry.touched.write |= directions.write;
+            if entry.is_touched() {
+                self.touched.push(token);
+            }
         }
     }
 }
@@ -138,6 +167,10 @@ impl Reactor for LoopState {
 
     fn stop_transmit(&mut self, token: Token) {
         self.watch(token, |interest| interest.write = false);
+    }
+
+    fn touch(&mut self, token: Token) {
+        self.touch_directions(token, Interest::BOTH);
     }
 
     fn replace(&mut self, token: Token, stream: Box<dyn Stream>) -> bool {

@@ -7,7 +7,7 @@ use super::busy_poll::BusyPoll;
 use super::handle::{BrokerHandle, LoopEvent};
 use super::loop_state::LoopState;
 use super::shutdown::Phase;
-use crate::io::{Interest, Poller};
+use crate::io::{Event, Interest, Poller};
 
 /// Runs until a shutdown is complete.
 pub(super) fn run(handle: &BrokerHandle, poller: Box<dyn Poller>) {
@@ -16,6 +16,7 @@ pub(super) fn run(handle: &BrokerHandle, poller: Box<dyn Poller>) {
     // Both keep their capacity, so that an iteration does not allocate.
     let mut ready = Vec::new();
     let mut inbox = Vec::new();
+    let mut touched = Vec::new();
 
     let mut busy_poll = BusyPoll::new(std::thread::available_parallelism().map_or(1, NonZero::get));
 
@@ -23,7 +24,7 @@ pub(super) fn run(handle: &BrokerHandle, poller: Box<dyn Poller>) {
         let deadline = earlier(state.timers.next_deadline(), phase.deadline());
         let before = Instant::now();
         let spinning = busy_poll.is_active(before);
-        let timeout = if spinning {
+        let timeout = if spinning || state.has_touched() {
             Some(Duration::ZERO)
         } else {
             deadline.map(|deadline| deadline.saturating_duration_since(before))
@@ -35,6 +36,13 @@ pub(super) fn run(handle: &BrokerHandle, poller: Box<dyn Poller>) {
         }
         state.now = Instant::now();
         for &event in &ready {
+            dispatch(&mut state, handle, &mut phase, LoopEvent::Ready(event));
+        }
+        // Streams that these touch are for the next iteration.
+        state.take_touched(&mut touched);
+        for token in touched.drain(..) {
+            let due = state.slots.get_mut(token).map(|entry| entry.take_touched()).unwrap_or_default();
+            let event = Event { token, readable: due.read, writable: due.write };
             dispatch(&mut state, handle, &mut phase, LoopEvent::Ready(event));
         }
         let newest = state.timers.newest();

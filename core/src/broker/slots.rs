@@ -25,6 +25,8 @@ pub(super) struct Entry {
     /// The stream that replaces it after the callback.
     pub(super) replacement: Option<Box<dyn Stream>>,
     pub(super) interest: Interest,
+    /// Directions in which the stream was touched and not called since.
+    pub(super) touched: Interest,
     fds: Fds,
 }
 
@@ -57,7 +59,8 @@ impl Slots {
             self.free.push(index);
             return Err(err);
         }
-        self.slots[index].entry = Some(Entry { stream: Some(stream), replacement: None, interest, fds });
+        self.slots[index].entry =
+            Some(Entry { stream: Some(stream), replacement: None, interest, touched: Interest::NONE, fds });
         Ok(token)
     }
 
@@ -104,6 +107,22 @@ impl Slots {
 }
 
 impl Entry {
+    /// Whether the stream was touched in a direction that is not paused.
+    pub(super) fn is_touched(&self) -> bool {
+        self.touched.read && self.interest.read || self.touched.write && self.interest.write
+    }
+
+    /// Takes the directions in which a callback is due.
+    pub(super) fn take_touched(&mut self) -> Interest {
+        let due = Interest {
+            read: self.touched.read && self.interest.read,
+            write: self.touched.write && self.interest.write,
+        };
+        self.touched.read &= !due.read;
+        self.touched.write &= !due.write;
+        due
+    }
+
     /// Changes the interest. An error is logged; it means that the stream closed its descriptor while it
     /// was registered.
     pub(super) fn watch(&mut self, poller: &mut dyn Poller, token: Token, interest: Interest) {

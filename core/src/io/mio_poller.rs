@@ -174,7 +174,7 @@ impl Poller for MioPoller {
                 row.unknown = row.unknown.without(known);
                 row.report(known, fd, &mut self.ready);
             }
-            Residual::Drained | Residual::Unknown => {}
+            Residual::Drained | Residual::Unknown | Residual::Buffered => {}
         }
     }
 

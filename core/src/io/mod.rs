@@ -14,6 +14,7 @@ mod poller;
 mod side;
 mod stream;
 mod timers;
+mod touch;
 mod waker;
 mod writer;
 
@@ -34,6 +35,7 @@ pub use poller::{Event, Interest, Poller, Residual, Token};
 pub use side::{CHUNK_SIZE, FdSide, Side, sides};
 pub use stream::{Defer, Reactor, Stopped, Stream, Task, TimerId};
 pub(crate) use timers::Timers;
+pub use touch::Touch;
 pub use waker::Waker;
 pub use writer::{Disconnected, Transmit, WriteError, Writer};
 

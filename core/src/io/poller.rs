@@ -58,6 +58,9 @@ pub enum Residual {
     Drained,
     /// The kernel processed all that was requested: another call may succeed.
     Ready,
+    /// The stream itself keeps data that it has not delivered, such as decrypted data: the loop touches it
+    /// again, whatever the kernel says. See [`super::Reactor::touch`].
+    Buffered,
 }
 
 /// A readiness event for one descriptor. Only requested directions are set. An error or a hang-up is

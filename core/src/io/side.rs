@@ -9,6 +9,7 @@ use bytes::BytesMut;
 
 use super::op::io_op;
 use super::poller::Residual;
+use super::touch::Touch;
 use crate::sys;
 
 /// The most that one read takes, in bytes (128 KiB). It bounds how long one ready stream can delay the
@@ -17,7 +18,8 @@ pub const CHUNK_SIZE: usize = 131_072;
 
 /// One direction of a stream. Reads and writes never block; they fail with `WouldBlock` instead.
 pub trait Side: Send + fmt::Debug {
-    /// The descriptor that a poller watches; `None` after [`close`](Self::close).
+    /// The descriptor that a poller watches; `None` after [`close`](Self::close), and for a side without
+    /// a descriptor, which must be touched whenever it can be read or written: see [`bind`](Self::bind).
     fn fd(&self) -> Option<BorrowedFd<'_>>;
 
     /// Reads once. Returns 0 when the peer has disconnected, whether the system reports that as end of
@@ -71,6 +73,13 @@ pub trait Side: Send + fmt::Debug {
     /// [`Writer`](super::Writer) owns. The default implementation duplicates it.
     fn shared_fd(&self) -> Option<Arc<OwnedFd>> {
         self.fd()?.try_clone_to_owned().ok().map(Arc::new)
+    }
+
+    /// Takes the handle with which the side wakes its stream when data or space becomes available that the
+    /// descriptor does not show. Called before the stream is registered. The default implementation
+    /// ignores it.
+    fn bind(&mut self, touch: &Touch) {
+        let _ = touch;
     }
 
     /// Whether the broker's shutdown waits until this side is disconnected.

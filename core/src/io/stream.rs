@@ -113,6 +113,12 @@ pub trait Reactor {
     /// Stops calling [`Stream::on_transmit`].
     fn stop_transmit(&mut self, token: Token);
 
+    /// Calls [`Stream::on_receive`] of a stream that receives, and [`Stream::on_transmit`] of one that
+    /// transmits, in the next iteration, as if its descriptor were ready. A direction that is paused is
+    /// called when it is resumed. For streams that have data or space that their descriptors do not show,
+    /// or no descriptors.
+    fn touch(&mut self, token: Token);
+
     /// Replaces a stream by another, under the same token and with the same interest; its descriptors may
     /// be the same or others. The old stream is dropped without [`Stream::on_disconnect`]. Returns whether
     /// `token` was registered.

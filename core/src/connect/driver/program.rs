@@ -7,6 +7,7 @@ use std::io;
 use super::opener::OpenedLink;
 use super::process::Processes;
 use crate::connect::start::{Spawn, Stdio};
+use crate::error::with_causes;
 use crate::io::{FdSide, Reactor, Side, sides};
 use crate::sys::{self, ChildSpec, ChildStdio, Spawned};
 
@@ -19,7 +20,7 @@ pub(super) fn start(
     processes: &Processes,
     reactor: &mut dyn Reactor,
 ) -> Result<OpenedLink, String> {
-    let spawned = spawn_child(spawn).map_err(|error| with_causes(&error))?;
+    let spawned = spawn_child(spawn).map_err(|error| with_causes(&error).to_string())?;
     let process =
         processes.watch(spawned.pid).map_err(|error| format!("cannot watch the process: {error}"))?;
     match wrap(spawned) {
@@ -53,15 +54,4 @@ fn wrap(spawned: Spawned) -> io::Result<Wrapped> {
         Some(fd) => Some(Box::new(FdSide::new(fd)?) as Box<dyn Side>),
     };
     Ok((ends, stderr))
-}
-
-/// An error with its causes, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
