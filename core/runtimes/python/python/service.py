@@ -1,7 +1,7 @@
 """Services: objects whose methods other contexts call by name. A pool of threads runs them.
 
 This module is loaded, and the pool started, by the first call with the authority of a parent. Calls and
-replies are described in docs/protocol.md, Services; each method has policies that say who may call it.
+replies are described in docs/protocol.md#services; each method has policies that say who may call it.
 """
 import collections
 import sys

@@ -9,7 +9,7 @@ import stat
 
 
 class FileService(Service):
-    """Sends files on request, with a window of unacknowledged bytes for each link (docs/protocol.md, Services)."""
+    """Sends files on request, with a window of unacknowledged bytes for each link (docs/protocol.md#fileservice)."""
 
     window_size_bytes = 1048576
     IO_SIZE = 131072 - 26
@@ -151,7 +151,7 @@ class FileService(Service):
 
 
 class PushFileService(Service):
-    """Distributes small files to many contexts. Each file is sent once over each link (docs/protocol.md, Services)."""
+    """Distributes small files to many contexts. Each file is sent once over each link (docs/protocol.md#pushfileservice)."""
 
     def __init__(self, router):
         Service.__init__(self, router)
