@@ -55,7 +55,7 @@ impl Context {
     /// Lets the context live on without us, and returns when its link is cut.
     ///
     /// The calls that it has got by then are run to their end, and nobody gets their results; then
-    /// it waits for its threads, as a Python program does, and ends. Contexts below it end with it.
+    /// its process waits for its threads and ends. Contexts below it end with it.
     /// A child of this process is waited for as long as its master lives; when that has ended and
     /// the process goes on, waiting for the child (`waitpid`) is the process's own affair.
     ///

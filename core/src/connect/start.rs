@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The message when a process would have to copy itself.
-pub(super) const FORK_NEEDS_VIA: &str = "a copy is made of a Python context; name one as `via` \
-     (copies of the program itself are not there yet)";
+/// The message for a plan that would fork this process.
+pub(super) const FORK_NEEDS_VIA: &str = "this process cannot copy itself; name one as `via`, a context \
+     whose runtime can";
 
 /// What leads to the new context.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,10 +15,11 @@ pub(super) const FORK_NEEDS_VIA: &str = "a copy is made of a Python context; nam
 pub enum Start {
     /// A program is started; its standard input and output are the link.
     Spawn(Spawn),
-    /// The context that carries the plan out makes a copy of itself. Only Python contexts can.
+    /// The context that carries the plan out makes a copy of itself. Its runtime must support that
+    /// ([`Feature::Copies`](crate::runtime::Feature::Copies)).
     Fork,
     /// A socket is connected; the connection is the link. The program at the other end must start the
-    /// interpreter on it.
+    /// runtime on it.
     Dial(Dial),
     /// The [`Opener`](super::Opener) of this process gives the stream that is the link. It is printed,
     /// but never read back and never sent to another context.

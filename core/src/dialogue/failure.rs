@@ -63,7 +63,7 @@ pub enum FailureKind {
     NotPermitted,
     /// The program insists on a terminal.
     TtyRequired,
-    /// No usable Python was found.
+    /// No usable interpreter for the runtime was found.
     NoInterpreter,
     /// The interpreter is too old or broken.
     UnsupportedInterpreter,

@@ -17,7 +17,7 @@ pub trait Preloader: Send + Sync {
     /// The call was sent.
     fn after_call(&self, context: ContextId, module: &str);
 
-    /// A script with this Python source is about to be sent to `context`, which will run it in a copy
+    /// A script with this source is about to be sent to `context`, which will run it in a copy
     /// of itself with the id `copy`.
     fn before_script(&self, context: ContextId, copy: ContextId, source: &Bytes);
 }

@@ -123,7 +123,7 @@ impl Boot {
 pub enum Feature {
     /// Programs: start them, exchange their standard streams, signal them.
     Commands,
-    /// Python programs that run in a copy of the context.
+    /// Scripts in the language of the runtime, which run in a copy of the context.
     Scripts,
     /// File transfers.
     Files,

@@ -8,7 +8,7 @@ use crate::wire::{Encoding, Message, WellKnownHandle};
 
 impl Context {
     /// Calls `method` of the service `service` (`module.Class`) in the context, with these keyword arguments,
-    /// and waits for the answer. A Python context that does not have the service yet imports its module.
+    /// and waits for the answer. A context of the Python runtime that does not have the service yet imports its module.
     ///
     /// # Errors
     /// See [`CallError`].

@@ -91,7 +91,7 @@ impl fmt::Debug for Service {
 }
 
 impl Service {
-    /// A service without methods. Python contexts expect a name such as `module.Class`.
+    /// A service without methods. The Python runtime and upstream Mitogen expect a name such as `module.Class`.
     pub fn new(name: &str) -> Self {
         Self { name: name.to_owned(), methods: HashMap::new() }
     }

@@ -302,7 +302,12 @@ fn the_default_socket_is_in_a_private_directory() {
     let mut command = scene.command(&["serve", "n01"]);
     command.env_remove("XDG_RUNTIME_DIR").env("TMPDIR", scene.path());
     let done = scene.finish(Scene::spawn(command, Stdio::null()));
-    assert!(done.status == 2 && done.err.contains("accessible to other users"), "{} {}", done.status, done.err);
+    assert!(
+        done.status == 2 && done.err.contains("accessible to other users"),
+        "{} {}",
+        done.status,
+        done.err
+    );
 }
 
 #[test]
