@@ -1,4 +1,4 @@
-//! Where cargo has put what it built.
+//! Finds the programs that cargo built.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,26 +7,26 @@ use std::sync::OnceLock;
 use crate::error::{Context, FixtureError, Result};
 use crate::run;
 
-/// The directory that cargo builds into, found from where this program stands.
+/// Cargo's target directory, found from the path of the running program.
 ///
 /// # Errors
-/// When this program was not built by cargo.
+/// This program was not built by cargo.
 pub fn target_dir() -> Result<PathBuf> {
     let exe = std::env::current_exe().context(|| "own path")?;
-    // Cargo leaves this file in its target directory, for programs that make backups.
+    // Cargo creates this file in its target directory, to exclude it from backups.
     exe.ancestors()
         .find(|dir| dir.join("CACHEDIR.TAG").is_file())
         .map(Path::to_path_buf)
         .ok_or_else(|| FixtureError::new(format!("{} stands in no target directory", exe.display())))
 }
 
-/// A program of this package (`src/bin`), which cargo builds together with the suites.
+/// The path of a program of this package (`src/bin`), which cargo builds together with the suites.
 ///
 /// # Errors
-/// When it is not there.
+/// It does not exist.
 pub fn built(name: &str) -> Result<PathBuf> {
     let exe = std::env::current_exe().context(|| "own path")?;
-    // A test stands in `deps`, one of our programs beside the wanted one.
+    // Tests are in `deps`; the programs of this package are one level above.
     exe.ancestors()
         .skip(1)
         .take(2)
@@ -35,10 +35,10 @@ pub fn built(name: &str) -> Result<PathBuf> {
         .ok_or_else(|| FixtureError::new(format!("no {name} near {}", exe.display())))
 }
 
-/// The `mitogen` command: what `MITOGEN_BIN` names, or else built now, so that it is never a stale one.
+/// The `mitogen` command: the file that `MITOGEN_BIN` names, or a debug build made now, so that it is current.
 ///
 /// # Errors
-/// When it does not build, with the compiler's words.
+/// The build fails; the error contains the compiler's output.
 pub fn mitogen_bin() -> Result<PathBuf> {
     static BIN: OnceLock<Result<PathBuf>> = OnceLock::new();
     BIN.get_or_init(|| {

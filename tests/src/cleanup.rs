@@ -19,11 +19,11 @@ use crate::{run, state};
 /// One step of cleaning up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Undo {
-    /// Kill this process and all that descend from it.
+    /// Kill this process and all its descendants.
     Process(ProcessId),
     /// Remove a file or a whole directory.
     Path(PathBuf),
-    /// Remove the lines of a file that hold this word.
+    /// Remove the lines of a file that contain this word.
     Lines(PathBuf, String),
     /// Kill a user's processes, then remove the account and its home.
     User(String),
@@ -63,10 +63,10 @@ impl Cleanup {
         Ok(cleanup)
     }
 
-    /// Adds a step; it will be the first one undone.
+    /// Adds a step, which will run before the earlier ones.
     ///
     /// # Errors
-    /// When the note cannot be rewritten.
+    /// The file cannot be written.
     pub fn add(&mut self, step: Undo) -> Result<()> {
         self.steps.push(step);
         self.write()
@@ -74,7 +74,7 @@ impl Cleanup {
 
     fn write(&mut self) -> Result<()> {
         let Some(file) = self.file.as_mut() else { return Ok(()) };
-        // One line per state, appended: a reader takes the last complete one, so a kill in between is harmless.
+        // One line per state, appended: a reader uses the last complete one, so the process may be killed in between.
         let mut line = serde_json::to_vec(&self.steps).context(|| "cleanup")?;
         line.push(b'\n');
         file.write_all(&line).context(|| self.path.display().to_string())
@@ -97,7 +97,7 @@ fn sweep() -> Result<()> {
         if path.extension().is_none_or(|extension| extension != "cleanup") {
             continue;
         }
-        // Gone between the listing and now: its owner has just dropped it.
+        // If the file is gone by now, its owner has removed it.
         let Ok(file) = File::open(&path) else { continue };
         let Ok(mut file) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else { continue };
         let mut text = String::new();
@@ -106,7 +106,7 @@ fn sweep() -> Result<()> {
         let last = complete.lines().last().unwrap_or("[]");
         match serde_json::from_str::<Vec<Undo>>(last) {
             Ok(steps) => undo(&steps),
-            // Written by another version of this crate. Failing would stop every later run as well.
+            // Written by another version of this crate. An error here would make every later run fail too.
             Err(error) => eprintln!("{}: dropped, unreadable: {error}: {last}", path.display()),
         }
         let _ = std::fs::remove_file(&path);
@@ -121,8 +121,7 @@ fn undo(steps: &[Undo]) {
 }
 
 impl Undo {
-    /// Does the step. What is already gone is fine, so failures are not reported: the next user of the thing's name
-    /// would notice.
+    /// Runs the step. Failures are ignored, because what the step removes may be gone already.
     fn apply(&self) {
         match self {
             Self::Process(id) => kill_tree(*id),
@@ -143,10 +142,10 @@ impl Undo {
     }
 }
 
-/// Kills a process with all that descend from it.
+/// Kills a process and all its descendants.
 fn kill_tree(root: ProcessId) {
     let Some(process) = procs::Process::get(root.pid).filter(|process| process.id == root) else { return };
-    // Stopped first, or it could start another child between the look and the kill.
+    // Stop each process first, so that it cannot start another child before it is killed.
     let mut family = vec![process];
     let mut stopped = 0;
     while stopped < family.len() {
@@ -162,7 +161,7 @@ fn kill_tree(root: ProcessId) {
 fn remove_user(name: &str) {
     let Ok(Some(user)) = nix::unistd::User::from_name(name) else { return };
     let uid = user.uid.as_raw();
-    // Processes of the user keep `userdel` from removing it; new ones may appear while we kill.
+    // `userdel` refuses while the user has processes, and new ones may start in the meantime.
     let _ = crate::wait::until(crate::wait::PATIENCE, || {
         let left: Vec<_> = procs::of_user(uid).into_iter().filter(|process| !process.is_zombie()).collect();
         left.iter().for_each(|process| procs::kill_now(process.id));
@@ -172,7 +171,7 @@ fn remove_user(name: &str) {
     let _ = run::run(&["userdel", "--force", "--remove", name]);
 }
 
-/// Removes every line of a file that holds `word`; the file itself when no line is left.
+/// Removes every line of a file that contains `word`, or the file itself if no line remains.
 fn remove_lines(path: &Path, word: &str) -> Result<()> {
     let _guard = state::lock("accounts")?;
     let text = std::fs::read_to_string(path).context(|| path.display().to_string())?;
@@ -184,11 +183,11 @@ fn remove_lines(path: &Path, word: &str) -> Result<()> {
     }
 }
 
-/// Writes a root-only file in one step, so that a program that reads it meanwhile sees the old or the new one.
+/// Replaces a file of root atomically, so that a concurrent reader sees either the old or the new text.
 pub(crate) fn replace_file(path: &Path, text: &str) -> Result<()> {
     let place = || path.display().to_string();
     let mode = std::fs::metadata(path).map_or(0o440, |meta| meta.permissions().mode() & 0o7777);
-    // The dot keeps sudo from reading it.
+    // sudo ignores files with a dot in their name.
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let mut file = OpenOptions::new()

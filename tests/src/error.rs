@@ -1,18 +1,18 @@
-//! The one error of the fixtures: a sentence for the person who reads the failed test.
+//! The error of the fixtures: a message for the developer who reads the failed test.
 
 use std::fmt;
 
-/// Why a fixture could not be made.
+/// Why a fixture could not be created.
 ///
-/// `Debug` prints the sentence itself, so that `.unwrap()` in a test shows something worth reading.
+/// `Debug` prints the message, so that `.unwrap()` in a test shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FixtureError(String);
 
-/// What making a fixture gives.
+/// The result of creating a fixture.
 pub type Result<T> = std::result::Result<T, FixtureError>;
 
 impl FixtureError {
-    /// An error that reads as `what`.
+    /// An error with the message `what`.
     pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
@@ -32,12 +32,12 @@ impl fmt::Display for FixtureError {
 
 impl std::error::Error for FixtureError {}
 
-/// Says what was being done when something failed.
+/// Adds to an error what was being done.
 pub trait Context<T> {
     /// Turns the error into a [`FixtureError`] that starts with `what()`.
     ///
     /// # Errors
-    /// The error of `self`, with those words before it.
+    /// The error of `self`, prefixed with `what()`.
     fn context<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T>;
 }
 

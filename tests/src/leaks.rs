@@ -1,9 +1,9 @@
-//! Finds what a test has left behind: descriptors, threads, processes, temporary files.
+//! Detects what a test leaks: descriptors, threads, processes, temporary files.
 //!
-//! Tests of one binary share a process, so a leak could not be told from a neighbour's work. [`isolated`] therefore
-//! runs the test once more, in a process and a temporary directory of its own, whose environment carries a mark. The
-//! mark goes down to every process started from there, through our sshd, `sudo` and `doas` too, so that an
-//! orphan with nothing else in common is found as well.
+//! Tests of one binary share a process, so a leak could not be told from the work of a concurrent test. [`isolated`]
+//! therefore runs the test again in its own process and temporary directory, with a marker variable in its environment.
+//! Every process that the test starts inherits the variable, also through our sshd, `sudo` and `doas`, so that orphans
+//! are found as well.
 
 use std::collections::BTreeMap;
 use std::fs::{DirEntry, File, Permissions};
@@ -17,26 +17,26 @@ use crate::error::{Context, FixtureError, Result};
 use crate::procs::{self, Process, ProcessId};
 use crate::{state, wait};
 
-/// The environment variable that marks an isolated test and all that it starts.
+/// The environment variable that marks an isolated test and all processes that it starts.
 pub const MARK: &str = "MITOGEN_TESTS_MARK";
 
-/// The mark of this process, if it is an isolated test.
+/// The value of the marker in this process, if it is an isolated test.
 pub fn mark() -> Option<String> {
     std::env::var(MARK).ok()
 }
 
-/// Runs `body`, a whole test, in a process of its own, and fails if it leaves anything behind.
+/// Runs `body`, a whole test, in its own process, and fails if it leaks anything.
 ///
-/// Called as the only statement of a `#[test]` function, whose name is found from `body`'s own.
+/// It must be the only statement of a `#[test]` function, whose name is derived from the type of `body`.
 ///
 /// # Panics
-/// When the body panics, when it leaves something behind, or when the test cannot be run again.
+/// The body panics or leaks something, or the test cannot be run again.
 pub fn isolated<F: FnOnce()>(body: F) {
     if mark().is_some() {
         let leaks = Leaks::start();
         body();
         leaks.assert_none();
-        // Tells the outer process that this very test has run: a filter that matches nothing passes as well.
+        // Proves to the outer process that the test ran: a filter that matches nothing succeeds as well.
         std::fs::write(proof(), "").expect("the temporary directory was made for this process");
         return;
     }
@@ -45,7 +45,7 @@ pub fn isolated<F: FnOnce()>(body: F) {
     }
 }
 
-/// A look at this process, its descendants and its temporary directory, to compare with later.
+/// A snapshot of this process, its descendants and its temporary directory, to compare with later.
 #[derive(Debug)]
 pub struct Leaks {
     before: Look,
@@ -60,16 +60,16 @@ struct Look {
 }
 
 impl Leaks {
-    /// Takes the first look.
+    /// Takes the snapshot.
     ///
     /// # Panics
-    /// Outside of [`isolated`], where other tests would be taken for leaks.
+    /// Called outside of [`isolated`], where concurrent tests would be reported as leaks.
     pub fn start() -> Self {
         assert!(mark().is_some(), "leaks can be told only inside `isolated`");
         Self { before: Look::take() }
     }
 
-    /// What is there now that was not there at the start, one line each.
+    /// What exists now and did not at the start, one line each.
     pub fn found(&self) -> Vec<String> {
         let now = Look::take();
         let old = &self.before;
@@ -85,18 +85,18 @@ impl Leaks {
             .collect()
     }
 
-    /// Waits until nothing is left over.
+    /// Waits until there are no leaks.
     ///
     /// # Panics
-    /// When there still is after some seconds, with a list.
+    /// There still are some after a few seconds; the message lists them.
     pub fn assert_none(&self) {
         self.assert_none_within(Duration::from_secs(10));
     }
 
-    /// As [`Leaks::assert_none`], with a patience of the caller's choice.
+    /// Like [`Leaks::assert_none`], with a timeout of the caller's choice.
     ///
     /// # Panics
-    /// When something is left after that time.
+    /// Something is left at the timeout.
     pub fn assert_none_within(&self, patience: Duration) {
         if wait::until(patience, || self.found().is_empty().then_some(())).is_none() {
             panic!("left behind:\n  {}", self.found().join("\n  "));
@@ -123,14 +123,14 @@ fn describe(process: &Process) -> String {
     format!("{}{zombie}", process.command)
 }
 
-/// The open descriptors of this process and what they lead to.
+/// The open descriptors of this process and their targets.
 fn descriptors() -> BTreeMap<i32, String> {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return BTreeMap::new() };
     entries
         .flatten()
         .filter_map(|entry| {
             let fd = entry.file_name().to_str()?.parse().ok()?;
-            // The descriptor of this very listing is gone when we ask, or leads to the listing.
+            // The descriptor of this listing is closed by now, or leads to the listing.
             let to = std::fs::read_link(entry.path()).ok()?.display().to_string();
             (!to.starts_with("/proc/")).then_some((fd, to))
         })
@@ -152,14 +152,14 @@ fn temporary_files() -> Vec<PathBuf> {
     entries.flatten().map(|entry| entry.path()).collect()
 }
 
-/// How long an isolated test may take before it counts as hanging.
+/// The time after which an isolated test counts as hung.
 const LONGEST: Duration = Duration::from_secs(300);
 
 fn proof() -> PathBuf {
     std::env::temp_dir().join("isolated-test-has-run")
 }
 
-/// The name by which the test harness knows the function that `F`, a closure, was written in.
+/// The name of the test function in which `F`, a closure, was defined.
 fn test_name<F>() -> String {
     let full = std::any::type_name::<F>();
     let without_closure = full.trim_end_matches("::{{closure}}");
@@ -169,11 +169,11 @@ fn test_name<F>() -> String {
 fn rerun(name: &str) -> Result<()> {
     let dir = tempfile::Builder::new().prefix("isolated-").tempdir().context(|| "temporary directory")?;
     let _cleanup = Cleanup::new(vec![Undo::Path(dir.path().to_owned())])?;
-    // Other accounts pass through it: the server reads its files as the user who logs in.
+    // Other accounts must be able to traverse it: sshd reads its files as the user who logs in.
     std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).context(|| "temporary directory")?;
     let mark = state::fresh_name("mark-");
     let exe = std::env::current_exe().context(|| "own path")?;
-    // A file and not a pipe: a process that inherits a pipe keeps it open, and an orphan would make us wait for it.
+    // A file instead of a pipe: an orphan would keep a pipe open, and reading it would not end.
     let log = tempfile::NamedTempFile::new().context(|| "temporary file")?;
     let out = File::create(log.path()).context(|| "temporary file")?;
     let err = out.try_clone().context(|| "temporary file")?;
@@ -203,7 +203,7 @@ fn rerun(name: &str) -> Result<()> {
     if !dir.path().join("isolated-test-has-run").is_file() {
         return Err(FixtureError::new(format!("{name} did not run in its own process:\n{said}")));
     }
-    // The process has ended; whatever carries its mark now has outlived it.
+    // The process has ended, so every process that still has its marker is an orphan.
     let orphans = || procs::marked(MARK, &mark);
     if wait::until(Duration::from_secs(10), || orphans().is_empty().then_some(())).is_none() {
         let left = orphans();

@@ -1,11 +1,11 @@
-//! Fixtures: the real programs, accounts, networks and interpreters that the end-to-end suites run against.
+//! Fixtures: the real programs, accounts, networks and interpreters that the end-to-end suites use.
 //!
-//! Nothing here knows a crate of the product; the suites (`suites/`) bring the two together. A fixture makes its
-//! thing outside this process, hands out what a test needs to reach it, and removes it when dropped. What a killed
-//! run left behind is removed by the next one (see [`cleanup`]).
+//! The fixtures do not depend on the product's crates; the suites (`suites/`) combine both. A fixture creates something
+//! outside this process, tells a test how to reach it, and removes it on drop. The next run removes what a killed run
+//! left behind (see [`cleanup`]).
 //!
-//! Where a tool is missing a fixture fails and says what prepares the machine; it never passes by doing nothing.
-//! The modules stand bottom level first.
+//! A fixture fails if a tool is missing, and its message says how to install it. The modules are listed bottom level
+//! first.
 
 pub mod error;
 pub mod procs;

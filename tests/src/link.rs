@@ -1,6 +1,6 @@
-//! A long link: a relay on loopback that delays every byte in both directions.
+//! A relay on loopback that delays every byte in both directions, like a long-distance link.
 //!
-//! Bandwidth is not limited. Like on a real link, a new connection costs one round trip before its first byte.
+//! Bandwidth is not limited. As on a real link, a new connection takes one round trip before its first byte.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Context, Result};
 
-/// A relay to one address. On drop it closes its connections and its threads end.
+/// A relay to one address. On drop it closes its connections and ends its threads.
 #[derive(Debug)]
 pub struct DelayLink {
     address: SocketAddr,
@@ -29,10 +29,10 @@ struct Shared {
 }
 
 impl DelayLink {
-    /// Relays to `target`; each byte arrives `one_way` later than it was sent, so a round trip costs twice that.
+    /// Relays to `target`. Each byte arrives `one_way` after it was sent, so a round trip takes twice that.
     ///
     /// # Errors
-    /// When no socket can be had.
+    /// No socket can be created.
     pub fn new(target: SocketAddr, one_way: Duration) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context(|| "delay link")?;
         let address = listener.local_addr().context(|| "delay link")?;
@@ -44,7 +44,7 @@ impl DelayLink {
         Ok(Self { address, shared, acceptor: Some(acceptor) })
     }
 
-    /// Where to connect instead of to the target.
+    /// The address to connect to instead of the target.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -54,12 +54,12 @@ impl DelayLink {
         self.address.port()
     }
 
-    /// From now on what is sent is lost, in both directions, and no connection ends: what an unplugged cable does.
+    /// From now on drops all data in both directions without closing connections, like an unplugged cable.
     pub fn silence(&self) {
         self.shared.silent.store(true, Ordering::SeqCst);
     }
 
-    /// Cuts every connection that is open now, as a failing network would; new ones are still accepted.
+    /// Closes every open connection, like a failing network; new ones are still accepted.
     pub fn cut(&self) {
         for stream in self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).values().flatten() {
             let _ = stream.shutdown(Shutdown::Both);
@@ -70,14 +70,14 @@ impl DelayLink {
 impl Drop for DelayLink {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        // Wakes the acceptor, which then sees the flag.
+        // Wakes the accepting thread, which then reads the flag.
         let _ = TcpStream::connect(self.address);
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
         }
         let relays = std::mem::take(&mut *self.shared.relays.lock().unwrap_or_else(PoisonError::into_inner));
         for relay in relays {
-            // A relay registers its sockets some time after it started, so one cut is not enough.
+            // A relay registers its sockets some time after its start, so one cut is not enough.
             while !relay.is_finished() {
                 self.cut();
                 thread::sleep(Duration::from_millis(1));
@@ -95,7 +95,7 @@ fn accept(listener: &TcpListener, target: SocketAddr, one_way: Duration, shared:
         }
         let relay = thread::spawn({
             let shared = Arc::clone(shared);
-            // A peer that disconnects ends the relay; nothing needs to be notified.
+            // A peer that disconnects ends the relay; no one needs to be notified.
             move || drop(relay(id, &stream, target, one_way, &shared))
         });
         let mut relays = shared.relays.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +125,7 @@ fn relay(
     Ok(())
 }
 
-/// One direction: a reader notes when each piece is due, a writer waits for that.
+/// One direction: a reader records when each piece is due, and a writer waits until then.
 fn pump(mut from: &TcpStream, mut to: &TcpStream, one_way: Duration, shared: &Shared) {
     let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
     thread::scope(|scope| {
@@ -143,7 +143,7 @@ fn pump(mut from: &TcpStream, mut to: &TcpStream, one_way: Duration, shared: &Sh
         });
         let mut buffer = vec![0; 1 << 17];
         loop {
-            // A lost connection looks to the other side like one that was closed.
+            // A lost connection is passed on as a closed one.
             let count = from.read(&mut buffer).unwrap_or(0);
             if sender.send((Instant::now() + one_way, buffer[..count].to_vec())).is_err() || count == 0 {
                 break;

@@ -1,4 +1,4 @@
-//! Hosts with addresses of their own on this machine: network namespaces on a bridge, an sshd in each.
+//! Hosts with their own addresses on this machine: network namespaces on a bridge, each with an sshd.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -10,7 +10,7 @@ use crate::{run, state};
 /// One host.
 #[derive(Debug)]
 pub struct Host {
-    /// Its address, which this machine and the other hosts reach.
+    /// Its address, reachable from this machine and the other hosts.
     pub address: IpAddr,
     /// Its server, on port 22.
     pub sshd: Sshd,
@@ -24,7 +24,7 @@ impl Host {
     }
 }
 
-/// Some hosts on one network; all goes away on drop, the servers first.
+/// Hosts on one network. All are removed on drop, the servers first.
 #[derive(Debug)]
 pub struct Namespaces {
     hosts: Vec<Host>,
@@ -33,15 +33,15 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// Makes `count` hosts (up to 200), each with an sshd of the default options.
+    /// Creates `count` hosts (up to 200), each with an sshd with the default options.
     ///
     /// # Errors
-    /// When we are not root, or the kernel or a tool refuses.
+    /// This process is not root, or the kernel or a tool refuses.
     pub fn new(count: u8) -> Result<Self> {
         Self::with(count, &SshdOptions::default())
     }
 
-    /// As [`Namespaces::new`], with servers of the caller's choice.
+    /// Like [`Namespaces::new`], with server options of the caller's choice.
     ///
     /// # Errors
     /// As [`Namespaces::new`].
@@ -50,7 +50,7 @@ impl Namespaces {
         if count == 0 || count > 200 {
             return Err(FixtureError::new(format!("{count} hosts: between 1 and 200 are possible")));
         }
-        // Interface names hold 15 characters at most.
+        // Interface names have 15 characters at most.
         let bridge = state::fresh_name("mt");
         let mut cleanup = Cleanup::new(vec![Undo::Interface(bridge.clone())])?;
         let net = make_bridge(&bridge)?;
@@ -71,30 +71,30 @@ impl Namespaces {
         &self.hosts
     }
 
-    /// Takes a host off the network without ending anything on it, or puts it back: a pulled cable.
+    /// Disconnects a host from the network without ending anything on it, like a pulled cable, or reconnects it.
     ///
     /// # Errors
-    /// When there is no such host or the kernel refuses.
+    /// There is no such host, or the kernel refuses.
     pub fn set_connected(&self, host: u8, connected: bool) -> Result<()> {
         let state = if connected { "up" } else { "down" };
         run::run(&["ip", "link", "set", &port_name(&self.bridge, host), state]).map(drop)
     }
 
-    /// Where the server of a host listens.
+    /// The address of a host's server.
     ///
     /// # Panics
-    /// When there is no such host.
+    /// There is no such host.
     pub fn address(&self, host: usize) -> SocketAddr {
         self.hosts[host].sshd.address()
     }
 }
 
-/// The bridge's end of a host's cable.
+/// The interface at the bridge's end of a host's cable.
 fn port_name(bridge: &str, host: u8) -> String {
     format!("{bridge}p{host}")
 }
 
-/// Makes the bridge with the first free network of the range set apart for such tests; gives the third octet.
+/// Creates the bridge with the first free network of the range reserved for tests; returns the third octet.
 fn make_bridge(bridge: &str) -> Result<u8> {
     let _guard = state::lock("networks")?;
     let used = run::run(&["ip", "-4", "-o", "addr", "show"])?;
@@ -115,6 +115,6 @@ fn make_host(bridge: &str, netns: &str, address: Ipv4Addr, number: u8) -> Result
     run::run(&["ip", "-n", netns, "addr", "add", &format!("{address}/24"), "dev", "eth0"])?;
     run::run(&["ip", "-n", netns, "link", "set", "eth0", "up"])?;
     run::run(&["ip", "-n", netns, "link", "set", "lo", "up"])?;
-    // Lets a host reach what is not on its network, so that a wrong address fails by time and not at once.
+    // Lets a host send to addresses outside its network, so that a wrong address times out instead of failing at once.
     run::run(&["ip", "-n", netns, "route", "add", "default", "dev", "eth0"]).map(drop)
 }

@@ -1,7 +1,7 @@
-//! Packages from PyPI, to test with code that nobody here wrote: directories of modules that only a master searches.
+//! Third-party packages from PyPI: directories of modules that only a master searches.
 //!
-//! Without what they depend on, so that a set does not depend on the installer. Each is made once, kept in the target
-//! directory, and made anew when what is wanted of it changes; others wait meanwhile.
+//! They are installed without dependencies, so that a set does not depend on the installer. Each is created once, kept
+//! in the target directory, and created again when its requirements change; concurrent tests wait for it.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::error::{Context, FixtureError, Result};
 use crate::pythons::{Python, pythons};
 use crate::{run, state};
 
-/// A directory with packages in it, as `pip install --target` makes it.
+/// A directory with packages, as `pip install --target` creates it.
 #[derive(Clone, Debug)]
 pub struct Packages {
     dir: PathBuf,
@@ -18,22 +18,22 @@ pub struct Packages {
 }
 
 impl Packages {
-    /// Exactly these packages (`name==version`), installed by the newest interpreter that can.
+    /// Exactly these packages (`name==version`), installed by the newest interpreter that has pip.
     ///
     /// # Errors
-    /// When no interpreter here can make an environment or PyPI is out of reach.
+    /// No interpreter of this machine can create an environment, or PyPI is not reachable.
     pub fn new(name: &str, wanted: &[&str]) -> Result<Self> {
         let installer = installer()?;
         let dir = install(&installer, name, wanted)?;
         Ok(Self { dir, installer })
     }
 
-    /// Where they are.
+    /// The directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The interpreter that they were installed by, and for as far as that makes a difference.
+    /// The interpreter that installed them; its version matters for compiled packages.
     pub fn installer(&self) -> &Python {
         &self.installer
     }
@@ -42,7 +42,7 @@ impl Packages {
 /// The directory of modules of one package (`name==version`), as installed by and for this interpreter.
 ///
 /// # Errors
-/// When the interpreter cannot install, or PyPI is out of reach.
+/// The interpreter cannot install, or PyPI is not reachable.
 pub fn package(python: &Python, requirement: &str) -> Result<PathBuf> {
     install(python, requirement, &[requirement])
 }
@@ -50,7 +50,7 @@ pub fn package(python: &Python, requirement: &str) -> Result<PathBuf> {
 fn install(python: &Python, name: &str, wanted: &[&str]) -> Result<PathBuf> {
     let root = built::target_dir()?.join("packages");
     std::fs::create_dir_all(&root).context(|| root.display().to_string())?;
-    // A path with `=` in it would be a variable to env(1).
+    // env(1) would take a path that contains `=` for a variable.
     let name = format!("{}-{}", python.version_text(), name.replace("==", "-"));
     let dir = root.join(&name);
     let _guard = state::lock_file(&root.join(format!("{name}.lock")))?;
@@ -62,11 +62,11 @@ fn install(python: &Python, name: &str, wanted: &[&str]) -> Result<PathBuf> {
     let _ = std::fs::remove_dir_all(&dir);
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut program = text(&python.path);
-    // pip may leave files behind; they must not count as a test's.
+    // pip may leave temporary files behind; they must not count as leaks of a test.
     let scratch = tempfile::tempdir_in(&root).context(|| root.display().to_string())?;
     let apart = format!("TMPDIR={}", scratch.path().display());
     if python.version.0 >= 3 {
-        // Debian's interpreter has its pip only in environments that it makes.
+        // Debian's interpreter has pip only in environments.
         let environment = dir.join("environment");
         run::run(&["env", &*apart, &*program, "-m", "venv", &text(&environment)])?;
         program = text(&environment.join("bin/python"));
@@ -81,7 +81,7 @@ fn install(python: &Python, name: &str, wanted: &[&str]) -> Result<PathBuf> {
     Ok(modules)
 }
 
-/// The newest interpreter that can make environments.
+/// The newest interpreter that can create environments.
 fn installer() -> Result<Python> {
     let is_able = |python: &Python| {
         let program = python.path.to_string_lossy().into_owned();

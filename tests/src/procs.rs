@@ -1,4 +1,4 @@
-//! What `/proc` says of processes: whose child, since when, marked by whom.
+//! Processes as `/proc` describes them: parent, start time, environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
@@ -7,25 +7,25 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-/// A process, told apart from a later one with the same number by its start time.
+/// Identifies a process; the start time tells it from a later one with the same pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProcessId {
-    /// The number.
+    /// The pid.
     pub pid: i32,
-    /// When it was started, in the kernel's ticks since boot.
+    /// When it was started, in clock ticks since boot.
     pub started: u64,
 }
 
-/// What is known of a running process.
+/// A running process.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// Which one.
+    /// Its identity.
     pub id: ProcessId,
-    /// Its parent.
+    /// The pid of its parent.
     pub parent: i32,
-    /// The kernel's letter for its state; `Z` has ended and waits for its parent.
+    /// The kernel's letter for its state; `Z` is a zombie.
     pub state: char,
-    /// Its arguments, or its short name where it has none.
+    /// Its arguments, or its short name if it has none.
     pub command: String,
 }
 
@@ -33,7 +33,7 @@ impl Process {
     /// The process `pid`, or `None` when there is none.
     pub fn get(pid: i32) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name stands in parentheses and may hold anything, parentheses too.
+        // The name is in parentheses and may itself contain parentheses.
         let (head, tail) = stat.rsplit_once(')')?;
         let fields: Vec<&str> = tail.split_whitespace().collect();
         let argv = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -47,7 +47,7 @@ impl Process {
         })
     }
 
-    /// Whether it has ended and only waits for its parent.
+    /// Whether it has ended and has not been reaped.
     pub fn is_zombie(&self) -> bool {
         self.state == 'Z'
     }
@@ -63,7 +63,7 @@ pub fn all() -> Vec<Process> {
         .collect()
 }
 
-/// Children of `pid`, their children, and so on; zombies too.
+/// All descendants of `pid`, including zombies.
 pub fn descendants(pid: i32) -> Vec<Process> {
     let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
     for process in all() {
@@ -82,7 +82,7 @@ pub fn descendants(pid: i32) -> Vec<Process> {
     found
 }
 
-/// Processes that have `NAME=VALUE` in the environment that they were started with.
+/// Processes that were started with `NAME=VALUE` in their environment.
 pub fn marked(name: &str, value: &str) -> Vec<Process> {
     let wanted = format!("{name}={value}");
     let has = |process: &Process| {
@@ -92,26 +92,26 @@ pub fn marked(name: &str, value: &str) -> Vec<Process> {
     all().into_iter().filter(has).collect()
 }
 
-/// Processes of the user with this number.
+/// Processes of the user with this uid.
 pub fn of_user(uid: u32) -> Vec<Process> {
     let owner =
         |process: &Process| std::fs::metadata(format!("/proc/{}", process.id.pid)).map(|meta| meta.uid());
     all().into_iter().filter(|process| owner(process).is_ok_and(|found| found == uid)).collect()
 }
 
-/// Kills one process at once; one that is gone, or whose number has a new owner, is left alone.
+/// Kills one process at once; does nothing if it is gone or its pid is in use by another process.
 pub fn kill_now(id: ProcessId) {
     signal(id, Signal::SIGKILL);
 }
 
-/// Stops one process, like [`kill_now`].
+/// Stops one process; otherwise like [`kill_now`].
 pub fn stop(id: ProcessId) {
     signal(id, Signal::SIGSTOP);
 }
 
 fn signal(id: ProcessId, signal: Signal) {
     if Process::get(id.pid).is_some_and(|process| process.id == id) {
-        // It may end between the look and the signal; then there is nothing left to do.
+        // It may have ended since the check; then nothing is left to do.
         let _ = kill(Pid::from_raw(id.pid), signal);
     }
 }

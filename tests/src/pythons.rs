@@ -6,19 +6,19 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-/// An interpreter that answered.
+/// An interpreter that runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Python {
-    /// The program.
+    /// The path of the program.
     pub path: PathBuf,
     /// Its version: major, minor, micro.
     pub version: (u8, u8, u8),
 }
 
 impl Python {
-    /// Asks the program at `path` what it is; `None` when it is no Python that runs.
+    /// Asks the program at `path` for its version; `None` if it is not a working Python.
     ///
-    /// The answer names the program itself, also when `path` is a wrapper that picks one.
+    /// The result contains the path of the interpreter itself, also if `path` is a wrapper.
     pub fn at(path: &Path) -> Option<Self> {
         const QUESTION: &str =
             "import sys; sys.stdout.write('%s\\n%d.%d.%d' % ((sys.executable,) + sys.version_info[:3]))";
@@ -35,19 +35,19 @@ impl Python {
         Some(Self { path: PathBuf::from(executable), version: (next()?, next()?, next()?) })
     }
 
-    /// Whether the product's Python runtime promises to run there: 2.7, and 3.6 or later.
+    /// Whether the product's Python runtime supports it: 2.7, and 3.6 or later.
     pub fn is_supported(&self) -> bool {
         let (major, minor, _) = self.version;
         (major, minor) == (2, 7) || (major == 3 && minor >= 6)
     }
 
-    /// The version as people write it.
+    /// The version as text, e.g. `3.12.1`.
     pub fn version_text(&self) -> String {
         let (major, minor, micro) = self.version;
         format!("{major}.{minor}.{micro}")
     }
 
-    /// Whether every account of this machine may start it: false for one in somebody's private home.
+    /// Whether every account of this machine can start it: false for one in a private home directory.
     pub fn is_public(&self) -> bool {
         use std::os::unix::fs::PermissionsExt;
         let Ok(real) = self.path.canonicalize() else { return false };
@@ -68,7 +68,7 @@ pub fn pythons() -> Vec<Python> {
     found.into_values().collect()
 }
 
-/// The first interpreter that any account may start and that we support, newest first.
+/// The newest supported interpreter that every account can start.
 pub fn public_python() -> Option<Python> {
     pythons().into_iter().rev().find(|python| python.is_public() && python.is_supported())
 }

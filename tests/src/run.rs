@@ -1,4 +1,4 @@
-//! Running the programs that fixtures are made of.
+//! Runs the programs that fixtures need.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::error::{Context, FixtureError, Result};
 
-/// Says how to prepare the machine; every fixture that misses a tool ends with it.
+/// How to prepare the machine; appended to every error about a missing tool.
 pub const PREPARE: &str = "run `cargo xtask test`, which installs what the tests need on Debian as root";
 
 /// Whether this process may add users and networks.
@@ -17,15 +17,15 @@ pub fn is_root() -> bool {
 /// Fails unless this process is root.
 ///
 /// # Errors
-/// When it is not, naming `what` needs it.
+/// It is not; the error says that `what` needs it.
 pub fn need_root(what: &str) -> Result<()> {
     if is_root() { Ok(()) } else { Err(FixtureError::new(format!("{what} needs root"))) }
 }
 
-/// Where `program` is: on `PATH`, or in the directories of administrators, which are often not on it.
+/// The path of `program`: on `PATH`, or in the `sbin` directories, which are often missing there.
 ///
 /// # Errors
-/// When it is nowhere.
+/// It is not found.
 pub fn find(program: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -35,10 +35,10 @@ pub fn find(program: &str) -> Result<PathBuf> {
         .ok_or_else(|| FixtureError::new(format!("{program} is not installed; {PREPARE}")))
 }
 
-/// Runs `argv` to its end and gives what it printed to stdout.
+/// Runs `argv` and returns what it printed to stdout.
 ///
 /// # Errors
-/// When it cannot be started or does not succeed; the error has all that it printed.
+/// It cannot be started or fails; the error contains its output.
 pub fn run<S: AsRef<str>>(argv: &[S]) -> Result<String> {
     run_with_input(argv, b"")
 }
@@ -56,10 +56,10 @@ pub fn run_with_input<S: AsRef<str>>(argv: &[S], input: &[u8]) -> Result<String>
     succeeded(&argv.join(" "), &output)
 }
 
-/// Stdout of a program that has ended well.
+/// The stdout of a program that succeeded.
 ///
 /// # Errors
-/// When it ended otherwise, with both its outputs.
+/// It failed; the error contains both its outputs.
 pub fn succeeded(what: &str, output: &Output) -> Result<String> {
     let stdout = String::from_utf8_lossy(&output.stdout);
     if output.status.success() {
@@ -72,11 +72,11 @@ pub fn succeeded(what: &str, output: &Output) -> Result<String> {
 /// Runs a command with `input` on stdin and collects its output.
 ///
 /// # Errors
-/// When it cannot be started.
+/// It cannot be started.
 pub fn output_with_input(command: &mut Command, input: &[u8]) -> std::io::Result<Output> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A program that does not read its input may be gone already; its status tells how it fared.
+        // A program that does not read its input may have ended already; its status is checked by the caller.
         let _ = stdin.write_all(input);
     }
     child.wait_with_output()

@@ -1,4 +1,4 @@
-//! An OpenSSH server of our own: throw-away host key, one authorised key, a free port, a log to show on failure.
+//! An OpenSSH server: temporary host key, one authorised key, a free port, and a log to show on failure.
 
 use std::fs::{File, Permissions};
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ use crate::procs::Process;
 use crate::wait::{self, PATIENCE};
 use crate::{leaks, run};
 
-/// How to start an [`Sshd`].
+/// Options of an [`Sshd`].
 #[derive(Clone, Debug)]
 pub struct SshdOptions {
     address: IpAddr,
@@ -41,46 +41,46 @@ impl Default for SshdOptions {
 }
 
 impl SshdOptions {
-    /// Text that the server shows before authentication.
+    /// Text that the server sends before authentication.
     #[must_use]
     pub fn banner(mut self, text: &str) -> Self {
         self.banner = Some(text.to_owned());
         self
     }
 
-    /// `MaxStartups`, for example `2:100:2`; without it the fixture lets everybody in.
+    /// `MaxStartups`, for example `2:100:2`; unlimited by default.
     #[must_use]
     pub fn max_startups(self, value: &str) -> Self {
         self.line(&format!("MaxStartups {value}"))
     }
 
-    /// `ForceCommand`: runs instead of whatever the client asked for.
+    /// `ForceCommand`: runs instead of the command that the client requests.
     #[must_use]
     pub fn force_command(self, command: &str) -> Self {
         self.line(&format!("ForceCommand {command}"))
     }
 
-    /// `PermitRootLogin`; `yes` unless said.
+    /// `PermitRootLogin`; `yes` by default.
     #[must_use]
     pub fn permit_root_login(self, value: &str) -> Self {
         self.line(&format!("PermitRootLogin {value}"))
     }
 
-    /// Refuses passwords, so that a key is the only way in.
+    /// Disables passwords, so that only a key can log in.
     #[must_use]
     pub fn keys_only(mut self) -> Self {
         self.password = false;
         self
     }
 
-    /// Any other line of `sshd_config`, instead of the fixture's own line of that name if there is one.
+    /// Any other line of `sshd_config`; replaces the fixture's own line with that keyword.
     #[must_use]
     pub fn line(mut self, line: &str) -> Self {
         self.lines.push(line.to_owned());
         self
     }
 
-    /// Listens there, inside this network namespace.
+    /// Listens at this address, inside this network namespace.
     #[must_use]
     pub(crate) fn inside(mut self, netns: &str, address: IpAddr, port: u16) -> Self {
         self.netns = Some(netns.to_owned());
@@ -92,13 +92,13 @@ impl SshdOptions {
     /// Starts the server.
     ///
     /// # Errors
-    /// When OpenSSH is missing, or the server does not come up; the error has its log.
+    /// OpenSSH is missing, or the server does not start; the error contains its log.
     pub fn start(self) -> Result<Sshd> {
         Sshd::start_with(&self)
     }
 }
 
-/// A running server. Killed with its sessions, and reaped, on drop.
+/// A running server. On drop it and its sessions are killed and reaped.
 #[derive(Debug)]
 pub struct Sshd {
     child: Child,
@@ -108,7 +108,7 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// A server with the defaults: root and every account may log in, by the key or by password.
+    /// A server with the defaults: root and every account can log in by key or password.
     ///
     /// # Errors
     /// As [`SshdOptions::start`].
@@ -116,7 +116,7 @@ impl Sshd {
         SshdOptions::default().start()
     }
 
-    /// Choices for another server.
+    /// Options for a different server.
     pub fn options() -> SshdOptions {
         SshdOptions::default()
     }
@@ -127,7 +127,7 @@ impl Sshd {
         set_mode(dir.path(), 0o755)?;
         make_keys(dir.path())?;
         if run::is_root() {
-            // Where the server's unprivileged half is locked up; Debian makes it when the service starts.
+            // The chroot of the server's unprivileged process; Debian creates it when the service starts.
             std::fs::create_dir_all("/run/sshd").context(|| "/run/sshd")?;
         }
         let mut cleanup = Cleanup::new(vec![Undo::Path(dir.path().to_owned())])?;
@@ -141,7 +141,7 @@ impl Sshd {
                     add_known_host(dir.path(), address)?;
                     return Ok(Self { child, cleanup: Some(cleanup), dir, address });
                 }
-                // Somebody was faster between our look for a free port and the server's bind.
+                // Another process bound the port between our check and the server's bind.
                 Err(log) if log.contains("already in use") => taken = log,
                 Err(log) => return Err(FixtureError::new(format!("sshd did not come up:\n{log}"))),
             }
@@ -149,7 +149,7 @@ impl Sshd {
         Err(FixtureError::new(format!("no free port for sshd:\n{taken}")))
     }
 
-    /// Where it listens.
+    /// The address that it listens at.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -164,7 +164,7 @@ impl Sshd {
         self.address.port()
     }
 
-    /// The private key that opens every account.
+    /// The private key that logs in to every account.
     pub fn key(&self) -> PathBuf {
         self.dir.path().join("user_key")
     }
@@ -174,10 +174,10 @@ impl Sshd {
         self.dir.path().join("known_hosts")
     }
 
-    /// Also expects the server's key at `address`, which leads here, such as a [`crate::DelayLink`]'s.
+    /// Adds the server's key to `known_hosts` for `address`, which leads to it, such as that of a [`crate::DelayLink`].
     ///
     /// # Errors
-    /// When `known_hosts` cannot be written.
+    /// `known_hosts` cannot be written.
     pub fn also_at(&self, address: SocketAddr) -> Result<()> {
         add_known_host(self.dir.path(), address)
     }
@@ -187,13 +187,13 @@ impl Sshd {
         read_log(self.dir.path())
     }
 
-    /// Plain `ssh` to this server as `user` by the key, reading no configuration of this machine. The caller adds
-    /// the remote command.
+    /// Plain `ssh` to this server as `user` by key, without the configuration of this machine. The caller adds the
+    /// remote command.
     pub fn ssh(&self, user: &str) -> Command {
         self.ssh_by(user, self.port())
     }
 
-    /// As [`Sshd::ssh`], by another port of the same address that leads here; see [`Sshd::also_at`].
+    /// Like [`Sshd::ssh`], through another port of the same address; see [`Sshd::also_at`].
     pub fn ssh_by(&self, user: &str, port: u16) -> Command {
         let mut command = self.ssh_base(user, port);
         command.arg(format!("-oIdentityFile={}", self.key().display()));
@@ -201,10 +201,10 @@ impl Sshd {
         command
     }
 
-    /// Plain `ssh` as `user` by `password`, which is handed over by a helper program in the fixture's directory.
+    /// Plain `ssh` as `user` by `password`, which an askpass program in the fixture's directory provides.
     ///
     /// # Errors
-    /// When the helper cannot be written.
+    /// The askpass program cannot be written.
     pub fn ssh_with_password(&self, user: &str, password: &str) -> Result<Command> {
         let helper = self.dir.path().join("askpass");
         let text = format!("#!/bin/sh\nprintf '%s\\n' '{}'\n", password.replace('\'', "'\\''"));
@@ -233,7 +233,7 @@ impl Drop for Sshd {
         if std::thread::panicking() {
             eprintln!("--- log of sshd on {}\n{}---", self.address, self.log());
         }
-        // The cleanup kills the server and its sessions; then there is one child left to reap.
+        // The cleanup kills the server and its sessions; the server is our child and must be reaped.
         self.cleanup = None;
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -272,7 +272,7 @@ fn write_config(dir: &Path, options: &SshdOptions, address: SocketAddr) -> Resul
         text += &format!("\nSetEnv {}={mark}", leaks::MARK);
     }
     text.push('\n');
-    // Without PAM the server reads the shadow file itself, so that no policy of this machine stands between.
+    // Without PAM the server reads the shadow file itself, so that no policy of this machine applies.
     let defaults = format!(
         "ListenAddress {address}
 HostKey {dir}/host_key
@@ -292,13 +292,13 @@ Subsystem sftp internal-sftp
         dir = dir.display(),
         password = if options.password { "yes" } else { "no" },
     );
-    // Of two lines with one name the server mostly takes the first, but for some names the last.
+    // Of two lines with one keyword the server uses the first for most keywords, but the last for some.
     let given = |line: &str| options.lines.iter().any(|given| same_keyword(given, line));
     text.extend(defaults.split_inclusive('\n').filter(|line| !given(line)));
     let file = dir.join("sshd_config");
     std::fs::write(&file, &text).context(|| file.display().to_string())?;
-    // Newer servers ban an address that connects without logging in, which waiting for the port does. Older ones
-    // refuse the word.
+    // Newer servers ban an address that connects without logging in, as the check for the port does. Older ones do not
+    // know the keyword.
     let sshd = run::find("sshd")?;
     let known = Command::new(sshd).args(["-t", "-oPerSourcePenalties=no", "-f"]).arg(&file).output();
     if known.context(|| "sshd -t")?.status.success() {
@@ -312,14 +312,14 @@ fn same_keyword(one: &str, other: &str) -> bool {
     keyword(one) == keyword(other)
 }
 
-/// Starts the server and waits for its greeting; the inner error is its log when it ended instead.
+/// Starts the server and waits for its greeting; the inner error is its log if it ended instead.
 fn spawn(
     dir: &Path,
     options: &SshdOptions,
     address: SocketAddr,
     cleanup: &mut Cleanup,
 ) -> Result<std::result::Result<Child, String>> {
-    // The server re-executes itself and insists on an absolute path.
+    // The server re-executes itself and needs an absolute path.
     let sshd = run::find("sshd")?;
     let mut command = match &options.netns {
         None => Command::new(sshd),
@@ -364,7 +364,7 @@ fn add_known_host(dir: &Path, address: SocketAddr) -> Result<()> {
     file.and_then(|mut file| file.write_all(format!("{host} {key}").as_bytes())).context(|| "known_hosts")
 }
 
-/// A server as `known_hosts` names it.
+/// The name of a server in `known_hosts`.
 fn host_alias(address: SocketAddr) -> String {
     match (address.ip(), address.port()) {
         (ip, 22) => ip.to_string(),

@@ -1,4 +1,4 @@
-//! The directory in which test processes of one machine leave notes for each other, and their locks.
+//! The directory in which concurrent test processes keep cleanup files and locks.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -9,20 +9,20 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::error::{Context, FixtureError, Result};
 use crate::run::is_root;
 
-/// Held while this process has something to itself; let go on drop, and by the kernel when the process dies.
+/// An exclusive lock; released on drop, and by the kernel when the process ends.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held for its drop")] Flock<File>);
 
-/// The notes' directory, made if missing: `/run/mitogen-tests` for root, else one in the temporary directory.
+/// The directory, created if missing: `/run/mitogen-tests` for root, otherwise in the temporary directory.
 ///
 /// # Errors
-/// When it cannot be made, or belongs to somebody else.
+/// It cannot be created, or belongs to another user.
 pub fn dir() -> Result<PathBuf> {
     let uid = nix::unistd::geteuid();
     let dir = if is_root() {
         PathBuf::from("/run/mitogen-tests")
     } else {
-        // Not `temp_dir()`: an isolated test has one of its own, and the notes are for everybody.
+        // Not `temp_dir()`: an isolated test has its own, and this directory is shared.
         PathBuf::from(format!("/tmp/mitogen-tests-{uid}"))
     };
     DirBuilder::new().recursive(true).mode(0o700).create(&dir).context(|| dir.display().to_string())?;
@@ -33,18 +33,18 @@ pub fn dir() -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Waits until no other process holds the lock `name`, and holds it.
+/// Acquires the lock `name`; waits while another process holds it.
 ///
 /// # Errors
-/// When the lock file cannot be opened.
+/// The lock file cannot be opened.
 pub fn lock(name: &str) -> Result<Lock> {
     lock_file(&dir()?.join(format!("{name}.lock")))
 }
 
-/// As [`lock`], for a lock file anywhere.
+/// Like [`lock`], with any path as the lock file.
 ///
 /// # Errors
-/// When the file cannot be opened.
+/// The file cannot be opened.
 pub fn lock_file(path: &std::path::Path) -> Result<Lock> {
     let file = OpenOptions::new()
         .create(true)
@@ -57,10 +57,10 @@ pub fn lock_file(path: &std::path::Path) -> Result<Lock> {
         .map_err(|(_, errno)| FixtureError::new(format!("{}: {errno}", path.display())))
 }
 
-/// A short name that no other fixture on this machine has: `prefix` and eight hexadecimal digits.
+/// A short name that is unique on this machine: `prefix` and eight hexadecimal digits.
 pub fn fresh_name(prefix: &str) -> String {
     use std::hash::{BuildHasher, Hasher};
-    // The standard library's hasher is seeded from the system's randomness and changes with each instance.
+    // The standard library's hasher is randomly seeded, differently for each instance.
     let mut hasher = std::hash::RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
     format!("{prefix}{:08x}", hasher.finish() >> 32)

@@ -1,7 +1,7 @@
-//! Stand-ins for `ssh` and `sudo` that follow a script, to misbehave in ways that real ones rarely do.
+//! Replacements for `ssh` and `sudo` that follow a script, to test behaviour that is rare in the real programs.
 //!
-//! A [`Stub`] is a directory with a program of the right name in it, so it serves as a path and on `PATH`. The
-//! programs are `src/bin/stub_ssh.rs` and `src/bin/stub_sudo.rs`; what they have in common is [`play`].
+//! A [`Stub`] is a directory that contains a program with the right name, so it can be used by path or through `PATH`.
+//! The programs are `src/bin/stub_ssh.rs` and `src/bin/stub_sudo.rs`; they share [`play`].
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{Read, Write};
@@ -19,10 +19,10 @@ use tempfile::TempDir;
 use crate::built::built;
 use crate::error::{Context, Result};
 
-/// Where a stub says something.
+/// Where a stub prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum To {
-    /// Standard output: the link itself, so this is noise ahead of the child's own bytes.
+    /// Standard output: the link itself, so this is noise before the child's own bytes.
     Stdout,
     /// Standard error.
     Stderr,
@@ -35,35 +35,35 @@ pub enum To {
 pub enum Step {
     /// Prints exactly this text.
     Print(To, String),
-    /// Asks for a secret, up to `tries` times; after a wrong one prints `wrong`, after the last exits with 1.
+    /// Asks for a secret, up to `tries` times; prints `wrong` after each wrong one, and exits with 1 after the last.
     Ask {
-        /// The prompt; `None` is what the caller asked for (`sudo -p`), or the program's usual one.
+        /// The prompt; `None` is the one that the caller requested (`sudo -p`), or the program's default.
         prompt: Option<String>,
-        /// The right answer.
+        /// The accepted secret.
         secret: String,
-        /// Said after each wrong answer.
+        /// Printed after each wrong secret.
         wrong: String,
-        /// How many answers are taken.
+        /// The number of attempts.
         tries: u32,
     },
-    /// Starts the command that the caller wanted, through a shell as the real program would. The last step.
+    /// Runs the command that the caller requested, through a shell as the real program does. Must be the last step.
     Run,
-    /// Ends with this status.
+    /// Exits with this status.
     Exit(u8),
     /// Kills itself with this signal.
     Kill(i32),
-    /// Reads and drops its input until the caller goes away, and answers nothing.
+    /// Discards its input until end of file, and never answers.
     Hang,
 }
 
-/// A stub made ready to be called.
+/// A stub that can be called.
 #[derive(Debug)]
 pub struct Stub {
     dir: TempDir,
     name: &'static str,
 }
 
-/// The prompts of `sudo` in some languages, `%u` being the user; for [`Step::Ask`].
+/// The prompts of `sudo` in several languages, with `%u` for the user; for [`Step::Ask`].
 pub const SUDO_PROMPTS: [(&str, &str); 8] = [
     ("en", "[sudo] password for %u: "),
     ("de", "[sudo] Passwort für %u: "),
@@ -79,7 +79,7 @@ impl Stub {
     /// A program named `ssh` that follows this script.
     ///
     /// # Errors
-    /// When its files cannot be written.
+    /// Its files cannot be written.
     pub fn ssh(script: &[Step]) -> Result<Self> {
         Self::make("ssh", "stub_ssh", script)
     }
@@ -87,7 +87,7 @@ impl Stub {
     /// A program named `sudo` that follows this script. It runs the command as the calling user.
     ///
     /// # Errors
-    /// When its files cannot be written.
+    /// Its files cannot be written.
     pub fn sudo(script: &[Step]) -> Result<Self> {
         Self::make("sudo", "stub_sudo", script)
     }
@@ -105,12 +105,12 @@ impl Stub {
         Ok(Self { dir, name })
     }
 
-    /// The program.
+    /// The path of the program.
     pub fn path(&self) -> PathBuf {
         self.dir.path().join(self.name)
     }
 
-    /// The directory that it stands in, for `PATH`.
+    /// The directory that contains it, for `PATH`.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -118,7 +118,7 @@ impl Stub {
     /// The arguments of each call so far, without the program's name.
     ///
     /// # Errors
-    /// When the record cannot be read.
+    /// The record cannot be read.
     pub fn calls(&self) -> Result<Vec<Vec<String>>> {
         let file = self.dir.path().join("calls");
         if !file.exists() {
@@ -129,20 +129,20 @@ impl Stub {
     }
 }
 
-/// What a stub program has understood of its own command line.
+/// The parsed command line of a stub program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Call {
-    /// What to run.
+    /// The command to run.
     pub argv: Vec<String>,
-    /// The prompt that the caller asked for.
+    /// The prompt that the caller requested.
     pub prompt: String,
-    /// Whether secrets come by standard input instead of the terminal.
+    /// Whether secrets are read from standard input instead of the terminal.
     pub secrets_on_stdin: bool,
-    /// Said, with exit status 1, instead of asking: the caller forbade questions.
+    /// Printed before exit with status 1 instead of a prompt: the caller forbade prompts.
     pub never_ask: Option<String>,
 }
 
-/// The life of a stub program: reads its script, records its arguments, and does the steps.
+/// The main function of a stub program: reads its script, records its arguments, and runs the steps.
 pub fn play(parse: impl FnOnce(&[String]) -> Call) -> ExitCode {
     let mut args = std::env::args().skip(1);
     let dir = PathBuf::from(args.next().unwrap_or_default());
@@ -162,7 +162,7 @@ fn steps(dir: &Path, args: &[String]) -> Result<Vec<Step>> {
     let calls = dir.join("calls");
     let mut record =
         OpenOptions::new().create(true).append(true).open(&calls).context(|| calls.display().to_string())?;
-    // One write, so that two calls at once do not mix.
+    // One write, so that concurrent calls do not interleave.
     record.write_all(&line).context(|| calls.display().to_string())?;
     let script = std::fs::read(dir.join("script.json")).context(|| "script")?;
     serde_json::from_slice(&script).context(|| "script")
@@ -228,7 +228,7 @@ fn ask(call: &Call, prompt: &str, secret: &str, wrong: &str, tries: u32) -> Resu
     Ok(false)
 }
 
-/// Asks on the terminal with the echo off, dropping what was typed before, as the real programs do.
+/// Prompts on the terminal with echo off and discards earlier input, as the real programs do.
 fn ask_tty(prompt: &str) -> Result<String> {
     let mut tty = tty()?;
     let before = tcgetattr(tty.as_fd()).context(|| "terminal")?;
@@ -247,12 +247,12 @@ fn tty() -> Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/tty").context(|| "a terminal is required")
 }
 
-/// Standard input without the standard library's buffer, which would swallow what the command is to read.
+/// Standard input without the standard library's buffer, which would consume input of the command.
 fn unbuffered_stdin() -> Result<File> {
     std::io::stdin().as_fd().try_clone_to_owned().map(File::from).context(|| "standard input")
 }
 
-/// Reads byte by byte, because what follows the line belongs to the command that is run later.
+/// Reads byte by byte, because what follows the line is input of the command that is run later.
 fn read_line(from: &mut impl Read) -> Result<String> {
     let mut line = Vec::new();
     let mut byte = [0];

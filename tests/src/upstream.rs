@@ -1,4 +1,4 @@
-//! Stock Mitogen from PyPI, to interoperate and to compare with.
+//! Upstream Mitogen from PyPI, for interoperability tests and comparisons.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use crate::error::{Context, FixtureError, Result};
 use crate::pythons::Python;
 use crate::{run, state};
 
-/// The version that interoperation is tested against unless a test names another.
+/// The version that interoperability tests use unless a test names another.
 pub const UPSTREAM_VERSION: &str = "0.3.54";
 
 /// An interpreter that can import upstream Mitogen.
@@ -19,7 +19,7 @@ pub struct UpstreamVenv {
 }
 
 impl UpstreamVenv {
-    /// Stock Mitogen of [`UPSTREAM_VERSION`] for this interpreter.
+    /// Upstream Mitogen [`UPSTREAM_VERSION`] for this interpreter.
     ///
     /// # Errors
     /// As [`UpstreamVenv::version`].
@@ -27,12 +27,12 @@ impl UpstreamVenv {
         Self::version(python, UPSTREAM_VERSION)
     }
 
-    /// Stock Mitogen of a version of the caller's choice.
+    /// A given version of upstream Mitogen.
     ///
-    /// Made once for each interpreter and version and kept in the target directory; others wait meanwhile.
+    /// Created once for each interpreter and version and kept in the target directory; concurrent callers wait.
     ///
     /// # Errors
-    /// When the interpreter cannot make environments or PyPI is out of reach.
+    /// The interpreter cannot create environments, or PyPI is not reachable.
     pub fn version(python: &Python, version: &str) -> Result<Self> {
         let root = built::target_dir()?.join("upstream");
         std::fs::create_dir_all(&root).context(|| root.display().to_string())?;
@@ -48,17 +48,17 @@ impl UpstreamVenv {
         Ok(Self { dir })
     }
 
-    /// The interpreter to start; `import mitogen` works there, and in the children that it starts.
+    /// The interpreter to start; `import mitogen` works in it and in the children that it starts.
     pub fn python(&self) -> PathBuf {
         self.dir.join("bin/python")
     }
 }
 
 impl UpstreamVenv {
-    /// The directory that the package is installed in.
+    /// The directory in which the package is installed.
     ///
     /// # Errors
-    /// There is none, or it cannot be read.
+    /// It does not exist or cannot be read.
     pub fn modules(&self) -> Result<PathBuf> {
         let own = self.dir.join("modules");
         if own.is_dir() {
@@ -73,7 +73,7 @@ impl UpstreamVenv {
     }
 }
 
-/// Interpreters of one version may differ (Debian's, pyenv's), so the path counts too.
+/// Interpreters of one version may differ (Debian's, pyenv's), so the path is part of the key.
 fn python_key(python: &Python) -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
@@ -85,7 +85,7 @@ fn make(python: &Python, version: &str, dir: &Path) -> Result<()> {
     let program = python.path.to_string_lossy();
     let place = dir.to_string_lossy();
     let wanted = format!("mitogen=={version}");
-    // pip may leave files behind; they must not count as a test's.
+    // pip may leave temporary files behind; they must not count as leaks of a test.
     let scratch = tempfile::tempdir_in(dir.parent().unwrap_or(dir)).context(|| place.to_string())?;
     let scratch_variable = format!("TMPDIR={}", scratch.path().display());
     let apart = ["env", scratch_variable.as_str()];
@@ -97,7 +97,7 @@ fn make(python: &Python, version: &str, dir: &Path) -> Result<()> {
         run::run(&[&apart[..], &[&*inside], &quiet, &[&wanted]].concat())?;
         return Ok(());
     }
-    // Python 2 has no `venv`: a directory of modules, and a program that puts it on the path.
+    // Python 2 has no `venv`: a directory of modules, and a script that adds it to the path.
     let modules = dir.join("modules");
     let modules = modules.to_string_lossy();
     run::run(&[&apart[..], &[&*program], &quiet, &["--target", &modules, &wanted]].concat())?;

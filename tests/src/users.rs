@@ -1,4 +1,4 @@
-//! Throw-away accounts with a password, a home, and a say in `sudo` and `doas`.
+//! Temporary accounts with a password, a home, and rules for `sudo` and `doas`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,16 +8,16 @@ use crate::{leaks, run, state};
 
 const DOAS_CONF: &str = "/etc/doas.conf";
 
-/// What an account may do as root.
+/// The right to run commands as root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// Anything, without being asked.
+    /// Any command, without a password.
     NoPassword,
-    /// Anything, after its own password, each time anew.
+    /// Any command, with the user's own password, which is never remembered.
     Password,
 }
 
-/// How to make a [`TestUser`].
+/// Options of a [`TestUser`].
 #[derive(Clone, Debug)]
 pub struct UserOptions {
     sudo: Option<Rule>,
@@ -27,21 +27,21 @@ pub struct UserOptions {
 }
 
 impl UserOptions {
-    /// Lets the user run anything as anybody with `sudo`.
+    /// Lets the user run any command as any user with `sudo`.
     #[must_use]
     pub fn sudo(mut self, rule: Rule) -> Self {
         self.sudo = Some(rule);
         self
     }
 
-    /// Lets the user run anything as anybody with `doas`.
+    /// Lets the user run any command as any user with `doas`.
     #[must_use]
     pub fn doas(mut self, rule: Rule) -> Self {
         self.doas = Some(rule);
         self
     }
 
-    /// A further line of sudoers, in which `{user}` stands for the account's name.
+    /// Adds a line of sudoers, in which `{user}` is replaced by the account's name.
     #[must_use]
     pub fn sudoers(mut self, line: &str) -> Self {
         self.sudoers += line;
@@ -49,23 +49,23 @@ impl UserOptions {
         self
     }
 
-    /// The login shell; `/bin/sh` unless said.
+    /// The login shell; `/bin/sh` by default.
     #[must_use]
     pub fn shell(mut self, shell: &str) -> Self {
         shell.clone_into(&mut self.shell);
         self
     }
 
-    /// Makes the account.
+    /// Creates the account.
     ///
     /// # Errors
-    /// When we are not root, a tool is missing or refuses.
+    /// This process is not root, or a tool is missing or fails.
     pub fn create(self) -> Result<TestUser> {
         TestUser::create(&self)
     }
 }
 
-/// An account of this machine; it, its home, its rules and its processes go away on drop.
+/// An account of this machine. On drop it is removed with its home, rules and processes.
 #[derive(Debug)]
 pub struct TestUser {
     name: String,
@@ -76,7 +76,7 @@ pub struct TestUser {
 }
 
 impl TestUser {
-    /// An account that may do nothing as root.
+    /// An account without rights to become root.
     ///
     /// # Errors
     /// As [`UserOptions::create`].
@@ -84,7 +84,7 @@ impl TestUser {
         Self::options().create()
     }
 
-    /// Choices for another account.
+    /// Options for a different account.
     pub fn options() -> UserOptions {
         UserOptions { sudo: None, doas: None, sudoers: String::new(), shell: "/bin/sh".to_owned() }
     }
@@ -105,7 +105,7 @@ impl TestUser {
         }
         let cleanup = Cleanup::new(steps)?;
 
-        // After the cleanup, whose own cleaning up takes this lock too.
+        // After the cleanup, which takes this lock too.
         let _guard = state::lock("accounts")?;
         run::run(&["useradd", "--create-home", "--user-group", "--shell", &options.shell, &name])?;
         run::run_with_input(&["chpasswd"], format!("{name}:{password}\n").as_bytes())?;
@@ -128,7 +128,7 @@ impl TestUser {
         &self.name
     }
 
-    /// The password, in the clear.
+    /// The password in plain text.
     pub fn password(&self) -> &str {
         &self.password
     }
@@ -138,14 +138,14 @@ impl TestUser {
         &self.home
     }
 
-    /// The user's number.
+    /// The uid.
     pub fn uid(&self) -> u32 {
         self.uid
     }
 }
 
 fn sudoers(name: &str, options: &UserOptions) -> String {
-    // No remembered password: whether one is asked for must not depend on what ran before.
+    // Disables the password cache: whether a password is asked for must not depend on earlier commands.
     let mut text = format!(
         "Defaults:{name} timestamp_timeout=0\nDefaults:{name} env_keep += \"{mark}\"\n",
         mark = leaks::MARK

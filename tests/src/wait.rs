@@ -1,13 +1,13 @@
-//! Waiting for a condition, with a deadline: the only way the fixtures wait.
+//! Waiting for a condition with a deadline; fixtures wait in no other way.
 
 use std::time::{Duration, Instant};
 
-/// How long a fixture waits for another program before it gives up.
+/// How long a fixture waits for another program before it fails.
 ///
-/// Generous, because a loaded two-core machine is slow and a wait that succeeds costs nothing.
+/// Long, because a loaded two-core machine is slow, and a wait that succeeds ends early.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks `condition` again and again until it gives a value; `None` when `limit` has passed.
+/// Polls `condition` until it returns a value; `None` if `limit` passes first.
 pub fn until<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;
     let mut pause = Duration::from_millis(1);

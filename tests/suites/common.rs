@@ -1,4 +1,4 @@
-//! What the suites about transports share: ways to a test account, commands run to their end, looks at processes.
+//! Helpers of several suites: connections, commands, processes.
 
 #![allow(dead_code, reason = "each suite uses its part")]
 
@@ -16,20 +16,20 @@ use mitogen::{
 use mitogen_tests::procs::{self, Process};
 use mitogen_tests::{Leaks, Sshd, leaks, wait};
 
-/// Longer than anything here takes, so that a hang is an error.
+/// Longer than any step of a test takes, so that a hang is an error.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A master with the defaults: its children find an interpreter for themselves.
+/// A master with the defaults, whose children search for an interpreter.
 pub(crate) fn master() -> Master {
     Master::start(MasterOptions::default()).expect("a master starts")
 }
 
-/// Settings for children that are started by this command line instead of an interpreter.
+/// Settings for children whose interpreter is this command line.
 pub(crate) fn started_by(argv: &[&str]) -> ChildSettings {
     ChildSettings::new(Python::with_interpreter(argv.iter().copied()))
 }
 
-/// Starts a context with settings of its own.
+/// Requests a context with its own settings.
 pub(crate) fn connect_with(
     master: &Master,
     via: Option<&Context>,
@@ -40,7 +40,7 @@ pub(crate) fn connect_with(
     master.connector().connect(&request).expect("a plan")
 }
 
-/// A context that comes up.
+/// Waits for a context that must come up.
 pub(crate) fn up(connecting: &ConnectHandle) -> Context {
     match connecting.wait_deadline(Instant::now() + PATIENCE) {
         Some(Ok(context)) => context,
@@ -49,7 +49,7 @@ pub(crate) fn up(connecting: &ConnectHandle) -> Context {
     }
 }
 
-/// A context that does not come up, and why not.
+/// Waits for a connection that must fail, and returns the error.
 pub(crate) fn down(connecting: &ConnectHandle) -> Arc<ConnectError> {
     match connecting.wait_deadline(Instant::now() + PATIENCE) {
         Some(Err(error)) => error,
@@ -58,17 +58,17 @@ pub(crate) fn down(connecting: &ConnectHandle) -> Arc<ConnectError> {
     }
 }
 
-/// Checks what kind of failure it is and where it happened.
+/// Checks the kind of an error and the stage at which it happened.
 pub(crate) fn check(error: &ConnectError, stage: Stage, kind: FailureKind) {
     assert_eq!((error.stage, error.kind), (stage, kind), "{}", error.report());
 }
 
-/// This machine's own context.
+/// The transport to a child on this machine.
 pub(crate) fn local() -> local::Local {
     local::Local::new(local::Options::new()).expect("no option to reject")
 }
 
-/// To `server`, reading no configuration of this machine, with no way to prove who we are.
+/// Options for `server` that ignore the configuration of this machine and contain no credentials.
 pub(crate) fn options(server: &Sshd, user: &str) -> ssh::Options {
     let mut options = ssh::Options::new(server.host());
     options.port = Some(server.port());
@@ -77,13 +77,13 @@ pub(crate) fn options(server: &Sshd, user: &str) -> ssh::Options {
     options
 }
 
-/// Arguments that keep ssh from this machine's configuration.
+/// Arguments that make ssh ignore the configuration of this machine.
 pub(crate) fn ssh_args(known_hosts: &str) -> Vec<String> {
     let mut args = vec!["-F".to_owned(), "none".to_owned()];
     for option in [
         &format!("UserKnownHostsFile={known_hosts}"),
         "GlobalKnownHostsFile=none",
-        // Whose agent and default keys this machine has is none of the tests' business.
+        // The agent and default keys of this machine must not affect the tests.
         "IdentityAgent=none",
     ] {
         args.extend(["-o".to_owned(), option.to_owned()]);
@@ -91,31 +91,31 @@ pub(crate) fn ssh_args(known_hosts: &str) -> Vec<String> {
     args
 }
 
-/// By the server's key.
+/// Options that log in by the server's key.
 pub(crate) fn by_key(server: &Sshd, user: &str) -> ssh::Options {
     let mut options = options(server, user);
     options.identity_file = Some(server.key().display().to_string());
     options
 }
 
-/// By password.
+/// Options that log in by password.
 pub(crate) fn by_password(server: &Sshd, user: &str, password: &str) -> ssh::Options {
     let mut options = options(server, user);
     options.password = Some(Secret::new(password));
     options
 }
 
-/// The transport of these options.
+/// The transport with these options.
 pub(crate) fn ssh(options: ssh::Options) -> ssh::Ssh {
     ssh::Ssh::new(options).expect("sound options")
 }
 
-/// The user that a context runs as.
+/// The uid of a context's process.
 pub(crate) fn uid(context: &Context) -> u32 {
     context.call("os.getuid", ()).expect("an answer")
 }
 
-/// All that a command said, and how it ended.
+/// The output and exit status of a command.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) stdout: Vec<u8>,
@@ -123,14 +123,14 @@ pub(crate) struct Output {
     pub(crate) exit: ExitStatus,
 }
 
-/// Starts a command whose events arrive by a channel.
+/// Starts a command whose events are sent to a channel.
 pub(crate) fn start(context: &Context, command: &Command) -> (RunningCommand, mpsc::Receiver<CommandEvent>) {
     let (sender, events) = mpsc::channel();
     let running = command.start(context, move |event| drop(sender.send(event))).expect("sent");
     (running, events)
 }
 
-/// Runs a command to its end with `input`, keeping within the windows of both directions.
+/// Runs a command with `input` until it ends, within the flow-control windows of both directions.
 pub(crate) fn run(context: &Context, command: &Command, input: &[u8]) -> Output {
     let command = command.clone().stdin(true);
     let (running, events) = start(context, &command);
@@ -168,18 +168,18 @@ pub(crate) fn run(context: &Context, command: &Command, input: &[u8]) -> Output 
     }
 }
 
-/// A child that gets as far as the interpreter and no further, and ends when its input does.
+/// A child that hangs once its interpreter runs, and ends at end of file on its input.
 ///
-/// It says so much that whoever starts it must have read its marker by the time it is stuck.
+/// It prints so much that its parent must have read the first marker by the time it hangs.
 pub(crate) const STUCK: [&str; 3] =
     ["/bin/sh", "-c", "echo MITO000; head -c 8000000 /dev/zero | tr '\\0' '\\n'; exec cat >/dev/null"];
 
-/// Whether this is the command line of [`STUCK`] when it is.
+/// Whether this is the command line of a [`STUCK`] child that hangs.
 pub(crate) fn is_stuck(command: &str) -> bool {
     command == "cat"
 }
 
-/// Waits for the one process of this test whose command line is the one meant.
+/// Waits until exactly one process of this test has a matching command line.
 pub(crate) fn the_process(is_meant: impl Fn(&str) -> bool) -> Process {
     let mark = leaks::mark().expect("an isolated test");
     wait::until(PATIENCE, || {
@@ -190,14 +190,14 @@ pub(crate) fn the_process(is_meant: impl Fn(&str) -> bool) -> Process {
     .unwrap_or_else(|| panic!("not one such process: {:#?}", procs::marked(leaks::MARK, &mark)))
 }
 
-/// A port of loopback at which nobody listens.
+/// A loopback port on which no process listens.
 pub(crate) fn silent_port() -> u16 {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     listener.local_addr().expect("an address").port()
 }
 
-/// Waits until every process since `leaks` began is gone, on either side, while servers still run: their own end
-/// would tidy up.
+/// Waits until all processes started since `leaks` are gone, on both sides. Servers must still run, because their end
+/// would end the sessions.
 pub(crate) fn no_process_left(leaks: &Leaks) {
     let left = || {
         let mut found = leaks.found();

@@ -1,4 +1,4 @@
-//! What crosses the link to a child: both directions are copied into files, and read back as frames.
+//! Records the links of children: both directions are copied to files, and parsed as frames.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use mitogen_core::wire::{FrameDecoder, Message};
 use mitogen_python::runtime_size;
 use tempfile::TempDir;
 
-/// Children started by its settings have their links copied.
+/// The links of children that are started with its settings are recorded.
 pub(crate) struct FrameLog {
     dir: TempDir,
     argv: Vec<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Link {
 }
 
 impl FrameLog {
-    /// For children that run `python`.
+    /// Records children that run `python`.
     pub(crate) fn new(python: &Path) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/frame_log.py");
@@ -36,7 +36,7 @@ impl FrameLog {
         Self { dir, argv, settings }
     }
 
-    /// The command line that starts such a child, in front of the first stage's arguments.
+    /// The command line that starts such a child; the first stage's arguments are appended.
     #[allow(dead_code, reason = "not every suite that has this file writes profiles")]
     pub(crate) fn argv(&self) -> &[String] {
         &self.argv
@@ -46,7 +46,7 @@ impl FrameLog {
         &self.settings
     }
 
-    /// The links that there were, in the order in which their children were started. Their contexts must have ended.
+    /// The recorded links, in the order in which the children were started. Their contexts must have ended.
     pub(crate) fn links(&self) -> Vec<Link> {
         let mut pids: Vec<u32> = std::fs::read_dir(self.dir.path())
             .expect("the directory is there")
@@ -63,14 +63,14 @@ impl FrameLog {
     }
 }
 
-/// What follows the runtime and the length-prefixed configuration.
+/// The bytes after the runtime and the length-prefixed configuration.
 fn after_preamble(data: &[u8]) -> &[u8] {
     let rest = &data[runtime_size()..];
     let length = u32::from_be_bytes(rest[..4].try_into().expect("four bytes")) as usize;
     &rest[4 + length..]
 }
 
-/// What follows the marker of a child that is up.
+/// The bytes after the marker of a child that is up.
 fn after_marker(data: &[u8]) -> &[u8] {
     const UP: &[u8] = b"MITO002\n";
     let at = data.windows(UP.len()).position(|window| window == UP).expect("the child came up");

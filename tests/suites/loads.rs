@@ -1,4 +1,4 @@
-//! What a tapped link carried of modules.
+//! Modules in a recorded link.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ impl Link {
         counts
     }
 
-    /// The modules that the child asked for, in order.
+    /// The modules that the child requested, in order.
     pub(crate) fn asked(&self) -> Vec<String> {
         let asked = self.up.iter().filter(|message| message.handle == WellKnownHandle::GetModule.handle());
         asked.map(|message| String::from_utf8_lossy(&message.data).into_owned()).collect()

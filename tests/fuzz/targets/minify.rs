@@ -1,4 +1,4 @@
-//! The minifier never panics; what it accepts is accepted again and stays as it is.
+//! The minifier never panics, and minifying its output again does not change it.
 #![no_main]
 
 use mitogen_minify::minimize_source;

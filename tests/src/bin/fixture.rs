@@ -1,9 +1,10 @@
-//! Fixtures for programs that do not link this crate: chores and measuring programs.
+//! Fixtures for programs that do not link this crate, such as xtask and the benchmarks.
 //!
 //! `fixture pythons` prints each interpreter as a line of JSON. `fixture upstream PYTHON` prints a Python that imports
-//! upstream Mitogen. `fixture bare ROUNDS PYTHON` measures what no multiplexer can beat. `fixture sshd [ONE_WAY_MS]`
-//! starts a server, an account that may `sudo` freely and, with the argument, a delayed way to the server; prints
-//! one line of JSON that tells how to reach them, and takes everything down when its standard input ends.
+//! upstream Mitogen. `fixture bare ROUNDS PYTHON` measures the lower bounds: interpreter start and a socket round trip.
+//! `fixture sshd [ONE_WAY_MS]` starts a server, an account with passwordless `sudo` and, with the argument, a delayed
+//! link to the server; it prints the connection parameters as one line of JSON, and removes everything at end of file
+//! on stdin.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -81,11 +82,11 @@ fn sshd(one_way_ms: Option<&str>) -> Result<()> {
         "known_hosts": server.known_hosts(),
     });
     println!("{line}");
-    // The caller holds the other end as long as it lives, however it ends.
+    // The caller keeps the pipe open while it runs; it closes even if the caller is killed.
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).map(drop).context(|| "standard input")
 }
 
-/// The interpreter's own start, and one byte to another process and back.
+/// Measures the start of an interpreter, and a round trip of one byte to another process.
 fn bare(rounds: &str, python: &str) -> Result<()> {
     let rounds: u32 = rounds.parse().context(|| format!("{rounds:?} is no number"))?;
     let start = Instant::now();
@@ -109,7 +110,7 @@ fn bare(rounds: &str, python: &str) -> Result<()> {
         .spawn()
         .context(|| "echo process")?;
     let mut ping = || near.write_all(b"x").and_then(|()| near.read_exact(&mut [0])).context(|| "ping");
-    // The first ones wait for the process to start.
+    // The first round trips wait for the process to start.
     for _ in 0..100 {
         ping()?;
     }
@@ -123,7 +124,7 @@ fn bare(rounds: &str, python: &str) -> Result<()> {
     child.wait().map(drop).context(|| "echo process")
 }
 
-/// The far end of the ping: no buffering, so that a byte costs one read and one write.
+/// The echo process. It does not buffer, so each byte costs one read and one write.
 fn echo() -> Result<()> {
     use std::os::fd::AsFd;
     let open = || std::io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from);

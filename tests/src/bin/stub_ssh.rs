@@ -1,4 +1,4 @@
-//! A stand-in for `ssh` that runs the remote command here; see `mitogen_tests::stub`.
+//! A replacement for `ssh` that runs the remote command locally; see `mitogen_tests::stub`.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     play(parse)
 }
 
-/// Like `ssh`: options, the host, then words that are joined by blanks and given to the user's shell.
+/// Parses arguments as `ssh` does: options, the host, then words that are joined by spaces for the user's shell.
 fn parse(args: &[String]) -> Call {
     let mut args = args.iter();
     let mut host = "";
@@ -21,7 +21,7 @@ fn parse(args: &[String]) -> Call {
             host = arg;
             break;
         };
-        // Flags may be bundled; a value follows in the same word or in the next one.
+        // Flags may be bundled; a value is the rest of the word or the next word.
         if let Some(at) = letters.find(|letter| WITH_VALUE.contains(letter)) {
             let rest = &letters[at + 1..];
             let value = if rest.is_empty() { args.next().map_or("", String::as_str) } else { rest };

@@ -1,4 +1,4 @@
-//! A stand-in for `sudo` that runs the command as the calling user; see `mitogen_tests::stub`.
+//! A replacement for `sudo` that runs the command as the calling user; see `mitogen_tests::stub`.
 
 use std::process::ExitCode;
 

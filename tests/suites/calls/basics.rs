@@ -1,4 +1,4 @@
-//! What a call gives back.
+//! Results, errors, order and deadlines of calls.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,7 +15,7 @@ use mitogen_tests::{isolated, pythons};
 use super::{PATIENCE, local, master, master_with};
 
 #[test]
-fn values_of_every_kind_come_back() {
+fn values_of_every_type_are_returned_unchanged() {
     isolated(|| {
         for python in pythons().iter().filter(|python| python.is_supported()) {
             let master = master_with(python);
@@ -46,7 +46,7 @@ fn bytes(count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn typed_arguments_and_results() {
+fn typed_arguments_and_results_are_converted() {
     isolated(|| {
         let master = master();
         let child = local(&master);
@@ -72,7 +72,7 @@ fn typed_arguments_and_results() {
 }
 
 #[test]
-fn megabytes_go_both_ways_unchanged() {
+fn large_values_are_transferred_unchanged() {
     isolated(|| {
         let master = master();
         let child = local(&master);
@@ -107,7 +107,7 @@ fn errors_carry_type_message_and_traceback() {
                     python.version_text()
                 );
             }
-            // None of these has harmed the child.
+            // None of these errors has affected the child.
             let _: u32 = child.call("os.getpid", ()).expect("it lives");
             master.shutdown();
         }
@@ -115,7 +115,7 @@ fn errors_carry_type_message_and_traceback() {
 }
 
 #[test]
-fn a_chain_stops_at_its_first_error() {
+fn a_call_chain_stops_at_its_first_error() {
     isolated(|| {
         let master = master();
         let child = local(&master);
@@ -137,7 +137,7 @@ fn a_chain_stops_at_its_first_error() {
 }
 
 #[test]
-fn calls_run_in_order_and_many_at_once_are_answered() {
+fn concurrent_calls_run_in_order_and_are_all_answered() {
     isolated(|| {
         let master = master();
         let child = local(&master);
@@ -156,7 +156,7 @@ fn calls_are_pipelined_behind_the_bootstrap() {
     isolated(|| {
         let master = master();
         let connecting = master.connect(&super::transport()).expect("a plan");
-        // Not waited for: the call travels right behind the bootstrap.
+        // Without waiting: the call is sent right behind the bootstrap.
         let pid: u32 = connecting.context().call("os.getpid", ()).expect("an answer");
         assert_ne!(pid, std::process::id());
         assert!(
@@ -168,7 +168,7 @@ fn calls_are_pipelined_behind_the_bootstrap() {
 }
 
 #[test]
-fn a_deadline_ends_the_wait_and_not_the_child() {
+fn a_deadline_ends_the_wait_but_not_the_child() {
     isolated(|| {
         let master = master();
         let child = local(&master);
@@ -181,7 +181,7 @@ fn a_deadline_ends_the_wait_and_not_the_child() {
 }
 
 #[test]
-fn a_select_gives_the_first_of_many() {
+fn a_select_returns_the_first_message() {
     isolated(|| {
         let master = master();
         let (slow, fast) = (local(&master), local(&master));
@@ -203,7 +203,7 @@ impl Wake for Unpark {
     }
 }
 
-/// The smallest executor there is.
+/// A minimal executor for futures.
 fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut cx = TaskContext::from_waker(&waker);
@@ -231,7 +231,7 @@ fn receivers_and_connections_are_futures() {
 }
 
 #[test]
-fn ten_masters_live_in_one_process() {
+fn ten_masters_run_in_one_process() {
     isolated(|| {
         let masters: Vec<_> = (0..10).map(|_| master()).collect();
         let children: Vec<_> =

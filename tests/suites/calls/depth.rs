@@ -1,4 +1,4 @@
-//! Chains of five, siblings among themselves, ids for contexts that start contexts, routes withdrawn once.
+//! Chains of five contexts: lost hops, messages between siblings, allocation of ids, withdrawn routes.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::{PATIENCE, local, master, transport};
 
 const DEPTH: usize = 5;
 
-/// Each a child of the one before it.
+/// A chain of contexts, each a child of the previous one.
 fn chain(master: &Master, depth: usize) -> Vec<Context> {
     let mut chain = vec![local(master)];
     while chain.len() < depth {
@@ -40,7 +40,7 @@ fn exec(context: &Context, code: &str) {
     let _: Value = context.call("builtins.exec", (code, Value::Dict(Vec::new()))).expect("it runs");
 }
 
-/// The value of an expression in a context.
+/// Evaluates an expression in a context.
 fn eval<T: mitogen_core::call::FromMessage>(context: &Context, code: &str) -> T {
     context.call("builtins.eval", (code,)).expect("a value")
 }
@@ -51,7 +51,7 @@ fn eval_until(context: &Context, code: &str) {
 }
 
 #[test]
-fn a_loss_at_each_depth_fails_all_beyond_it_and_names_the_hop() {
+fn a_lost_hop_fails_all_contexts_behind_it_and_is_named_in_the_error() {
     isolated(|| {
         for dead in 0..DEPTH {
             let master = master();
@@ -67,7 +67,7 @@ fn a_loss_at_each_depth_fails_all_beyond_it_and_names_the_hop() {
                 let CallError::Dead { reason, .. } = &error else { panic!("{error:?}") };
                 let names_it = format!("context {} ({})", chain[dead].id(), chain[dead].name());
                 let is_named = reason.contains(&names_it)
-                    // The one whose link is ours is known by its name alone.
+                    // For a direct child the reason contains only its name.
                     || dead == 0 && reason.contains(&format!("the link to {} was lost", chain[0].name()));
                 assert!(is_named, "hop {at} of a chain cut at {dead}: {reason}");
                 // Later calls get the same error.
@@ -87,14 +87,14 @@ fn a_loss_at_each_depth_fails_all_beyond_it_and_names_the_hop() {
     });
 }
 
-/// How many bytes this process has read so far, from wherever.
+/// How many bytes this process has read so far from any descriptor.
 fn bytes_read() -> u64 {
     let io = std::fs::read_to_string("/proc/self/io").expect("Linux");
     io.lines().find_map(|line| line.strip_prefix("rchar: ")).expect("a count").parse().expect("a number")
 }
 
 #[test]
-fn siblings_talk_through_their_nearest_common_parent() {
+fn messages_between_siblings_pass_their_nearest_common_parent() {
     const PIECE: usize = 1 << 19;
     const PIECES: usize = 64;
     isolated(|| {
@@ -109,7 +109,7 @@ fn siblings_talk_through_their_nearest_common_parent() {
              builtins.port = core.router.add_handler(lambda msg: got.append((msg.src_id, len(msg.data))))",
         );
         let port: u32 = eval(&b, "port");
-        // The count counts what comes by a link.
+        // Check first that the counter includes what arrives by a link.
         let before = bytes_read();
         let text: String = eval(&b, "'x' * (1 << 20)");
         assert!(bytes_read() - before >= text.len() as u64);
@@ -130,7 +130,7 @@ fn siblings_talk_through_their_nearest_common_parent() {
     });
 }
 
-/// Asks for a block of ids, as a context does that starts contexts by itself.
+/// Requests a block of ids, as a context does that starts contexts on its own.
 fn allocate(context: &Context) -> (u32, u32) {
     exec(
         context,
@@ -144,14 +144,14 @@ fn allocate(context: &Context) -> (u32, u32) {
 }
 
 #[test]
-fn contexts_get_blocks_of_ids_that_nobody_else_has() {
+fn allocated_id_blocks_are_unique() {
     isolated(|| {
         let master = master();
         let chain = chain(&master, 3);
         let mut taken: BTreeSet<u32> = chain.iter().map(|context| context.id().0).collect();
         for context in [&chain[0], &chain[2], &chain[2], &chain[1]] {
             let (first, end) = allocate(context);
-            // The end is not part of it.
+            // The end is exclusive.
             assert_eq!(end - first, 1000);
             for id in first..end {
                 assert!(taken.insert(id), "{id} was given out twice");
@@ -178,7 +178,7 @@ fn a_lost_link_is_announced_once_for_each_context_behind_it() {
                  builtins.heard = []\n\
                  core.router.on_lost.append(heard.append)",
             );
-            // Only those who have written to a context hear of its end.
+            // Only contexts that have written to a context are notified of its disconnect.
             for context in &chain[1..] {
                 let send = format!("import mitogen.core as core\ncore.send({}, 9999, b'')", context.id());
                 exec(observer, &send);
@@ -188,7 +188,7 @@ fn a_lost_link_is_announced_once_for_each_context_behind_it() {
         let ids: Vec<String> = chain[1..].iter().map(|context| context.id().to_string()).collect();
         for observer in &observers {
             eval_until(observer, "len(heard) >= 3");
-            // What is sent in vain now comes back behind anything that is still on its way down.
+            // The reply to this call arrives after any notification that is still in transit.
             let _: u32 = observer.call("os.getpid", ()).expect("it lives");
             assert!(eval::<bool>(observer, &format!("sorted(heard) == [{}]", ids.join(", "))));
         }

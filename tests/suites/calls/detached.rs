@@ -1,4 +1,4 @@
-//! Contexts that outlive those who started them.
+//! Contexts that outlive their parent.
 
 use mitogen::{CallError, Context, Value};
 use mitogen_tests::{isolated, pythons, wait};
@@ -12,7 +12,7 @@ fn pid(context: &Context) -> i32 {
 }
 
 fn is_gone(pid: i32) -> bool {
-    // One that has ended and is not waited for yet is gone as well.
+    // A zombie counts as gone.
     mitogen_tests::procs::Process::get(pid).is_none_or(|process| process.is_zombie())
 }
 
@@ -22,7 +22,7 @@ fn wait_gone(pid: i32) {
 }
 
 #[test]
-fn a_detached_context_outlives_its_master_and_ends_with_its_work() {
+fn a_detached_context_outlives_its_master_until_its_work_is_done() {
     isolated(|| {
         let dir = tempfile::tempdir().expect("a directory");
         for (number, python) in pythons().iter().filter(|python| python.is_supported()).enumerate() {
@@ -49,7 +49,7 @@ fn a_detached_context_outlives_its_master_and_ends_with_its_work() {
                 assert!(!is_gone(pid), "it has ended with its master, under {}", python.version_text());
                 std::fs::write(gate, "go\n").expect("it reads");
                 wait_gone(pid);
-                // With its master gone, a child of this very process has nobody else who waits for it.
+                // The master is gone, so this process itself must reap its child.
                 let _ = nix::sys::wait::waitpid(Pid::from_raw(pid), None);
                 assert!(done.exists(), "it ended before its work was done");
             }
@@ -57,15 +57,15 @@ fn a_detached_context_outlives_its_master_and_ends_with_its_work() {
     });
 }
 
-/// A living master waits for its children, detached or not. Of a process that has been killed only its first thread
-/// may have ended, and then nobody can wait for it yet.
+/// A running master reaps its children, detached or not. If only the main thread of a killed process has ended, it
+/// cannot be reaped yet.
 fn wait_reaped(pid: i32) {
     let reaped = wait::until(PATIENCE, || mitogen_tests::procs::Process::get(pid).is_none().then_some(()));
     assert!(reaped.is_some(), "process {pid} is not waited for");
 }
 
 #[test]
-fn a_detached_context_with_nothing_to_do_ends_while_its_master_lives() {
+fn an_idle_detached_context_ends_while_its_master_runs() {
     isolated(|| {
         let master = master();
         let child = local(&master);

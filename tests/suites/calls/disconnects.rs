@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use super::{PATIENCE, local, master, transport};
 
 #[test]
-fn a_killed_child_fails_whoever_waits_for_it() {
+fn a_killed_child_fails_pending_calls() {
     isolated(|| {
         let master = master();
         let child = local(&master);
@@ -29,7 +29,7 @@ fn a_killed_child_fails_whoever_waits_for_it() {
 }
 
 #[test]
-fn whoever_watches_a_context_before_it_is_up_is_told_of_its_end_once() {
+fn a_disconnect_callback_added_before_the_context_is_up_runs_once() {
     isolated(|| {
         let master = master();
         let parent = local(&master);
@@ -42,7 +42,7 @@ fn whoever_watches_a_context_before_it_is_up_is_told_of_its_end_once() {
             let (sender, told) = std::sync::mpsc::channel();
             connecting.context().on_disconnect(move |reason| drop(sender.send(reason.to_owned())));
             let child = connecting.wait().expect("a child");
-            // Announced by now, under the name that it was asked for by.
+            // The router knows it by now, under the name of the request.
             assert_eq!(child.name(), connecting.context().name());
             assert_eq!(master.router().directory().name_of(child.id()).as_deref(), Some(child.name()));
             let pid: i32 = child.call("os.getpid", ()).expect("an answer");
@@ -50,7 +50,7 @@ fn whoever_watches_a_context_before_it_is_up_is_told_of_its_end_once() {
             kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
             let reason = told.recv_timeout(PATIENCE).expect("it has gone");
             assert!(reason.contains("local"), "{reason}");
-            // The sender went with the watcher: there will be no second time.
+            // The callback was dropped with its sender, so it cannot run again.
             assert!(matches!(
                 told.recv_timeout(PATIENCE),
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
@@ -81,13 +81,13 @@ fn shutdown_ends_children_that_are_busy_or_stuck() {
 }
 
 #[test]
-fn a_child_asked_to_end_is_reaped_while_the_master_lives() {
+fn a_child_that_is_shut_down_is_reaped_while_the_master_runs() {
     isolated(|| {
         let master = master();
         let child = local(&master);
         let pid: i32 = child.call("os.getpid", ()).expect("an answer");
         child.shutdown().expect("sent");
-        // Reaped, not only dead: a zombie would still take a signal.
+        // Reaped, not only dead: a zombie still accepts signals.
         let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
         assert!(gone.is_some(), "process {pid} is still there");
         master.shutdown();
@@ -95,7 +95,7 @@ fn a_child_asked_to_end_is_reaped_while_the_master_lives() {
 }
 
 #[test]
-fn a_program_that_is_no_interpreter_is_an_error_with_its_words() {
+fn a_program_that_is_not_an_interpreter_is_an_error_with_its_output() {
     isolated(|| {
         let master = master();
         let cases = [
@@ -115,7 +115,7 @@ fn a_program_that_is_no_interpreter_is_an_error_with_its_words() {
             let waiting = connecting.context().call_async::<Value>("os.getpid", ());
             let error = connecting.wait().expect_err("it cannot start");
             assert!(error.report().contains(words), "{}", error.report());
-            // Unless it had failed before the call could be sent.
+            // Unless the connection failed before the call could be sent.
             if let Ok(waiting) = waiting {
                 let call = waiting.get_timeout(PATIENCE).expect_err("so the call fails too");
                 assert!(call.to_string().contains(&error.message), "{call}");
@@ -126,7 +126,7 @@ fn a_program_that_is_no_interpreter_is_an_error_with_its_words() {
 }
 
 #[test]
-fn a_silent_program_runs_into_the_timeout() {
+fn a_silent_program_times_out() {
     isolated(|| {
         let master = master();
         let argv = ["/bin/sh", "-c", "trap '' TERM; sleep 3600"];
@@ -142,7 +142,7 @@ fn a_silent_program_runs_into_the_timeout() {
 }
 
 #[test]
-fn an_oversized_message_is_refused_here_and_harms_nothing() {
+fn an_oversized_message_is_refused_and_the_link_continues() {
     isolated(|| {
         let options = MasterOptions::default().max_message_size(1 << 20);
         let master = Master::start(options).expect("a master");
@@ -150,7 +150,7 @@ fn an_oversized_message_is_refused_here_and_harms_nothing() {
         let big = Value::Bytes(vec![0; 2 << 20].into());
         let error = child.call::<Value>("copy.copy", (big,)).expect_err("too large");
         assert!(matches!(error, CallError::Send(SendError::TooLarge { .. })), "{error:?}");
-        // A reply that is too large is an error of the call, not the end of the child.
+        // A reply that is too large fails the call, but does not end the child.
         let error = child.call::<Value>("operator.mul", (vec![0; 1000], 2000)).expect_err("too large");
         assert!(error.to_string().contains("too large"), "{error}");
         let _: u32 = child.call("os.getpid", ()).expect("it lives");
@@ -159,7 +159,7 @@ fn an_oversized_message_is_refused_here_and_harms_nothing() {
 }
 
 #[test]
-fn strangers_and_wrong_handles_are_answered() {
+fn messages_to_unknown_contexts_and_handles_are_errors() {
     isolated(|| {
         let master = master();
         let child = local(&master);
@@ -182,7 +182,7 @@ fn strangers_and_wrong_handles_are_answered() {
 }
 
 #[test]
-fn dropping_a_master_in_the_middle_of_a_connection_leaves_nothing() {
+fn dropping_a_master_while_it_connects_leaves_nothing_behind() {
     isolated(|| {
         let master = master();
         let connecting: Vec<_> = (0..5).map(|_| master.connect(&transport()).expect("a plan")).collect();
@@ -190,7 +190,7 @@ fn dropping_a_master_in_the_middle_of_a_connection_leaves_nothing() {
         drop(master);
         assert!(start.elapsed() < PATIENCE);
         for connecting in connecting {
-            // Either it was up in time, or it was cancelled; nobody waits for ever.
+            // The connection either succeeded in time or was cancelled; no caller waits forever.
             let outcome = connecting.wait_deadline(Instant::now() + Duration::from_secs(10));
             assert!(outcome.is_some(), "a connection was forgotten");
         }

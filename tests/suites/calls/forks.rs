@@ -1,4 +1,4 @@
-//! Contexts that are copies of their parents.
+//! Contexts that are forks of their parents.
 
 use mitogen::transports::fork::{Fork, Options};
 use mitogen::{CallError, RequestError, Value};
@@ -11,13 +11,13 @@ fn fork() -> Fork {
 }
 
 #[test]
-fn a_copy_is_called_while_it_is_made_under_every_interpreter() {
+fn a_fork_can_be_called_before_it_is_up_under_every_interpreter() {
     isolated(|| {
         for python in pythons().iter().filter(|python| python.is_supported()) {
             let master = master_with(python);
             let parent = local(&master);
             let parent_pid: i32 = parent.call("os.getpid", ()).expect("an answer");
-            // The parent is busy all the while.
+            // The parent is busy during the whole test.
             let busy = parent.call_async::<Value>("time.sleep", (0.5,)).expect("sent");
             let one = master.connect_via(&parent, &fork()).expect("a plan");
             let two = master.connect_via(one.context(), &fork()).expect("a plan");
@@ -34,7 +34,7 @@ fn a_copy_is_called_while_it_is_made_under_every_interpreter() {
 }
 
 #[test]
-fn copies_end_with_their_parent() {
+fn forks_end_with_their_parent() {
     isolated(|| {
         let master = master();
         let parent = local(&master);
@@ -47,7 +47,7 @@ fn copies_end_with_their_parent() {
 }
 
 #[test]
-fn a_copy_of_ourselves_is_refused_in_words() {
+fn forking_the_master_is_refused_with_a_message() {
     isolated(|| {
         let master = master();
         let Err(RequestError::Options(error)) = master.connect(&fork()) else { panic!("refused") };

@@ -1,4 +1,4 @@
-//! Shutdown against resistance, and log records that are filtered where they arise.
+//! Shutdown of contexts that resist it, and log records, which are filtered at their source.
 
 use mitogen::{ConnectRequest, Context, Master, Value};
 use mitogen_core::router::HandlerOptions;
@@ -26,7 +26,7 @@ fn grandchild(master: &Master, via: &Context) -> Context {
     master.connect_via(via, &transport()).expect("a plan").wait().expect("a grandchild")
 }
 
-/// What makes a context resist its end, and as what it may hang.
+/// Ways to resist a shutdown: a name, and code that a context runs.
 const RESISTANCE: [(&str, &str); 4] = [
     (
         "shrugs off SHUTDOWN",
@@ -40,7 +40,7 @@ const RESISTANCE: [(&str, &str); 4] = [
     ("is stopped", "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"),
 ];
 
-/// Ends a chain of three whose member at `place` resists.
+/// Shuts down a chain of three of which the context at `place` resists.
 fn end(code: &str, stops: bool, place: usize) {
     let master = master();
     let mut chain = vec![local(&master)];
@@ -67,7 +67,7 @@ fn end(code: &str, stops: bool, place: usize) {
 }
 
 #[test]
-fn nothing_outlives_a_shutdown_however_it_resists() {
+fn contexts_that_ignore_shutdown_or_signals_are_killed() {
     isolated(|| {
         for (words, code) in RESISTANCE {
             std::thread::scope(|scope| {
@@ -80,7 +80,7 @@ fn nothing_outlives_a_shutdown_however_it_resists() {
 }
 
 #[test]
-fn an_idle_chain_ends_by_word_alone() {
+fn an_idle_chain_ends_without_signals() {
     isolated(|| {
         let dir = tempfile::tempdir().expect("a directory");
         for asked in [None, Some(0), Some(1)] {
@@ -110,7 +110,7 @@ fn an_idle_chain_ends_by_word_alone() {
     });
 }
 
-/// A child with these levels of its root, `mitogen` and `mitogen.io` loggers.
+/// A child with these log levels of its root, `mitogen` and `mitogen.io` loggers.
 fn with_levels(master: &Master, via: Option<&Context>, log_levels: [i64; 3]) -> Context {
     let settings = master.settings().clone().log_levels(log_levels);
     let request = ConnectRequest { transport: &transport(), name: None, via, settings: &settings };
@@ -118,10 +118,10 @@ fn with_levels(master: &Master, via: Option<&Context>, log_levels: [i64; 3]) -> 
 }
 
 #[test]
-fn filtered_records_never_cross_the_wire() {
+fn filtered_log_records_are_not_sent() {
     isolated(|| {
         let master = master();
-        // In the place of the master's own listener: every record that comes, whatever its level.
+        // Replaces the master's own handler, to receive every record whatever its level.
         let (sender, records) = std::sync::mpsc::channel();
         let sender = std::sync::Mutex::new(sender);
         let handle = Some(WellKnownHandle::ForwardLog.handle());
@@ -138,7 +138,7 @@ fn filtered_records_never_cross_the_wire() {
                     "import logging\n\
                      for level in (10, 20, 30, 40, 50): logging.getLogger('some').log(level, 'at %d', level)",
                 );
-                // A link keeps its order: what was sent before the answer is here.
+                // A link preserves order: records that were sent before the reply have arrived.
                 let of_child: Vec<_> = records
                     .try_iter()
                     .filter(|(src, text)| *src == child.id() && text.starts_with("some "))
@@ -151,7 +151,7 @@ fn filtered_records_never_cross_the_wire() {
 }
 
 #[test]
-fn what_is_printed_comes_line_by_line_and_the_last_one_too() {
+fn printed_output_is_forwarded_by_line_including_an_unfinished_one() {
     isolated(|| {
         let master = master();
         let (sender, records) = std::sync::mpsc::channel();

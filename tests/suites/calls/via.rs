@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use super::{PATIENCE, local, master, master_with, transport};
 
 #[test]
-fn a_chain_of_contexts_under_every_interpreter() {
+fn a_chain_of_contexts_works_under_every_interpreter() {
     isolated(|| {
         for python in pythons().iter().filter(|python| python.is_supported()) {
             let master = master_with(python);
@@ -25,13 +25,13 @@ fn a_chain_of_contexts_under_every_interpreter() {
 }
 
 #[test]
-fn the_whole_chain_is_sent_in_one_flight() {
+fn a_whole_chain_is_requested_without_waiting() {
     isolated(|| {
         let master = master();
         let one = master.connect(&transport()).expect("a plan");
         let two = master.connect_via(one.context(), &transport()).expect("a plan");
         let three = master.connect_via(two.context(), &transport()).expect("a plan");
-        // Nothing has been waited for.
+        // No connection has been waited for.
         let joined: String = three.context().call("posixpath.join", ("a", "b")).expect("an answer");
         assert_eq!(joined, "a/b");
         master.shutdown();
@@ -39,7 +39,7 @@ fn the_whole_chain_is_sent_in_one_flight() {
 }
 
 #[test]
-fn a_busy_context_can_have_children() {
+fn a_busy_context_can_start_children() {
     isolated(|| {
         let master = master();
         let one = local(&master);
@@ -53,7 +53,7 @@ fn a_busy_context_can_have_children() {
 }
 
 #[test]
-fn a_dead_intermediate_fails_every_call_beyond_it() {
+fn a_lost_intermediate_fails_every_call_behind_it() {
     isolated(|| {
         let master = master();
         let one = local(&master);
@@ -71,7 +71,7 @@ fn a_dead_intermediate_fails_every_call_beyond_it() {
 }
 
 #[test]
-fn a_dead_grandchild_is_withdrawn_and_its_parent_lives() {
+fn a_lost_grandchild_is_withdrawn_and_its_parent_continues() {
     isolated(|| {
         let master = master();
         let one = local(&master);
@@ -86,7 +86,7 @@ fn a_dead_grandchild_is_withdrawn_and_its_parent_lives() {
 }
 
 #[test]
-fn a_failure_beyond_the_first_hop_is_placed_there() {
+fn a_failure_behind_the_first_hop_names_the_failing_hop() {
     isolated(|| {
         let master = master();
         let one = local(&master);

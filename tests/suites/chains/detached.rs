@@ -1,4 +1,4 @@
-//! Contexts behind hosts and tools that outlive the way by which they were reached.
+//! Contexts behind hosts and privilege tools that outlive the link by which they were reached.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use mitogen_tests::{Leaks, isolated, wait};
 use crate::common::{PATIENCE, by_key, by_password, local, master, no_process_left, ssh, up};
 use crate::five::{Site, Way, pid};
 
-/// Work that a detached context does when all else is gone.
+/// Work that a detached context does after its link is gone.
 struct Work {
     process: Process,
     gate: PathBuf,
@@ -18,12 +18,12 @@ struct Work {
 }
 
 impl Work {
-    /// Detaches a context, whose last work waits at a gate.
+    /// Detaches a context whose last call waits at a FIFO.
     fn leave(context: &Context, dir: &Path) -> Self {
         Self::begin(context, dir, |script| context.detach_running("os.system", (script,)).expect("let go"))
     }
 
-    /// A function of the context lets itself go, in the middle of what it does.
+    /// Detaches a context from within a running call.
     fn leave_by_itself(context: &Context, dir: &Path) -> Self {
         Self::begin(context, dir, |script| {
             let code = format!("import mitogen.detach, os\nmitogen.detach.detach()\nos.system({script:?})");
@@ -52,7 +52,7 @@ impl Work {
             .is_some_and(|process| process.id == self.process.id && !process.is_zombie())
     }
 
-    /// It is still there, and ends when its work is done.
+    /// Checks that the process still runs, and that it ends when its work is done.
     fn finish(self) {
         assert!(self.is_alive(), "it has ended with its way: {:?}", self.process);
         std::fs::write(&self.gate, "go\n").expect("it reads");
@@ -68,7 +68,7 @@ fn open_to_all(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
 }
 
-/// Detaches the contexts that `make` makes, last first, ends the way to them by `strike`, and lets them finish.
+/// Detaches the contexts that `make` creates, last first, breaks their links by `strike`, and lets them finish.
 fn outlive(site: &Site, make: impl Fn(&Site, &Master) -> Vec<ConnectHandle>, strike: impl FnOnce(Master)) {
     let leaks = Leaks::start();
     let dir = tempfile::tempdir().unwrap();
@@ -81,12 +81,11 @@ fn outlive(site: &Site, make: impl Fn(&Site, &Master) -> Vec<ConnectHandle>, str
     strike(master);
     work.into_iter().for_each(Work::finish);
     reap();
-    // While the server lives.
+    // While the server still runs.
     no_process_left(&leaks);
 }
 
-/// With its master gone, a child of this very process has nobody else who waits for it; what sudo and su start ends
-/// before them.
+/// Reaps the children of this process, whose master is gone. What sudo and su started has ended before them.
 fn reap() {
     let ours = i32::try_from(std::process::id()).unwrap();
     let reaped = wait::until(PATIENCE, || {
@@ -101,14 +100,14 @@ fn reap() {
 }
 
 #[test]
-fn a_context_behind_ssh_outlives_its_link_and_its_master() {
+fn a_detached_context_behind_ssh_outlives_its_link_and_its_master() {
     isolated(|| {
         let site = Site::new();
         let (user, password) = (site.user.name(), site.user.password());
         for options in [by_key(&site.server, user), by_password(&site.server, user, password)] {
             let make = |_: &Site, master: &Master| vec![master.connect(&ssh(options.clone())).unwrap()];
             outlive(&site, make, |master| {
-                // The program that led there has nothing more to do.
+                // ssh ends when its session does.
                 let ours = i32::try_from(std::process::id()).unwrap();
                 let gone = wait::until(PATIENCE, || {
                     let mut found = procs::descendants(ours);
@@ -123,10 +122,10 @@ fn a_context_behind_ssh_outlives_its_link_and_its_master() {
 }
 
 #[test]
-fn a_context_behind_sudo_outlives_its_link_and_its_master() {
+fn a_detached_context_behind_sudo_outlives_its_link_and_its_master() {
     isolated(|| {
         let site = Site::new();
-        // From here sudo asks nothing of root; with a password at hand it gets a terminal.
+        // The test runs as root, so sudo needs no password; if one is set, it gets a terminal.
         let make = |site: &Site, master: &Master| vec![master.connect(&site.sudo()).unwrap()];
         outlive(&site, make, Master::shutdown);
         let plain = mitogen::transports::sudo::Sudo::new(mitogen::transports::sudo::Options::new()).unwrap();
@@ -137,7 +136,7 @@ fn a_context_behind_sudo_outlives_its_link_and_its_master() {
 }
 
 #[test]
-fn every_context_of_a_mixed_chain_outlives_its_parent() {
+fn every_detached_context_of_a_mixed_chain_outlives_its_parent() {
     isolated(|| {
         let site = Site::new();
         for way in [Way::Sudo, Way::Doas] {
@@ -147,7 +146,7 @@ fn every_context_of_a_mixed_chain_outlives_its_parent() {
 }
 
 #[test]
-fn a_context_behind_a_host_that_stays_outlives_its_link() {
+fn a_detached_context_outlives_the_shutdown_of_its_host() {
     isolated(|| {
         let site = Site::new();
         let dir = tempfile::tempdir().unwrap();
@@ -158,7 +157,7 @@ fn a_context_behind_a_host_that_stays_outlives_its_link() {
         let root = up(&master.connect_via(&host, &site.sudo()).unwrap());
         let beside = up(&master.connect_via(&host, &local()).unwrap());
         let work = Work::leave_by_itself(&root, dir.path());
-        // Its parent continues, and does not end it when it ends the others.
+        // The shutdown of its parent does not end it, but ends the other children.
         pid(&beside);
         host.shutdown().unwrap();
         let gone = wait::until(PATIENCE, || host.call::<Value>("os.getpid", ()).err());

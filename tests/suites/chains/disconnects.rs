@@ -1,4 +1,4 @@
-//! A hop is lost: all beyond it fail at once and say which it was, all before it go on.
+//! A hop is lost: all contexts behind it fail at once with an error that names it, and all before it continue.
 
 use mitogen::{CallError, Context, Receiver, Value};
 use mitogen_tests::procs::{self, Process};
@@ -10,7 +10,7 @@ use crate::common::{PATIENCE, master, no_process_left};
 use crate::five::{DEPTH, Site, Way, loss, pid, wait_gone};
 
 #[test]
-fn a_loss_at_each_hop_fails_all_beyond_it_and_names_it() {
+fn a_lost_hop_of_a_mixed_chain_fails_all_contexts_behind_it() {
     isolated(|| {
         let site = Site::new();
         for (way, dead) in
@@ -27,7 +27,7 @@ fn a_loss_at_each_hop_fails_all_beyond_it_and_names_it() {
             for at in dead..DEPTH {
                 let reason = loss(&waiting[at]);
                 let is_named = reason.contains(&names_it)
-                    // The one whose link is ours is known by its name alone.
+                    // For a direct child the reason contains only its name.
                     || dead == 0 && reason.contains(&format!("the link to {} was lost", chain[0].name()));
                 assert!(is_named, "hop {at} of a chain cut at {dead}: {reason}");
                 let late = chain[at].call::<Value>("os.getpid", ()).expect_err("no way there");
@@ -44,7 +44,7 @@ fn a_loss_at_each_hop_fails_all_beyond_it_and_names_it() {
     });
 }
 
-/// The program that the hop at `at` was started with, by the one before it.
+/// The program by which the previous context started the hop at `at`.
 fn tool(chain: &[Context], at: usize, name: &str) -> Process {
     let parent = pid(&chain[at - 1]);
     let found =
@@ -55,10 +55,10 @@ fn tool(chain: &[Context], at: usize, name: &str) -> Process {
 }
 
 #[test]
-fn a_killed_tool_is_the_end_of_its_hop() {
+fn killing_a_tool_that_carries_the_link_ends_its_hop() {
     isolated(|| {
         let site = Site::new();
-        // Those that stand between us and the interpreter, or end it.
+        // Programs that relay the data of the link, or end the interpreter.
         for (way, at, name) in [(Way::Sudo, 1, "ssh"), (Way::Sudo, 2, "sudo"), (Way::Doas, 1, "ssh")] {
             let leaks = Leaks::start();
             let master = master();
@@ -75,7 +75,7 @@ fn a_killed_tool_is_the_end_of_its_hop() {
             }
             pid(&chain[at - 1]);
             drop(waiting);
-            // While the master and the server live.
+            // While the master and the server still run.
             chain[0].shutdown().unwrap();
             no_process_left(&leaks);
             master.shutdown();
@@ -84,14 +84,14 @@ fn a_killed_tool_is_the_end_of_its_hop() {
 }
 
 #[test]
-fn a_killed_tool_that_only_waited_changes_nothing() {
+fn killing_a_tool_that_only_waits_changes_nothing() {
     isolated(|| {
         let site = Site::new();
         let leaks = Leaks::start();
         let master = master();
         let chain = site.chain(&master, Way::Sudo);
         let before: Vec<i32> = chain.iter().map(pid).collect();
-        // Without a terminal, su has given its own descriptors to the interpreter and waits for its end.
+        // Without a terminal, su passes its own descriptors to the interpreter and waits for its end.
         let su = tool(&chain, 3, "su");
         procs::kill_now(su.id);
         wait_gone(su.id.pid);

@@ -1,4 +1,4 @@
-//! The chains themselves: five hops, each a child of the one before it, no two neighbours of one kind.
+//! Chains of five hops, each a child of the previous one; adjacent hops have different methods.
 
 use mitogen::dialogue::Secret;
 use mitogen::transports::{doas, su, sudo};
@@ -10,19 +10,19 @@ use nix::unistd::Pid;
 
 use crate::common::{PATIENCE, by_key, by_password, local, ssh, up};
 
-/// How long each chain is.
+/// The length of each chain.
 pub(crate) const DEPTH: usize = 5;
 
-/// The server and the accounts that the chains go through.
+/// The server and the accounts that the chains use.
 pub(crate) struct Site {
     pub(crate) server: Sshd,
-    /// Who logs in; may do anything by sudo, by password.
+    /// The ssh login; may run any command by sudo, with a password.
     pub(crate) user: TestUser,
-    /// Who is reached from there; may do anything by doas, by password.
+    /// The account that su switches to; may run any command by doas, with a password.
     pub(crate) other: TestUser,
 }
 
-/// A way of going five hops.
+/// The methods of the five hops.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Way {
     /// local, ssh by key, sudo by password, su without one, local.
@@ -55,7 +55,7 @@ impl Site {
         doas::Doas::new(doas::Options::new().password(password)).unwrap()
     }
 
-    /// The hops of `way`, and the user that each ends as.
+    /// The hops of `way`, each with the user that it runs as.
     fn hops(&self, way: Way) -> [(Box<dyn Transport>, u32); DEPTH] {
         let (user, other) = (&self.user, &self.other);
         let by_password = ssh(by_password(&self.server, user.name(), user.password()));
@@ -77,7 +77,7 @@ impl Site {
         }
     }
 
-    /// Asks for a whole chain; waits for nothing.
+    /// Requests a whole chain without waiting.
     pub(crate) fn start(&self, master: &Master, way: Way) -> Vec<ConnectHandle> {
         let mut chain: Vec<ConnectHandle> = Vec::new();
         for (transport, _) in self.hops(way) {
@@ -90,7 +90,7 @@ impl Site {
         chain
     }
 
-    /// A chain that is up, and is who it should be at every hop.
+    /// A chain that is up, and whose contexts run as the expected users.
     pub(crate) fn chain(&self, master: &Master, way: Way) -> Vec<Context> {
         let chain: Vec<Context> = self.start(master, way).iter().map(up).collect();
         for (context, (_, uid)) in chain.iter().zip(self.hops(way)) {
@@ -104,13 +104,13 @@ pub(crate) fn pid(context: &Context) -> i32 {
     context.call("os.getpid", ()).expect("an answer")
 }
 
-/// Waits until a process has ended and somebody has waited for it.
+/// Waits until a process has ended and has been reaped.
 pub(crate) fn wait_gone(pid: i32) {
     let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
     assert!(gone.is_some(), "process {pid} has outlived those above it");
 }
 
-/// Why a call that cannot be answered any more has failed.
+/// The reason with which a pending call failed.
 pub(crate) fn loss(call: &mitogen::Receiver<Value>) -> String {
     match call.get_timeout(PATIENCE).expect_err("the way is gone") {
         CallError::Dead { reason, .. } => reason,

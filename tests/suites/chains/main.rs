@@ -1,7 +1,7 @@
-//! Chains of hops of different kinds: one after the other over the network and through sudo, su and doas, what
-//! passes along them, and what becomes of them when something in the middle goes.
+//! Chains of hops with different methods: ssh, sudo, su and doas in a row; what is sent along them, and disconnects in
+//! the middle.
 //!
-//! Every test runs in a process of its own and must leave nothing behind, on the remote side either.
+//! Every test runs in its own process and must leak nothing, including on the remote side.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 

@@ -1,4 +1,4 @@
-//! What passes along a chain of five: calls, large values, what is printed and logged, the end.
+//! Chains of five: calls, large values, output, log records and shutdown.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -11,13 +11,13 @@ use crate::common::{PATIENCE, master, no_process_left, up};
 use crate::five::{Site, Way, pid, wait_gone};
 
 #[test]
-fn a_chain_of_five_is_sent_in_one_flight_and_carries_calls() {
+fn a_chain_of_five_is_requested_without_waiting_and_carries_calls() {
     isolated(|| {
         let site = Site::new();
         for way in [Way::Sudo, Way::Doas] {
             let master = master();
             let chain = site.start(&master, way);
-            // Nothing has been waited for.
+            // No connection has been waited for.
             let data: Vec<u8> =
                 (0..2_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
             let data = Value::Bytes(data.into());
@@ -36,11 +36,11 @@ fn a_chain_of_five_is_sent_in_one_flight_and_carries_calls() {
 }
 
 #[test]
-fn an_ordered_end_takes_every_hop_with_it() {
+fn a_shutdown_ends_every_hop() {
     isolated(|| {
         let site = Site::new();
         for way in [Way::Sudo, Way::Doas] {
-            // By the master's end, and by that of each hop while master and server live.
+            // By the end of the master, and by the shutdown of each hop while master and server run.
             for asked in [None, Some(0), Some(1), Some(2), Some(3), Some(4)] {
                 let leaks = Leaks::start();
                 let master = master();
@@ -63,7 +63,7 @@ fn an_ordered_end_takes_every_hop_with_it() {
     });
 }
 
-/// A profile file that goes [`Way::Sudo`], a profile a hop: `one` to `five`.
+/// Profiles for [`Way::Sudo`], one for each hop: `one` to `five`.
 fn profiles(site: &Site) -> String {
     format!(
         "[profile.one]\nmethod = \"local\"\n\n\
@@ -80,7 +80,7 @@ fn profiles(site: &Site) -> String {
     )
 }
 
-/// The same by [`Way::Doas`]: a password at each of three hops.
+/// Profiles for [`Way::Doas`], with a password at three hops.
 fn profiles_with_passwords(site: &Site) -> String {
     format!(
         "[profile.one]\nmethod = \"local\"\n\n\
@@ -98,7 +98,7 @@ fn profiles_with_passwords(site: &Site) -> String {
     )
 }
 
-/// The command with a profile file of this text, to be run as these passwords allow.
+/// The command with a profile file of this text, and the passwords in its environment.
 fn command(site: &Site, dir: &Path, text: &str) -> Command {
     let file = dir.join("mitogen.toml");
     std::fs::write(&file, text).unwrap();
@@ -122,7 +122,7 @@ fn no_password_is_in_a_log_or_on_a_command_line() {
         for text in [profiles(&site), profiles_with_passwords(&site)] {
             let dir = tempfile::tempdir().unwrap();
             let logs = dir.path().join("logs");
-            // All that can be logged is, here and at every hop; one of the calls fails there.
+            // Everything is logged, locally and at every hop; the call fails at the last one.
             let mut command = command(&site, dir.path(), &text);
             command.args(["-vvv", "--debug-log"]).arg(&logs).args([
                 "call",
@@ -152,7 +152,7 @@ fn no_password_is_in_a_log_or_on_a_command_line() {
                 }
                 chain[4].outcome()
             };
-            // From the first process on until all are there.
+            // From the first process until all are connected.
             assert!(mitogen_tests::wait::until(PATIENCE, watch).expect("an outcome").is_ok());
             watch();
             master.shutdown();
@@ -161,7 +161,7 @@ fn no_password_is_in_a_log_or_on_a_command_line() {
 }
 
 #[test]
-fn what_is_printed_and_logged_at_any_hop_arrives_under_its_name() {
+fn output_and_log_records_of_every_hop_carry_its_name() {
     isolated(|| {
         let site = Site::new();
         let dir = tempfile::tempdir().unwrap();

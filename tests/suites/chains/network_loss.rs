@@ -1,4 +1,4 @@
-//! Hosts whose cable is pulled: no end of file, no reset, only silence.
+//! Hosts whose cable is unplugged: neither end of file nor reset, only silence.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use mitogen_tests::{Leaks, Namespaces, isolated, procs, wait};
 use crate::common::{PATIENCE, by_key, connect_with, local, master, no_process_left, ssh, up};
 use crate::five::{loss, pid};
 
-/// Asks after this many milliseconds of silence, this often.
+/// Settings that probe a link after this many milliseconds without traffic, this often.
 fn watched(interval: u64, count: u32) -> ChildSettings {
     let keepalive = Keepalive { interval: Duration::from_millis(interval), count };
     ChildSettings::new(Python::new()).keepalive(keepalive)
 }
 
-/// By ssh, which would itself never notice.
+/// A context by ssh whose own keep-alive is off.
 fn reach(master: &Master, via: Option<&Context>, host: &Host, settings: &ChildSettings) -> Context {
     let mut options = by_key(&host.sshd, "root");
     options.keepalive_enabled = false;
@@ -30,7 +30,7 @@ fn busy(context: &Context) -> Receiver<Value> {
     context.call_async("time.sleep", (3600,)).unwrap()
 }
 
-/// Waits until no ssh is left of those that `parent` has started.
+/// Waits until `parent` has no ssh child any more.
 fn no_ssh_below(parent: i32) {
     let left = || {
         let mut found = procs::descendants(parent);
@@ -41,12 +41,12 @@ fn no_ssh_below(parent: i32) {
 }
 
 #[test]
-fn a_host_that_falls_silent_is_given_up_with_all_behind_it() {
+fn a_silent_host_is_lost_with_all_contexts_behind_it() {
     isolated(|| {
         let network = Namespaces::new(2).unwrap();
         let leaks = Leaks::start();
         let master = master();
-        // A second at most until it is noticed, by the promise; a minute by the test.
+        // The configured limit is one second; the test waits longer.
         let settings = watched(250, 2);
         assert_eq!(settings.keepalive.unwrap().detection_time(), Duration::from_secs(1));
         let [one, other] = [0, 1].map(|host| reach(&master, None, &network.hosts()[host], &settings));
@@ -63,9 +63,9 @@ fn a_host_that_falls_silent_is_given_up_with_all_behind_it() {
         }
         pid(&other);
         other.shutdown().unwrap();
-        // At this end nothing stays, though the host has not been heard of since.
+        // The local side is cleaned up although the host is still unreachable.
         no_ssh_below(i32::try_from(std::process::id()).unwrap());
-        // Nor at the other, when it learns what has happened.
+        // The remote side is cleaned up once it is reachable again.
         network.set_connected(0, true).unwrap();
         no_process_left(&leaks);
         master.shutdown();
@@ -73,7 +73,7 @@ fn a_host_that_falls_silent_is_given_up_with_all_behind_it() {
 }
 
 #[test]
-fn a_host_behind_a_host_is_given_up_by_that_one() {
+fn a_silent_host_behind_a_host_is_detected_by_its_parent() {
     isolated(|| {
         let network = Namespaces::new(2).unwrap();
         let leaks = Leaks::start();
@@ -93,7 +93,7 @@ fn a_host_behind_a_host_is_given_up_by_that_one() {
         }
         no_ssh_below(pid(&one));
         pid(&beside);
-        // And the near one with all that is left behind it.
+        // Then the first host is lost with all contexts that remain behind it.
         let calls = [&one, &beside].map(busy);
         network.set_connected(0, false).unwrap();
         for call in calls {
@@ -108,11 +108,11 @@ fn a_host_behind_a_host_is_given_up_by_that_one() {
 }
 
 #[test]
-fn a_host_that_comes_back_in_time_is_not_given_up() {
+fn a_host_that_returns_before_the_limit_is_kept() {
     isolated(|| {
         let network = Namespaces::new(2).unwrap();
         let master = master();
-        // Eleven seconds until it is given up, and one of silence.
+        // The limit is eleven seconds, and the silence lasts one.
         let settings = watched(250, 42);
         let one = reach(&master, None, &network.hosts()[0], &settings);
         let two = reach(&master, Some(&one), &network.hosts()[1], &settings);

@@ -1,4 +1,4 @@
-//! Contexts of different branches call each other, and nobody above their nearest common parent is on the way.
+//! Messages between contexts of different branches do not pass any context above their nearest common parent.
 
 use mitogen::{Context, Master, Transport, Value};
 use mitogen_tests::isolated;
@@ -13,13 +13,13 @@ fn below(master: &Master, via: &Context, transport: &dyn Transport) -> Context {
     up(&master.connect_via(via, transport).unwrap())
 }
 
-/// Runs statements in a context, as a module of that name.
+/// Runs statements in a context, as a module with that name.
 fn exec(context: &Context, code: &str) {
     let globals = Value::Dict(vec![(Value::from("__name__"), Value::from("sibling"))]);
     let _: Value = context.call("builtins.exec", (code, globals)).expect("it runs");
 }
 
-/// Lets anybody call a service of this context.
+/// Adds a service to this context that every context may call.
 fn serve(context: &Context) {
     exec(
         context,
@@ -32,7 +32,7 @@ fn serve(context: &Context) {
     );
 }
 
-/// `from` calls `to`, with large arguments and results.
+/// Calls `to` from `from`, with large arguments and results.
 fn call(from: &Context, to: &Context) {
     exec(
         from,
@@ -48,21 +48,21 @@ fn call(from: &Context, to: &Context) {
     );
 }
 
-/// How many bytes a process has read so far, from wherever.
+/// How many bytes a process has read so far from any descriptor.
 fn bytes_read(pid: i32) -> usize {
     let io = std::fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
     io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
 }
 
 #[test]
-fn branches_meet_at_their_nearest_common_parent() {
+fn messages_between_branches_pass_their_nearest_common_parent() {
     isolated(|| {
         let site = Site::new();
         let master = master();
         let top = up(&master.connect(&local()).unwrap());
         let host = below(&master, &top, &ssh(by_key(&site.server, site.user.name())));
         let root = below(&master, &host, &site.sudo());
-        // Depths of four, three and three; the first two meet at the host, all at the top.
+        // At depths of four, three and three; the first two share the host, and all share the top.
         let deep = below(&master, &root, &local());
         let cousin = below(&master, &host, &local());
         let other = below(&master, &below(&master, &top, &site.su(None)), &local());
@@ -78,7 +78,7 @@ fn branches_meet_at_their_nearest_common_parent() {
                 }
             }
         }
-        // The count does count what passes.
+        // Check that the counter includes messages that pass.
         let before = bytes_read(top);
         call(&deep, &other);
         assert!(bytes_read(top) - before > PIECE * PIECES);

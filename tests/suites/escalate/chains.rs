@@ -1,4 +1,4 @@
-//! Behind a host: the plan is made here and carried out there.
+//! Privilege tools on another host: the master makes the plan, and the remote context runs it.
 
 use mitogen::dialogue::{FailureKind, Secret, Stage};
 use mitogen::transports::{doas, su, sudo};
@@ -27,7 +27,7 @@ fn doas(password: Option<&str>) -> doas::Doas {
 }
 
 #[test]
-fn every_tool_behind_a_host_in_one_flight() {
+fn every_tool_behind_a_host_is_requested_without_waiting() {
     isolated(|| {
         let server = Sshd::start().unwrap();
         let user = TestUser::options().sudo(Rule::Password).doas(Rule::Password).create().unwrap();
@@ -36,11 +36,11 @@ fn every_tool_behind_a_host_in_one_flight() {
         let secret = user.password();
         for options in [by_key(&server, user.name()), by_password(&server, user.name(), secret)] {
             let host = master.connect(&ssh(options)).unwrap();
-            // Nothing has been waited for.
+            // No connection has been waited for.
             let via = |transport: &dyn Transport| master.connect_via(host.context(), transport).unwrap();
             let (root, other_user, root_too) =
                 (via(&sudo(Some(secret))), via(&su(&other, other.password())), via(&doas(Some(secret))));
-            // And a third hop, back down.
+            // A third hop, back to an ordinary user.
             let again = master.connect_via(root.context(), &su(&other, "unused")).unwrap();
             assert_eq!(uid(&up(&root)), 0);
             assert_eq!(uid(&up(&other_user)), other.uid());
@@ -79,7 +79,7 @@ fn failures_behind_a_host_name_their_hop() {
             assert!(error.argv.first().is_some_and(|program| program == tool), "{}", error.report());
             assert!(!error.report().contains("not-the-password"));
         }
-        // No interpreter behind the tool.
+        // The tool works, but there is no interpreter.
         let settings = started_by(&["/nonexistent/python"]);
         let secret = user.password();
         let error = down(&connect_with(&master, Some(&host), &sudo(Some(secret)), &settings));
@@ -93,7 +93,7 @@ fn failures_behind_a_host_name_their_hop() {
 
 fn fails_beyond(master: &Master, host: &mitogen::ConnectHandle) {
     let beyond = master.connect_via(host.context(), &sudo(None)).unwrap();
-    // It may have failed before this can be sent.
+    // Sending fails if the connection has failed already.
     let call = beyond.context().call_async::<u32>("os.getuid", ());
     let first = down(host);
     let second = down(&beyond);
@@ -103,7 +103,7 @@ fn fails_beyond(master: &Master, host: &mitogen::ConnectHandle) {
 }
 
 #[test]
-fn what_is_behind_a_host_that_does_not_come_up_fails_with_its_reason() {
+fn contexts_behind_a_failed_host_fail_with_its_error() {
     isolated(|| {
         let server = Sshd::start().unwrap();
         let master = master();

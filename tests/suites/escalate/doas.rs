@@ -1,4 +1,4 @@
-//! doas.
+//! Contexts by the real doas.
 
 use mitogen::dialogue::{FailureKind, Secret};
 use mitogen::transports::doas::{Doas, Options};
@@ -16,7 +16,7 @@ fn doas(username: &str, password: Option<&str>) -> impl Fn(String) -> Doas {
 }
 
 #[test]
-fn without_a_password() {
+fn connects_without_a_password() {
     isolated(|| {
         let user = TestUser::options().doas(Rule::NoPassword).create().unwrap();
         let place = Place::of(&user);
@@ -28,7 +28,7 @@ fn without_a_password() {
 }
 
 #[test]
-fn with_a_password() {
+fn the_password_is_checked() {
     isolated(|| {
         let user = TestUser::options().doas(Rule::Password).create().unwrap();
         let place = Place::of(&user);
@@ -40,9 +40,9 @@ fn with_a_password() {
 }
 
 #[test]
-fn users_without_a_rule() {
+fn users_without_a_rule_are_refused() {
     isolated(|| {
-        // There is a rule, and a file to hold it, for somebody else.
+        // The file of rules exists, but has no rule for this user.
         let _other = TestUser::options().doas(Rule::NoPassword).create().unwrap();
         let user = TestUser::new().unwrap();
         let place = Place::of(&user);

@@ -1,7 +1,7 @@
-//! Becoming somebody else by the real sudo, su and doas: from here, from a context, and behind a host.
+//! Contexts by the real sudo, su and doas: started by the master, by a local context, and by a context on another host.
 //!
-//! Each tool is started in two places: by the master itself, whose engine is Rust's, and by a context, whose engine is
-//! Python's. Both must come to the same end.
+//! Each tool is started by the master, whose dialogue engine is in Rust, and by a context, whose engine is in Python.
+//! Both must have the same outcome.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 

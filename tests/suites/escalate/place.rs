@@ -1,4 +1,4 @@
-//! Two places from which an ordinary account starts a tool.
+//! Starts a tool as an ordinary account, by the master and by a context.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::common::{check, down, uid, up};
 
-/// An account, with a wrapper by which this process starts tools as that account, and a context of that account.
+/// An account, with wrappers by which this process starts tools as that account, and a context of that account.
 pub(crate) struct Place {
     pub(crate) master: Master,
     context: Context,
@@ -19,12 +19,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// For tools that this account starts.
+    /// For tools started by this account.
     pub(crate) fn of(user: &TestUser) -> Self {
         Self::with_environment(user, "")
     }
 
-    /// The same, with settings of shell variables in front of each command that is started from here.
+    /// The same, with variables for the environment of each tool that this process starts.
     pub(crate) fn with_environment(user: &TestUser, settings: &str) -> Self {
         let wrappers = tempfile::tempdir().unwrap();
         for tool in ["sudo", "su", "doas"] {
@@ -45,7 +45,7 @@ impl Place {
         Self { master, context, wrappers }
     }
 
-    /// Starts the transport that `make` makes for a tool's path in both places at once.
+    /// Starts the transport that `make` returns for a tool's path, by the master and by the context.
     fn start<T: Transport>(&self, tool: &str, make: &impl Fn(String) -> T) -> [ConnectHandle; 2] {
         let here = self.wrappers.path().join(tool);
         [
@@ -54,14 +54,14 @@ impl Place {
         ]
     }
 
-    /// Both come up, as the account with this number.
+    /// Checks that both connections succeed, with this uid.
     pub(crate) fn works<T: Transport>(&self, tool: &str, as_uid: u32, make: impl Fn(String) -> T) {
         for connecting in self.start(tool, &make) {
             assert_eq!(uid(&up(&connecting)), as_uid, "{connecting:?}");
         }
     }
 
-    /// Both are refused, at the stage of becoming the user and for this reason.
+    /// Checks that both connections fail at the privilege stage with this kind of error.
     pub(crate) fn refuses<T: Transport>(&self, tool: &str, kind: FailureKind, make: impl Fn(String) -> T) {
         for connecting in self.start(tool, &make) {
             let error = down(&connecting);
@@ -70,7 +70,7 @@ impl Place {
             assert!(!format!("{error:?}{}", error.report()).contains("not-the-password"));
             assert!(error.hop.contains(&format!("{tool}.")), "{}", error.report());
         }
-        // The context that carried it out is none the worse for it.
+        // The context that started it still works.
         uid(&self.context);
     }
 }

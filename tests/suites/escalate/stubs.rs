@@ -1,4 +1,4 @@
-//! A sudo that says what real ones say in other languages and moods.
+//! Replacements for sudo with messages of other languages and rare failures.
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ fn ask(prompt: Option<&str>, wrong: &str) -> Step {
     Step::Ask { prompt: prompt.map(str::to_owned), secret: "right".into(), wrong: wrong.into(), tries: 3 }
 }
 
-/// Connects from here and by a context; gives both.
+/// Requests a connection by the master and one by a context.
 fn both(master: &Master, sudo: &Sudo) -> [mitogen::ConnectHandle; 2] {
     let context = up(&master.connect(&local()).unwrap());
     [master.connect(sudo).unwrap(), connect_with(master, Some(&context), sudo, master.settings())]
 }
 
 #[test]
-fn lectures_in_any_language_come_before_our_own_prompt() {
+fn output_before_the_requested_prompt_is_ignored_in_every_language() {
     isolated(|| {
         let master = master();
         for (_, prompt) in SUDO_PROMPTS {
@@ -54,11 +54,11 @@ fn lectures_in_any_language_come_before_our_own_prompt() {
 }
 
 #[test]
-fn no_prompt_but_ours_gets_the_password() {
+fn only_the_requested_prompt_gets_the_password() {
     isolated(|| {
         let master = master();
         for (language, prompt) in SUDO_PROMPTS {
-            // Somebody else asks, in the words of a sudo that was given no prompt.
+            // A prompt of another program, with the text of sudo's default prompt.
             let stub = Stub::sudo(&[ask(Some(prompt), ""), Step::Exit(0)]).unwrap();
             for connecting in both(&master, &sudo(&stub, Some("right"), 1.0)) {
                 let error = down(&connecting);
@@ -72,7 +72,7 @@ fn no_prompt_but_ours_gets_the_password() {
 }
 
 #[test]
-fn a_tool_that_dies_or_hangs_is_placed() {
+fn a_tool_that_dies_or_hangs_is_an_error_of_the_privilege_stage() {
     isolated(|| {
         let master = master();
         for (script, kind, signal) in [

@@ -1,4 +1,4 @@
-//! su.
+//! Contexts by the real su.
 
 use mitogen::dialogue::{FailureKind, Secret};
 use mitogen::transports::su::{Options, Su};
@@ -16,7 +16,7 @@ fn su(username: &str, password: Option<&str>) -> impl Fn(String) -> Su {
 }
 
 #[test]
-fn root_needs_no_password() {
+fn root_becomes_another_user_without_a_password() {
     isolated(|| {
         let user = TestUser::new().unwrap();
         let master = master();
@@ -31,7 +31,7 @@ fn root_needs_no_password() {
 }
 
 #[test]
-fn behind_every_shell_of_the_new_user() {
+fn every_login_shell_of_the_new_user_works() {
     isolated(|| {
         let master = master();
         for shell in ["bash", "dash", "csh"] {
@@ -45,7 +45,7 @@ fn behind_every_shell_of_the_new_user() {
 }
 
 #[test]
-fn others_need_the_new_users_password() {
+fn other_users_need_the_password_of_the_new_user() {
     isolated(|| {
         let (user, other) = (TestUser::new().unwrap(), TestUser::new().unwrap());
         let place = Place::of(&user);
@@ -58,7 +58,7 @@ fn others_need_the_new_users_password() {
 }
 
 #[test]
-fn in_german() {
+fn german_messages_are_understood() {
     isolated(|| {
         let (user, other) = (TestUser::new().unwrap(), TestUser::new().unwrap());
         let place = Place::with_environment(&user, "LANG=C.UTF-8 LC_ALL=C.UTF-8 LANGUAGE=de");

@@ -1,4 +1,4 @@
-//! sudo.
+//! Contexts by the real sudo.
 
 use mitogen::dialogue::{FailureKind, Secret};
 use mitogen::transports::sudo::{Options, Sudo};
@@ -7,7 +7,7 @@ use mitogen_tests::{TestUser, isolated};
 
 use crate::place::Place;
 
-/// To root, with options of the test's choice.
+/// sudo with options of the test's choice.
 fn sudo(change: impl Fn(&mut Options)) -> impl Fn(String) -> Sudo {
     move |sudo_path| {
         let mut options = Options::new().sudo_path(sudo_path);
@@ -22,7 +22,7 @@ fn password(text: &str) -> impl Fn(&mut Options) {
 }
 
 #[test]
-fn without_a_password() {
+fn connects_without_a_password() {
     isolated(|| {
         let user = TestUser::options().sudo(Rule::NoPassword).create().unwrap();
         let other = TestUser::new().unwrap();
@@ -30,7 +30,7 @@ fn without_a_password() {
         place.works("sudo", 0, sudo(|_| {}));
         place.works("sudo", 0, sudo(|options| options.tty = true));
         place.works("sudo", 0, sudo(|options| options.login = Some(true)));
-        // One that nobody asks for is kept to ourselves.
+        // A password is not sent unless sudo asks for it.
         place.works("sudo", 0, sudo(password(user.password())));
         let name = other.name().to_owned();
         place.works("sudo", other.uid(), sudo(|options| options.username = Some(name.clone())));
@@ -46,7 +46,7 @@ fn without_a_password() {
 }
 
 #[test]
-fn with_a_password() {
+fn the_password_is_checked() {
     isolated(|| {
         let user = TestUser::options().sudo(Rule::Password).create().unwrap();
         let place = Place::of(&user);
@@ -58,7 +58,7 @@ fn with_a_password() {
 }
 
 #[test]
-fn users_without_rights() {
+fn users_without_rights_are_refused() {
     isolated(|| {
         let user = TestUser::new().unwrap();
         let place = Place::of(&user);
@@ -70,7 +70,7 @@ fn users_without_rights() {
 }
 
 #[test]
-fn users_with_few_rights() {
+fn users_who_may_run_one_other_command_are_refused() {
     isolated(|| {
         let user = TestUser::options().sudoers("{user} ALL=(ALL) /bin/true").create().unwrap();
         let place = Place::of(&user);
@@ -80,7 +80,7 @@ fn users_with_few_rights() {
 }
 
 #[test]
-fn where_a_terminal_is_required() {
+fn requiretty_needs_a_terminal() {
     isolated(|| {
         let user = TestUser::options()
             .sudoers("Defaults:{user} requiretty")
@@ -96,9 +96,9 @@ fn where_a_terminal_is_required() {
 }
 
 #[test]
-fn a_sudo_that_keeps_a_terminal_for_itself() {
+fn sudo_with_use_pty_works() {
     isolated(|| {
-        // With `use_pty` sudo stays between us and the command, on a terminal of its own.
+        // With `use_pty` sudo runs the command on a pseudo-terminal of its own and relays the data.
         let user =
             TestUser::options().sudoers("Defaults:{user} use_pty").sudo(Rule::Password).create().unwrap();
         let place = Place::of(&user);
@@ -109,7 +109,7 @@ fn a_sudo_that_keeps_a_terminal_for_itself() {
 }
 
 #[test]
-fn in_german() {
+fn german_messages_are_understood() {
     isolated(|| {
         let user = TestUser::options().sudo(Rule::Password).create().unwrap();
         let nobody = TestUser::new().unwrap();

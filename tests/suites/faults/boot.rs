@@ -1,4 +1,4 @@
-//! Children that are odd before they are up.
+//! Children that fail or behave unusually before they are up.
 
 use mitogen::Value;
 use mitogen::dialogue::{FailureKind, Stage};
@@ -6,9 +6,9 @@ use mitogen_tests::{Leaks, isolated};
 
 use crate::common::{PATIENCE, check, connect_with, down, local, no_process_left, started_by, up};
 
-/// Ends of children that say this, by a shell script, and what is known of them.
+/// Shell scripts in place of an interpreter, and the errors that they must cause.
 #[test]
-fn children_that_fail_before_they_are_up() {
+fn children_that_fail_before_they_are_up_are_errors_with_a_stage() {
     let rows: [(&str, Stage, FailureKind, &str); 7] = [
         ("exit 0", Stage::Interpreter, FailureKind::Eof, "status 0"),
         ("echo MITO000; exit 1", Stage::Bootstrap, FailureKind::Eof, "status 1"),
@@ -20,7 +20,7 @@ fn children_that_fail_before_they_are_up() {
         ),
         ("echo MITO000; kill -11 $$", Stage::Bootstrap, FailureKind::Eof, "signal 11"),
         ("echo MITO000; echo MITO00; printf MITO002", Stage::Bootstrap, FailureKind::Eof, "status 0"),
-        // It shrugs off the first signal, and lives on without its link.
+        // It ignores the first signal, and runs on without its link.
         (
             "trap '' TERM; exec <&- >&- 2>&-; while :; do sleep 1; done",
             Stage::Interpreter,
@@ -42,7 +42,7 @@ fn children_that_fail_before_they_are_up() {
                 let leaks = Leaks::start();
                 let settings = started_by(&["/bin/sh", "-c", script]);
                 let connecting = connect_with(&master, via, &local(), &settings);
-                // Some fail before this can be sent.
+                // Some connections fail before this can be sent.
                 let call = connecting.context().call_async::<Value>("os.getpid", ());
                 let error = down(&connecting);
                 check(&error, stage, kind);
@@ -62,7 +62,7 @@ fn noise_before_the_markers_is_not_kept() {
         let here = up(&master.connect(&local()).unwrap());
         let (argv, _script) = crate::fake::command();
         let argv = argv.join(" ");
-        // Megabytes without an end of line, and right behind them the child.
+        // Megabytes without a newline, directly followed by the child's output.
         let noise =
             format!("head -c 20000000 /dev/zero | tr '\\0' x; head -c 3000000 /dev/zero >&2; exec {argv}");
         let settings = started_by(&["/bin/sh", "-c", &noise]);
@@ -74,13 +74,13 @@ fn noise_before_the_markers_is_not_kept() {
 }
 
 #[test]
-fn markers_and_frames_in_one_piece() {
+fn markers_and_frames_may_arrive_in_one_read() {
     isolated(|| {
         let master = crate::fake::master();
         let here = up(&master.connect(&local()).unwrap());
         for via in [None, Some(&here)] {
             let receiver = crate::fake::listen(&master);
-            // Without the first marker, and with a message of ours right behind the second.
+            // Without the first marker, and with a message directly behind the second.
             let id = via.map_or(2, |_| 3);
             let frame = mitogen::wire::Message {
                 src_id: mitogen::ids::ContextId(id),

@@ -1,4 +1,4 @@
-//! What lies around where a child runs, and what a child may ask of those that are not its parent.
+//! Hostile files where a child runs, and module requests from contexts that are not children.
 
 use mitogen::ids::{ContextId, Handle};
 use mitogen::transports::sudo;
@@ -9,7 +9,7 @@ use mitogen_tests::{isolated, pythons, wait};
 use crate::common::{PATIENCE, connect_with, local, started_by, up};
 use crate::fake::{self, Fake, fence, listen};
 
-/// Modules that the runtime, the interpreter's start and calls import, and ours.
+/// Modules that the interpreter, the runtime and calls import.
 const BAIT: [&str; 16] = [
     "json.py",
     "os.py",
@@ -65,7 +65,7 @@ fn hostile_files_in_the_current_directory_are_never_imported() {
             let found = std::fs::read_to_string(&sprung).unwrap_or_default();
             assert_eq!(found, "", "imported under {}", python.version_text());
         }
-        // The trap works.
+        // Check that such a file would take effect.
         let python = mitogen_tests::run::find("python3").unwrap();
         std::process::Command::new(python).args(["-c", "import json"]).current_dir(&field).status().unwrap();
         assert!(std::fs::read_to_string(&sprung).unwrap().contains("json.py"), "the test's trap is broken");
@@ -73,7 +73,7 @@ fn hostile_files_in_the_current_directory_are_never_imported() {
 }
 
 #[test]
-fn modules_are_given_to_neighbours_only() {
+fn modules_are_served_to_children_only() {
     isolated(|| {
         let master = fake::master();
         let parent = up(&master.connect(&local()).unwrap());
@@ -84,12 +84,12 @@ fn modules_are_given_to_neighbours_only() {
             let ask = stranger.message(dst, handle, &b"mitogen.parent"[..]);
             stranger.says(&Message { encoding: Encoding::Legacy, ..ask });
         };
-        // Its parent has it and gives it.
+        // Its parent has the module and serves it.
         ask(parent.id(), WellKnownHandle::GetModule);
         let given =
             wait::until(PATIENCE, || (stranger_got(&master, &stranger) == Value::Int(1)).then_some(()));
         assert!(given.is_some());
-        // Its sibling has it too, and so has that one's child; neither is its neighbour.
+        // Its sibling and the sibling's child have it too, but neither is its parent.
         for dst in [owner.id(), behind.id()] {
             for handle in [WellKnownHandle::GetModule, WellKnownHandle::GetResource] {
                 ask(dst, handle);
@@ -104,7 +104,7 @@ fn modules_are_given_to_neighbours_only() {
     });
 }
 
-/// How often the module has come to the fake child.
+/// How often the module was sent to the fake child.
 fn stranger_got(master: &mitogen::Master, fake: &Fake) -> Value {
     let receiver = listen(master);
     let head = fake.message(ContextId(0), receiver.handle(), &b""[..]);
@@ -115,7 +115,7 @@ fn stranger_got(master: &mitogen::Master, fake: &Fake) -> Value {
 }
 
 #[test]
-fn siblings_are_kept_apart_at_every_depth_when_that_is_asked_for() {
+fn unidirectional_mode_separates_siblings_at_every_depth() {
     isolated(|| {
         let options =
             MasterOptions::default().unidirectional(true).grace(std::time::Duration::from_millis(300));

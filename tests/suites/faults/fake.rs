@@ -1,4 +1,4 @@
-//! A child that comes up and then does exactly what a test tells it.
+//! A fake child, which connects and then sends and does what a test orders.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -14,10 +14,10 @@ use tempfile::TempDir;
 
 use crate::common::{PATIENCE, connect_with, local, started_by, up};
 
-/// What stands in front of an order, so that it is found among all the other bytes that a child gets.
+/// Marks an order among the other bytes that a child receives.
 const MARK: &[u8] = b"<order for the fake child>";
 
-/// Reads orders from its input: the mark, a letter, a length, and as much data.
+/// The child's program. It reads orders from its input: the mark, a letter, a length, and the data.
 const SCRIPT: &str = r#"
 import os, signal, struct, sys, time
 MARK = b'<order for the ' + b'fake child>'
@@ -75,19 +75,19 @@ pub(crate) struct Fake {
     _script: TempDir,
 }
 
-/// A master that does not wait for long: a fake child does not end when it is asked to.
+/// A master with a short shutdown timeout: a fake child does not end when it is shut down.
 pub(crate) fn master() -> Master {
     let options = MasterOptions::default().grace(Duration::from_millis(300));
     Master::start(options).expect("a master starts")
 }
 
-/// The command line that starts a fake child, in front of the first stage's arguments.
+/// The command line that starts a fake child; the first stage's arguments are appended.
 pub(crate) fn command() -> ([String; 2], TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let script = dir.path().join("fake.py");
     std::fs::write(&script, SCRIPT).unwrap();
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    // The program itself, not a wrapper that looks for it each time.
+    // The interpreter itself, not a wrapper that searches for it each time.
     let python =
         PYTHON.get_or_init(|| Python::at(&run::find("python3").unwrap()).expect("an interpreter").path);
     ([python.display().to_string(), script.display().to_string()], dir)
@@ -100,7 +100,7 @@ pub(crate) fn settings() -> (ChildSettings, TempDir) {
 }
 
 impl Fake {
-    /// Starts one, here or in `via`.
+    /// Starts one as a child of the master or of `via`.
     pub(crate) fn start(master: &Master, via: Option<&Context>) -> Self {
         let (settings, script) = settings();
         let context = up(&connect_with(master, via, &local(), &settings));
@@ -112,7 +112,7 @@ impl Fake {
         self.context.id()
     }
 
-    /// Gives it an order.
+    /// Sends an order to it.
     pub(crate) fn order(&self, order: u8, data: &[u8]) {
         let mut text = BytesMut::from(MARK);
         text.put_u8(order);
@@ -122,12 +122,12 @@ impl Fake {
         self.context.router().send(message).expect("sent");
     }
 
-    /// Makes it send this very message.
+    /// Makes it send exactly this message.
     pub(crate) fn says(&self, message: &Message) {
         self.order(b'w', &message.to_bytes());
     }
 
-    /// A message from it, in its own name.
+    /// A message with the fake child as its sender.
     pub(crate) fn message(
         &self,
         dst: ContextId,
@@ -139,26 +139,26 @@ impl Fake {
     }
 }
 
-/// A receiver of whatever anybody sends.
+/// A receiver of messages from any context.
 pub(crate) fn listen(master: &Master) -> Receiver<Value> {
     Receiver::new(master.router(), HandlerOptions::default())
 }
 
-/// The payload that reads as `text`.
+/// A pickle of `text`.
 pub(crate) fn payload(text: &str) -> Bytes {
     pickle::to_bytes(&Value::from(text)).unwrap()
 }
 
-/// Waits until all that the fake child has been told to send before has arrived.
+/// Waits until everything that the fake child was ordered to send has arrived.
 ///
-/// A link keeps its order: when an honest message has come, what was sent before it has been dealt with.
+/// A link preserves order: when a valid message arrives, the ones sent before it have been processed.
 pub(crate) fn fence(master: &Master, fake: &Fake) {
     let receiver = listen(master);
     fake.says(&fake.message(ContextId(0), receiver.handle(), payload("fence")));
     assert_eq!(receiver.get_timeout(PATIENCE).expect("the fence"), Value::from("fence"));
 }
 
-/// Nothing has come, and what would have come is here by now.
+/// Checks after a fence that no message has arrived.
 pub(crate) fn assert_nothing(receiver: &Receiver<Value>) {
     if let Ok(value) = receiver.get_timeout(Duration::ZERO) {
         panic!("{value:?} got through");

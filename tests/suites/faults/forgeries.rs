@@ -1,4 +1,4 @@
-//! A child that claims to be somebody else, or to know what became of somebody else.
+//! A child that forges senders, routes and disconnect notifications.
 
 use std::io::Write;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn mkdir(path: &Path) -> Bytes {
     pickle::to_bytes(&call).unwrap()
 }
 
-/// Runs `test` with a fake child and an honest one, children of the master.
+/// Runs `test` with a fake and an honest child of the master.
 fn beside(test: impl Fn(&Master, &Fake, &Context)) {
     play(0, test);
 }
@@ -39,7 +39,7 @@ fn behind(test: impl Fn(&Master, &Fake, &Context)) {
     play(1, test);
 }
 
-/// A context of this machine, started here or by another.
+/// A context on this machine, started by the master or by `via`.
 fn start(master: &Master, via: Option<&Context>) -> Context {
     let started = match via {
         None => master.connect(&local()),
@@ -48,7 +48,7 @@ fn start(master: &Master, via: Option<&Context>) -> Context {
     up(&started.unwrap())
 }
 
-/// Both are children of the last of `depth` contexts, each a child of the one before.
+/// Both are children of the last of `depth` chained contexts.
 fn play(depth: usize, test: impl Fn(&Master, &Fake, &Context)) {
     let master = crate::fake::master();
     let mut between: Vec<Context> = Vec::new();
@@ -73,7 +73,7 @@ fn at_every_depth(test: &dyn Fn(&Master, &Fake, &Context)) {
 }
 
 #[test]
-fn no_other_name_is_believed() {
+fn messages_with_a_forged_sender_are_dropped() {
     isolated(|| {
         at_every_depth(&|master: &Master, fake: &Fake, honest: &Context| {
             let receiver = listen(master);
@@ -91,7 +91,7 @@ fn no_other_name_is_believed() {
 }
 
 #[test]
-fn nobody_is_called_with_borrowed_authority() {
+fn calls_with_a_forged_auth_id_are_not_run() {
     isolated(|| {
         let dir = tempfile::tempdir().unwrap();
         at_every_depth(&|master: &Master, fake: &Fake, honest: &Context| {
@@ -109,10 +109,10 @@ fn nobody_is_called_with_borrowed_authority() {
                 fake.says(&Message { src_id, auth_id, ..message });
             }
             fence(master, fake);
-            // The honest child deals with what it has got before it answers this.
+            // The honest child processes earlier messages before it answers this call.
             let _: u32 = honest.call("os.getpid", ()).unwrap();
             assert!(!path.exists(), "a forged call was obeyed");
-            // The very same payload in the right name is.
+            // The same payload from the right sender takes effect.
             let message = Message::new(honest.id(), WellKnownHandle::CallFunction, Encoding::Pickle, call);
             master.router().send(message).unwrap();
             let _: u32 = honest.call("os.getpid", ()).unwrap();
@@ -122,7 +122,7 @@ fn nobody_is_called_with_borrowed_authority() {
     });
 }
 
-/// The fake child says that its master, its parent and its sibling are behind it, and then speaks in their names.
+/// The fake child announces routes to its master, its parent and its sibling, and then forges messages from them.
 fn claim_routes(parent: ContextId) -> impl Fn(&Master, &Fake, &Context) {
     move |master, fake, honest| {
         let dir = tempfile::tempdir().unwrap();
@@ -146,12 +146,12 @@ fn a_claimed_route_to_the_master_gives_no_authority() {
 }
 
 #[test]
-fn a_claimed_route_to_those_above_gives_no_authority() {
+fn a_claimed_route_to_an_ancestor_gives_no_authority() {
     isolated(|| behind(claim_routes(ContextId(1))));
 }
 
 #[test]
-fn contexts_that_are_still_to_come_cannot_be_claimed() {
+fn unallocated_context_ids_cannot_be_claimed() {
     isolated(|| {
         let master = crate::fake::master();
         let fake = Fake::start(&master, None);
@@ -164,20 +164,20 @@ fn contexts_that_are_still_to_come_cannot_be_claimed() {
         let parent = up(&master.connect(&local()).unwrap());
         let child = up(&master.connect_via(&parent, &local()).unwrap());
         let _: u32 = child.call("os.getpid", ()).unwrap();
-        // Nor can it take back what is not its own.
+        // It cannot withdraw routes of other contexts either.
         for id in [parent.id(), child.id(), MASTER] {
             fake.says(&fake.message(MASTER, WellKnownHandle::DelRoute, id.to_string()));
         }
         fence(&master, &fake);
         let _: u32 = child.call("os.getpid", ()).unwrap();
-        // Itself it can.
+        // It can withdraw its own route.
         fake.says(&fake.message(MASTER, WellKnownHandle::DelRoute, fake.id().to_string()));
         master.shutdown();
     });
 }
 
 #[test]
-fn an_id_that_is_still_to_come_cannot_be_kept_from_its_owner() {
+fn a_claim_does_not_block_the_later_owner_of_an_id() {
     isolated(|| {
         for depth in 1..3 {
             play(depth, |master, fake, honest| {
@@ -190,7 +190,7 @@ fn an_id_that_is_still_to_come_cannot_be_kept_from_its_owner() {
                     ));
                 }
                 fence(master, fake);
-                // Behind the answers to those claims, which go the same way.
+                // The replies to those claims arrive before the one to this call.
                 let _: u32 = honest.call("os.getpid", ()).unwrap();
                 for via in [None, Some(honest)] {
                     let late = start(master, via);
@@ -203,7 +203,7 @@ fn an_id_that_is_still_to_come_cannot_be_kept_from_its_owner() {
                         late.id()
                     );
                     let _: Value = honest.call("builtins.exec", (code, Value::Dict(Vec::new()))).unwrap();
-                    // The true owner has no such handle; the other would have said nothing.
+                    // The true owner answers that it has no such handle; the fake child would not answer.
                     let expected = format!("[({}, b'invalid handle')]", late.id());
                     let heard = mitogen_tests::wait::until(PATIENCE, || {
                         let heard: String = honest.call("builtins.eval", ("repr(heard)",)).unwrap();
@@ -217,7 +217,7 @@ fn an_id_that_is_still_to_come_cannot_be_kept_from_its_owner() {
 }
 
 #[test]
-fn nobody_above_or_elsewhere_obeys_a_deep_child() {
+fn ancestors_and_siblings_run_no_calls_of_a_deep_child() {
     isolated(|| {
         let dir = tempfile::tempdir().unwrap();
         let master = crate::fake::master();
@@ -246,7 +246,7 @@ fn nobody_above_or_elsewhere_obeys_a_deep_child() {
 }
 
 #[test]
-fn forged_news_ends_no_call() {
+fn forged_dead_messages_end_no_call() {
     isolated(|| {
         let dir = tempfile::tempdir().unwrap();
         at_every_depth(&|master: &Master, fake: &Fake, honest: &Context| {
@@ -271,7 +271,7 @@ fn forged_news_ends_no_call() {
 }
 
 #[test]
-fn junk_at_every_known_handle_harms_nobody() {
+fn junk_sent_to_every_well_known_handle_is_harmless() {
     isolated(|| {
         at_every_depth(&|master: &Master, fake: &Fake, honest: &Context| {
             let deep: Vec<u8> = std::iter::repeat_n(b'(', 20_000).collect();

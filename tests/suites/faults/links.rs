@@ -1,4 +1,4 @@
-//! Links that break, stall, or carry what is no frame.
+//! Links that break, stall, or carry invalid frames.
 
 use bytes::Bytes;
 use mitogen::ids::{ContextId, Handle};
@@ -9,12 +9,12 @@ use mitogen_tests::{Leaks, isolated};
 use crate::common::{PATIENCE, local, no_process_left, up};
 use crate::fake::{Fake, assert_nothing, fence, listen, payload};
 
-/// A pending call to the fake child; orders follow it, so the child has it when it misbehaves.
+/// A pending call to the fake child; orders are sent after it, so the child has it when it misbehaves.
 fn pending(fake: &Fake) -> mitogen::Receiver<Value> {
     fake.context.call_async("os.getpid", ()).expect("sent")
 }
 
-/// The fake child is lost, for a reason with these words; nobody else is, and nothing stays of it.
+/// Checks that only the fake child is lost, with a reason that contains these words, and that nothing is left of it.
 fn lost(fake: &Fake, call: &mitogen::Receiver<Value>, words: &str, honest: &Context, leaks: &Leaks) {
     let error = call.get_timeout(PATIENCE).expect_err("it cannot answer");
     assert!(matches!(&error, CallError::Dead { reason, .. } if reason.contains(words)), "{error:?}");
@@ -23,7 +23,7 @@ fn lost(fake: &Fake, call: &mitogen::Receiver<Value>, words: &str, honest: &Cont
     no_process_left(leaks);
 }
 
-/// Runs `test` for fake children of the master.
+/// Runs `test` with fake children of the master.
 fn with_fakes(test: impl Fn(&Master, &dyn Fn() -> (Leaks, Fake), &Context)) {
     let master = crate::fake::master();
     let honest = up(&master.connect(&local()).unwrap());
@@ -36,7 +36,7 @@ fn with_fakes(test: impl Fn(&Master, &dyn Fn() -> (Leaks, Fake), &Context)) {
 }
 
 #[test]
-fn what_is_no_frame_ends_the_link() {
+fn invalid_frames_end_the_link() {
     isolated(|| {
         with_fakes(|_, start, honest| {
             let junk: [&[u8]; 4] =
@@ -46,7 +46,7 @@ fn what_is_no_frame_ends_the_link() {
                 let call = pending(&fake);
                 fake.order(b'w', junk);
                 if junk.len() < 24 {
-                    // Too short to be judged before the end.
+                    // Too short to be rejected before end of file.
                     fake.order(b'x', b"");
                     lost(&fake, &call, "", honest, &leaks);
                 } else {
@@ -58,7 +58,7 @@ fn what_is_no_frame_ends_the_link() {
 }
 
 #[test]
-fn a_frame_that_announces_too_much_ends_the_link_at_once() {
+fn an_oversized_frame_header_ends_the_link_at_once() {
     isolated(|| {
         with_fakes(|master, start, honest| {
             let limit = u32::try_from(master.router().max_message_size()).unwrap();
@@ -75,7 +75,7 @@ fn a_frame_that_announces_too_much_ends_the_link_at_once() {
 }
 
 #[test]
-fn torn_frames_are_put_together_and_half_ones_are_not_delivered() {
+fn split_frames_are_joined_and_incomplete_ones_are_not_delivered() {
     isolated(|| {
         with_fakes(|master, start, honest| {
             let (leaks, fake) = start();
@@ -101,7 +101,7 @@ fn torn_frames_are_put_together_and_half_ones_are_not_delivered() {
 }
 
 #[test]
-fn a_child_that_closes_its_link_but_lives_is_made_to_end() {
+fn a_child_that_closes_its_link_but_keeps_running_is_killed() {
     isolated(|| {
         with_fakes(|_, start, honest| {
             let (leaks, fake) = start();
@@ -113,7 +113,7 @@ fn a_child_that_closes_its_link_but_lives_is_made_to_end() {
 }
 
 #[test]
-fn a_child_that_ends_by_itself_is_waited_for() {
+fn a_child_that_exits_by_itself_is_reaped() {
     isolated(|| {
         with_fakes(|_, start, honest| {
             let (leaks, fake) = start();
@@ -125,11 +125,11 @@ fn a_child_that_ends_by_itself_is_waited_for() {
 }
 
 #[test]
-fn a_child_that_talks_on_the_side_is_read() {
+fn stderr_of_a_child_is_drained() {
     isolated(|| {
         with_fakes(|master, start, _| {
             let (_leaks, fake) = start();
-            // More than any pipe holds, with and without line ends.
+            // More than a pipe holds, with and without newlines.
             for _ in 0..10 {
                 fake.order(b'e', &[b'x'; 200_000]);
                 fake.order(b'e', "a line\n".repeat(10_000).as_bytes());
@@ -140,7 +140,7 @@ fn a_child_that_talks_on_the_side_is_read() {
 }
 
 #[test]
-fn a_child_that_reads_no_more_stalls_only_its_own() {
+fn a_child_that_stops_reading_stalls_only_its_own_senders() {
     isolated(|| {
         with_fakes(|master, start, honest| {
             let (_leaks, fake) = start();
@@ -152,7 +152,7 @@ fn a_child_that_reads_no_more_stalls_only_its_own() {
             }
             assert!(master.router().pending_bytes(fake.id()) > 10 << 20);
             let _: u32 = honest.call("os.getpid", ()).expect("it lives");
-            // A thread that waits for room is let go when the child is lost.
+            // A thread that waits for buffer space is released when the child is lost.
             std::thread::scope(|scope| {
                 let blocked = scope.spawn(|| {
                     let message = Message::new(fake.id(), Handle(5000), Encoding::Raw, big.clone());
@@ -167,14 +167,14 @@ fn a_child_that_reads_no_more_stalls_only_its_own() {
 }
 
 #[test]
-fn a_relay_to_somebody_who_reads_no_more_pauses_and_goes_on() {
+fn a_relay_to_a_child_that_stops_reading_pauses_and_resumes() {
     isolated(|| {
         with_fakes(|master, start, honest| {
             let (_, stuck) = start();
             let stuck_pid = crate::common::the_process(|command| command.contains("fake.py")).id;
             let (_, chatty) = start();
             stuck.order(b's', b"");
-            // A hundred megabytes from one child to the other, which does not read.
+            // A hundred megabytes from one child to another that does not read.
             let chatter = chatty.message(stuck.id(), Handle(5000), vec![0; 1000]);
             chatty.order(b'r', &chatter.to_bytes());
             let paused = mitogen_tests::wait::until(PATIENCE, || {
@@ -186,7 +186,7 @@ fn a_relay_to_somebody_who_reads_no_more_pauses_and_goes_on() {
             let _: u32 = honest.call("os.getpid", ()).expect("it lives");
             assert!(master.router().pending_bytes(stuck.id()) < 50 << 20);
             mitogen_tests::procs::kill_now(stuck_pid);
-            // Nobody takes the rest; the chatty one must be heard all the same.
+            // The remaining data is not read; other messages of the sender must still be processed.
             fence(master, &chatty);
         });
     });

@@ -1,4 +1,4 @@
-//! Children that violate the protocol, by mistake or on purpose: only they are lost.
+//! Children that violate the protocol, by mistake or on purpose: no other context is affected.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 

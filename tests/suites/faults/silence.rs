@@ -1,4 +1,4 @@
-//! Links that say nothing any more and do not end, and links that are silent for good reasons.
+//! Links that become silent without closing, and links that are silent for good reasons.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn lost(call: &mitogen::Receiver<Value>, words: &str) {
 }
 
 #[test]
-fn a_stopped_child_is_given_up_and_so_are_all_behind_it() {
+fn a_stopped_child_is_lost_with_all_contexts_behind_it() {
     isolated(|| {
         let master = fake::master();
         let leaks = Leaks::start();
@@ -50,7 +50,7 @@ fn a_stopped_child_is_given_up_and_so_are_all_behind_it() {
     });
 }
 
-/// The process of a context that is busy: the one that it started is its child.
+/// The process of a busy context, found as the parent of the process that it started.
 fn process_beside(context: &Context) -> procs::ProcessId {
     let ours = i32::try_from(std::process::id()).expect("a number");
     let found: Vec<_> =
@@ -60,7 +60,7 @@ fn process_beside(context: &Context) -> procs::ProcessId {
 }
 
 #[test]
-fn a_context_gives_up_its_own_stopped_child() {
+fn a_context_detects_its_own_stopped_child() {
     isolated(|| {
         let master = fake::master();
         let leaks = Leaks::start();
@@ -84,7 +84,7 @@ fn a_context_gives_up_its_own_stopped_child() {
 }
 
 #[test]
-fn a_child_that_never_answers_is_given_up() {
+fn a_child_that_never_answers_probes_is_lost() {
     isolated(|| {
         let master = fake::master();
         for via in [None, Some(start(&master, None, &ChildSettings::new(Python::new())))] {
@@ -99,10 +99,10 @@ fn a_child_that_never_answers_is_given_up() {
 }
 
 #[test]
-fn a_busy_or_idle_child_is_not_given_up() {
+fn a_busy_or_idle_child_is_kept() {
     isolated(|| {
         let master = fake::master();
-        // Given up after 3.5 s without a word.
+        // The limit is 3.5 s without traffic.
         let settings = watched(500, 5);
         let one = start(&master, None, &settings);
         let two = start(&master, Some(&one), &settings);
@@ -114,7 +114,7 @@ fn a_busy_or_idle_child_is_not_given_up() {
         for call in calls {
             call.get_timeout(PATIENCE).expect("it was busy, not dead");
         }
-        // And idle, for as long.
+        // Then idle for the same time.
         std::thread::sleep(Duration::from_secs(5));
         for context in [&one, &two] {
             let _: u32 = context.call("os.getpid", ()).expect("it lives");
@@ -124,15 +124,15 @@ fn a_busy_or_idle_child_is_not_given_up() {
 }
 
 #[test]
-fn a_context_that_reads_no_more_for_another_s_sake_is_not_given_up() {
+fn a_context_that_pauses_reading_for_flow_control_is_kept() {
     isolated(|| {
         let master = fake::master();
-        // Given up after 5 s without a word.
+        // The limit is 5 s without traffic.
         let one = start(&master, None, &watched(1000, 3));
         let two = start(&master, Some(&one), &watched(0, 0));
         let stopped = process(&two);
         procs::stop(stopped.id);
-        // More than it queues for its child, less than our threads wait for.
+        // More than it queues for its child, but less than what makes our sending threads wait.
         for _ in 0..8 {
             let message = Message::new(two.id(), Handle(5000), Encoding::Raw, Bytes::from(vec![0; 1 << 20]));
             master.router().send(message).expect("queued");

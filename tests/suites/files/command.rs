@@ -1,4 +1,4 @@
-//! `mitogen put` and `get`, as an operator uses them: hosts behind ssh, and root behind them.
+//! `mitogen put` and `get` with hosts behind ssh, and as root on them.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -83,7 +83,7 @@ fn put_and_get_over_ssh_and_as_root() {
         site.scratch.file("conf/a", b"a");
         site.scratch.file("-odd\nname", b"odd");
 
-        // Into the login directory, as the account.
+        // To the login directory, as the account.
         well(&site.mitogen(&["put", "alpha", "plain", "copy"]));
         assert!(fs::read(site.home("copy")).unwrap() == noise(2_500_000));
         assert_eq!(fs::metadata(site.home("copy")).unwrap().uid(), site.user.uid());
@@ -91,7 +91,7 @@ fn put_and_get_over_ssh_and_as_root() {
         assert_eq!(fs::read(site.home("-odd\nname")).unwrap(), b"odd");
         assert_eq!(fs::metadata(site.home("conf/a")).unwrap().mode() & 0o777, 0o600);
 
-        // As root, and given to the account again.
+        // As root, with the account as the new owner.
         well(&site.mitogen(&["put", "-b", "alpha", "plain", site.home("root").to_str().unwrap()]));
         assert_eq!(fs::metadata(site.home("root")).unwrap().uid(), 0);
         let owner = format!("{}:", site.user.name());
@@ -106,7 +106,7 @@ fn put_and_get_over_ssh_and_as_root() {
         ]));
         assert_eq!(fs::metadata(site.home("given")).unwrap().uid(), site.user.uid());
 
-        // From one target plainly, from several each into its own directory.
+        // From one target into the destination itself, from several into one directory each.
         well(&site.mitogen(&["get", "alpha", "copy", "back"]));
         assert!(fs::read(site.scratch.at("back")).unwrap() == noise(2_500_000));
         let events = well(&site.mitogen(&["get", "@all", "--json", "copy", "conf", "logs/today"]));
@@ -121,7 +121,7 @@ fn put_and_get_over_ssh_and_as_root() {
 }
 
 #[test]
-fn what_goes_wrong_has_a_name_and_a_status() {
+fn errors_name_the_file_and_set_the_exit_status() {
     isolated(|| {
         let site = Site::new();
         site.scratch.file("plain", b"x");
@@ -145,7 +145,7 @@ fn what_goes_wrong_has_a_name_and_a_status() {
         );
         complained(&site.mitogen(&["put", "alpha", "plain"]), 2);
         complained(&site.mitogen(&["put", "alpha", "--mode", "9", "plain", "x"]), 2);
-        // Nothing is done, and what would be done is printed.
+        // A dry run changes nothing, and prints what would be done.
         let output = site.mitogen(&["-C", "put", "alpha", "plain", "elsewhere"]);
         assert!(String::from_utf8(output.stdout).unwrap().contains("then put plain to elsewhere"));
         assert!(!site.home("elsewhere").exists());

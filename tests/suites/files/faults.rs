@@ -1,4 +1,4 @@
-//! Transfers that cannot end well, and what they leave behind.
+//! Transfers that fail, and what they leave behind.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -34,7 +34,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_is_told_of_and_not_left_full() {
+fn a_full_disk_is_an_error_and_leaves_no_partial_file() {
     isolated(|| {
         let scratch = Scratch::new();
         let (master, child) = pair();
@@ -54,7 +54,7 @@ fn a_full_disk_is_told_of_and_not_left_full() {
 }
 
 #[test]
-fn what_we_may_not_is_told_of() {
+fn missing_permissions_are_errors() {
     isolated(|| {
         let scratch = Scratch::new();
         let user = TestUser::new().unwrap();
@@ -70,7 +70,7 @@ fn what_we_may_not_is_told_of() {
         let source = scratch.file("source", b"x");
         let place = scratch.at("closed/copy");
         check(put(&child, &source, &place), FileErrorKind::PermissionDenied, &place);
-        // Of a directory, everything readable is copied, and the rest is reported.
+        // All readable files of a directory are copied, and the others are reported.
         fs::create_dir(scratch.at("mixed")).unwrap();
         for (name, mode) in [("mixed/open", 0o644), ("mixed/secret", 0o600)] {
             let path = scratch.file(name, name.as_bytes());
@@ -91,7 +91,7 @@ fn what_we_may_not_is_told_of() {
     });
 }
 
-/// Puts or gets, calling `halfway` once when half of it is there.
+/// Runs a put or get that calls `halfway` once when half of the data has arrived.
 fn copy(
     with: &Context,
     puts: bool,
@@ -117,7 +117,7 @@ fn copy(
 }
 
 #[test]
-fn a_source_that_changes_is_no_copy() {
+fn a_source_that_changes_during_the_copy_is_an_error() {
     isolated(|| {
         let scratch = Scratch::new();
         let (master, child) = pair();
@@ -132,7 +132,7 @@ fn a_source_that_changes_is_no_copy() {
                 fs::OpenOptions::new().write(true).open(&source).unwrap().set_len(5).unwrap();
             });
             check(result, FileErrorKind::SourceChanged, &source);
-            // The remote side cleans up on a thread of its own.
+            // The remote side cleans up on its own thread.
             child.call::<u32>("os.getpid", ()).unwrap();
             let gone = mitogen_tests::wait::until(mitogen_tests::wait::PATIENCE, || {
                 names(&scratch.at("dest")).is_empty().then_some(())
@@ -145,7 +145,7 @@ fn a_source_that_changes_is_no_copy() {
 }
 
 #[test]
-fn a_killed_transfer_goes_on_where_it_was() {
+fn a_killed_transfer_resumes() {
     isolated(|| {
         let scratch = Scratch::new();
         let source = scratch.file("source", &noise(40_000_000));
@@ -169,12 +169,12 @@ fn a_killed_transfer_goes_on_where_it_was() {
             assert!(report.progress.resumed > 1_000_000, "{report:?}");
             assert_eq!(names(&dest), ["copy"]);
             assert!(fs::read(&place).unwrap() == noise(40_000_000));
-            // A part of something else is not gone on with.
+            // A partial file with other contents is not resumed.
             fs::write(dest.join(".copy.mitogen-part"), vec![7; 5_000_000]).unwrap();
             let report = copy(&child, puts, &source, &place, || ()).unwrap();
             assert_eq!(report.progress.resumed, 0);
             assert!(fs::read(&place).unwrap() == noise(40_000_000));
-            // Nor is a part that is no file of ours followed.
+            // A symbolic link with the name of the partial file is not followed.
             let victim = scratch.file("victim", &noise(2_000_000));
             symlink(&victim, dest.join(".copy.mitogen-part")).unwrap();
             let report = copy(&child, puts, &source, &place, || ()).unwrap();
@@ -186,7 +186,7 @@ fn a_killed_transfer_goes_on_where_it_was() {
 }
 
 #[test]
-fn many_at_once_share_one_child() {
+fn concurrent_transfers_share_one_child() {
     isolated(|| {
         let scratch = Scratch::new();
         let (master, child) = pair();
@@ -200,7 +200,7 @@ fn many_at_once_share_one_child() {
                     assert_eq!(fs::metadata(&place).unwrap().len(), 20_000_000);
                 });
             }
-            // The child answers meanwhile.
+            // The child answers calls in the meantime.
             for _ in 0..20 {
                 child.call::<u32>("os.getpid", ()).unwrap();
             }

@@ -1,4 +1,4 @@
-//! Memory does not grow with the file.
+//! Memory use does not grow with the size of a file.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::{Scratch, get, hollow, pair, put};
 
 const MIB: u64 = 1 << 20;
 
-/// The most memory that a process has ever had, in bytes.
+/// The peak memory use of a process, in bytes.
 fn peak(pid: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -16,7 +16,7 @@ fn peak(pid: &str) -> u64 {
 }
 
 #[test]
-fn a_large_file_takes_no_memory_at_either_end() {
+fn memory_use_does_not_grow_with_the_file() {
     isolated(|| {
         let scratch = Scratch::new();
         let (master, child) = pair();

@@ -1,4 +1,4 @@
-//! Files to contexts and back, with real disks, servers, interpreters and interruptions.
+//! File transfers with real disks, servers, interpreters and interruptions.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
@@ -24,7 +24,7 @@ use mitogen::{Context, Master};
 
 use common::{local, master, started_by, up};
 
-/// A directory of this test's own.
+/// A temporary directory.
 pub(crate) struct Scratch(tempfile::TempDir);
 
 impl Scratch {
@@ -36,7 +36,7 @@ impl Scratch {
         self.0.path().join(name)
     }
 
-    /// A file with these contents.
+    /// Creates a file with these contents.
     pub(crate) fn file(&self, name: &str, contents: &[u8]) -> PathBuf {
         let path = self.at(name);
         fs::write(&path, contents).unwrap();
@@ -44,7 +44,7 @@ impl Scratch {
     }
 }
 
-/// Bytes that differ from one place to the next.
+/// Bytes without a short period.
 pub(crate) fn noise(count: usize) -> Vec<u8> {
     (0..count as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
@@ -75,14 +75,14 @@ pub(crate) fn get(from: &Context, source: &Path, dest: &Path) -> Result<Transfer
     files::get(from, &[source.as_os_str().as_bytes().to_vec()], dest, &TransferOptions::default(), |_| ())
 }
 
-/// An error of this kind, which names this path.
+/// Checks that an error is of this kind and names this path.
 pub(crate) fn check<T: std::fmt::Debug>(result: Result<T, FileError>, kind: FileErrorKind, names: &Path) {
     let error = result.unwrap_err();
     assert_eq!(error.kind(), Some(kind), "{error}");
     assert!(error.to_string().contains(&*names.to_string_lossy()), "{error}");
 }
 
-/// The names in a directory, sorted; a part that was left behind is one of them.
+/// The names in a directory, sorted, including partial files.
 pub(crate) fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(directory)
         .unwrap()
@@ -92,7 +92,7 @@ pub(crate) fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-/// A file of this size with nothing in it but its last bytes; it takes no room.
+/// Creates a sparse file of this size, with data only at its end.
 pub(crate) fn hollow(path: &Path, size: u64) {
     let mut file = fs::File::create(path).unwrap();
     file.set_len(size - 4).unwrap();

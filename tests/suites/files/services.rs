@@ -1,4 +1,4 @@
-//! Services between contexts: Rust's called from Python, Python's from Rust, and upstream's way to get a file.
+//! Services: Rust ones called from Python, Python ones from Rust, and files by upstream's service.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -15,7 +15,7 @@ use crate::common::{connect_with, local, master, started_by, up};
 use crate::frame_log::FrameLog;
 use crate::{Scratch, noise};
 
-/// Has the child work out an expression; `core` and `service` are modules in it.
+/// Evaluates an expression in the child; `core` and `service` are modules in it.
 fn eval(child: &Context, python: &mitogen_tests::Python, expression: &str) -> Result<Value, CallError> {
     let import = |name: &str| format!("__import__('mitogen.{name}', None, None, ['x'])");
     let text = format!("(lambda core, service: {expression})({}, {})", import("core"), import("service"));
@@ -34,7 +34,7 @@ fn each_python(body: impl Fn(&Master, &Context, &mitogen_tests::Python)) {
 }
 
 #[test]
-fn services_of_ours_are_called_from_python_by_their_policies() {
+fn services_in_rust_are_called_from_python_by_their_policies() {
     isolated(|| {
         each_python(|master, child, python| {
             let services = Services::start(master.router(), 2).unwrap();
@@ -78,7 +78,7 @@ fn services_of_ours_are_called_from_python_by_their_policies() {
             let tell = "core.router.master.call_service_no_reply(u'probe.Probe', u'tell', what=u'hello')";
             eval(child, python, tell).unwrap();
             assert_eq!(told.recv_timeout(crate::common::PATIENCE).unwrap(), "hello");
-            // Dead messages end no thread.
+            // Dead messages end no service thread.
             let dead = "[core.router.route(core.Message.dead(u'', dst_id=0, handle=110)) for i in range(9)]";
             eval(child, python, dead).unwrap();
             assert_eq!(call("u'add', a=2, b=2").unwrap(), Value::Int(4));
@@ -88,7 +88,7 @@ fn services_of_ours_are_called_from_python_by_their_policies() {
 }
 
 #[test]
-fn files_are_fetched_in_stocks_way_from_either_end() {
+fn files_are_fetched_by_the_upstream_file_service_in_both_directions() {
     isolated(|| {
         let scratch = Scratch::new();
         let data = noise(5_000_000);
@@ -97,7 +97,7 @@ fn files_are_fetched_in_stocks_way_from_either_end() {
         each_python(|master, child, python| {
             let services = Services::start(master.router(), 2).unwrap();
             let files = FileService::start(&services);
-            // Python fetches from us.
+            // Python fetches a file from the master.
             let out = scratch.at("out");
             let get = format!(
                 "(lambda out: (service.FileService.get(core.router.master, u'{}', out), out.close()))(open('{}', 'wb'))[0]",
@@ -116,7 +116,7 @@ fn files_are_fetched_in_stocks_way_from_either_end() {
             assert_eq!(metadata.get("size"), Some(&Value::Int(5_000_000)));
             assert!(fs::read(&out).unwrap() == data, "under {}", python.version_text());
 
-            // We fetch from Python.
+            // The master fetches a file from Python.
             let (sender, chunks) = mpsc::channel::<Bytes>();
             let handle = master.router().add_handler(None, Default::default(), move |delivery| {
                 if !delivery.message.is_dead() {
@@ -144,7 +144,7 @@ fn files_are_fetched_in_stocks_way_from_either_end() {
 }
 
 #[test]
-fn pushed_files_cross_each_link_once_and_are_there_when_wanted() {
+fn pushed_files_cross_each_link_once_and_can_be_waited_for() {
     isolated(|| {
         let scratch = Scratch::new();
         let contents = noise(300_000);
@@ -164,17 +164,17 @@ fn pushed_files_cross_each_link_once_and_are_there_when_wanted() {
             };
             let name = path.to_str().unwrap();
             std::thread::scope(|scope| {
-                // What is not there yet is waited for.
+                // A file that has not arrived is waited for.
                 let early = scope.spawn(|| get(&ends[1], name));
                 for end in &ends {
                     push.propagate_to(end, &path).unwrap();
                 }
-                // Once more is no more.
+                // Pushing it again sends nothing.
                 push.propagate_to(&ends[0], &path).unwrap();
                 assert_eq!(early.join().unwrap().unwrap(), Value::from(&contents[..]), "{python:?}");
             });
             assert_eq!(get(&ends[0], name).unwrap(), Value::from(&contents[..]));
-            // Those on the way have it, too.
+            // The contexts on the route have it too.
             assert_eq!(get(&above, name).unwrap(), Value::from(&contents[..]));
             push.propagate_data(&ends[0], "changed", Bytes::from_static(b"first")).unwrap();
             assert_eq!(get(&ends[0], "changed").unwrap(), Value::from(&b"first"[..]));

@@ -1,5 +1,5 @@
-//! The same files to several contexts: contents cross each link that they share once, and what goes wrong with one
-//! target is no other's affair.
+//! The same files to several contexts: contents cross each shared link once, and an error of one target does not affect
+//! the others.
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader};
@@ -25,7 +25,7 @@ use crate::{Scratch, check, names, noise, started_by};
 
 const MIB: usize = 1 << 20;
 
-/// Bytes of contents that went down a link.
+/// The number of content bytes sent down a link.
 fn contents(link: &Link) -> usize {
     let raw = link.down.iter().filter(|message| message.encoding == Encoding::Raw);
     raw.map(|message| message.data.len()).sum()
@@ -39,7 +39,7 @@ fn newest() -> Python {
     pythons().into_iter().rfind(Python::is_supported).unwrap()
 }
 
-/// One context, and three below it.
+/// Three contexts below an intermediate one.
 fn three(master: &Master) -> [Context; 3] {
     let python = newest();
     let settings = started_by(&[python.path.to_str().unwrap()]);
@@ -47,7 +47,7 @@ fn three(master: &Master) -> [Context; 3] {
     [(); 3].map(|()| child(master, Some(&above), &settings))
 }
 
-/// Puts one source to all of them together, to the place of each, with a thread each.
+/// Puts one source to all of them as a group, to a different path each, with one thread each.
 fn put_all<'a>(
     targets: &[(&Context, &Path)],
     source: &Path,
@@ -92,7 +92,7 @@ fn contents_cross_each_shared_link_once() {
             let a = child(&master, None, tap.settings());
             let b = child(&master, Some(&a), tap.settings());
             let ends = [(); 2].map(|()| child(&master, Some(&b), tap.settings()));
-            // Those on the way get it, too.
+            // The intermediate contexts receive it too.
             let targets = [&a, &b, &ends[0], &ends[1]];
             let places: Vec<PathBuf> = (0..4).map(|at| scratch.at(&format!("{name}-{at}"))).collect();
             let pairs: Vec<_> = targets.into_iter().zip(places.iter().map(PathBuf::as_path)).collect();
@@ -110,7 +110,7 @@ fn contents_cross_each_shared_link_once() {
             assert_eq!(links.len(), 4);
             let carried: Vec<usize> = links.iter().map(contents).collect();
             for (at, below) in [(0, 4), (1, 3), (2, 1), (3, 1)] {
-                // Addresses add a little.
+                // Addresses take some more bytes.
                 let addresses = if below > 1 { 36 * (all / (256 << 10) + 4) } else { 0 };
                 let carried = carried[at];
                 assert!(
@@ -118,14 +118,14 @@ fn contents_cross_each_shared_link_once() {
                     "{name}: link {at} carried {carried} bytes of contents, not {all}"
                 );
             }
-            // Every target has a conversation of its own.
+            // Every target has its own dialogue of requests and replies.
             assert!(links.iter().all(|link| !link.up.is_empty()), "{name}");
         }
     });
 }
 
 #[test]
-fn what_one_target_cannot_take_the_others_get() {
+fn a_failed_target_does_not_affect_the_others() {
     isolated(|| {
         let scratch = Scratch::new();
         let master = master();
@@ -147,14 +147,14 @@ fn what_one_target_cannot_take_the_others_get() {
 }
 
 #[test]
-fn a_target_that_has_a_part_goes_on_from_there() {
+fn a_target_with_partial_data_resumes() {
     isolated(|| {
         let scratch = Scratch::new();
         let master = master();
         let [a, b, c] = three(&master);
         let source = scratch.file("source", &noise(6 * MIB));
         let places = ["a", "b", "c"].map(|name| scratch.at(name));
-        // Parts that two of them have, of the same size, and one that is of something else.
+        // Two targets have partial data of the same size, and one has partial data of another file.
         fs::write(scratch.at(".a.mitogen-part"), noise(2 * MIB)).unwrap();
         fs::write(scratch.at(".b.mitogen-part"), noise(2 * MIB)).unwrap();
         fs::write(scratch.at(".c.mitogen-part"), vec![7; 3 * MIB]).unwrap();
@@ -170,7 +170,7 @@ fn a_target_that_has_a_part_goes_on_from_there() {
 }
 
 #[test]
-fn a_target_that_is_lost_or_stands_still_holds_nobody_up() {
+fn a_lost_or_stalled_target_does_not_delay_the_others() {
     isolated(|| {
         let scratch = Scratch::new();
         let master = master();
@@ -210,7 +210,7 @@ fn a_target_that_is_lost_or_stands_still_holds_nobody_up() {
 }
 
 #[test]
-fn a_source_that_changes_is_no_copy_for_anybody() {
+fn a_source_that_changes_is_an_error_for_every_target() {
     isolated(|| {
         let scratch = Scratch::new();
         let master = master();
@@ -233,11 +233,11 @@ fn a_source_that_changes_is_no_copy_for_anybody() {
     });
 }
 
-/// Three targets behind one, for the command; each has a current directory of its own.
+/// Profiles with three targets behind one, for the command; each has its own current directory.
 struct Site {
     scratch: Scratch,
     source: PathBuf,
-    /// Of the one in front.
+    /// The link to the intermediate target.
     tap: FrameLog,
 }
 
@@ -265,13 +265,13 @@ impl Site {
         command
     }
 
-    /// Runs it to its end.
+    /// Runs the command, which must succeed.
     fn well(command: &mut Command) {
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// All three have it, and the link in front has carried it once. The tree must have ended.
+    /// Checks that all three have the file and that the shared link carried it once. The session must have ended.
     fn check(&self) {
         for name in ["a", "b", "c"] {
             assert!(fs::read(self.scratch.at(name).join("copy")).unwrap() == noise(2 * MIB), "{name}");
@@ -283,7 +283,7 @@ impl Site {
 }
 
 #[test]
-fn the_command_puts_once_over_a_shared_link() {
+fn the_command_sends_a_file_once_over_a_shared_link() {
     isolated(|| {
         let site = Site::new();
         Site::well(site.mitogen().args(["put", "a,b,c"]).arg(&site.source).arg("copy"));
@@ -292,13 +292,13 @@ fn the_command_puts_once_over_a_shared_link() {
 }
 
 #[test]
-fn so_does_a_client_of_a_running_tree() {
+fn a_client_of_a_running_session_sends_a_file_once_over_a_shared_link() {
     isolated(|| {
         let site = Site::new();
         let socket = site.scratch.at("socket");
         let serve = ["serve", "a,b,c", "--socket"];
         let mut tree = site.mitogen().args(serve).arg(&socket).stdout(Stdio::piped()).spawn().unwrap();
-        // It says where it listens when it does.
+        // It prints the path of its socket once it listens.
         let mut said = String::new();
         BufReader::new(tree.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
         let with_socket = format!("--socket={}", socket.display());

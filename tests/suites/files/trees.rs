@@ -1,4 +1,4 @@
-//! What arrives is what was sent: contents, names, kinds, permissions, times, owners; under every interpreter.
+//! Copies of directories are exact: contents, names, types, permissions, times, owners; under every interpreter.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -14,7 +14,7 @@ use mitogen_tests::{TestUser, isolated, pythons};
 use crate::common::{connect_with, local, master, started_by, up};
 use crate::{Scratch, check, get, names, noise, pair, put, put_with};
 
-/// A directory with all that a directory can hold.
+/// A directory with entries of every type.
 fn make_tree(root: &Path) {
     fs::create_dir_all(root.join("empty")).unwrap();
     fs::create_dir_all(root.join("deep/er")).unwrap();
@@ -36,7 +36,7 @@ fn make_tree(root: &Path) {
     }
 }
 
-/// Everything about a tree but owners; whole seconds only where the interpreter knows no more.
+/// A listing of a directory without owners; times in whole seconds where the interpreter has no finer ones.
 fn describe(root: &Path, exact: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let mut todo = vec![root.to_owned()];
@@ -62,7 +62,7 @@ fn describe(root: &Path, exact: bool) -> Vec<String> {
 }
 
 #[test]
-fn trees_arrive_as_they_were_under_every_interpreter() {
+fn directories_are_copied_exactly_under_every_interpreter() {
     isolated(|| {
         let scratch = Scratch::new();
         make_tree(&scratch.at("tree"));
@@ -81,10 +81,10 @@ fn trees_arrive_as_they_were_under_every_interpreter() {
             let got = get(&child, &there, &back).unwrap();
             assert_eq!((got.progress.files, got.skipped.len()), (10, 0), "{name}");
             assert_eq!(describe(&back, false), describe(&scratch.at("tree"), false), "{name}");
-            // Once more, over what is there.
+            // A second time, over the existing copy.
             put(&child, &scratch.at("tree").join("deep"), &there).unwrap();
             get(&child, &there.join("deep"), &back).unwrap();
-            // Directories that were there have changed, and keep the time of that.
+            // Existing directories were modified, and keep that modification time.
             let files = |root: &Path| -> Vec<String> {
                 describe(root, false).into_iter().filter(|line| !line.contains(": directory")).collect()
             };
@@ -118,19 +118,19 @@ fn destinations_are_those_of_cp() {
         check(put_both(&scratch.at("missing")), FileErrorKind::NotFound, &scratch.at("missing"));
         check(put(&child, &one, &scratch.at("missing/x")), FileErrorKind::NotFound, &scratch.at("missing/x"));
         check(put(&child, &one, &scratch.at("new/x")), FileErrorKind::NotADirectory, &scratch.at("new/x"));
-        // A directory does not give way to a file, nor the other way round.
+        // A directory is not replaced by a file, nor a file by a directory.
         fs::create_dir_all(scratch.at("taken/one")).unwrap();
         check(put(&child, &one, &scratch.at("taken")), FileErrorKind::IsADirectory, &scratch.at("taken/one"));
         check(get(&child, &one, &scratch.at("taken")), FileErrorKind::IsADirectory, &scratch.at("taken/one"));
         check(put(&child, &scratch.at("dir"), &one), FileErrorKind::NotADirectory, &one);
         check(get(&child, &scratch.at("dir"), &one), FileErrorKind::NotADirectory, &one);
         check(get(&child, &scratch.at("no"), &scratch.at("x")), FileErrorKind::NotFound, &scratch.at("no"));
-        // A link is replaced; what it leads to is not touched.
+        // A symbolic link is replaced; its target is not changed.
         symlink(&two, scratch.at("link")).unwrap();
         put(&child, &one, &scratch.at("link")).unwrap();
         assert_eq!(fs::read(&two).unwrap(), b"2");
         assert_eq!(fs::read(scratch.at("link")).unwrap(), b"1");
-        // A link in the place of a directory is not entered.
+        // A symbolic link to a directory is not followed.
         fs::create_dir(scratch.at("outside")).unwrap();
         fs::create_dir(scratch.at("holder")).unwrap();
         symlink(scratch.at("outside"), scratch.at("holder/dir")).unwrap();
@@ -143,7 +143,7 @@ fn destinations_are_those_of_cp() {
 }
 
 #[test]
-fn modes_and_owners_are_as_asked_for() {
+fn modes_and_owners_are_set_as_requested() {
     isolated(|| {
         let scratch = Scratch::new();
         let user = TestUser::new().unwrap();
@@ -162,13 +162,13 @@ fn modes_and_owners_are_as_asked_for() {
         let owner = format!("{}:", user.name());
         put_with(&child, &source, &scratch.at("whole"), &options.clone().owner(owner)).unwrap();
         assert_eq!((look("whole").1, look("whole").2 != 0), (user.uid(), true));
-        // A file that is replaced stays with whom it belongs to.
+        // A file that is replaced keeps its owner.
         put(&child, &source, &scratch.at("given")).unwrap();
         assert_eq!(look("given"), (0o755, user.uid(), 0));
         let wrong = options.clone().owner("no-such-user");
         let error = put_with(&child, &source, &scratch.at("wrong"), &wrong).unwrap_err();
         assert!(error.to_string().contains("no-such-user"), "{error}");
-        // Ordinary people cannot give files away.
+        // Ordinary users cannot change the owner.
         let become_user = su::Options::new().username(user.name());
         let other = up(&master.connect(&su::Su::new(become_user).unwrap()).unwrap());
         let place = user.home().join("gift");

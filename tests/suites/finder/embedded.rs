@@ -1,4 +1,4 @@
-//! Python that is part of a Rust program, called in a child.
+//! Python modules embedded in a Rust program, called in a child.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Virtual environments as interpreters make them.
+//! Virtual environments created by real interpreters.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use mitogen::modules::{Finder, FinderOptions, ModuleSource};
 use super::{output, pythons};
 
 #[test]
-fn the_path_is_the_interpreters() {
+fn the_search_path_matches_the_interpreter() {
     let python = pythons().into_iter().rev().find(|python| python.version.0 == 3).expect("a Python 3");
     let root = tempfile::tempdir().unwrap();
     let environment = root.path().join("env");

@@ -1,4 +1,4 @@
-//! The static scan of imports finds what an interpreter's own parser finds.
+//! The import scanner finds the same imports as the interpreters' own parsers.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::{output, pythons};
 type Found = (String, Vec<String>, bool, bool);
 
 #[test]
-fn imports_of_the_standard_library() {
+fn scanned_imports_match_the_parser_of_the_interpreter() {
     for python in pythons() {
         let (mut files, mut total) = (0, 0);
         let mut faults = Vec::new();
@@ -20,7 +20,7 @@ fn imports_of_the_standard_library() {
             let found = imports(&source, &fullname, is_package).into_iter().filter(|import| !import.implicit);
             let mut found: Vec<Found> =
                 found.map(|import| (import.module, import.names, import.deferred, import.guarded)).collect();
-            // The tree is not walked in the order of the text.
+            // `ast.walk` does not follow the order of the text.
             found.sort();
             expected.sort();
             files += 1;

@@ -5,7 +5,7 @@ use mitogen::modules::{Finder, FinderOptions, ModuleSource, get_child_modules, i
 use super::{output, pythons};
 
 #[test]
-fn every_name_is_in_the_table() {
+fn every_standard_library_module_is_in_the_table() {
     for python in pythons() {
         let told = output(&python.path, include_str!("../../../xtask/src/stdlib_names.py"), &[]);
         let unknown: Vec<&str> = told.lines().filter(|name| !is_standard(name)).collect();
@@ -15,7 +15,7 @@ fn every_name_is_in_the_table() {
 }
 
 #[test]
-fn members_of_packages_are_those_of_pkgutil() {
+fn package_members_match_pkgutil() {
     const PROGRAM: &str = "
 import os, pkgutil, sys
 library = os.path.dirname(os.path.abspath(os.__file__))
@@ -36,7 +36,7 @@ for directory, names, files in os.walk(library):
 }
 
 #[test]
-fn a_library_is_passed_over_unless_asked() {
+fn the_standard_library_is_skipped_unless_requested() {
     for python in pythons() {
         let library =
             output(&python.path, "import os; print(os.path.dirname(os.path.abspath(os.__file__)))", &[]);

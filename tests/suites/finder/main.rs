@@ -1,4 +1,4 @@
-//! The module finder beside real interpreters: their libraries, their parsers, their environments.
+//! The module finder compared with real interpreters: libraries, parsers, environments.
 
 mod embedded;
 mod environments;
@@ -10,7 +10,7 @@ use std::process::Command;
 
 use mitogen_tests::Python;
 
-/// What an interpreter prints that runs this program, without the account's own settings.
+/// The output of a program under an interpreter that ignores the account's configuration.
 fn output(python: &Path, program: &str, args: &[&str]) -> String {
     let output = Command::new(python)
         .arg("-E")
@@ -24,7 +24,7 @@ fn output(python: &Path, program: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("it prints UTF-8")
 }
 
-/// The interpreters of this machine that the product supports, one of each minor version.
+/// The supported interpreters of this machine, one for each minor version.
 fn pythons() -> Vec<Python> {
     let mut found: Vec<Python> = mitogen_tests::pythons().into_iter().filter(Python::is_supported).collect();
     found.dedup_by_key(|python| (python.version.0, python.version.1));

@@ -26,7 +26,7 @@ fn below(master: &Master, via: &Context, release: &Release) -> Context {
 }
 
 #[test]
-fn every_release_can_be_a_child_of_a_context_of_ours() {
+fn every_release_can_be_a_child_of_a_context() {
     isolated(|| {
         let program = program();
         each(|release| {
@@ -57,7 +57,7 @@ fn every_release_can_be_a_child_of_a_context_of_ours() {
 }
 
 #[test]
-fn every_release_starts_contexts_below_itself_there() {
+fn every_release_below_a_context_starts_children() {
     isolated(|| {
         let program = program();
         each(|release| {
@@ -89,7 +89,7 @@ fn every_release_starts_contexts_below_itself_there() {
 }
 
 #[test]
-fn both_kinds_and_two_releases_stand_below_one_context_of_ours() {
+fn one_context_can_have_children_of_two_releases_and_of_its_own_kind() {
     isolated(|| {
         let master = master();
         let between = ours(&master, None);
@@ -116,7 +116,7 @@ fn both_kinds_and_two_releases_stand_below_one_context_of_ours() {
 }
 
 #[test]
-fn they_go_with_the_context_between() {
+fn upstream_children_end_with_their_parent_context() {
     isolated(|| {
         let master = Master::start(MasterOptions::default()).expect("a master starts");
         let between = ours(&master, None);
@@ -142,7 +142,7 @@ fn they_go_with_the_context_between() {
 }
 
 #[test]
-fn one_that_does_not_come_up_says_why() {
+fn a_failed_core_below_a_context_reports_its_output() {
     isolated(|| {
         let package = tempfile::tempdir().expect("a directory");
         for (name, text) in

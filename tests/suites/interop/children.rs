@@ -122,7 +122,7 @@ pub(crate) fn it_ends_when_asked_to(child: &Context, pid: i32) {
 }
 
 #[test]
-fn a_core_that_fails_says_why() {
+fn a_failed_core_reports_its_output() {
     isolated(|| {
         let package = tempfile::tempdir().expect("a directory");
         for (name, text) in
@@ -141,7 +141,7 @@ fn a_core_that_fails_says_why() {
 }
 
 #[test]
-fn what_lies_in_the_current_directory_is_not_imported() {
+fn files_in_the_current_directory_are_not_imported() {
     isolated(|| {
         let dir = tempfile::tempdir().expect("a directory");
         for name in ["pickle.py", "struct.py", "logging.py", "json.py", "site.py"] {
@@ -161,7 +161,7 @@ fn what_lies_in_the_current_directory_is_not_imported() {
 }
 
 #[test]
-fn the_package_is_found_by_its_interpreter() {
+fn the_package_is_found_by_asking_an_interpreter() {
     isolated(|| {
         let release = newest();
         let found = upstream::find(&release.interpreter()).expect("it is installed");
@@ -170,7 +170,7 @@ fn the_package_is_found_by_its_interpreter() {
 }
 
 #[test]
-fn a_stock_child_on_another_host() {
+fn an_upstream_child_on_another_host_works() {
     isolated(|| {
         let (server, user) = (Sshd::start().expect("a server"), TestUser::new().expect("an account"));
         let release = newest_for_everybody();

@@ -95,7 +95,7 @@ finally:
 "#;
 
 #[test]
-fn every_release_calls_functions_in_our_contexts() {
+fn clients_of_every_release_call_functions_in_contexts() {
     isolated(|| {
         each(|release| {
             let open = Open::new();
@@ -146,7 +146,7 @@ fn line(from: &mut BufReader<ChildStdout>) -> String {
 
 /// The releases before 0.3.39 take every encoding but one for a corrupt stream, and leave.
 #[test]
-fn old_and_new_releases_are_clients_of_one_tree_and_read_what_they_are_sent() {
+fn old_and_new_clients_of_one_listener_get_encodings_they_can_read() {
     isolated(|| {
         let open = Open::new();
         let mut ears = [oldest(), of("0.3.35"), newest()].map(|release| Ear::new(&open, &release));

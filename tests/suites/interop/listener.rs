@@ -91,7 +91,7 @@ impl StockListener {
 }
 
 #[test]
-fn we_call_functions_in_the_contexts_of_every_release() {
+fn a_client_calls_functions_in_the_contexts_of_every_release() {
     isolated(|| {
         each(|release| {
             let there = StockListener::new(release);
@@ -148,7 +148,7 @@ fn losses_are_announced(child: &Context, deep: &Context) {
 }
 
 #[test]
-fn what_we_wait_for_ends_with_stock_s_listener() {
+fn pending_calls_fail_when_the_upstream_listener_ends() {
     isolated(|| {
         let mut there = StockListener::new(&newest());
         let client = there.client();
@@ -167,7 +167,7 @@ fn what_we_wait_for_ends_with_stock_s_listener() {
 
 /// Why our client starts no contexts for stock's master. If this ever fails, it could.
 #[test]
-fn stock_s_listener_takes_no_announcements_from_clients() {
+fn the_upstream_listener_ignores_routes_from_clients() {
     isolated(|| {
         for release in [oldest(), newest()] {
             let there = StockListener::new(&release);

@@ -10,7 +10,7 @@ use crate::common::local;
 use crate::releases::{master, newest, oldest};
 
 #[test]
-fn both_kinds_are_served_their_own_modules() {
+fn upstream_children_and_ours_are_served_their_own_modules() {
     isolated(|| {
         let master = master();
         let stock = newest().child(&master);
@@ -24,7 +24,7 @@ fn both_kinds_are_served_their_own_modules() {
 }
 
 #[test]
-fn what_does_not_go_together_is_refused_by_name() {
+fn unsupported_combinations_are_refused_by_name() {
     isolated(|| {
         let release = newest();
         let master = master();
@@ -44,7 +44,7 @@ fn what_does_not_go_together_is_refused_by_name() {
 
 /// The releases before 0.3.39 take every encoding but one for a corrupt stream, and end.
 #[test]
-fn a_message_forwarded_to_an_old_release_is_one_that_it_can_read() {
+fn messages_forwarded_to_old_releases_use_an_encoding_they_can_read() {
     isolated(|| {
         let master = master();
         let (old, new) = (oldest().child(&master), newest().child(&master));

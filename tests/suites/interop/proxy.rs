@@ -45,7 +45,7 @@ finally:
 "#;
 
 #[test]
-fn every_release_starts_contexts_through_ours() {
+fn clients_of_every_release_start_contexts() {
     isolated(|| {
         each(|release| {
             let open = Open::new();
@@ -87,7 +87,7 @@ finally:
 "#;
 
 #[test]
-fn stock_programs_have_our_transports_through_our_contexts() {
+fn upstream_clients_can_use_all_transports() {
     isolated(|| {
         let server = Sshd::start().expect("a server");
         let user = TestUser::options().sudo(Rule::Password).doas(Rule::Password);
@@ -104,7 +104,7 @@ fn stock_programs_have_our_transports_through_our_contexts() {
 }
 
 #[test]
-fn only_contexts_that_are_up_start_others_and_only_below_themselves() {
+fn only_connected_contexts_start_children_and_only_below_themselves() {
     isolated(|| {
         let open = Open::new();
         let client = Client::connect(open.path()).expect("a client");

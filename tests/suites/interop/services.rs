@@ -54,7 +54,7 @@ fn children(master: &Master, release: &Release) -> ([Context; 2], Context) {
 }
 
 #[test]
-fn every_release_calls_services_of_ours_and_fetches_files() {
+fn every_release_calls_services_and_fetches_files() {
     isolated(|| {
         let program = program();
         // Several windows of it.
@@ -107,7 +107,7 @@ fn every_release_calls_services_of_ours_and_fetches_files() {
 
 /// Stock has had them since 0.3.41 or a little before.
 #[test]
-fn data_files_of_packages_are_read() {
+fn upstream_children_read_package_data_files() {
     isolated(|| {
         let program = program();
         for release in [of("0.3.41"), newest()] {

@@ -14,7 +14,7 @@ use crate::common::{PATIENCE, local};
 use crate::releases::{each, master, newest};
 
 #[test]
-fn every_release_starts_contexts_below_itself() {
+fn every_release_starts_children_by_upstream_methods() {
     isolated(|| {
         let program = program();
         each(|release| {
@@ -83,7 +83,7 @@ fn losses_are_announced(one: &Context, two: &Context, pid: i32) {
 }
 
 #[test]
-fn ids_of_grandchildren_are_nobody_elses() {
+fn ids_of_grandchildren_are_unique() {
     isolated(|| {
         let release = newest();
         let master = master();
@@ -101,7 +101,7 @@ fn ids_of_grandchildren_are_nobody_elses() {
 }
 
 #[test]
-fn grandchildren_go_with_a_lost_child() {
+fn grandchildren_end_with_a_lost_child() {
     isolated(|| {
         let master = master();
         let one = newest().child(&master);
@@ -119,7 +119,7 @@ fn grandchildren_go_with_a_lost_child() {
 }
 
 #[test]
-fn a_context_of_ours_has_our_methods_where_stock_has_its_own() {
+fn ours_and_upstream_contexts_start_children_by_their_own_methods() {
     isolated(|| {
         let master = master();
         let one = master.connect(&local()).expect("a plan").wait().expect("a child");

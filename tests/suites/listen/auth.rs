@@ -26,7 +26,7 @@ fn closed(stream: &mut UnixStream) -> Vec<u8> {
 }
 
 #[test]
-fn the_socket_is_the_users_alone_and_goes_with_the_master() {
+fn the_socket_is_private_and_removed_with_the_master() {
     isolated(|| {
         let open = Open::new();
         let path = open.path().to_owned();
@@ -43,7 +43,7 @@ fn the_socket_is_the_users_alone_and_goes_with_the_master() {
 }
 
 #[test]
-fn without_a_path_it_makes_a_private_directory() {
+fn without_a_path_the_listener_creates_a_private_directory() {
     isolated(|| {
         let master = master();
         let listener = master.listen(None).expect("a socket");
@@ -57,7 +57,7 @@ fn without_a_path_it_makes_a_private_directory() {
 }
 
 #[test]
-fn a_silent_client_holds_nobody_up_and_is_dropped() {
+fn a_silent_client_delays_no_other_and_is_dropped() {
     isolated(|| {
         let open = Open::new();
         let child = open.child();
@@ -76,7 +76,7 @@ fn a_silent_client_holds_nobody_up_and_is_dropped() {
 }
 
 #[test]
-fn a_torn_handshake_does_no_harm() {
+fn an_incomplete_handshake_is_harmless() {
     isolated(|| {
         let open = Open::new();
         for said in [&[][..], &[0], &[0, 0, 1]] {
@@ -98,7 +98,7 @@ fn a_torn_handshake_does_no_harm() {
 }
 
 #[test]
-fn another_user_is_refused_even_where_the_mode_would_let_him_in() {
+fn another_user_is_refused_even_if_the_file_mode_admits_them() {
     isolated(|| {
         let open = Open::new();
         let user = TestUser::new().expect("a user");

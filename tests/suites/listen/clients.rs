@@ -14,7 +14,7 @@ use crate::Open;
 use crate::common::{PATIENCE, run, start};
 
 #[test]
-fn a_client_calls_and_runs_commands_in_contexts_of_the_tree() {
+fn a_client_calls_and_runs_commands_in_contexts_of_the_session() {
     isolated(|| {
         let open = Open::new();
         let child = open.child();
@@ -40,7 +40,7 @@ fn a_client_calls_and_runs_commands_in_contexts_of_the_tree() {
 }
 
 #[test]
-fn contexts_of_the_tree_may_not_ask_about_it() {
+fn contexts_may_not_use_the_session_protocol() {
     isolated(|| {
         let open = Open::new();
         let child = open.child();
@@ -68,7 +68,7 @@ fn contexts_of_the_tree_may_not_ask_about_it() {
 }
 
 #[test]
-fn the_command_of_a_client_that_leaves_is_hung_up() {
+fn a_command_ends_when_its_client_disconnects() {
     isolated(|| {
         let open = Open::new();
         let child = open.child();
@@ -96,7 +96,7 @@ fn the_command_of_a_client_that_leaves_is_hung_up() {
 }
 
 #[test]
-fn a_command_whose_client_left_before_it_began_is_hung_up() {
+fn a_command_ends_if_its_client_disconnects_before_it_starts() {
     isolated(|| {
         let open = Open::new();
         let child = open.child();
@@ -118,7 +118,7 @@ fn a_command_whose_client_left_before_it_began_is_hung_up() {
 }
 
 #[test]
-fn what_a_client_waits_for_ends_with_the_context_and_with_the_listener() {
+fn pending_calls_of_a_client_fail_when_the_context_or_listener_ends() {
     isolated(|| {
         let open = Open::new();
         let (child, other) = (open.child(), open.child());
@@ -143,7 +143,7 @@ fn what_a_client_waits_for_ends_with_the_context_and_with_the_listener() {
 }
 
 #[test]
-fn clients_talk_to_each_other() {
+fn clients_can_send_messages_to_each_other() {
     isolated(|| {
         let open = Open::new();
         let (one, two) = (Client::connect(open.path()).unwrap(), Client::connect(open.path()).unwrap());
@@ -175,7 +175,7 @@ fn clients_talk_to_each_other() {
 }
 
 #[test]
-fn a_client_cannot_announce_contexts_or_speak_for_others() {
+fn a_client_cannot_announce_contexts_or_forge_senders() {
     isolated(|| {
         let open = Open::new();
         let child = open.child();

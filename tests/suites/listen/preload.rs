@@ -15,7 +15,7 @@ use crate::common::{connect_with, local, run, up};
 use crate::frame_log::FrameLog;
 
 #[test]
-fn a_command_in_a_warm_context_waits_for_no_module() {
+fn a_command_in_a_preloaded_context_requests_no_module() {
     isolated(|| {
         for python in pythons().iter().filter(|python| python.is_supported()) {
             let (tap, open) = (FrameLog::new(&python.path), Open::new());

@@ -49,7 +49,7 @@ fn client(open: &Open, modules: Vec<Arc<dyn ModuleSource>>) -> Client {
 }
 
 #[test]
-fn clients_see_their_own_versions_and_nobody_elses() {
+fn each_client_sees_only_its_own_module_versions() {
     isolated(|| {
         let program = "import sys\nfrom app import main\nsys.stdout.write(main.versions())\nsys.exit(3)\n";
         for python in pythons().iter().filter(|python| python.is_supported()) {

@@ -45,7 +45,7 @@ fn is_deferred(name: &str) -> bool {
 }
 
 #[test]
-fn nothing_is_asked_for_and_nothing_is_sent_twice() {
+fn no_module_is_requested_or_sent_twice() {
     isolated(|| {
         let dir = tempfile::tempdir().expect("a directory");
         make_package(dir.path());
@@ -77,7 +77,7 @@ fn nothing_is_asked_for_and_nothing_is_sent_twice() {
 }
 
 #[test]
-fn siblings_share_what_their_parent_was_sent() {
+fn siblings_share_the_modules_that_their_parent_has() {
     isolated(|| {
         let dir = tempfile::tempdir().expect("a directory");
         make_package(dir.path());

@@ -130,7 +130,7 @@ fn use_them_all(target: &Context) {
 }
 
 #[test]
-fn packages_run_through_one_two_and_three_contexts() {
+fn packages_work_through_one_two_and_three_contexts() {
     isolated(|| {
         let packages = installed();
         for python in targets(&packages) {

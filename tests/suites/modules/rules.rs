@@ -37,7 +37,7 @@ fn failure(context: &Context, function: &str) -> String {
 }
 
 #[test]
-fn an_override_wins_over_the_target_s_own_module() {
+fn an_override_replaces_the_module_of_the_target() {
     isolated(|| {
         under_every_interpreter(|version, settings| {
             let dir = tempfile::tempdir().expect("a directory");
@@ -61,7 +61,7 @@ fn an_override_wins_over_the_target_s_own_module() {
 }
 
 #[test]
-fn what_is_blocked_stays_here() {
+fn blocked_modules_are_not_served() {
     isolated(|| {
         under_every_interpreter(|version, settings| {
             let dir = tempfile::tempdir().expect("a directory");
@@ -87,7 +87,7 @@ fn what_is_blocked_stays_here() {
 }
 
 #[test]
-fn an_extension_module_is_named_with_its_file_and_its_target() {
+fn an_extension_module_error_names_the_file_and_the_target() {
     isolated(|| {
         under_every_interpreter(|version, settings| {
             let dir = tempfile::tempdir().expect("a directory");
@@ -129,7 +129,7 @@ impl ModuleSource for Slow {
 }
 
 #[test]
-fn a_module_that_takes_its_time_holds_nobody_up() {
+fn a_slow_module_source_delays_no_other_context() {
     isolated(|| {
         let slow = Arc::new(Slow::default());
         let options = MasterOptions::default().modules(vec![slow.clone()]);

@@ -111,7 +111,7 @@ fn run_call_json_and_plan_over_ssh_and_sudo() {
 }
 
 #[test]
-fn a_program_of_ours_runs_behind_ssh_and_sudo() {
+fn a_local_script_runs_behind_ssh_and_sudo() {
     isolated(|| {
         let site = Site::new();
         let file = site.dir.path().join("whoami.py");
@@ -126,7 +126,7 @@ fn a_program_of_ours_runs_behind_ssh_and_sudo() {
 }
 
 #[test]
-fn refusals_are_told_apart_and_placed() {
+fn refused_logins_have_distinct_errors_with_a_stage() {
     isolated(|| {
         let site = Site::new();
         let said = complained(&site.mitogen_as("not the password", &["run", "beta-root", "--", "id"]), 5);
@@ -146,7 +146,7 @@ fn refusals_are_told_apart_and_placed() {
 }
 
 #[test]
-fn megabytes_and_statuses_pass_through_unchanged() {
+fn large_data_and_exit_statuses_pass_unchanged() {
     isolated(|| {
         let site = Site::new();
         let data: Vec<u8> =

@@ -16,7 +16,7 @@ fn bytes(count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn megabytes_go_both_ways_unharmed() {
+fn large_data_passes_unchanged_in_both_directions() {
     isolated(|| {
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
         let master = master();
@@ -34,7 +34,7 @@ fn megabytes_go_both_ways_unharmed() {
 }
 
 #[test]
-fn ends_directories_and_environments() {
+fn exit_statuses_directories_and_environments_are_applied() {
     isolated(|| {
         let server = Sshd::start().unwrap();
         let master = master();
@@ -59,7 +59,7 @@ fn ends_directories_and_environments() {
 }
 
 #[test]
-fn what_cannot_start_fails_and_what_hangs_can_be_signalled() {
+fn a_command_that_cannot_start_fails_and_one_that_hangs_can_be_signalled() {
     isolated(|| {
         let server = Sshd::start().unwrap();
         let master = master();

@@ -38,7 +38,7 @@ fn all_at_once(master: &Master, transports: &[impl Transport]) {
 }
 
 #[test]
-fn thirty_contexts_through_one_server() {
+fn thirty_contexts_connect_through_one_server() {
     isolated(|| {
         let server = Sshd::start().unwrap();
         let master = master();
@@ -49,7 +49,7 @@ fn thirty_contexts_through_one_server() {
 }
 
 #[test]
-fn thirty_hosts() {
+fn thirty_hosts_connect_at_once() {
     isolated(|| {
         let net = Namespaces::new(CROWD).unwrap();
         let master = master();
@@ -60,7 +60,7 @@ fn thirty_hosts() {
 }
 
 #[test]
-fn a_server_that_drops_the_crowd_lets_all_in_after_all() {
+fn all_connections_succeed_although_max_startups_drops_some() {
     isolated(|| {
         let server = Sshd::options().max_startups("2:100:2").start().unwrap();
         let master = master();

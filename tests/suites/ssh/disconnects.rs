@@ -20,7 +20,7 @@ fn kill_ssh() {
 }
 
 #[test]
-fn ssh_killed_before_it_has_reached_the_host() {
+fn killing_ssh_before_login_is_an_error() {
     isolated(|| {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let master = master();
@@ -38,7 +38,7 @@ fn ssh_killed_before_it_has_reached_the_host() {
 }
 
 #[test]
-fn ssh_killed_when_the_interpreter_runs() {
+fn killing_ssh_while_the_interpreter_starts_is_an_error() {
     isolated(|| {
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
         let leaks = Leaks::start();
@@ -77,7 +77,7 @@ fn lose(options: mitogen::transports::ssh::Options, strike: impl FnOnce(&Context
 }
 
 #[test]
-fn ssh_killed_at_work() {
+fn killing_ssh_fails_calls_and_commands() {
     isolated(|| {
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
         lose(by_key(&server, user.name()), |_| kill_ssh());
@@ -86,7 +86,7 @@ fn ssh_killed_at_work() {
 }
 
 #[test]
-fn the_far_child_killed_at_work() {
+fn killing_the_remote_process_fails_calls_and_commands() {
     isolated(|| {
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
         let strike = |context: &Context| {
@@ -102,7 +102,7 @@ fn the_far_child_killed_at_work() {
 }
 
 #[test]
-fn the_network_gone_at_work() {
+fn a_reset_connection_fails_calls_and_commands() {
     isolated(|| {
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
         let link = DelayLink::new(server.address(), std::time::Duration::from_millis(5)).unwrap();
@@ -115,7 +115,7 @@ fn the_network_gone_at_work() {
 }
 
 #[test]
-fn the_network_silent_at_work() {
+fn a_silent_connection_fails_calls_and_commands() {
     isolated(|| {
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
         let link = DelayLink::new(server.address(), std::time::Duration::from_millis(5)).unwrap();
@@ -145,7 +145,7 @@ fn the_network_silent_at_work() {
 }
 
 #[test]
-fn a_context_asked_to_end_takes_ssh_with_it() {
+fn shutting_a_context_down_ends_its_ssh() {
     isolated(|| {
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
         let leaks = Leaks::start();

@@ -19,7 +19,7 @@ fn at(port: u16) -> Options {
 }
 
 #[test]
-fn nobody_there_and_no_such_name() {
+fn closed_ports_and_unknown_names_are_errors() {
     isolated(|| {
         let master = master();
         let refused = master.connect(&ssh(at(silent_port()))).unwrap();
@@ -35,7 +35,7 @@ fn nobody_there_and_no_such_name() {
 }
 
 #[test]
-fn options_that_ssh_does_not_know_are_its_error() {
+fn options_that_ssh_rejects_are_errors() {
     isolated(|| {
         let master = master();
         let mut options = at(22);
@@ -51,7 +51,7 @@ fn options_that_ssh_does_not_know_are_its_error() {
 }
 
 #[test]
-fn a_listener_that_never_speaks_runs_into_the_timeout() {
+fn a_server_that_sends_nothing_times_out() {
     isolated(|| {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let master = master();
@@ -71,7 +71,7 @@ fn a_listener_that_never_speaks_runs_into_the_timeout() {
 }
 
 #[test]
-fn a_host_that_hangs_up_is_tried_again_and_then_given_up() {
+fn a_host_that_closes_connections_is_retried_up_to_a_limit() {
     isolated(|| {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -99,7 +99,7 @@ fn a_host_that_hangs_up_is_tried_again_and_then_given_up() {
 }
 
 #[test]
-fn unknown_hosts_are_refused_or_noted_as_told() {
+fn unknown_hosts_follow_the_check_host_keys_option() {
     isolated(|| {
         let server = Sshd::start().unwrap();
         let master = master();
@@ -153,7 +153,7 @@ fn a_changed_key_is_refused_unless_ignored() {
 }
 
 #[test]
-fn shutdown_does_not_wait_for_hosts_and_forgets_nobody() {
+fn shutdown_does_not_wait_for_hosts_and_ends_all_connections() {
     isolated(|| {
         // One host never speaks, the other always hangs up: connections to the first fill the gate and its
         // queue, those to the second wait for their next try.

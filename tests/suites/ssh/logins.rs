@@ -17,7 +17,7 @@ fn banner(server_user: &str) -> String {
 }
 
 #[test]
-fn a_key_opens_without_a_terminal_and_without_compression() {
+fn key_logins_use_no_terminal_and_no_compression() {
     isolated(|| {
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
         let master = master();
@@ -40,7 +40,7 @@ fn a_key_opens_without_a_terminal_and_without_compression() {
 }
 
 #[test]
-fn passwords_open_where_they_are_right_and_are_tried_once_where_not() {
+fn a_wrong_password_is_tried_once() {
     isolated(|| {
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
         let master = master();
@@ -64,7 +64,7 @@ fn passwords_open_where_they_are_right_and_are_tried_once_where_not() {
 }
 
 #[test]
-fn where_only_keys_count_nothing_else_does() {
+fn a_server_that_accepts_only_keys_refuses_passwords() {
     isolated(|| {
         let server = Sshd::options().keys_only().start().unwrap();
         let user = TestUser::new().unwrap();
@@ -82,7 +82,7 @@ fn where_only_keys_count_nothing_else_does() {
 }
 
 #[test]
-fn a_server_that_asks_for_itself_is_answered() {
+fn keyboard_interactive_prompts_are_answered() {
     isolated(|| {
         let server = Sshd::options()
             .line("UsePAM yes")
@@ -104,7 +104,7 @@ fn a_server_that_asks_for_itself_is_answered() {
 }
 
 #[test]
-fn a_banner_that_talks_of_passwords_confuses_nobody() {
+fn banners_that_mention_passwords_are_not_prompts() {
     isolated(|| {
         let user = TestUser::new().unwrap();
         let server = Sshd::options().banner(&banner(user.name())).start().unwrap();
@@ -132,7 +132,7 @@ fn a_banner_that_talks_of_passwords_confuses_nobody() {
 }
 
 #[test]
-fn a_locked_key_opens_with_its_passphrase() {
+fn an_encrypted_key_needs_its_passphrase() {
     isolated(|| {
         let server = Sshd::options().keys_only().start().unwrap();
         let user = TestUser::new().unwrap();

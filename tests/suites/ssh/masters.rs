@@ -96,7 +96,7 @@ fn work(context: &Context) {
 }
 
 #[test]
-fn while_the_host_is_silent() {
+fn killing_the_master_while_the_host_is_silent_leaves_nothing() {
     isolated(|| {
         if let Some(role) = Role::ours() {
             let mut options = role.options();
@@ -116,7 +116,7 @@ fn while_the_host_is_silent() {
                 key: None,
                 known_hosts: "/dev/null".to_owned(),
             };
-            let victim = role.play("masters::while_the_host_is_silent");
+            let victim = role.play("masters::killing_the_master_while_the_host_is_silent_leaves_nothing");
             let silent = listener.accept().unwrap();
             kill(victim);
             common::no_process_left(&leaks);
@@ -126,7 +126,7 @@ fn while_the_host_is_silent() {
 }
 
 #[test]
-fn while_the_interpreter_starts() {
+fn killing_the_master_while_the_interpreter_starts_leaves_nothing() {
     isolated(|| {
         if let Some(role) = Role::ours() {
             let master = common::master();
@@ -138,14 +138,17 @@ fn while_the_interpreter_starts() {
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
         for by_password in [false, true] {
             let leaks = Leaks::start();
-            kill(Role::of(&server, &user, by_password).play("masters::while_the_interpreter_starts"));
+            kill(
+                Role::of(&server, &user, by_password)
+                    .play("masters::killing_the_master_while_the_interpreter_starts_leaves_nothing"),
+            );
             common::no_process_left(&leaks);
         }
     });
 }
 
 #[test]
-fn at_work() {
+fn killing_the_master_of_a_busy_context_leaves_nothing() {
     isolated(|| {
         if let Some(role) = Role::ours() {
             let master = common::master();
@@ -155,14 +158,17 @@ fn at_work() {
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
         for by_password in [false, true] {
             let leaks = Leaks::start();
-            kill(Role::of(&server, &user, by_password).play("masters::at_work"));
+            kill(
+                Role::of(&server, &user, by_password)
+                    .play("masters::killing_the_master_of_a_busy_context_leaves_nothing"),
+            );
             common::no_process_left(&leaks);
         }
     });
 }
 
 #[test]
-fn at_work_as_root_behind_the_host() {
+fn killing_the_master_of_a_busy_sudo_context_leaves_nothing() {
     isolated(|| {
         if let Some(role) = Role::ours() {
             let master = common::master();
@@ -179,7 +185,7 @@ fn at_work_as_root_behind_the_host() {
             let user = TestUser::options().sudo(rule).create().unwrap();
             let leaks = Leaks::start();
             let role = Role::of(&server, &user, rule == Rule::Password);
-            kill(role.play("masters::at_work_as_root_behind_the_host"));
+            kill(role.play("masters::killing_the_master_of_a_busy_sudo_context_leaves_nothing"));
             common::no_process_left(&leaks);
         }
     });

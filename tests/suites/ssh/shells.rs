@@ -29,7 +29,7 @@ fn an_interpreter_is_found_behind_every_login_shell() {
 }
 
 #[test]
-fn shells_that_talk_first_are_not_taken_for_the_child() {
+fn output_of_the_login_shell_is_skipped() {
     // An unfinished line right before the marker, prompts, escape sequences, bytes of no encoding, and much of it.
     const NOISE: &str = r#"
 printf 'Welcome!\r\npassword: \n\033[1m[sudo] password for x: \033[0m\000\377\376\nMITO002 MITO000 is nothing\n'
@@ -55,7 +55,7 @@ printf 'no end of line'
 }
 
 #[test]
-fn hosts_without_an_interpreter_say_so() {
+fn a_missing_interpreter_is_an_error() {
     isolated(|| {
         let server = Sshd::start().unwrap();
         let user = TestUser::new().unwrap();
@@ -72,7 +72,7 @@ fn hosts_without_an_interpreter_say_so() {
 }
 
 #[test]
-fn accounts_that_run_nothing_or_something_else_are_placed() {
+fn accounts_without_a_shell_or_with_a_forced_command_are_errors() {
     isolated(|| {
         let user = TestUser::options().shell("/usr/sbin/nologin").create().unwrap();
         let server = Sshd::start().unwrap();
