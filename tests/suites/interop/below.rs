@@ -1,4 +1,4 @@
-//! Stock children of contexts of ours: what they are between, and what they must not be given.
+//! Upstream children of our contexts: module requests, messages, disconnects.
 
 use mitogen::upstream::{self, UpstreamConnectError};
 use mitogen::{CallError, ChildSettings, Context, Master, MasterOptions, Upstream, Value};
@@ -32,11 +32,11 @@ fn every_release_can_be_a_child_of_a_context() {
         each(|release| {
             let master = master_serving(program.path());
             let records = forwarded_records(&master);
-            // Under the same interpreter, so that ours is between under old ones, too.
+            // Under the same interpreter, so that the intermediate context runs under old ones too.
             let settings = crate::common::started_by(&[&release.base_interpreter()]);
             let between = up(&connect_with(&master, None, &local(), &settings));
             let settings = release.settings().log_levels([20, 20, 20]);
-            // Nothing is waited for: the call goes right behind the plan.
+            // Without waiting: the call is sent right behind the plan.
             let connecting = connect_with(&master, Some(&between), &local(), &settings);
             let child = connecting.context();
             let pid: i32 = child.call("os.getpid", ()).expect("an answer");
@@ -62,7 +62,7 @@ fn every_release_below_a_context_starts_children() {
         let program = program();
         each(|release| {
             let master = master_serving(program.path());
-            // Two of ours between: neither has what the one below asks for.
+            // Two of our contexts in between; neither has the modules that the upstream child requests.
             let first = ours(&master, None);
             let between = ours(&master, Some(&first));
             let one = below(&master, &between, release);
@@ -99,11 +99,11 @@ fn one_context_can_have_children_of_two_releases_and_of_its_own_kind() {
         for child in [&old, &new, &same] {
             modules_are_its_own(child);
         }
-        // Ours has become a parent by our `mitogen.parent`; its child needs it from there, too.
+        // This context has our `mitogen.parent`, and its child must get that one from it.
         Peers::of(master.router()).provide(mine.id(), Feature::Children).expect("sent");
         let deep = ours(&master, Some(&mine));
         let _: u32 = deep.call("os.getpid", ()).expect("an answer");
-        // What one writes to another goes through the context between, and is what that one can read.
+        // Messages between them pass the intermediate context, in an encoding that the receiver can read.
         for (from, to) in [(&new, &old), (&old, &new), (&deep, &old)] {
             let sender = Value::Sender { context: to.id(), handle: Handle(4_000) };
             let text = "a text in a pickle".to_owned();
@@ -156,7 +156,7 @@ fn a_failed_core_below_a_context_reports_its_output() {
         let settings = ChildSettings::new(Upstream::new(package));
         let error = crate::common::down(&connect_with(&master, Some(&between), &local(), &settings));
         assert!(error.report().contains("no luck"), "{}", error.report());
-        // Nothing of it is left: the next one runs another package.
+        // The failed child has left no state: the next one runs another package.
         let child = below(&master, &between, &newest());
         modules_are_its_own(&child);
         master.shutdown();

@@ -1,4 +1,4 @@
-//! Children of ours that run stock's core.
+//! Children of a master that run upstream's core.
 
 use std::sync::mpsc;
 
@@ -21,7 +21,7 @@ fn every_release_can_be_a_child() {
             let master = master();
             let records = forwarded_records(&master);
             let settings = release.settings().log_levels([20, 20, 20]);
-            // Nothing is waited for: the call goes right behind the bootstrap.
+            // Without waiting: the call is sent right behind the bootstrap.
             let connecting = connect_with(&master, None, &local(), &settings);
             let child = connecting.context();
             let pid: i32 = child.call("os.getpid", ()).expect("an answer");
@@ -81,7 +81,7 @@ pub(crate) fn megabytes_go_both_ways(child: &Context) {
     assert!(back.0 == data, "the bytes differ");
 }
 
-/// `mitogen.utils` is stock's alone; `mitogen.parent` there is one of in our runtime, too.
+/// Only upstream has `mitogen.utils`; our runtime has a `mitogen.parent` of its own.
 pub(crate) fn modules_are_its_own(child: &Context) {
     let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("it is served");
     assert_eq!(cast, "word");
@@ -178,7 +178,7 @@ fn an_upstream_child_on_another_host_works() {
         let transport = ssh(by_key(&server, user.name()));
         let child = up(&connect_with(&master, None, &transport, &release.settings()));
         assert_eq!(uid(&child), user.uid());
-        // It has no copy of its own there.
+        // The package is not installed for that account.
         let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("it is served");
         assert_eq!(cast, "word");
         let below = upstream::connect(&child, "local", &[]).expect("a grandchild");

@@ -1,4 +1,4 @@
-//! Stock's clients at a listener of ours, release by release: the handshake does not tell which one it is.
+//! Clients of every upstream release at our listener; the handshake does not contain their version.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -12,9 +12,9 @@ use tempfile::TempDir;
 use crate::common::{connect_with, local, up};
 use crate::releases::{Release, each, master, newest, of, oldest};
 
-/// A master with a child, another one below that, and a socket.
+/// A master with a child, a grandchild and a socket.
 pub(crate) struct Open {
-    // Dropped in this order: the socket before the directory that it is in.
+    // Fields are dropped in this order: the socket before its directory.
     listener: Listener,
     pub(crate) master: Master,
     pub(crate) child: Context,
@@ -36,7 +36,7 @@ impl Open {
         self.listener.path()
     }
 
-    /// `release` running `program` with the socket, the two contexts' numbers, and more, as arguments.
+    /// Runs `program` with `release`; its arguments are the socket, the ids of both contexts, and `more`.
     pub(crate) fn client(&self, release: &Release, program: &str) -> Command {
         let mut command = Command::new(&release.interpreter()[0]);
         command.args(["-c", program]).arg(self.path()).stdin(Stdio::null());
@@ -45,7 +45,7 @@ impl Open {
     }
 }
 
-/// Joins, calls in the contexts that it is told of, and leaves.
+/// A client that calls functions in the contexts given as arguments.
 const CALLS: &str = r#"
 from __future__ import print_function
 import os, sys
@@ -72,7 +72,7 @@ finally:
         router.broker.join()
 "#;
 
-/// Joins, says who it is and where it listens, and prints what comes there, until the word to leave.
+/// A client that prints its id, a handle and what arrives at the handle, until it is asked to end.
 const LISTENS: &str = r#"
 from __future__ import print_function
 import os, sys
@@ -106,14 +106,14 @@ fn clients_of_every_release_call_functions_in_contexts() {
             }
             let output = open.client(release, CALLS).output().expect("it starts");
             assert_eq!(run::succeeded("the stock client", &output).expect("it is content"), expected);
-            // It has left, and all is well.
+            // It has disconnected without errors.
             assert_eq!(open.child.call::<i64>("operator.add", (1, 1)).expect("it lives"), 2);
             open.master.shutdown();
         });
     });
 }
 
-/// A client that prints what it is sent.
+/// A client that prints the messages sent to it.
 struct Ear {
     process: Child,
     said: BufReader<ChildStdout>,
@@ -131,7 +131,7 @@ impl Ear {
         Self { process, said, id: ContextId(next()), handle: Handle(next()) }
     }
 
-    /// Lets `from` send it a text, as a pickle.
+    /// Makes `from` send a pickled text to it.
     fn send(&self, from: &Context, text: &str) {
         let sender = Value::Sender { context: self.id, handle: self.handle };
         from.call::<Value>("mitogen.core:Sender.send", (sender, text.to_owned())).expect("sent");
@@ -144,14 +144,14 @@ fn line(from: &mut BufReader<ChildStdout>) -> String {
     line.trim_end().to_owned()
 }
 
-/// The releases before 0.3.39 take every encoding but one for a corrupt stream, and leave.
+/// Releases before 0.3.39 treat every other encoding as a corrupt stream, and disconnect.
 #[test]
 fn old_and_new_clients_of_one_listener_get_encodings_they_can_read() {
     isolated(|| {
         let open = Open::new();
         let mut ears = [oldest(), of("0.3.35"), newest()].map(|release| Ear::new(&open, &release));
         for ear in &mut ears {
-            // None of them has written anything yet.
+            // None of them has sent anything yet, so their versions are unknown.
             for (from, text) in [(&open.child, "one"), (&open.deep, "two"), (&open.child, "leave")] {
                 ear.send(from, text);
                 assert_eq!(line(&mut ear.said), text);

@@ -1,4 +1,4 @@
-//! Our client at a listener of stock's, release by release.
+//! Our client at the listener of every upstream release.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::common::PATIENCE;
 use crate::releases::{Release, each, newest, oldest};
 
-/// Listens at a path, with a child, a grandchild and a service; says their numbers; ends with its input.
+/// Listens at a path, with a child, a grandchild and a service; prints their ids, and ends at end of file on stdin.
 const PROGRAM: &str = r#"
 from __future__ import print_function
 import sys
@@ -49,12 +49,12 @@ finally:
     broker.join()
 "#;
 
-/// A program that uses stock, and its socket.
+/// An upstream program, and its socket.
 struct StockListener {
     process: Child,
     said: BufReader<ChildStdout>,
     directory: TempDir,
-    /// Its child, and that one's.
+    /// The ids of its child and grandchild.
     contexts: [ContextId; 2],
 }
 
@@ -100,13 +100,13 @@ fn a_client_calls_functions_in_the_contexts_of_every_release() {
             for context in [&child, &deep] {
                 calls_are_answered(context);
             }
-            // What runs there is stock's: its modules come from its own master.
+            // The contexts are upstream ones and get modules from their own master.
             let cast: String = deep.call("mitogen.utils.cast", ("word",)).expect("it is served");
             assert_eq!(cast, "word");
             the_listener_has_services_and_no_functions(&client);
             losses_are_announced(&child, &deep);
             client.shutdown();
-            // Another one, now that the first has left.
+            // A second client, after the first has disconnected.
             let client = there.client();
             let again = client.context(there.contexts[0], "child");
             let _: u32 = again.call("os.getpid", ()).expect("an answer");
@@ -165,7 +165,7 @@ fn pending_calls_fail_when_the_upstream_listener_ends() {
     });
 }
 
-/// Why our client starts no contexts for stock's master. If this ever fails, it could.
+/// The reason why our client cannot start contexts for an upstream master. If this fails, it could.
 #[test]
 fn the_upstream_listener_ignores_routes_from_clients() {
     isolated(|| {

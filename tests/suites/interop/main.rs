@@ -1,6 +1,6 @@
-//! Stock Mitogen from PyPI as a peer: children that run its core, ours and our contexts', release by release.
+//! Interoperability with every supported release of upstream Mitogen from PyPI.
 //!
-//! A test that needs a release fails if it cannot be installed.
+//! A test fails if a release that it needs cannot be installed.
 
 #[path = "../common.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! Trees in which both kinds of children stand.
+//! Masters with children of both kinds, ours and upstream's.
 
 use mitogen::profiles::{Inventory, Overrides, ProfileFile, SecretStore, SystemSecrets};
 use mitogen::transports::{builtin, fork};
@@ -15,7 +15,7 @@ fn upstream_children_and_ours_are_served_their_own_modules() {
         let master = master();
         let stock = newest().child(&master);
         let ours = master.connect(&local()).expect("a plan").wait().expect("a child");
-        // Each asks for a `mitogen.parent`, and means its own.
+        // Each requests `mitogen.parent`, and gets its own.
         let below = master.connect_via(&ours, &local()).expect("a plan").wait().expect("ours has one");
         let _: String = stock.call("mitogen.parent.get_sys_executable", ()).expect("stock has another");
         let _: u32 = below.call("os.getpid", ()).expect("an answer");
@@ -42,17 +42,17 @@ fn unsupported_combinations_are_refused_by_name() {
     });
 }
 
-/// The releases before 0.3.39 take every encoding but one for a corrupt stream, and end.
+/// Releases before 0.3.39 treat every other encoding as a corrupt stream, and end.
 #[test]
 fn messages_forwarded_to_old_releases_use_an_encoding_they_can_read() {
     isolated(|| {
         let master = master();
         let (old, new) = (oldest().child(&master), newest().child(&master));
-        // To a handle that nobody listens to: it is dropped there, if it can be read.
+        // To an unused handle: a message that can be read is dropped.
         let sender = Value::Sender { context: old.id(), handle: Handle(4_000) };
         let text = "a text in a pickle".to_owned();
         new.call::<Value>("mitogen.core:Sender.send", (sender, text)).expect("sent");
-        // Behind it, on the same links.
+        // This call follows on the same links.
         let _: u32 = new.call("os.getpid", ()).expect("an answer");
         let _: u32 = old.call("os.getpid", ()).expect("its link is whole");
         master.shutdown();

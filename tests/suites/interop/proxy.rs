@@ -1,4 +1,4 @@
-//! Stock programs at our socket that start contexts through contexts of ours.
+//! Upstream clients of our listener that start contexts through our contexts.
 
 use mitogen::wire::{Encoding, Message, WellKnownHandle};
 use mitogen::{Client, Receiver, Value, pickle};
@@ -10,7 +10,7 @@ use crate::clients::Open;
 use crate::common::{PATIENCE, ssh_args};
 use crate::releases::{each, newest};
 
-/// Starts one context through another, twice over, and then what cannot be started.
+/// Starts two nested contexts through another one, and requests some that cannot be started.
 const LOCAL: &str = r#"
 from __future__ import print_function
 import os, sys
@@ -51,7 +51,7 @@ fn clients_of_every_release_start_contexts() {
             let open = Open::new();
             let output = open.client(release, LOCAL).output().expect("it starts");
             assert_eq!(run::succeeded("the stock client", &output).expect("it is content"), "content\n");
-            // What it has started stays, as a part of our tree.
+            // The contexts that it started continue as part of our session.
             let members = open.master.connector().contexts();
             assert_eq!(members.iter().filter(|member| member.via == open.deep.id()).count(), 1);
             open.master.shutdown();
@@ -59,7 +59,7 @@ fn clients_of_every_release_start_contexts() {
     });
 }
 
-/// The same by transports that become somebody else, or go elsewhere.
+/// The same with other transports: sudo, su, doas and ssh.
 const OTHERS: &str = r#"
 from __future__ import print_function
 import os, sys

@@ -1,4 +1,4 @@
-//! The releases of stock that are tested, each under interpreters that it knows.
+//! The upstream releases that are tested, each under interpreters that it supports.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -8,11 +8,10 @@ use mitogen_tests::{Python, UpstreamVenv, pythons};
 
 use crate::common::{connect_with, local, up};
 
-/// Releases, and the newest interpreter that each is used under.
+/// Releases, each with the newest interpreter under which it is tested.
 ///
-/// Every change of the protocol since 0.3.0 lies between two of them: 0.3.39 told encodings apart,
-/// 0.3.41 changed byte strings and resources, 0.3.42 and later the configuration's keys, 0.3.54 checks
-/// types exactly.
+/// Every change of the protocol since 0.3.0 is between two of them: 0.3.39 distinguishes encodings, 0.3.41 changed byte
+/// strings and resources, 0.3.42 and later the keys of the configuration, 0.3.54 checks types exactly.
 const RELEASES: [(&str, (u8, u8)); 8] = [
     ("0.3.3", (3, 9)),
     ("0.3.9", (3, 11)),
@@ -24,14 +23,14 @@ const RELEASES: [(&str, (u8, u8)); 8] = [
     ("0.3.54", (3, 14)),
 ];
 
-/// How many are tried at the same time.
+/// How many are tested at the same time.
 const AT_ONCE: usize = 3;
 
-/// The first and the last, where Python 2 and the oldest Python 3 are tried, too.
+/// The first and the last release, which are also tested under Python 2 and the oldest Python 3.
 const OLDEST: &str = "0.3.3";
 const NEWEST: &str = "0.3.54";
 
-/// A release of stock and an interpreter that it knows.
+/// An upstream release, and an interpreter that it supports.
 #[derive(Debug)]
 pub(crate) struct Release {
     python: Python,
@@ -48,7 +47,7 @@ impl Release {
         Self { python, venv, package }
     }
 
-    /// For messages: which one it is.
+    /// A description for messages.
     fn name(&self) -> String {
         format!("stock {} under Python {}", self.package.version(), self.python.version_text())
     }
@@ -68,12 +67,12 @@ impl Release {
         self.started_by(&[&self.base_interpreter()])
     }
 
-    /// The interpreter itself, not the one of an environment that has the package.
+    /// The interpreter itself, not that of the environment with the package.
     pub(crate) fn base_interpreter(&self) -> String {
         self.python.path.to_string_lossy().into_owned()
     }
 
-    /// Settings of a child that runs its core and is started by this command line.
+    /// Settings of a child that runs its core and whose interpreter is this command line.
     pub(crate) fn started_by(&self, argv: &[&str]) -> ChildSettings {
         ChildSettings::new(Upstream::new(Arc::clone(&self.package)).interpreter(argv.iter().copied()))
     }
@@ -84,28 +83,28 @@ impl Release {
     }
 }
 
-/// The newest release under the newest interpreter that it knows.
+/// The newest release under the newest interpreter that it supports.
 pub(crate) fn newest() -> Release {
     of(NEWEST)
 }
 
-/// The newest release under an interpreter that any account may start.
+/// The newest release under an interpreter that every account can start.
 pub(crate) fn newest_for_everybody() -> Release {
     Release::new(NEWEST, public_python().expect("an interpreter that any account may start"))
 }
 
-/// The oldest release, which knows one encoding only.
+/// The oldest release, which can read only one encoding.
 pub(crate) fn oldest() -> Release {
     of(OLDEST)
 }
 
-/// A release that is listed, under the newest interpreter that it knows.
+/// A release of the list, under the newest interpreter that it supports.
 pub(crate) fn of(version: &'static str) -> Release {
     let (_, limit) = RELEASES.into_iter().find(|(name, _)| *name == version).expect("it is listed");
     Release::new(version, newest_python(limit))
 }
 
-/// Every interpreter, asked once.
+/// Every interpreter of this machine, searched for once.
 fn all_pythons() -> &'static [Python] {
     static ALL: OnceLock<Vec<Python>> = OnceLock::new();
     ALL.get_or_init(pythons)
@@ -119,9 +118,9 @@ fn newest_python(limit: (u8, u8)) -> Python {
     all_pythons().iter().rev().find(known).expect("an interpreter that it knows").clone()
 }
 
-/// Runs `body` with every release under its newest interpreter; with the first and the last under
-/// Python 2.7, and with the last under the oldest Python 3 that we support, where there are such.
-/// Several at once, since most of it is waiting.
+/// Runs `body` with every release under its newest interpreter; also the first and the last under Python 2.7, and the
+/// last under the oldest supported Python 3, if they exist. Several run concurrently, because most of the time is spent
+/// waiting.
 pub(crate) fn each(body: impl Fn(&Release) + Sync) {
     let mut all: Vec<_> = RELEASES.iter().map(|(version, limit)| (*version, newest_python(*limit))).collect();
     let oldest_of = |major| {
@@ -137,7 +136,7 @@ pub(crate) fn each(body: impl Fn(&Release) + Sync) {
             scope.spawn(|| {
                 while let Some((version, python)) = next() {
                     let release = Release::new(version, python);
-                    // Shown if the body panics.
+                    // Printed if the body panics.
                     eprintln!("{} begins", release.name());
                     body(&release);
                     eprintln!("{} ends", release.name());

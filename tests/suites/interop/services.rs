@@ -1,4 +1,4 @@
-//! Services of our master, files and data files, used by stock children: ours and our contexts'.
+//! Services, files and package data of a master, used by upstream children of the master and of its contexts.
 
 use mitogen::files::{FILE_SERVICE, FileService};
 use mitogen::ids::ContextId;
@@ -35,7 +35,7 @@ def resource(name):
     return importlib.resources.open_binary('served', name).read()
 ";
 
-/// The package `served`, which uses services, and a data file in it.
+/// The package `served`, which uses services, with a data file.
 fn program() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     let package = dir.path().join("served");
@@ -46,7 +46,7 @@ fn program() -> tempfile::TempDir {
     dir
 }
 
-/// A stock child of the master, one of a context of ours, and that one.
+/// An upstream child of the master, one of our contexts, and an upstream child of that context.
 fn children(master: &Master, release: &Release) -> ([Context; 2], Context) {
     let between = up(&connect_with(master, None, &local(), master.settings()));
     let both = [None, Some(&between)];
@@ -57,7 +57,7 @@ fn children(master: &Master, release: &Release) -> ([Context; 2], Context) {
 fn every_release_calls_services_and_fetches_files() {
     isolated(|| {
         let program = program();
-        // Several windows of it.
+        // Several flow-control windows long.
         let data: Vec<u8> = (0..5_000_000u32).map(|at| (at % 251) as u8).collect();
         each(|release| {
             let master = master_serving(program.path());
@@ -93,7 +93,7 @@ fn every_release_calls_services_and_fetches_files() {
                 files.share(&source);
                 let path = [("path", Value::from(from.as_str()))];
                 between.call_service::<Value>(FILE_SERVICE, "register", &path).expect("it is shared");
-                // From us, and from a context of ours.
+                // From the master, and from a context.
                 for owner in [master, between.id()] {
                     assert_eq!(fetch(owner).expect("it is shared"), (true, 5_000_000));
                     assert!(std::fs::read(&out).expect("it is there") == data, "the bytes differ");
@@ -105,7 +105,7 @@ fn every_release_calls_services_and_fetches_files() {
     });
 }
 
-/// Stock has had them since 0.3.41 or a little before.
+/// Upstream supports them since about 0.3.41.
 #[test]
 fn upstream_children_read_package_data_files() {
     isolated(|| {

@@ -1,4 +1,4 @@
-//! Stock's own way of starting contexts, below stock children of ours.
+//! Upstream's own methods of starting contexts, used in upstream children of a master.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ fn every_release_starts_children_by_upstream_methods() {
             let parent: i32 = three.call("os.getppid", ()).expect("an answer");
             assert_eq!(parent, pid, "the intermediate is the parent");
             assert!(three.name().starts_with(two.name()) && two.name().starts_with(one.name()));
-            // Modules come down through both.
+            // Modules are served through both.
             let cast: String = three.call("mitogen.utils.cast", ("word",)).expect("it is served");
             assert_eq!(cast, "word");
             for context in [&three, &one] {
@@ -40,7 +40,7 @@ fn every_release_starts_children_by_upstream_methods() {
     });
 }
 
-/// A program that uses both a package of its own and stock's.
+/// A program that imports its own package and upstream's.
 pub(crate) fn program() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(dir.path().join("app")).expect("made");

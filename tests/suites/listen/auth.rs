@@ -1,4 +1,4 @@
-//! Who gets in, and who does not.
+//! Which processes can connect to a listener.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ fn mode(path: &std::path::Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Waits until the other end closes.
+/// Waits until the peer closes the connection.
 fn closed(stream: &mut UnixStream) -> Vec<u8> {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut said = Vec::new();
@@ -68,7 +68,7 @@ fn a_silent_client_delays_no_other_and_is_dropped() {
         let pid: i32 = client.context(child.id(), "child").call("os.getpid", ()).expect("an answer");
         assert_eq!(pid, child.call::<i32>("os.getpid", ()).unwrap());
         assert_eq!((closed(&mut silent), closed(&mut slow)), (vec![], vec![]));
-        // Those who have said something in time stay.
+        // Clients that completed the handshake in time stay connected.
         assert_eq!(pid, client.context(child.id(), "child").call::<i32>("os.getpid", ()).unwrap());
         client.shutdown();
         open.master.shutdown();
@@ -85,7 +85,7 @@ fn an_incomplete_handshake_is_harmless() {
             torn.shutdown(std::net::Shutdown::Write).unwrap();
             assert!(closed(&mut torn).is_empty());
         }
-        // One that says hello and then nonsense is thrown out.
+        // A client that sends invalid frames after the handshake is disconnected.
         let mut loud = UnixStream::connect(open.path()).unwrap();
         loud.write_all(&[0, 0, 0, 9, b'x', b'y', b'z']).unwrap();
         loud.write_all(&[b'x'; 64]).unwrap();
@@ -102,7 +102,7 @@ fn another_user_is_refused_even_if_the_file_mode_admits_them() {
     isolated(|| {
         let open = Open::new();
         let user = TestUser::new().expect("a user");
-        // What the kernel checks by itself is taken out of the way.
+        // The file mode is relaxed, so that only the listener's own check applies.
         fs::set_permissions(open.path(), fs::Permissions::from_mode(0o666)).unwrap();
         let directory = open.path().parent().unwrap();
         fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();

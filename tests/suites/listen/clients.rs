@@ -1,4 +1,4 @@
-//! Our own clients: calls, losses on either side, and each other.
+//! Our own clients: calls, disconnects on either side, and messages between clients.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn a_client_calls_and_runs_commands_in_contexts_of_the_session() {
             assert_eq!(there.call::<i64>("operator.add", (40, 2)).expect("an answer"), 42);
             let error = there.call::<Value>("os.listdir", ("/nowhere",)).expect_err("no such directory");
             assert!(matches!(error, CallError::Remote(_)), "{error:?}");
-            // The first one needs a module that nobody has yet, and the tree's master has.
+            // The first one needs a module that only the session's master has.
             let output = run(&there, &Command::new(["cat"]), b"hello");
             assert_eq!(output.stdout, b"hello");
         }
@@ -45,7 +45,7 @@ fn contexts_may_not_use_the_session_protocol() {
         let open = Open::new();
         let child = open.child();
         let deep = open.master.connect_via(&child, &crate::common::local()).unwrap().wait().unwrap();
-        // As a client asks, in the own name, and in the listener's.
+        // The request of a client, with the sender's own id and with the listener's.
         let code = "import builtins, mitogen.core as core\n\
                     builtins.heard = []\n\
                     for auth in (core.context_id, 0):\n\
@@ -58,7 +58,7 @@ fn contexts_may_not_use_the_session_protocol() {
                 let heard: Vec<String> = context.call("builtins.eval", ("heard",)).expect("a list");
                 (!heard.is_empty()).then_some(heard)
             });
-            // What claims the listener's authority is not answered at all.
+            // A message that forges the listener's authority gets no reply.
             assert_eq!(answer.expect("an answer"), ["refused by policy"]);
             let heard: Vec<String> = context.call("builtins.eval", ("heard",)).expect("a list");
             assert_eq!(heard.len(), 1, "{heard:?}");
@@ -84,7 +84,7 @@ fn a_command_ends_when_its_client_disconnects() {
                 _ => {}
             }
         }
-        // In the middle of a call, too.
+        // Also during a call.
         let call = there.call_async::<Value>("time.sleep", (0.2,)).expect("sent");
         client.shutdown();
         assert!(call.get_timeout(PATIENCE).is_err());
@@ -100,13 +100,13 @@ fn a_command_ends_if_its_client_disconnects_before_it_starts() {
     isolated(|| {
         let open = Open::new();
         let child = open.child();
-        // The context is busy while the client comes, asks, and goes.
+        // The context is busy while the client connects, sends the request, and disconnects.
         let busy = child.call_async::<Value>("time.sleep", (1.0,)).expect("sent");
         let client = Client::connect(open.path()).expect("a client");
         let there = client.context(child.id(), "child");
         let mark = format!("sleep {}.25", 10_000 + std::process::id());
         let _ = start(&there, &Command::shell(&format!("echo x; exec {mark}")));
-        // What was sent has been taken when this is answered, by the same link.
+        // The reply proves that earlier messages on the same link have been processed.
         client.contexts().expect("a list");
         client.shutdown();
         busy.get_timeout(PATIENCE).expect("an answer");
@@ -130,7 +130,7 @@ fn pending_calls_of_a_client_fail_when_the_context_or_listener_ends() {
         let (first, second) = (waiting(&child), waiting(&other));
         client.contexts().expect("they are on their way");
         child.call_no_reply("os._exit", (3,)).expect("sent");
-        // It sleeps, so it has to be told otherwise.
+        // It sleeps, so it must be interrupted.
         child.shutdown().expect("sent");
         let error = first.get_timeout(PATIENCE).expect_err("it is gone");
         assert!(matches!(&error, CallError::Dead { .. }), "{error:?}");
@@ -157,7 +157,7 @@ fn clients_can_send_messages_to_each_other() {
         let message = Message::new(two.id(), ear.handle(), Encoding::Pickle, data.clone());
         one.router().send(Message { reply_to: back.handle(), ..message }).expect("sent");
         let heard = ear.get_timeout(PATIENCE).expect("a message");
-        // With the listener's authority, not the client's own.
+        // With the listener's authority instead of the client's own.
         assert_eq!((heard.src_id, heard.auth_id), (one.id(), ContextId(0)));
         two.router().send(Message::new(heard.src_id, heard.reply_to, Encoding::Pickle, data)).expect("sent");
         assert_eq!(back.get_timeout(PATIENCE).expect("a reply").src_id, two.id());
@@ -186,7 +186,7 @@ fn a_client_cannot_announce_contexts_or_forge_senders() {
         client.contexts().expect("the listener still answers");
         assert!(!open.master.router().contexts().iter().any(|(id, _)| *id == unused));
         assert_eq!(child.call::<i64>("operator.add", (1, 1)).expect("it lives"), 2);
-        // A context of the tree has no authority to ask about it.
+        // A context has no authority to use the session protocol.
         let asked = child.call::<Value>("mitogen.core.send", ());
         assert!(asked.is_err());
         client.shutdown();

@@ -1,7 +1,7 @@
-//! Other processes in our tree: our own clients, those who may not join, and what is left when somebody
-//! goes. (Stock's clients are in the suite `interop`.)
+//! Clients of a running session: connections, rejected processes, and disconnects on either side. (Upstream clients are
+//! in the suite `interop`.)
 
-// Helpers of tests are tests, which clippy does not see in a file of its own.
+// Test helpers may unwrap, as tests do; clippy does not recognize them in a separate file.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common.rs"]
@@ -23,9 +23,9 @@ use tempfile::TempDir;
 
 use common::{local, master, started_by};
 
-/// A master with a socket in a directory of its own.
+/// A master with a socket in its own directory.
 struct Open {
-    // Dropped in this order: the socket before the directory that it is in.
+    // Fields are dropped in this order: the socket before its directory.
     listener: Listener,
     master: Master,
     _directory: TempDir,

@@ -1,4 +1,4 @@
-//! What is brought to a context before there is a command to run.
+//! What is sent to a context before a command runs in it.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -21,9 +21,9 @@ fn a_command_in_a_preloaded_context_requests_no_module() {
             let (tap, open) = (FrameLog::new(&python.path), Open::new());
             let child = up(&connect_with(&open.master, None, &local(), tap.settings()));
             preload(&child).expect("sent");
-            // What was sent before it is done when it is answered.
+            // The reply proves that earlier messages have been processed.
             child.call::<i64>("os.getpid", ()).expect("an answer");
-            // Python 2 looks for parts of its library that a host may lack, once.
+            // Python 2 requests optional modules of its standard library once.
             let asked = open.master.module_stats().asked;
             let to = tempfile::tempdir().unwrap();
             let from = to.path().join("original");
@@ -53,7 +53,7 @@ fn a_command_in_a_preloaded_context_requests_no_module() {
                 };
                 link.down.iter().enumerate().filter_map(of).collect::<Vec<_>>()
             };
-            // The first two calls are those of before.
+            // The first two calls are those made above.
             let (loads, calls) = (calls(WellKnownHandle::LoadModule), calls(WellKnownHandle::CallFunction));
             assert!(
                 loads.last() < calls.get(2),

@@ -1,4 +1,4 @@
-//! Clients with modules of their own, which nobody else may see.
+//! Clients with their own modules, which no other client or context can use.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::Open;
 use crate::common::{PATIENCE, connect_with, local, run, started_by, up};
 
-/// A package `app` that says which version it is, in each of its parts.
+/// A package `app` whose modules all return its version.
 fn app(version: &str) -> (TempDir, Vec<Arc<dyn ModuleSource>>) {
     let dir = tempfile::tempdir().expect("a directory");
     let package = dir.path().join("app");
@@ -59,7 +59,7 @@ fn each_client_sees_only_its_own_module_versions() {
             let settings = started_by(&[&python.path.to_string_lossy()]);
             let child = up(&connect_with(&open.master, None, &local(), &settings));
             let deep = up(&connect_with(&open.master, Some(&child), &local(), &settings));
-            // What the tree itself has brought, and what it has not, are both known there.
+            // Standard modules that the session has loaded, and modules that it does not have, are both available.
             assert_eq!(versions(&deep), ["tree"; 4].join(" "));
             deep.call::<()>("only.one.has.it", ()).expect_err("nobody has it");
             let (ones, mut modules) = app("one");
@@ -73,7 +73,7 @@ fn each_client_sees_only_its_own_module_versions() {
                 up(&client.scoped_context(&there).expect("sent"))
             };
             let (first, second, shallow) = (scoped(&one, &deep), scoped(&two, &deep), scoped(&two, &child));
-            // In turn, so that whoever asks second could get what the first one was given.
+            // Alternating, so that a cached module of one client would show up in the other.
             for _ in 0..2 {
                 assert_eq!(versions(&first), ["one"; 4].join(" "), "{python:?}");
                 assert_eq!(versions(&second), ["two"; 4].join(" "), "{python:?}");
@@ -125,7 +125,7 @@ fn scoped_contexts_and_scripts_end_with_their_client() {
             let gone = wait::until(PATIENCE, || Process::get(pid).is_none().then_some(()));
             assert!(gone.is_some(), "a scoped context has outlived its client");
         }
-        // Neither the tree nor another client's context has lost anything.
+        // The session's contexts and those of the other client are unaffected.
         assert_eq!(child.call::<i64>("operator.add", (1, 1)).expect("it lives"), 2);
         assert_eq!(other.call::<i64>("operator.add", (1, 1)).expect("it lives"), 2);
         two.shutdown();
@@ -141,7 +141,7 @@ fn a_client_serves_only_its_scoped_contexts() {
         let (_dir, modules) = app("mine");
         let one = client(&open, modules);
         let scoped = up(&one.scoped_context(&one.context(child.id(), "child")).unwrap());
-        // Somebody else of the tree asks for the same module: a context, and a client.
+        // A context and another client request the same module.
         let data = "app.main";
         let asks = (one.id().0, 100, mitogen::pickle::Binary::from(data.as_bytes().to_vec()));
         child.call::<()>("mitogen.core.send", asks).expect("sent");
@@ -154,7 +154,7 @@ fn a_client_serves_only_its_scoped_contexts() {
             *counted.lock().unwrap() += 1;
         });
         two.router().send(question).expect("sent");
-        // Answers would have come before this one's.
+        // Replies would have arrived before this one.
         assert_eq!(versions(&scoped), ["mine"; 4].join(" "));
         two.contexts().expect("a list");
         assert_eq!(*answers.lock().unwrap(), 0);

@@ -1,4 +1,4 @@
-//! No idle round trips: what a call will import goes ahead of it, once.
+//! Modules that a call imports are sent ahead of it, once, without round trips.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,10 +8,10 @@ use mitogen_tests::{isolated, pythons};
 use crate::frame_log::FrameLog;
 use crate::{call, chain, master};
 
-/// Modules of the package that the tests make, the package itself not counted.
+/// The number of modules in the package of these tests, without the package itself.
 const MODULES: usize = 50;
 
-/// A package of [`MODULES`] modules, each importing the next, one of them within a function.
+/// A package of [`MODULES`] modules, each importing the next one, one of them within a function.
 fn make_package(dir: &Path) {
     let package = dir.join("fifty");
     std::fs::create_dir(&package).expect("a directory");
@@ -19,7 +19,7 @@ fn make_package(dir: &Path) {
     for at in 0..MODULES {
         let mut text = String::new();
         match at {
-            // Needed by no import, but by the call.
+            // Not imported by a module, but needed by the call.
             10 => writeln!(text, "def value():\n    from fifty import m11\n    return m11.value() + 1"),
             _ if at + 1 == MODULES => writeln!(text, "def value():\n    return 1"),
             _ if at % 3 == 0 => {
@@ -39,7 +39,7 @@ fn make_package(dir: &Path) {
     }
 }
 
-/// Whether the call reaches the module only through the function of module 10.
+/// Whether the call needs this module only through the function in module 10.
 fn is_deferred(name: &str) -> bool {
     name.strip_prefix("fifty.m").and_then(|at| at.parse().ok()).is_some_and(|at: usize| at > 10)
 }
@@ -65,8 +65,8 @@ fn no_module_is_requested_or_sent_twice() {
                     let ours: Vec<_> = loaded.iter().filter(|(name, _)| name.starts_with("fifty")).collect();
                     assert_eq!(ours.len(), MODULES + 1, "over link {at} of {length}");
                     assert!(loaded.values().all(|count| *count == 1), "over link {at}: {loaded:?}");
-                    // What only functions import comes behind the call, and a quick one may ask for it before it
-                    // has been read; that answer is on its way then, and is not sent again.
+                    // Modules that only functions import are sent after the call, so a quick call may request one
+                    // before it has arrived; the request is then answered by that module, which is not sent again.
                     let asked = link.asked();
                     let early: Vec<_> = asked.iter().filter(|name| !is_deferred(name)).collect();
                     assert!(early.is_empty(), "over link {at} under {}: {early:?}", python.version_text());

@@ -1,6 +1,6 @@
-//! Modules on demand: real packages that targets lack, through several contexts, each crossing each link once.
+//! Modules on demand: real packages that targets lack, served through several contexts, once per link.
 //!
-//! Every test runs in a process of its own and must leave nothing behind: no descriptor, thread, process or file.
+//! Every test runs in its own process and must leak no descriptor, thread, process or file.
 
 #[path = "../frame_log.rs"]
 mod frame_log;
@@ -19,10 +19,10 @@ use mitogen::modules::{Finder, FinderOptions, ModuleSource};
 use mitogen::transports::local::Local;
 use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, Python};
 
-/// Longer than anything here takes, so that a hang is an error.
+/// Longer than any step of a test takes, so that a hang is an error.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The modules of these directories.
+/// A source of the modules in these directories.
 fn finder(paths: &[&Path]) -> Arc<dyn ModuleSource> {
     let options = paths.iter().fold(FinderOptions::default(), |options, path| options.path(*path));
     Arc::new(Finder::new(&options).expect("a finder"))
@@ -34,12 +34,12 @@ fn master(paths: &[&Path]) -> Master {
     Master::start(options).expect("a master starts")
 }
 
-/// Settings for children that are started by this command line.
+/// Settings for children whose interpreter is this command line.
 fn started_by(argv: &[&str]) -> ChildSettings {
     ChildSettings::new(Python::with_interpreter(argv.iter().copied()))
 }
 
-/// A chain of `length` contexts on this machine, each a child of the one before; not waited for.
+/// A chain of `length` contexts on this machine, each a child of the previous one; not waited for.
 fn chain(master: &Master, settings: &ChildSettings, length: usize) -> Vec<Context> {
     let mut contexts: Vec<Context> = Vec::new();
     for _ in 0..length {
@@ -51,7 +51,7 @@ fn chain(master: &Master, settings: &ChildSettings, length: usize) -> Vec<Contex
     contexts
 }
 
-/// Calls `module.function` and gives its answer, or panics with the error.
+/// Calls `module.function` and returns its result, or panics with the error.
 fn call<T: mitogen_core::call::FromMessage>(
     context: &Context,
     function: &str,

@@ -1,5 +1,5 @@
-//! Packages that nobody here wrote, run on targets that lack them, under other interpreters than the one they were
-//! installed by, through one, two and three contexts.
+//! Third-party packages run on targets that lack them, under other interpreters than the one that installed them,
+//! through one, two and three contexts.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use crate::frame_log::FrameLog;
 use crate::{call, chain, master};
 
-/// Pinned with what they depend on, in versions that run under every interpreter from 3.7 on.
+/// Pinned with their dependencies, in versions that run under every interpreter from 3.7 on.
 const WANTED: [&str; 13] = [
     "attrs==23.1.0",
     "certifi==2024.2.2",
@@ -40,8 +40,8 @@ fn drivers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("python/drivers")
 }
 
-/// The oldest and the newest interpreter that the packages run under, others than the installer's version where
-/// this machine has any.
+/// The oldest and the newest interpreter that the packages support, with other versions than the installer's if this
+/// machine has any.
 fn targets(packages: &Packages) -> Vec<Python> {
     let able: Vec<Python> = pythons().into_iter().filter(|python| python.version >= (3, 7, 0)).collect();
     let others: Vec<&Python> =
@@ -55,7 +55,7 @@ fn targets(packages: &Packages) -> Vec<Python> {
     chosen
 }
 
-/// Answers one request with what it was asked, as JSON.
+/// Answers one HTTP request with its parameters as JSON.
 fn serve_once() -> (String, thread::JoinHandle<()>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let url = format!("http://{}/path?q=1", listener.local_addr().expect("an address"));

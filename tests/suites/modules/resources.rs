@@ -1,4 +1,4 @@
-//! Data files of packages, from a directory of the master's, under every interpreter.
+//! Data files of packages of the master, read under every interpreter.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ fn data_files_are_read_and_listed_through_two_contexts() {
                 assert_eq!(names, ["__init__.py", "greeting.txt", "sub"], "under {version}");
                 assert_eq!(inner, ["blob.bin"], "under {version}");
             }
-            // The context between had everything by then.
+            // The intermediate context has everything by then.
             let stats = master.module_stats();
             assert!(
                 stats.resource_bytes < 700_000,

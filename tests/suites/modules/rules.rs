@@ -1,4 +1,4 @@
-//! What is served and what is not: overrides, blocks, extension modules, the program itself.
+//! Which modules are served: overrides, blocked modules, extension modules, the program itself.
 
 use std::fs;
 use std::path::Path;
@@ -78,7 +78,7 @@ fn blocked_modules_are_not_served() {
                 error.contains("Mitogen won't serve app.keys, it's in the blocks list"),
                 "{version}: {error}"
             );
-            // A child that asks in spite of its own policy gets a refusal.
+            // A child that requests a blocked module in spite of its own policy is refused.
             let sent = master.module_stats();
             assert_eq!(sent.negative, 1, "under {version}: {sent:?}");
             master.shutdown();
@@ -107,7 +107,7 @@ fn an_extension_module_error_names_the_file_and_the_target() {
     });
 }
 
-/// Has a module that takes its time.
+/// A module source that is slow for one module.
 #[derive(Debug, Default)]
 struct Slow {
     asked: AtomicBool,
@@ -136,11 +136,11 @@ fn a_slow_module_source_delays_no_other_context() {
         let master = Master::start(options).expect("a master starts");
         let contexts = chain(&master, master.settings(), 2);
         let gate = slow.gate.lock().expect("nobody panics");
-        // The child asks, not the caller ahead of it: the name is no module's until it runs.
+        // The child requests the module when the code runs: the caller cannot know the import in advance.
         let asks = contexts[1].call_async::<Value>("builtins.__import__", ("slow",)).expect("sent");
         let asked = mitogen_tests::wait::until(PATIENCE, || slow.asked.load(Ordering::SeqCst).then_some(()));
         assert!(asked.is_some());
-        // Meanwhile the others are called, and new ones started.
+        // In the meantime other contexts answer calls, and new ones start.
         let late = chain(&master, master.settings(), 2);
         for context in [&contexts[0], &late[0], &late[1]] {
             let _: u32 = call(context, "posix.getpid", ());

@@ -1,4 +1,4 @@
-//! The command as an operator uses it: a profile file, two hosts behind ssh, sudo by password on one of them.
+//! The command with a profile file, two hosts behind ssh, and sudo with a password on one of them.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use mitogen_tests::users::Rule;
 use mitogen_tests::{Namespaces, TestUser, isolated, mitogen_bin};
 use serde_json::Value;
 
-/// Two hosts with addresses of their own, an account, and a profile file that names them.
+/// Two hosts with their own addresses, an account, and a profile file for them.
 struct Site {
     net: Namespaces,
     user: TestUser,
@@ -46,7 +46,7 @@ impl Site {
         self.dir.path().join("mitogen.toml")
     }
 
-    /// Runs the command with `words` and this password.
+    /// Runs the command with these arguments and this password.
     fn mitogen_as(&self, password: &str, words: &[&str]) -> Output {
         Command::new(mitogen_bin().expect("the command is built"))
             .arg("--profiles")
@@ -63,14 +63,14 @@ impl Site {
     }
 }
 
-/// Standard output of a run that went well.
+/// The standard output of a run that must succeed.
 fn printed(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "status {:?}\n{said}", output.status.code());
     String::from_utf8(output.stdout.clone()).expect("text")
 }
 
-/// Standard error of a run that ended with `status`.
+/// The standard error of a run that must exit with `status`.
 fn complained(output: &Output, status: i32) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(status), "{said}");

@@ -1,11 +1,11 @@
-//! Programs on other hosts: every byte both ways, and how they ended.
+//! Commands on other hosts: data in both directions, and exit statuses.
 
 use mitogen::command::{Command, CommandEvent, ExitStatus};
 use mitogen_tests::{Sshd, TestUser, isolated};
 
 use crate::common::{PATIENCE, by_key, by_password, master, run, ssh, start, up};
 
-/// Bytes of every value in no simple order.
+/// Bytes of all values without a short period.
 fn bytes(count: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let next = || {
@@ -21,7 +21,7 @@ fn large_data_passes_unchanged_in_both_directions() {
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
         let master = master();
         let input = bytes(5 << 20);
-        // By password there is a terminal beside the link, and none of it may touch the bytes.
+        // With a password, ssh has a terminal beside the link, which must not affect the data.
         for options in [by_key(&server, user.name()), by_password(&server, user.name(), user.password())] {
             let context = up(&master.connect(&ssh(options)).unwrap());
             let output = run(&context, &Command::new(["tee", "/dev/stderr"]), &input);
@@ -50,7 +50,7 @@ fn exit_statuses_directories_and_environments_are_applied() {
         let output = run(&context, &command, b"to errors");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "/usr/share\nit's \"this\" \u{fc}|none|");
         assert_eq!(output.stderr, b"to errors");
-        // Words reach the program as they are, however odd.
+        // Arguments reach the program unchanged, whatever characters they contain.
         let words = ["", " ", "'", "\"$HOME\"", "a\nb", "\\", "!", "\u{1f980}", "-n", "*"];
         let output = run(&context, &Command::new(["printf", "<%s>"].iter().chain(&words).copied()), b"");
         assert_eq!(String::from_utf8_lossy(&output.stdout), format!("<{}>", words.join("><")));

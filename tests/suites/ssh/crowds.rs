@@ -1,4 +1,4 @@
-//! Many at once.
+//! Many connections at once.
 
 use mitogen::{ConnectHandle, Master, Transport};
 use mitogen_tests::{Namespaces, Sshd, isolated};
@@ -11,7 +11,7 @@ fn thread_count() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
 }
 
-/// Connects to all at once, calls all before they are up, and watches the threads of this process meanwhile.
+/// Requests all connections and calls before any is up, and counts the threads of this process meanwhile.
 fn all_at_once(master: &Master, transports: &[impl Transport]) {
     let before = thread_count();
     let connecting: Vec<ConnectHandle> =

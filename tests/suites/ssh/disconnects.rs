@@ -1,4 +1,4 @@
-//! Either end is killed, at any stage: every wait ends with an error, and nothing is left on either side.
+//! Either end is killed at every stage: all waits end with an error, and both sides clean up.
 
 use std::net::TcpListener;
 
@@ -56,7 +56,7 @@ fn killing_ssh_while_the_interpreter_starts_is_an_error() {
     });
 }
 
-/// Kills something while calls and commands are under way; every wait ends with an error, and nothing is left.
+/// Kills a process during calls and commands; all waits must end with an error, and nothing may be left.
 fn lose(options: mitogen::transports::ssh::Options, strike: impl FnOnce(&Context)) {
     let leaks = Leaks::start();
     let master = master();
@@ -71,7 +71,7 @@ fn lose(options: mitogen::transports::ssh::Options, strike: impl FnOnce(&Context
     assert!(matches!(&last, CommandEvent::Failed(CallError::Dead { .. })), "{last:?}");
     let error = context.call::<Value>("os.getpid", ()).expect_err("no way there");
     assert!(matches!(error, CallError::Send(_)), "{error:?}");
-    // While the master still lives, and the server, whose own end would tidy up.
+    // While the master and the server still run, because the server's end would end the sessions.
     no_process_left(&leaks);
     master.shutdown();
 }
@@ -90,7 +90,7 @@ fn killing_the_remote_process_fails_calls_and_commands() {
     isolated(|| {
         let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
         let strike = |context: &Context| {
-            // Its main thread sleeps; only the operating system can name its process.
+            // Its main thread is blocked, so the process is found through the operating system.
             let ours = mitogen_tests::procs::of_user(user.uid());
             let child = ours.iter().find(|process| process.command.contains("mitogen:")).expect("the child");
             kill(Pid::from_raw(child.id.pid), Signal::SIGKILL).unwrap();
@@ -109,7 +109,7 @@ fn a_reset_connection_fails_calls_and_commands() {
         server.also_at(link.address()).unwrap();
         let mut options = by_key(&server, user.name());
         options.port = Some(link.port());
-        // The link's relay threads come and go with its connections.
+        // The relay threads of the link start and end with its connections.
         lose(options, |_| link.cut());
     });
 }
@@ -122,7 +122,7 @@ fn a_silent_connection_fails_calls_and_commands() {
         server.also_at(link.address()).unwrap();
         let mut options = by_key(&server, user.name());
         options.port = Some(link.port());
-        // ssh itself would never notice.
+        // ssh's own keep-alive is off.
         options.keepalive_enabled = false;
         let master = master();
         let keepalive = Keepalive { interval: std::time::Duration::from_millis(500), count: 2 };
@@ -138,7 +138,7 @@ fn a_silent_connection_fails_calls_and_commands() {
                 "{error:?}"
             );
         }
-        // The remote side learns of it when the network is back, or never: here, when its connection ends.
+        // The remote side only notices when its connection ends.
         link.cut();
         master.shutdown();
     });

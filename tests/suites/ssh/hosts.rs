@@ -1,4 +1,4 @@
-//! Finding the host, and knowing it.
+//! Unreachable hosts and host keys.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use mitogen_tests::{Sshd, isolated};
 
 use crate::common::{by_key, check, down, master, options, silent_port, ssh, ssh_args, uid, up};
 
-/// To a port of this machine where no sshd of ours is.
+/// Options for a port of this machine without an sshd.
 fn at(port: u16) -> Options {
     let mut options = Options::new("127.0.0.1");
     options.port = Some(port);
@@ -63,7 +63,7 @@ fn a_server_that_sends_nothing_times_out() {
         check(&error, Stage::Connect, FailureKind::Timeout);
         let call = waiting.get_timeout(crate::common::PATIENCE).expect_err("nobody can answer");
         assert!(call.to_string().contains("timed out"), "{call}");
-        // With a terminal, too.
+        // The same with a terminal.
         options.password = Some(mitogen::dialogue::Secret::new("x"));
         check(&down(&master.connect(&ssh(options)).unwrap()), Stage::Connect, FailureKind::Timeout);
         master.shutdown();
@@ -76,7 +76,7 @@ fn a_host_that_closes_connections_is_retried_up_to_a_limit() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let counter = std::thread::spawn(move || {
-            // The fixture's own connection, one byte long, ends it.
+            // The last connection is the test's own, which sends one byte to end the thread.
             let mut count = 0;
             for stream in listener.incoming().flatten() {
                 let mut byte = [0];
@@ -119,7 +119,7 @@ fn unknown_hosts_follow_the_check_host_keys_option() {
         assert!(!known.exists(), "a key that was not to be checked was noted");
         assert_eq!(uid(&up(&master.connect(&with(CheckHostKeys::Accept)).unwrap())), 0);
         assert!(std::fs::read_to_string(&known).unwrap().contains(&format!(":{}", server.port())));
-        // Now it is known.
+        // The host is known now.
         assert_eq!(uid(&up(&master.connect(&with(CheckHostKeys::Enforce)).unwrap())), 0);
         master.shutdown();
     });
@@ -129,7 +129,7 @@ fn unknown_hosts_follow_the_check_host_keys_option() {
 fn a_changed_key_is_refused_unless_ignored() {
     isolated(|| {
         let (server, other) = (Sshd::start().unwrap(), Sshd::start().unwrap());
-        // What is known of the other server, under this one's name.
+        // The key of another server, under this one's name.
         let theirs = std::fs::read_to_string(other.known_hosts()).unwrap();
         let wrong = theirs.replace(&other.port().to_string(), &server.port().to_string());
         std::fs::write(server.known_hosts(), wrong).unwrap();
@@ -140,7 +140,7 @@ fn a_changed_key_is_refused_unless_ignored() {
             let error = down(&master.connect(&ssh(options)).unwrap());
             check(&error, Stage::HostKey, FailureKind::HostKeyChanged);
         }
-        // A password must not go to a host that is not the one it was meant for.
+        // A password must not be sent to an unverified host.
         let mut options = options(&server, "root");
         options.password = Some(mitogen::dialogue::Secret::new("precious"));
         let error = down(&master.connect(&ssh(options)).unwrap());
@@ -155,8 +155,8 @@ fn a_changed_key_is_refused_unless_ignored() {
 #[test]
 fn shutdown_does_not_wait_for_hosts_and_ends_all_connections() {
     isolated(|| {
-        // One host never speaks, the other always hangs up: connections to the first fill the gate and its
-        // queue, those to the second wait for their next try.
+        // One host never answers, the other always closes connections: those to the first fill the limit and its queue,
+        // those to the second wait for a retry.
         let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let rude = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let (silent_port, rude_port) =

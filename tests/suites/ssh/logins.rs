@@ -1,4 +1,4 @@
-//! Who is let in, how, and what is said to whom is not.
+//! Logins by key, password, passphrase and keyboard-interactive, and banners.
 
 use mitogen::dialogue::{FailureKind, Secret, Stage};
 use mitogen_tests::run::run;
@@ -6,7 +6,7 @@ use mitogen_tests::{Sshd, TestUser, isolated};
 
 use crate::common::{by_key, by_password, check, down, master, options, ssh, uid, up};
 
-/// What a hostile or clumsy administrator may print ahead of the login: every word that a bad matcher looks for.
+/// A banner with every word that an imprecise prompt pattern might match.
 fn banner(server_user: &str) -> String {
     format!(
         "Password policy: change your password: every year.\n\
@@ -109,7 +109,7 @@ fn banners_that_mention_passwords_are_not_prompts() {
         let user = TestUser::new().unwrap();
         let server = Sshd::options().banner(&banner(user.name())).start().unwrap();
         let master = master();
-        // ssh shows the banner at a higher log level.
+        // ssh prints the banner at higher log levels.
         for debug in [0, 1, 3] {
             let mut key = by_key(&server, user.name());
             let mut password = by_password(&server, user.name(), user.password());

@@ -1,6 +1,6 @@
-//! Contexts on other hosts, by a real ssh and a real sshd: ways in, refusals, crowds, commands, losses.
+//! Contexts on other hosts, by a real ssh and sshd: logins, errors, many connections, commands, disconnects.
 //!
-//! Every test runs in a process of its own and must leave nothing behind, on the remote side either.
+//! Every test runs in its own process and must leak nothing, including on the remote side.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 

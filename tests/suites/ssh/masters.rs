@@ -1,4 +1,4 @@
-//! The master is killed without a word, at any stage. It has no chance to tidy up, and nothing may need it.
+//! The master is killed by SIGKILL at several stages. It cannot clean up; the remote side must.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::common;
 
-/// Tells the second life of a test what to do.
+/// Set in the copy of the test process that acts as the master to be killed.
 const ROLE: &str = "MITOGEN_TESTS_ROLE";
 
-/// What the master that is to be killed does first.
+/// How the master that will be killed connects.
 #[derive(Serialize, Deserialize)]
 struct Role {
     port: u16,
@@ -54,7 +54,7 @@ impl Role {
         options
     }
 
-    /// Runs the test `name` once more, as the master with this role, until it says that it is ready.
+    /// Runs the test `name` again as the master with this role, until it is ready.
     fn play(&self, name: &str) -> Child {
         let mut victim = Program::new(std::env::current_exe().unwrap())
             .args([name, "--exact", "--nocapture", "--test-threads=1"])
@@ -72,7 +72,7 @@ impl Role {
 
 const READY: &str = "ready to be killed";
 
-/// Tells the killer that it is time, and waits for the end.
+/// Reports that this process can be killed now, and waits.
 fn ready() -> ! {
     println!("\n{READY}");
     std::io::stdout().flush().unwrap();
@@ -86,12 +86,12 @@ fn kill(mut victim: Child) {
     victim.wait().unwrap();
 }
 
-/// Keeps a context as busy as it can be: a call, and a program that ignores signals.
+/// Keeps a context busy with a call and with a command that ignores signals.
 fn work(context: &Context) {
     let (_, events) = common::start(context, &Command::shell("trap '' HUP TERM INT; echo on; sleep 3600"));
     while !matches!(events.recv_timeout(common::PATIENCE).unwrap(), CommandEvent::Stdout(_)) {}
     let call = context.call_async::<Value>("time.sleep", (3600,)).unwrap();
-    // Kept until the end.
+    // Not dropped before the process ends.
     std::mem::forget((call, events));
 }
 
@@ -100,7 +100,7 @@ fn killing_the_master_while_the_host_is_silent_leaves_nothing() {
     isolated(|| {
         if let Some(role) = Role::ours() {
             let mut options = role.options();
-            // ssh itself must not wait for much longer than we would have.
+            // ssh must not wait longer than this, because no master is left to kill it.
             options.connect_timeout = Duration::from_secs(2);
             let master = common::master();
             master.connect(&common::ssh(options)).unwrap();

@@ -1,4 +1,4 @@
-//! What stands between sshd and the interpreter.
+//! Login shells and forced commands between sshd and the interpreter.
 
 use mitogen::dialogue::{FailureKind, Stage};
 use mitogen::{Context, Master};
@@ -30,7 +30,7 @@ fn an_interpreter_is_found_behind_every_login_shell() {
 
 #[test]
 fn output_of_the_login_shell_is_skipped() {
-    // An unfinished line right before the marker, prompts, escape sequences, bytes of no encoding, and much of it.
+    // An unfinished line right before the marker, prompts, escape sequences, invalid UTF-8, and many lines.
     const NOISE: &str = r#"
 printf 'Welcome!\r\npassword: \n\033[1m[sudo] password for x: \033[0m\000\377\376\nMITO002 MITO000 is nothing\n'
 printf 'complaint: Permission denied (publickey).\n' >&2
@@ -40,7 +40,7 @@ printf 'no end of line'
     isolated(|| {
         let server = Sshd::start().unwrap();
         let user = TestUser::options().shell("/bin/bash").create().unwrap();
-        // bash reads it when sshd starts it, and needs no login for that.
+        // bash reads it when sshd starts it, even if it is not a login shell.
         for name in [".bashrc", ".profile", ".bash_profile"] {
             std::fs::write(user.home().join(name), NOISE).unwrap();
         }
