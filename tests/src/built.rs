@@ -17,7 +17,7 @@ pub fn target_dir() -> Result<PathBuf> {
     exe.ancestors()
         .find(|dir| dir.join("CACHEDIR.TAG").is_file())
         .map(Path::to_path_buf)
-        .ok_or_else(|| FixtureError::new(format!("{} stands in no target directory", exe.display())))
+        .ok_or_else(|| FixtureError::new(format!("{} is not in a target directory", exe.display())))
 }
 
 /// The path of a program of this package (`src/bin`), which cargo builds together with the suites.
@@ -45,7 +45,7 @@ pub fn mitogen_bin() -> Result<PathBuf> {
         if let Some(path) = std::env::var_os("MITOGEN_BIN") {
             let path = PathBuf::from(path);
             return path.is_file().then_some(path.clone()).ok_or_else(|| {
-                FixtureError::new(format!("MITOGEN_BIN names {}, which is not there", path.display()))
+                FixtureError::new(format!("MITOGEN_BIN names {}, which does not exist", path.display()))
             });
         }
         let target = target_dir()?;

@@ -162,7 +162,7 @@ fn remove_user(name: &str) {
     let Ok(Some(user)) = nix::unistd::User::from_name(name) else { return };
     let uid = user.uid.as_raw();
     // `userdel` refuses while the user has processes, and new ones may start in the meantime.
-    let _ = crate::wait::until(crate::wait::PATIENCE, || {
+    let _ = crate::wait::until(crate::wait::TIMEOUT, || {
         let left: Vec<_> = procs::of_user(uid).into_iter().filter(|process| !process.is_zombie()).collect();
         left.iter().for_each(|process| procs::kill_now(process.id));
         left.is_empty().then_some(())

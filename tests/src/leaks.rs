@@ -65,7 +65,7 @@ impl Leaks {
     /// # Panics
     /// Called outside of [`isolated`], where concurrent tests would be reported as leaks.
     pub fn start() -> Self {
-        assert!(mark().is_some(), "leaks can be told only inside `isolated`");
+        assert!(mark().is_some(), "leaks can be detected only inside `isolated`");
         Self { before: Look::take() }
     }
 

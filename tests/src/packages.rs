@@ -87,9 +87,7 @@ fn installer() -> Result<Python> {
         let program = python.path.to_string_lossy().into_owned();
         python.version.0 >= 3 && run::run(&[&*program, "-c", "import ensurepip, venv"]).is_ok()
     };
-    pythons()
-        .into_iter()
-        .rev()
-        .find(is_able)
-        .ok_or_else(|| FixtureError::new(format!("no python3 here can make environments; {}", run::PREPARE)))
+    pythons().into_iter().rev().find(is_able).ok_or_else(|| {
+        FixtureError::new(format!("no python3 of this machine can create environments; {}", run::PREPARE))
+    })
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::cleanup::{Cleanup, Undo};
 use crate::error::{Context, FixtureError, Result};
 use crate::procs::Process;
-use crate::wait::{self, PATIENCE};
+use crate::wait::{self, TIMEOUT};
 use crate::{leaks, run};
 
 /// Options of an [`Sshd`].
@@ -337,7 +337,7 @@ fn spawn(
     if let Some(process) = Process::get(pid) {
         cleanup.add(Undo::Process(process.id))?;
     }
-    let up = wait::until(PATIENCE, || {
+    let up = wait::until(TIMEOUT, || {
         let ended = child.try_wait().is_ok_and(|status| status.is_some());
         if ended { Some(false) } else { greets(address).then_some(true) }
     });

@@ -28,7 +28,7 @@ pub fn dir() -> Result<PathBuf> {
     DirBuilder::new().recursive(true).mode(0o700).create(&dir).context(|| dir.display().to_string())?;
     let meta = std::fs::symlink_metadata(&dir).context(|| dir.display().to_string())?;
     if !meta.is_dir() || meta.uid() != uid.as_raw() {
-        return Err(FixtureError::new(format!("{} is not a directory of ours", dir.display())));
+        return Err(FixtureError::new(format!("{} is not a directory of this user", dir.display())));
     }
     Ok(dir)
 }

@@ -68,7 +68,7 @@ impl UpstreamVenv {
         let entries = std::fs::read_dir(&lib).context(|| lib.display().to_string())?;
         let mut places = entries.flatten().map(|entry| entry.path().join("site-packages"));
         places.find(|place| place.join("mitogen").is_dir()).ok_or_else(|| {
-            FixtureError::new(format!("{}: upstream Mitogen is not installed there", lib.display()))
+            FixtureError::new(format!("{}: upstream Mitogen is not installed in it", lib.display()))
         })
     }
 }

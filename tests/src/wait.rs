@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// How long a fixture waits for another program before it fails.
 ///
 /// Long, because a loaded two-core machine is slow, and a wait that succeeds ends early.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Polls `condition` until it returns a value; `None` if `limit` passes first.
 pub fn until<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {

@@ -17,7 +17,7 @@ use mitogen_tests::procs::{self, Process};
 use mitogen_tests::{Leaks, Sshd, leaks, wait};
 
 /// Longer than any step of a test takes, so that a hang is an error.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A master with the defaults, whose children search for an interpreter.
 pub(crate) fn master() -> Master {
@@ -42,19 +42,19 @@ pub(crate) fn connect_with(
 
 /// Waits for a context that must come up.
 pub(crate) fn up(connecting: &ConnectHandle) -> Context {
-    match connecting.wait_deadline(Instant::now() + PATIENCE) {
+    match connecting.wait_deadline(Instant::now() + TIMEOUT) {
         Some(Ok(context)) => context,
         Some(Err(error)) => panic!("{}", error.report()),
-        None => panic!("{connecting:?} hangs"),
+        None => panic!("{connecting:?} does not end"),
     }
 }
 
 /// Waits for a connection that must fail, and returns the error.
 pub(crate) fn down(connecting: &ConnectHandle) -> Arc<ConnectError> {
-    match connecting.wait_deadline(Instant::now() + PATIENCE) {
+    match connecting.wait_deadline(Instant::now() + TIMEOUT) {
         Some(Err(error)) => error,
         Some(Ok(context)) => panic!("{context:?} came up"),
-        None => panic!("{connecting:?} hangs"),
+        None => panic!("{connecting:?} does not end"),
     }
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn by_password(server: &Sshd, user: &str, password: &str) -> ssh::Opt
 
 /// The transport with these options.
 pub(crate) fn ssh(options: ssh::Options) -> ssh::Ssh {
-    ssh::Ssh::new(options).expect("sound options")
+    ssh::Ssh::new(options).expect("valid options")
 }
 
 /// The uid of a context's process.
@@ -148,7 +148,7 @@ pub(crate) fn run(context: &Context, command: &Command, input: &[u8]) -> Output 
             running.close_stdin().expect("sent");
             open = false;
         }
-        match events.recv_timeout(PATIENCE).expect("something happens") {
+        match events.recv_timeout(TIMEOUT).expect("something happens") {
             CommandEvent::Stdout(data) => {
                 running.consumed(data.len()).expect("sent");
                 output.stdout.extend_from_slice(&data);
@@ -182,7 +182,7 @@ pub(crate) fn is_stuck(command: &str) -> bool {
 /// Waits until exactly one process of this test has a matching command line.
 pub(crate) fn the_process(is_meant: impl Fn(&str) -> bool) -> Process {
     let mark = leaks::mark().expect("an isolated test");
-    wait::until(PATIENCE, || {
+    wait::until(TIMEOUT, || {
         let mut found = procs::marked(leaks::MARK, &mark);
         found.retain(|process| is_meant(&process.command));
         (found.len() == 1).then(|| found[0].clone())

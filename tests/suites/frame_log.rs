@@ -49,7 +49,7 @@ impl FrameLog {
     /// The recorded links, in the order in which the children were started. Their contexts must have ended.
     pub(crate) fn links(&self) -> Vec<Link> {
         let mut pids: Vec<u32> = std::fs::read_dir(self.dir.path())
-            .expect("the directory is there")
+            .expect("the directory exists")
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".in")?.parse().ok())
             .collect();
         pids.sort_unstable();
@@ -81,7 +81,7 @@ fn frames(data: &[u8]) -> Vec<Message> {
     let mut decoder = FrameDecoder::new(1 << 30);
     decoder.feed(data);
     let mut messages = Vec::new();
-    while let Some(frame) = decoder.next_frame().expect("sound frames") {
+    while let Some(frame) = decoder.next_frame().expect("valid frames") {
         messages.push(frame.into_message());
     }
     messages

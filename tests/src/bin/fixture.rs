@@ -55,8 +55,8 @@ fn list_pythons() -> Result<()> {
 }
 
 fn upstream(path: &Path) -> Result<()> {
-    let python =
-        Python::at(path).ok_or_else(|| FixtureError::new(format!("{} is no Python", path.display())))?;
+    let python = Python::at(path)
+        .ok_or_else(|| FixtureError::new(format!("{} is not a Python interpreter", path.display())))?;
     println!("{}", UpstreamVenv::new(&python)?.python().display());
     Ok(())
 }
@@ -67,7 +67,7 @@ fn sshd(one_way_ms: Option<&str>) -> Result<()> {
     let link = match one_way_ms {
         None => None,
         Some(text) => {
-            let ms = text.parse().context(|| format!("{text:?} is no number of milliseconds"))?;
+            let ms = text.parse().context(|| format!("{text:?} is not a number of milliseconds"))?;
             let link = DelayLink::new(server.address(), Duration::from_millis(ms))?;
             server.also_at(link.address())?;
             Some(link)
@@ -88,7 +88,7 @@ fn sshd(one_way_ms: Option<&str>) -> Result<()> {
 
 /// Measures the start of an interpreter, and a round trip of one byte to another process.
 fn bare(rounds: &str, python: &str) -> Result<()> {
-    let rounds: u32 = rounds.parse().context(|| format!("{rounds:?} is no number"))?;
+    let rounds: u32 = rounds.parse().context(|| format!("{rounds:?} is not a number"))?;
     let start = Instant::now();
     for _ in 0..rounds {
         let status = Command::new(python).args(["-c", "pass"]).stdin(Stdio::null()).status();

@@ -12,7 +12,7 @@ use mitogen::pickle::{Binary, Blob};
 use mitogen::{CallError, Select, Value};
 use mitogen_tests::{isolated, pythons};
 
-use super::{PATIENCE, local, master, master_with};
+use super::{TIMEOUT, local, master, master_with};
 
 #[test]
 fn values_of_every_type_are_returned_unchanged() {
@@ -57,7 +57,7 @@ fn typed_arguments_and_results_are_converted() {
         let map: BTreeMap<String, u8> =
             child.call("copy.copy", (BTreeMap::from([("a", 1), ("b", 2)]),)).expect("a map");
         assert_eq!(map, BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]));
-        let error = child.call::<u8>("posixpath.join", ("a", "b")).expect_err("text is no number");
+        let error = child.call::<u8>("posixpath.join", ("a", "b")).expect_err("text is not a number");
         assert!(matches!(error, CallError::Decode(_)), "{error:?}");
         let parsed: Value = child
             .request("json.dumps".parse().expect("a name"))
@@ -108,7 +108,7 @@ fn errors_carry_type_message_and_traceback() {
                 );
             }
             // None of these errors has affected the child.
-            let _: u32 = child.call("os.getpid", ()).expect("it lives");
+            let _: u32 = child.call("os.getpid", ()).expect("the context continues");
             master.shutdown();
         }
     });
@@ -145,7 +145,7 @@ fn concurrent_calls_run_in_order_and_are_all_answered() {
             .map(|number: u32| child.call_async::<u32>("copy.copy", (number,)).expect("sent"))
             .collect();
         for (number, receiver) in waiting.into_iter().enumerate() {
-            assert_eq!(receiver.get_timeout(PATIENCE).expect("an answer") as usize, number);
+            assert_eq!(receiver.get_timeout(TIMEOUT).expect("an answer") as usize, number);
         }
         master.shutdown();
     });
@@ -175,7 +175,7 @@ fn a_deadline_ends_the_wait_but_not_the_child() {
         let request = child.request("time.sleep".parse().expect("a name")).args((0.3,));
         let error = request.timeout(Duration::from_millis(20)).call::<Value>().expect_err("too slow");
         assert!(matches!(error, CallError::TimedOut), "{error:?}");
-        let _: u32 = child.call("os.getpid", ()).expect("it lives");
+        let _: u32 = child.call("os.getpid", ()).expect("the context continues");
         master.shutdown();
     });
 }
@@ -188,8 +188,8 @@ fn a_select_returns_the_first_message() {
         let mut select = Select::new();
         select.add("slow", slow.call_async::<Value>("time.sleep", (0.2,)).expect("sent"));
         select.add("fast", fast.call_async::<Value>("os.getpid", ()).expect("sent"));
-        assert_eq!(select.get_timeout(PATIENCE).expect("an event").0, "fast");
-        assert_eq!(select.get_timeout(PATIENCE).expect("an event").0, "slow");
+        assert_eq!(select.get_timeout(TIMEOUT).expect("an event").0, "fast");
+        assert_eq!(select.get_timeout(TIMEOUT).expect("an event").0, "slow");
         assert!(select.get().is_err(), "nothing is left");
         master.shutdown();
     });

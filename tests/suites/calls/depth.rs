@@ -7,7 +7,7 @@ use mitogen_tests::{isolated, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{PATIENCE, local, master, transport};
+use super::{TIMEOUT, local, master, transport};
 
 const DEPTH: usize = 5;
 
@@ -31,8 +31,8 @@ fn is_gone(pid: i32) -> bool {
 }
 
 fn wait_gone(pid: i32) {
-    let gone = wait::until(PATIENCE, || is_gone(pid).then_some(()));
-    assert!(gone.is_some(), "process {pid} has outlived those above it");
+    let gone = wait::until(TIMEOUT, || is_gone(pid).then_some(()));
+    assert!(gone.is_some(), "process {pid} has outlived its ancestors");
 }
 
 /// Runs statements in a context.
@@ -46,8 +46,8 @@ fn eval<T: mitogen_core::call::FromMessage>(context: &Context, code: &str) -> T 
 }
 
 fn eval_until(context: &Context, code: &str) {
-    let seen = wait::until(PATIENCE, || eval::<bool>(context, code).then_some(()));
-    assert!(seen.is_some(), "{code} never came true");
+    let seen = wait::until(TIMEOUT, || eval::<bool>(context, code).then_some(()));
+    assert!(seen.is_some(), "{code} did not become true");
 }
 
 #[test]
@@ -61,9 +61,9 @@ fn a_lost_hop_fails_all_contexts_behind_it_and_is_named_in_the_error() {
                 .iter()
                 .map(|context| context.call_async("time.sleep", (3600,)).expect("sent"))
                 .collect();
-            kill(Pid::from_raw(pids[dead]), Signal::SIGKILL).expect("it lives");
+            kill(Pid::from_raw(pids[dead]), Signal::SIGKILL).expect("the process exists");
             for (at, call) in waiting.iter().enumerate().skip(dead) {
-                let error = call.get_timeout(PATIENCE).expect_err("the way is gone");
+                let error = call.get_timeout(TIMEOUT).expect_err("the link is lost");
                 let CallError::Dead { reason, .. } = &error else { panic!("{error:?}") };
                 let names_it = format!("context {} ({})", chain[dead].id(), chain[dead].name());
                 let is_named = reason.contains(&names_it)
@@ -71,14 +71,14 @@ fn a_lost_hop_fails_all_contexts_behind_it_and_is_named_in_the_error() {
                     || dead == 0 && reason.contains(&format!("the link to {} was lost", chain[0].name()));
                 assert!(is_named, "hop {at} of a chain cut at {dead}: {reason}");
                 // Later calls get the same error.
-                let late = chain[at].call::<Value>("os.getpid", ()).expect_err("no way there");
+                let late = chain[at].call::<Value>("os.getpid", ()).expect_err("no route");
                 assert!(late.to_string().contains(reason.as_str()), "{late}");
             }
             for pid in &pids[dead..] {
                 wait_gone(*pid);
             }
             for (at, call) in waiting.iter().enumerate().take(dead) {
-                assert!(call.is_empty(), "hop {at} is not concerned");
+                assert!(call.is_empty(), "hop {at} is not affected");
                 assert!(!is_gone(pids[at]));
             }
             drop(waiting);
@@ -125,7 +125,7 @@ fn messages_between_siblings_pass_their_nearest_common_parent() {
         eval_until(&b, &format!("len(got) == {PIECES}"));
         assert!(eval::<bool>(&b, &format!("set(got) == {{({}, {PIECE})}}", a.id())));
         let read = bytes_read() - before;
-        assert!(read < 1 << 20, "{read} bytes of {} came by the master", PIECE * PIECES);
+        assert!(read < 1 << 20, "{read} bytes of {} passed the master", PIECE * PIECES);
         master.shutdown();
     });
 }
@@ -184,12 +184,12 @@ fn a_lost_link_is_announced_once_for_each_context_behind_it() {
                 exec(observer, &send);
             }
         }
-        kill(Pid::from_raw(pid(&chain[0])), Signal::SIGKILL).expect("it lives");
+        kill(Pid::from_raw(pid(&chain[0])), Signal::SIGKILL).expect("the process exists");
         let ids: Vec<String> = chain[1..].iter().map(|context| context.id().to_string()).collect();
         for observer in &observers {
             eval_until(observer, "len(heard) >= 3");
             // The reply to this call arrives after any notification that is still in transit.
-            let _: u32 = observer.call("os.getpid", ()).expect("it lives");
+            let _: u32 = observer.call("os.getpid", ()).expect("the context continues");
             assert!(eval::<bool>(observer, &format!("sorted(heard) == [{}]", ids.join(", "))));
         }
         master.shutdown();

@@ -5,7 +5,7 @@ use mitogen_tests::{isolated, pythons, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{PATIENCE, local, master, master_with, transport};
+use super::{TIMEOUT, local, master, master_with, transport};
 
 fn pid(context: &Context) -> i32 {
     context.call("os.getpid", ()).expect("an answer")
@@ -17,7 +17,7 @@ fn is_gone(pid: i32) -> bool {
 }
 
 fn wait_gone(pid: i32) {
-    let gone = wait::until(PATIENCE, || is_gone(pid).then_some(()));
+    let gone = wait::until(TIMEOUT, || is_gone(pid).then_some(()));
     assert!(gone.is_some(), "process {pid} does not end");
 }
 
@@ -38,7 +38,7 @@ fn a_detached_context_outlives_its_master_until_its_work_is_done() {
                     nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).expect("a gate");
                     let pid = pid(context);
                     let script = format!("read line < {}; mkdir {}", gate.display(), done.display());
-                    context.detach_running("os.system", (script,)).expect("let go");
+                    context.detach_running("os.system", (script,)).expect("detached");
                     let late = context.call::<Value>("os.getpid", ()).expect_err("the link is cut");
                     assert!(matches!(late, CallError::Send(_)), "{late:?}");
                     (pid, gate, done)
@@ -47,7 +47,7 @@ fn a_detached_context_outlives_its_master_until_its_work_is_done() {
             master.shutdown();
             for (pid, gate, done) in work {
                 assert!(!is_gone(pid), "it has ended with its master, under {}", python.version_text());
-                std::fs::write(gate, "go\n").expect("it reads");
+                std::fs::write(gate, "go\n").expect("the reader is open");
                 wait_gone(pid);
                 // The master is gone, so this process itself must reap its child.
                 let _ = nix::sys::wait::waitpid(Pid::from_raw(pid), None);
@@ -60,7 +60,7 @@ fn a_detached_context_outlives_its_master_until_its_work_is_done() {
 /// A running master reaps its children, detached or not. If only the main thread of a killed process has ended, it
 /// cannot be reaped yet.
 fn wait_reaped(pid: i32) {
-    let reaped = wait::until(PATIENCE, || mitogen_tests::procs::Process::get(pid).is_none().then_some(()));
+    let reaped = wait::until(TIMEOUT, || mitogen_tests::procs::Process::get(pid).is_none().then_some(()));
     assert!(reaped.is_some(), "process {pid} is not waited for");
 }
 
@@ -70,13 +70,13 @@ fn an_idle_detached_context_ends_while_its_master_runs() {
         let master = master();
         let child = local(&master);
         let number = pid(&child);
-        child.detach().expect("let go");
+        child.detach().expect("detached");
         wait_reaped(number);
         let other = local(&master);
         let number = pid(&other);
-        other.detach_running("time.sleep", (3600,)).expect("let go");
+        other.detach_running("time.sleep", (3600,)).expect("detached");
         assert!(!is_gone(number));
-        kill(Pid::from_raw(number), Signal::SIGKILL).expect("it lives");
+        kill(Pid::from_raw(number), Signal::SIGKILL).expect("the process exists");
         wait_reaped(number);
         master.shutdown();
     });

@@ -10,7 +10,7 @@ use mitogen_tests::{isolated, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{PATIENCE, local, master, transport};
+use super::{TIMEOUT, local, master, transport};
 
 #[test]
 fn a_killed_child_fails_pending_calls() {
@@ -19,10 +19,10 @@ fn a_killed_child_fails_pending_calls() {
         let child = local(&master);
         let pid: i32 = child.call("os.getpid", ()).expect("an answer");
         let waiting = child.call_async::<Value>("time.sleep", (3600,)).expect("sent");
-        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
-        let error = waiting.get_timeout(PATIENCE).expect_err("it is dead");
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the process exists");
+        let error = waiting.get_timeout(TIMEOUT).expect_err("the child is gone");
         assert!(matches!(&error, CallError::Dead { reason, .. } if reason.contains("lost")), "{error:?}");
-        let error = child.call::<Value>("os.getpid", ()).expect_err("no way there");
+        let error = child.call::<Value>("os.getpid", ()).expect_err("no route");
         assert!(matches!(error, CallError::Send(SendError::LinkLost(_))), "{error:?}");
         master.shutdown();
     });
@@ -47,12 +47,12 @@ fn a_disconnect_callback_added_before_the_context_is_up_runs_once() {
             assert_eq!(master.router().directory().name_of(child.id()).as_deref(), Some(child.name()));
             let pid: i32 = child.call("os.getpid", ()).expect("an answer");
             assert!(told.try_recv().is_err());
-            kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
-            let reason = told.recv_timeout(PATIENCE).expect("it has gone");
+            kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the process exists");
+            let reason = told.recv_timeout(TIMEOUT).expect("a disconnect");
             assert!(reason.contains("local"), "{reason}");
             // The callback was dropped with its sender, so it cannot run again.
             assert!(matches!(
-                told.recv_timeout(PATIENCE),
+                told.recv_timeout(TIMEOUT),
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
             ));
         }
@@ -72,11 +72,11 @@ fn shutdown_ends_children_that_are_busy_or_stuck() {
             children[1].call_async::<Value>("timeit.timeit", ("pass", "while True: pass")).expect("sent");
         master.shutdown();
         for pid in pids {
-            let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
+            let gone = wait::until(TIMEOUT, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
             assert!(gone.is_some(), "process {pid} has outlived its master");
         }
-        assert!(stuck.get_timeout(PATIENCE).is_err());
-        assert!(endless.get_timeout(PATIENCE).is_err());
+        assert!(stuck.get_timeout(TIMEOUT).is_err());
+        assert!(endless.get_timeout(TIMEOUT).is_err());
     });
 }
 
@@ -88,8 +88,8 @@ fn a_child_that_is_shut_down_is_reaped_while_the_master_runs() {
         let pid: i32 = child.call("os.getpid", ()).expect("an answer");
         child.shutdown().expect("sent");
         // Reaped, not only dead: a zombie still accepts signals.
-        let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
-        assert!(gone.is_some(), "process {pid} is still there");
+        let gone = wait::until(TIMEOUT, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
+        assert!(gone.is_some(), "process {pid} still exists");
         master.shutdown();
     });
 }
@@ -117,7 +117,7 @@ fn a_program_that_is_not_an_interpreter_is_an_error_with_its_output() {
             assert!(error.report().contains(words), "{}", error.report());
             // Unless the connection failed before the call could be sent.
             if let Ok(waiting) = waiting {
-                let call = waiting.get_timeout(PATIENCE).expect_err("so the call fails too");
+                let call = waiting.get_timeout(TIMEOUT).expect_err("the call fails too");
                 assert!(call.to_string().contains(&error.message), "{call}");
             }
         }
@@ -135,7 +135,7 @@ fn a_silent_program_times_out() {
         let transport = mitogen::transports::local::Local::new(options).unwrap();
         let request =
             mitogen::ConnectRequest { transport: &transport, name: None, via: None, settings: &settings };
-        let error = master.connector().connect(&request).expect("a plan").wait().expect_err("silence");
+        let error = master.connector().connect(&request).expect("a plan").wait().expect_err("a timeout");
         assert_eq!(error.kind, mitogen::dialogue::FailureKind::Timeout, "{}", error.report());
         master.shutdown();
     });
@@ -153,7 +153,7 @@ fn an_oversized_message_is_refused_and_the_link_continues() {
         // A reply that is too large fails the call, but does not end the child.
         let error = child.call::<Value>("operator.mul", (vec![0; 1000], 2000)).expect_err("too large");
         assert!(error.to_string().contains("too large"), "{error}");
-        let _: u32 = child.call("os.getpid", ()).expect("it lives");
+        let _: u32 = child.call("os.getpid", ()).expect("the context continues");
         master.shutdown();
     });
 }
@@ -170,7 +170,7 @@ fn messages_to_unknown_contexts_and_handles_are_errors() {
             ..Message::new(child.id(), Handle(77), Encoding::Pickle, &b"\x80\x02N."[..])
         };
         master.router().send(to_nobody).expect("sent");
-        let error = receiver.get_timeout(PATIENCE).expect_err("nobody listens there");
+        let error = receiver.get_timeout(TIMEOUT).expect_err("no such handle");
         assert_eq!(error.to_string(), "invalid handle");
         let error = master
             .router()
@@ -188,11 +188,11 @@ fn dropping_a_master_while_it_connects_leaves_nothing_behind() {
         let connecting: Vec<_> = (0..5).map(|_| master.connect(&transport()).expect("a plan")).collect();
         let start = Instant::now();
         drop(master);
-        assert!(start.elapsed() < PATIENCE);
+        assert!(start.elapsed() < TIMEOUT);
         for connecting in connecting {
             // The connection either succeeded in time or was cancelled; no caller waits forever.
             let outcome = connecting.wait_deadline(Instant::now() + Duration::from_secs(10));
-            assert!(outcome.is_some(), "a connection was forgotten");
+            assert!(outcome.is_some(), "a connection did not end");
         }
     });
 }

@@ -4,7 +4,7 @@ use mitogen::transports::fork::{Fork, Options};
 use mitogen::{CallError, RequestError, Value};
 use mitogen_tests::{isolated, pythons};
 
-use super::{PATIENCE, local, master, master_with};
+use super::{TIMEOUT, local, master, master_with};
 
 fn fork() -> Fork {
     Fork::new(Options::new()).unwrap()
@@ -26,8 +26,8 @@ fn a_fork_can_be_called_before_it_is_up_under_every_interpreter() {
             assert_eq!(near, parent_pid, "{python:?}");
             let one = one.wait().unwrap_or_else(|error| panic!("{python:?}: {}", error.report()));
             let pid: i32 = one.call("os.getpid", ()).expect("an answer");
-            assert_eq!(far.get_timeout(PATIENCE).expect("an answer"), pid, "{python:?}");
-            busy.get_timeout(PATIENCE).expect("it was left alone");
+            assert_eq!(far.get_timeout(TIMEOUT).expect("an answer"), pid, "{python:?}");
+            busy.get_timeout(TIMEOUT).expect("the call is not interrupted");
             master.shutdown();
         }
     });
@@ -38,10 +38,10 @@ fn forks_end_with_their_parent() {
     isolated(|| {
         let master = master();
         let parent = local(&master);
-        let copy = master.connect_via(&parent, &fork()).expect("a plan").wait().expect("a copy");
+        let copy = master.connect_via(&parent, &fork()).expect("a plan").wait().expect("a fork");
         let waiting = copy.call_async::<Value>("time.sleep", (3600,)).expect("sent");
         let _ = parent.call::<Value>("os._exit", (1,));
-        assert!(matches!(waiting.get_timeout(PATIENCE), Err(CallError::Dead { .. })));
+        assert!(matches!(waiting.get_timeout(TIMEOUT), Err(CallError::Dead { .. })));
         master.shutdown();
     });
 }

@@ -15,7 +15,7 @@ mod via;
 
 use mitogen::{Context, Master, MasterOptions};
 
-use common::{PATIENCE, local as transport, master, started_by};
+use common::{TIMEOUT, local as transport, master, started_by};
 
 /// A master whose children run `python`.
 fn master_with(python: &mitogen_tests::Python) -> Master {

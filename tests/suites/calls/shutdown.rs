@@ -7,7 +7,7 @@ use mitogen_tests::{isolated, wait};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use super::{PATIENCE, local, master, transport};
+use super::{TIMEOUT, local, master, transport};
 
 fn pid(context: &Context) -> i32 {
     context.call("os.getpid", ()).expect("an answer")
@@ -18,7 +18,7 @@ fn exec(context: &Context, code: &str) {
 }
 
 fn wait_gone(pid: i32) {
-    let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
+    let gone = wait::until(TIMEOUT, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
     assert!(gone.is_some(), "process {pid} has outlived its master");
 }
 
@@ -29,10 +29,10 @@ fn grandchild(master: &Master, via: &Context) -> Context {
 /// Ways to resist a shutdown: a name, and code that a context runs.
 const RESISTANCE: [(&str, &str); 4] = [
     (
-        "shrugs off SHUTDOWN",
+        "ignores SHUTDOWN",
         "import mitogen.core as core; core.stop = core.more; core.router.handlers[106] = (lambda m: None, True, None, None)",
     ),
-    ("shrugs off signals", "import signal\nfor n in (1, 2, 3, 15): signal.signal(n, signal.SIG_IGN)"),
+    ("ignores signals", "import signal\nfor n in (1, 2, 3, 15): signal.signal(n, signal.SIG_IGN)"),
     (
         "hangs when it ends",
         "import time, mitogen.core as core\ncore.Exit.hooks.append(lambda: time.sleep(3600))",
@@ -52,7 +52,7 @@ fn end(code: &str, stops: bool, place: usize) {
     if stops {
         let args = (code, Value::Dict(Vec::new()));
         chain[place].call_no_reply("builtins.exec", args).expect("sent");
-        let stopped = wait::until(PATIENCE, || {
+        let stopped = wait::until(TIMEOUT, || {
             let process = mitogen_tests::procs::Process::get(pids[place])?;
             (process.state == 'T').then_some(())
         });
@@ -104,7 +104,7 @@ fn an_idle_chain_ends_without_signals() {
             }
             master.shutdown();
             pids.iter().copied().for_each(wait_gone);
-            let signalled: Vec<_> = std::fs::read_dir(dir.path()).expect("it is there").flatten().collect();
+            let signalled: Vec<_> = std::fs::read_dir(dir.path()).expect("it exists").flatten().collect();
             assert!(signalled.is_empty(), "{signalled:?}");
         }
     });
@@ -172,7 +172,7 @@ fn printed_output_is_forwarded_by_line_including_an_unfinished_one() {
             context.shutdown().expect("sent");
             let mut got = Vec::new();
             while !got.iter().any(|text: &String| text.contains("last")) {
-                let (src, text) = records.recv_timeout(PATIENCE).expect("what was printed");
+                let (src, text) = records.recv_timeout(TIMEOUT).expect("what was printed");
                 if src == context.id() {
                     got.push(text);
                 }

@@ -5,7 +5,7 @@ use mitogen_tests::{isolated, pythons, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{PATIENCE, local, master, master_with, transport};
+use super::{TIMEOUT, local, master, master_with, transport};
 
 #[test]
 fn a_chain_of_contexts_works_under_every_interpreter() {
@@ -61,10 +61,10 @@ fn a_lost_intermediate_fails_every_call_behind_it() {
         let one_pid: i32 = one.call("os.getpid", ()).expect("an answer");
         let two_pid: i32 = two.call("os.getpid", ()).expect("an answer");
         let waiting = two.call_async::<Value>("time.sleep", (3600,)).expect("sent");
-        kill(Pid::from_raw(one_pid), Signal::SIGKILL).expect("it lives");
-        let error = waiting.get_timeout(PATIENCE).expect_err("the way is gone");
+        kill(Pid::from_raw(one_pid), Signal::SIGKILL).expect("the process exists");
+        let error = waiting.get_timeout(TIMEOUT).expect_err("the link is lost");
         assert!(matches!(&error, CallError::Dead { reason, .. } if reason.contains("local")), "{error:?}");
-        let gone = wait::until(PATIENCE, || kill(Pid::from_raw(two_pid), None).is_err().then_some(()));
+        let gone = wait::until(TIMEOUT, || kill(Pid::from_raw(two_pid), None).is_err().then_some(()));
         assert!(gone.is_some(), "the grandchild has outlived its parent");
         master.shutdown();
     });
@@ -78,9 +78,9 @@ fn a_lost_grandchild_is_withdrawn_and_its_parent_continues() {
         let two = master.connect_via(&one, &transport()).expect("a plan").wait().expect("a grandchild");
         let two_pid: i32 = two.call("os.getpid", ()).expect("an answer");
         let waiting = two.call_async::<Value>("time.sleep", (3600,)).expect("sent");
-        kill(Pid::from_raw(two_pid), Signal::SIGKILL).expect("it lives");
-        assert!(matches!(waiting.get_timeout(PATIENCE), Err(CallError::Dead { .. })));
-        let _: u32 = one.call("os.getpid", ()).expect("it lives");
+        kill(Pid::from_raw(two_pid), Signal::SIGKILL).expect("the process exists");
+        assert!(matches!(waiting.get_timeout(TIMEOUT), Err(CallError::Dead { .. })));
+        let _: u32 = one.call("os.getpid", ()).expect("the context continues");
         master.shutdown();
     });
 }
@@ -102,8 +102,8 @@ fn a_failure_behind_the_first_hop_names_the_failing_hop() {
         let error = connecting.wait().expect_err("no such interpreter");
         assert!(error.hop.starts_with(one.name()), "{}", error.report());
         assert!(error.report().contains("/nonexistent/python"), "{}", error.report());
-        assert!(waiting.get_timeout(PATIENCE).is_err());
-        let _: u32 = one.call("os.getpid", ()).expect("the intermediate lives");
+        assert!(waiting.get_timeout(TIMEOUT).is_err());
+        let _: u32 = one.call("os.getpid", ()).expect("the intermediate continues");
         master.shutdown();
     });
 }

@@ -7,7 +7,7 @@ use mitogen::{CallError, ConnectHandle, Context, Master, Value};
 use mitogen_tests::procs::{self, Process};
 use mitogen_tests::{Leaks, isolated, wait};
 
-use crate::common::{PATIENCE, by_key, by_password, local, master, no_process_left, ssh, up};
+use crate::common::{TIMEOUT, by_key, by_password, local, master, no_process_left, ssh, up};
 use crate::five::{Site, Way, pid};
 
 /// Work that a detached context does after its link is gone.
@@ -20,7 +20,7 @@ struct Work {
 impl Work {
     /// Detaches a context whose last call waits at a FIFO.
     fn leave(context: &Context, dir: &Path) -> Self {
-        Self::begin(context, dir, |script| context.detach_running("os.system", (script,)).expect("let go"))
+        Self::begin(context, dir, |script| context.detach_running("os.system", (script,)).expect("detached"))
     }
 
     /// Detaches a context from within a running call.
@@ -29,7 +29,7 @@ impl Work {
             let code = format!("import mitogen.detach, os\nmitogen.detach.detach()\nos.system({script:?})");
             let nothing = Value::Dict(Vec::new());
             let call = context.call_async::<Value>("builtins.exec", (code, nothing)).expect("sent");
-            let error = call.get_timeout(PATIENCE).expect_err("its result goes to nobody");
+            let error = call.get_timeout(TIMEOUT).expect_err("its result is discarded");
             assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
         })
     }
@@ -54,9 +54,9 @@ impl Work {
 
     /// Checks that the process still runs, and that it ends when its work is done.
     fn finish(self) {
-        assert!(self.is_alive(), "it has ended with its way: {:?}", self.process);
-        std::fs::write(&self.gate, "go\n").expect("it reads");
-        let gone = wait::until(PATIENCE, || (!self.is_alive()).then_some(()));
+        assert!(self.is_alive(), "it ended with its link: {:?}", self.process);
+        std::fs::write(&self.gate, "go\n").expect("the reader is open");
+        let gone = wait::until(TIMEOUT, || (!self.is_alive()).then_some(()));
         assert!(gone.is_some(), "it does not end: {:?}", self.process);
         assert!(self.done.exists(), "it ended before its work was done: {:?}", self.process);
         std::fs::remove_dir(self.done).unwrap();
@@ -88,7 +88,7 @@ fn outlive(site: &Site, make: impl Fn(&Site, &Master) -> Vec<ConnectHandle>, str
 /// Reaps the children of this process, whose master is gone. What sudo and su started has ended before them.
 fn reap() {
     let ours = i32::try_from(std::process::id()).unwrap();
-    let reaped = wait::until(PATIENCE, || {
+    let reaped = wait::until(TIMEOUT, || {
         let mut children = procs::descendants(ours);
         children.retain(|child| child.parent == ours && !child.command.contains("sshd"));
         for child in children.iter().filter(|child| child.is_zombie()) {
@@ -109,7 +109,7 @@ fn a_detached_context_behind_ssh_outlives_its_link_and_its_master() {
             outlive(&site, make, |master| {
                 // ssh ends when its session does.
                 let ours = i32::try_from(std::process::id()).unwrap();
-                let gone = wait::until(PATIENCE, || {
+                let gone = wait::until(TIMEOUT, || {
                     let mut found = procs::descendants(ours);
                     found.retain(|process| process.command.starts_with("ssh "));
                     found.is_empty().then_some(())
@@ -160,7 +160,7 @@ fn a_detached_context_outlives_the_shutdown_of_its_host() {
         // The shutdown of its parent does not end it, but ends the other children.
         pid(&beside);
         host.shutdown().unwrap();
-        let gone = wait::until(PATIENCE, || host.call::<Value>("os.getpid", ()).err());
+        let gone = wait::until(TIMEOUT, || host.call::<Value>("os.getpid", ()).err());
         assert!(gone.is_some());
         work.finish();
         no_process_left(&leaks);

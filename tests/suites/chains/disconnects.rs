@@ -6,7 +6,7 @@ use mitogen_tests::{Leaks, isolated, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::{PATIENCE, master, no_process_left};
+use crate::common::{TIMEOUT, master, no_process_left};
 use crate::five::{DEPTH, Site, Way, loss, pid, wait_gone};
 
 #[test]
@@ -30,12 +30,12 @@ fn a_lost_hop_of_a_mixed_chain_fails_all_contexts_behind_it() {
                     // For a direct child the reason contains only its name.
                     || dead == 0 && reason.contains(&format!("the link to {} was lost", chain[0].name()));
                 assert!(is_named, "hop {at} of a chain cut at {dead}: {reason}");
-                let late = chain[at].call::<Value>("os.getpid", ()).expect_err("no way there");
+                let late = chain[at].call::<Value>("os.getpid", ()).expect_err("no route");
                 assert!(matches!(&late, CallError::Send(_)) && late.to_string().contains(&reason), "{late}");
             }
             pids[dead..].iter().copied().for_each(wait_gone);
             for (at, call) in waiting.iter().enumerate().take(dead) {
-                assert!(call.is_empty(), "hop {at} is not concerned");
+                assert!(call.is_empty(), "hop {at} is not affected");
             }
             drop(waiting);
             master.shutdown();
@@ -48,7 +48,7 @@ fn a_lost_hop_of_a_mixed_chain_fails_all_contexts_behind_it() {
 fn tool(chain: &[Context], at: usize, name: &str) -> Process {
     let parent = pid(&chain[at - 1]);
     let found =
-        wait::until(PATIENCE, || procs::descendants(parent).into_iter().find(|child| child.parent == parent));
+        wait::until(TIMEOUT, || procs::descendants(parent).into_iter().find(|child| child.parent == parent));
     let found = found.expect("the tool");
     assert!(found.command.starts_with(&format!("{name} ")), "{found:?}");
     found

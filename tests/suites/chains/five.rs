@@ -8,7 +8,7 @@ use mitogen_tests::{Sshd, TestUser, wait};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use crate::common::{PATIENCE, by_key, by_password, local, ssh, up};
+use crate::common::{TIMEOUT, by_key, by_password, local, ssh, up};
 
 /// The length of each chain.
 pub(crate) const DEPTH: usize = 5;
@@ -106,13 +106,13 @@ pub(crate) fn pid(context: &Context) -> i32 {
 
 /// Waits until a process has ended and has been reaped.
 pub(crate) fn wait_gone(pid: i32) {
-    let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
-    assert!(gone.is_some(), "process {pid} has outlived those above it");
+    let gone = wait::until(TIMEOUT, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
+    assert!(gone.is_some(), "process {pid} has outlived its ancestors");
 }
 
 /// The reason with which a pending call failed.
 pub(crate) fn loss(call: &mitogen::Receiver<Value>) -> String {
-    match call.get_timeout(PATIENCE).expect_err("the way is gone") {
+    match call.get_timeout(TIMEOUT).expect_err("the link is lost") {
         CallError::Dead { reason, .. } => reason,
         other => panic!("{other:?}"),
     }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use mitogen::Value;
 use mitogen_tests::{Leaks, isolated, mitogen_bin, procs};
 
-use crate::common::{PATIENCE, master, no_process_left, up};
+use crate::common::{TIMEOUT, master, no_process_left, up};
 use crate::five::{Site, Way, pid, wait_gone};
 
 #[test]
@@ -22,7 +22,7 @@ fn a_chain_of_five_is_requested_without_waiting_and_carries_calls() {
                 (0..2_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
             let data = Value::Bytes(data.into());
             let echo = chain[4].context().call_async::<Value>("copy.copy", (data.clone(),)).unwrap();
-            assert!(echo.get_timeout(PATIENCE).expect("an answer") == data, "{way:?}");
+            assert!(echo.get_timeout(TIMEOUT).expect("an answer") == data, "{way:?}");
             for (at, hop) in chain.iter().enumerate() {
                 let context = up(hop);
                 let joined: String =
@@ -153,7 +153,7 @@ fn no_password_is_in_a_log_or_on_a_command_line() {
                 chain[4].outcome()
             };
             // From the first process until all are connected.
-            assert!(mitogen_tests::wait::until(PATIENCE, watch).expect("an outcome").is_ok());
+            assert!(mitogen_tests::wait::until(TIMEOUT, watch).expect("an outcome").is_ok());
             watch();
             master.shutdown();
         }

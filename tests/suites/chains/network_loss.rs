@@ -6,7 +6,7 @@ use mitogen::{ChildSettings, Context, Keepalive, Master, Python, Receiver, Value
 use mitogen_tests::netns::Host;
 use mitogen_tests::{Leaks, Namespaces, isolated, procs, wait};
 
-use crate::common::{PATIENCE, by_key, connect_with, local, master, no_process_left, ssh, up};
+use crate::common::{TIMEOUT, by_key, connect_with, local, master, no_process_left, ssh, up};
 use crate::five::{loss, pid};
 
 /// Settings that probe a link after this many milliseconds without traffic, this often.
@@ -37,7 +37,7 @@ fn no_ssh_below(parent: i32) {
         found.retain(|process| process.parent == parent && process.command.starts_with("ssh "));
         found
     };
-    assert!(wait::until(PATIENCE, || left().is_empty().then_some(())).is_some(), "{:#?}", left());
+    assert!(wait::until(TIMEOUT, || left().is_empty().then_some(())).is_some(), "{:#?}", left());
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_silent_host_is_lost_with_all_contexts_behind_it() {
             assert!(reason.contains(one.name()) && reason.contains("no traffic for"), "{reason}");
         }
         for context in [&one, &two] {
-            let late = context.call::<Value>("os.getpid", ()).expect_err("no way there").to_string();
+            let late = context.call::<Value>("os.getpid", ()).expect_err("no route").to_string();
             assert!(late.contains(one.name()), "{late}");
         }
         pid(&other);
@@ -121,10 +121,10 @@ fn a_host_that_returns_before_the_limit_is_kept() {
             network.set_connected(host, false).unwrap();
             let calls = [&one, &two].map(|context| context.call_async::<i32>("os.getpid", ()).unwrap());
             std::thread::sleep(Duration::from_secs(1));
-            assert!(calls[1].is_empty(), "the cable was not cut");
+            assert!(calls[1].is_empty(), "the host is still connected");
             network.set_connected(host, true).unwrap();
             for (call, pid) in calls.into_iter().zip(before) {
-                assert_eq!(call.get_timeout(PATIENCE).expect("it was only late"), pid);
+                assert_eq!(call.get_timeout(TIMEOUT).expect("a late answer"), pid);
             }
         }
         master.shutdown();

@@ -74,7 +74,7 @@ fn messages_between_branches_pass_their_nearest_common_parent() {
                 call(from, to);
                 for (pid, before) in above.iter().zip(before) {
                     let read = bytes_read(*pid) - before;
-                    assert!(read < PIECE, "{read} bytes of {} came by a context above", 2 * PIECE * PIECES);
+                    assert!(read < PIECE, "{read} bytes of {} passed a context above", 2 * PIECE * PIECES);
                 }
             }
         }

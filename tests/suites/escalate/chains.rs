@@ -7,7 +7,7 @@ use mitogen_tests::users::Rule;
 use mitogen_tests::{Leaks, Sshd, TestUser, isolated};
 
 use crate::common::{
-    PATIENCE, by_key, by_password, check, connect_with, down, master, no_process_left, ssh, started_by, uid,
+    TIMEOUT, by_key, by_password, check, connect_with, down, master, no_process_left, ssh, started_by, uid,
     up,
 };
 
@@ -99,7 +99,7 @@ fn fails_beyond(master: &Master, host: &mitogen::ConnectHandle) {
     let second = down(&beyond);
     assert_eq!(second.kind, FailureKind::ViaLost, "{}", second.report());
     assert!(second.message.contains(&first.message), "{}", second.report());
-    assert!(call.and_then(|call| call.get_timeout(PATIENCE)).is_err());
+    assert!(call.and_then(|call| call.get_timeout(TIMEOUT)).is_err());
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn only_the_requested_prompt_gets_the_password() {
             for connecting in both(&master, &sudo(&stub, Some("right"), 1.0)) {
                 let error = down(&connecting);
                 check(&error, Stage::Privilege, FailureKind::Timeout);
-                let said = error.output.last().expect("its last words");
+                let said = error.output.last().expect("its last output");
                 assert_eq!(said.trim(), prompt.trim(), "{language}");
             }
         }

@@ -4,7 +4,7 @@ use mitogen::Value;
 use mitogen::dialogue::{FailureKind, Stage};
 use mitogen_tests::{Leaks, isolated};
 
-use crate::common::{PATIENCE, check, connect_with, down, local, no_process_left, started_by, up};
+use crate::common::{TIMEOUT, check, connect_with, down, local, no_process_left, started_by, up};
 
 /// Shell scripts in place of an interpreter, and the errors that they must cause.
 #[test]
@@ -47,7 +47,7 @@ fn children_that_fail_before_they_are_up_are_errors_with_a_stage() {
                 let error = down(&connecting);
                 check(&error, stage, kind);
                 assert!(error.report().contains(words), "{script}: {}", error.report());
-                assert!(call.and_then(|call| call.get_timeout(PATIENCE)).is_err());
+                assert!(call.and_then(|call| call.get_timeout(TIMEOUT)).is_err());
                 no_process_left(&leaks);
             }
         }
@@ -96,7 +96,7 @@ fn markers_and_frames_may_arrive_in_one_read() {
             let script = format!("printf 'MITO002\\n{octal}'; exec cat >/dev/null");
             let context = up(&connect_with(&master, via, &local(), &started_by(&["/bin/sh", "-c", &script])));
             assert_eq!(context.id().0, id);
-            assert_eq!(receiver.get_timeout(PATIENCE).expect("the message"), Value::from("hello"));
+            assert_eq!(receiver.get_timeout(TIMEOUT).expect("the message"), Value::from("hello"));
         }
         master.shutdown();
     });

@@ -6,7 +6,7 @@ use mitogen::wire::{Encoding, Message, WellKnownHandle};
 use mitogen::{Context, MasterOptions, Value};
 use mitogen_tests::{isolated, pythons, wait};
 
-use crate::common::{PATIENCE, connect_with, local, started_by, up};
+use crate::common::{TIMEOUT, connect_with, local, started_by, up};
 use crate::fake::{self, Fake, fence, listen};
 
 /// Modules that the interpreter, the runtime and calls import.
@@ -82,12 +82,12 @@ fn modules_are_served_to_children_only() {
         let stranger = Fake::start(&master, Some(&parent));
         let ask = |dst, handle| {
             let ask = stranger.message(dst, handle, &b"mitogen.parent"[..]);
-            stranger.says(&Message { encoding: Encoding::Legacy, ..ask });
+            stranger.sends(&Message { encoding: Encoding::Legacy, ..ask });
         };
         // Its parent has the module and serves it.
         ask(parent.id(), WellKnownHandle::GetModule);
         let given =
-            wait::until(PATIENCE, || (stranger_got(&master, &stranger) == Value::Int(1)).then_some(()));
+            wait::until(TIMEOUT, || (stranger_got(&master, &stranger) == Value::Int(1)).then_some(()));
         assert!(given.is_some());
         // Its sibling and the sibling's child have it too, but neither is its parent.
         for dst in [owner.id(), behind.id()] {
@@ -97,7 +97,7 @@ fn modules_are_served_to_children_only() {
         }
         fence(&master, &stranger);
         for context in [&owner, &behind] {
-            let _: u32 = context.call("os.getpid", ()).expect("it lives");
+            let _: u32 = context.call("os.getpid", ()).expect("the context continues");
         }
         assert_eq!(stranger_got(&master, &stranger), Value::Int(1));
         master.shutdown();
@@ -111,7 +111,7 @@ fn stranger_got(master: &mitogen::Master, fake: &Fake) -> Value {
     let mut text = head.header().encode().to_vec();
     text.truncate(text.len() - 4);
     fake.order(b'n', &text);
-    receiver.get_timeout(PATIENCE).expect("a count")
+    receiver.get_timeout(TIMEOUT).expect("a count")
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn unidirectional_mode_separates_siblings_at_every_depth() {
                 Handle(4711)
             );
             let _: Value = speaker.call("builtins.exec", (code, Value::Dict(Vec::new()))).unwrap();
-            let answer = wait::until(PATIENCE, || {
+            let answer = wait::until(TIMEOUT, || {
                 let heard: Value = speaker.call("builtins.repr", (eval_heard(&speaker),)).unwrap();
                 (heard != Value::from("[]")).then_some(heard)
             });

@@ -12,7 +12,7 @@ use mitogen_core::router::HandlerOptions;
 use mitogen_tests::{Python, run};
 use tempfile::TempDir;
 
-use crate::common::{PATIENCE, connect_with, local, started_by, up};
+use crate::common::{TIMEOUT, connect_with, local, started_by, up};
 
 /// Marks an order among the other bytes that a child receives.
 const MARK: &[u8] = b"<order for the fake child>";
@@ -123,7 +123,7 @@ impl Fake {
     }
 
     /// Makes it send exactly this message.
-    pub(crate) fn says(&self, message: &Message) {
+    pub(crate) fn sends(&self, message: &Message) {
         self.order(b'w', &message.to_bytes());
     }
 
@@ -154,8 +154,8 @@ pub(crate) fn payload(text: &str) -> Bytes {
 /// A link preserves order: when a valid message arrives, the ones sent before it have been processed.
 pub(crate) fn fence(master: &Master, fake: &Fake) {
     let receiver = listen(master);
-    fake.says(&fake.message(ContextId(0), receiver.handle(), payload("fence")));
-    assert_eq!(receiver.get_timeout(PATIENCE).expect("the fence"), Value::from("fence"));
+    fake.sends(&fake.message(ContextId(0), receiver.handle(), payload("fence")));
+    assert_eq!(receiver.get_timeout(TIMEOUT).expect("the fence"), Value::from("fence"));
 }
 
 /// Checks after a fence that no message has arrived.

@@ -9,7 +9,7 @@ use mitogen::wire::{Encoding, IS_DEAD, Message, WellKnownHandle};
 use mitogen::{Context, Master, Value, pickle};
 use mitogen_tests::isolated;
 
-use crate::common::{PATIENCE, local, up};
+use crate::common::{TIMEOUT, local, up};
 use crate::fake::{Fake, assert_nothing, fence, listen, payload};
 
 const MASTER: ContextId = ContextId(0);
@@ -59,10 +59,10 @@ fn play(depth: usize, test: impl Fn(&Master, &Fake, &Context)) {
     let fake = Fake::start(&master, between.last());
     test(&master, &fake, &honest);
     for context in between.iter().chain([&honest]) {
-        let _: u32 = context.call("os.getpid", ()).expect("it lives");
+        let _: u32 = context.call("os.getpid", ()).expect("the context continues");
     }
     let late = up(&master.connect(&local()).unwrap());
-    let _: u32 = late.call("os.getpid", ()).expect("it lives");
+    let _: u32 = late.call("os.getpid", ()).expect("the context continues");
     master.shutdown();
 }
 
@@ -82,7 +82,7 @@ fn messages_with_a_forged_sender_are_dropped() {
                 [(other, other), (other, me), (me, other), (MASTER, MASTER), (me, MASTER), (MASTER, me)]
             {
                 let forged = fake.message(MASTER, receiver.handle(), payload("forged"));
-                fake.says(&Message { src_id, auth_id, ..forged });
+                fake.sends(&Message { src_id, auth_id, ..forged });
             }
             fence(master, fake);
             assert_nothing(&receiver);
@@ -106,17 +106,17 @@ fn calls_with_a_forged_auth_id_are_not_run() {
             ];
             for (src_id, auth_id) in names {
                 let message = fake.message(honest.id(), WellKnownHandle::CallFunction, call.clone());
-                fake.says(&Message { src_id, auth_id, ..message });
+                fake.sends(&Message { src_id, auth_id, ..message });
             }
             fence(master, fake);
             // The honest child processes earlier messages before it answers this call.
             let _: u32 = honest.call("os.getpid", ()).unwrap();
-            assert!(!path.exists(), "a forged call was obeyed");
+            assert!(!path.exists(), "a forged call was run");
             // The same payload from the right sender takes effect.
             let message = Message::new(honest.id(), WellKnownHandle::CallFunction, Encoding::Pickle, call);
             master.router().send(message).unwrap();
             let _: u32 = honest.call("os.getpid", ()).unwrap();
-            assert!(path.exists(), "the test's call is wrong");
+            assert!(path.exists(), "the call of the test is invalid");
             std::fs::remove_dir(path).unwrap();
         });
     });
@@ -127,16 +127,16 @@ fn claim_routes(parent: ContextId) -> impl Fn(&Master, &Fake, &Context) {
     move |master, fake, honest| {
         let dir = tempfile::tempdir().unwrap();
         for id in [MASTER, parent, honest.id()] {
-            fake.says(&fake.message(parent, WellKnownHandle::AddRoute, format!("{id}:mine")));
+            fake.sends(&fake.message(parent, WellKnownHandle::AddRoute, format!("{id}:mine")));
         }
         let path = dir.path().join("made");
         for id in [MASTER, parent, honest.id()] {
             let call = fake.message(honest.id(), WellKnownHandle::CallFunction, mkdir(&path));
-            fake.says(&Message { src_id: id, auth_id: id, ..call });
+            fake.sends(&Message { src_id: id, auth_id: id, ..call });
         }
         fence(master, fake);
         let _: u32 = honest.call("os.getpid", ()).unwrap();
-        assert!(!path.exists(), "a forged call was obeyed");
+        assert!(!path.exists(), "a forged call was run");
     }
 }
 
@@ -156,7 +156,7 @@ fn unallocated_context_ids_cannot_be_claimed() {
         let master = crate::fake::master();
         let fake = Fake::start(&master, None);
         for id in fake.id().0 + 1..fake.id().0 + 4 {
-            fake.says(&fake.message(MASTER, WellKnownHandle::AddRoute, format!("{id}:mine")));
+            fake.sends(&fake.message(MASTER, WellKnownHandle::AddRoute, format!("{id}:mine")));
         }
         fence(&master, &fake);
         let known: Vec<_> = master.router().contexts().into_iter().map(|(id, _)| id).collect();
@@ -166,12 +166,12 @@ fn unallocated_context_ids_cannot_be_claimed() {
         let _: u32 = child.call("os.getpid", ()).unwrap();
         // It cannot withdraw routes of other contexts either.
         for id in [parent.id(), child.id(), MASTER] {
-            fake.says(&fake.message(MASTER, WellKnownHandle::DelRoute, id.to_string()));
+            fake.sends(&fake.message(MASTER, WellKnownHandle::DelRoute, id.to_string()));
         }
         fence(&master, &fake);
         let _: u32 = child.call("os.getpid", ()).unwrap();
         // It can withdraw its own route.
-        fake.says(&fake.message(MASTER, WellKnownHandle::DelRoute, fake.id().to_string()));
+        fake.sends(&fake.message(MASTER, WellKnownHandle::DelRoute, fake.id().to_string()));
         master.shutdown();
     });
 }
@@ -183,7 +183,7 @@ fn a_claim_does_not_block_the_later_owner_of_an_id() {
             play(depth, |master, fake, honest| {
                 let parent = honest.id().0 - 1;
                 for id in fake.id().0 + 1..fake.id().0 + 4 {
-                    fake.says(&fake.message(
+                    fake.sends(&fake.message(
                         ContextId(parent),
                         WellKnownHandle::AddRoute,
                         format!("{id}:mine"),
@@ -205,7 +205,7 @@ fn a_claim_does_not_block_the_later_owner_of_an_id() {
                     let _: Value = honest.call("builtins.exec", (code, Value::Dict(Vec::new()))).unwrap();
                     // The true owner answers that it has no such handle; the fake child would not answer.
                     let expected = format!("[({}, b'invalid handle')]", late.id());
-                    let heard = mitogen_tests::wait::until(PATIENCE, || {
+                    let heard = mitogen_tests::wait::until(TIMEOUT, || {
                         let heard: String = honest.call("builtins.eval", ("repr(heard)",)).unwrap();
                         (heard == expected).then_some(())
                     });
@@ -232,7 +232,7 @@ fn ancestors_and_siblings_run_no_calls_of_a_deep_child() {
             for src_id in names {
                 for auth_id in names {
                     let call = fake.message(target.id(), WellKnownHandle::CallFunction, mkdir(&path));
-                    fake.says(&Message { src_id, auth_id, ..call });
+                    fake.sends(&Message { src_id, auth_id, ..call });
                 }
             }
         }
@@ -258,14 +258,14 @@ fn forged_dead_messages_end_no_call() {
                 for auth_id in [fake.id(), honest.id(), MASTER] {
                     for reply_to in [IS_DEAD, Handle(0)] {
                         let forged = fake.message(MASTER, call.handle(), payload("gone"));
-                        fake.says(&Message { src_id, auth_id, reply_to, ..forged });
+                        fake.sends(&Message { src_id, auth_id, reply_to, ..forged });
                     }
                 }
             }
             fence(master, fake);
             assert!(call.is_empty(), "{:?}", call.get());
             std::fs::OpenOptions::new().write(true).open(&gate).unwrap().write_all(b"go\n").unwrap();
-            assert_eq!(call.get_timeout(PATIENCE).expect("the true answer"), 5 << 8);
+            assert_eq!(call.get_timeout(TIMEOUT).expect("the true answer"), 5 << 8);
         });
     });
 }
@@ -294,7 +294,7 @@ fn junk_sent_to_every_well_known_handle_is_harmless() {
                             (Encoding::Raw, Handle(0)),
                         ] {
                             let junk = fake.message(dst, Handle(handle), data.to_vec());
-                            fake.says(&Message { encoding, reply_to, ..junk });
+                            fake.sends(&Message { encoding, reply_to, ..junk });
                         }
                     }
                 }

@@ -6,7 +6,7 @@ use mitogen::wire::{Encoding, Message};
 use mitogen::{CallError, Context, Master, Value};
 use mitogen_tests::{Leaks, isolated};
 
-use crate::common::{PATIENCE, local, no_process_left, up};
+use crate::common::{TIMEOUT, local, no_process_left, up};
 use crate::fake::{Fake, assert_nothing, fence, listen, payload};
 
 /// A pending call to the fake child; orders are sent after it, so the child has it when it misbehaves.
@@ -16,10 +16,10 @@ fn pending(fake: &Fake) -> mitogen::Receiver<Value> {
 
 /// Checks that only the fake child is lost, with a reason that contains these words, and that nothing is left of it.
 fn lost(fake: &Fake, call: &mitogen::Receiver<Value>, words: &str, honest: &Context, leaks: &Leaks) {
-    let error = call.get_timeout(PATIENCE).expect_err("it cannot answer");
+    let error = call.get_timeout(TIMEOUT).expect_err("it cannot answer");
     assert!(matches!(&error, CallError::Dead { reason, .. } if reason.contains(words)), "{error:?}");
     assert!(matches!(fake.context.call::<Value>("os.getpid", ()), Err(CallError::Send(_))));
-    let _: u32 = honest.call("os.getpid", ()).expect("it lives");
+    let _: u32 = honest.call("os.getpid", ()).expect("the context continues");
     no_process_left(leaks);
 }
 
@@ -88,7 +88,7 @@ fn split_frames_are_joined_and_incomplete_ones_are_not_delivered() {
             let text: Vec<u8> = (0..20).flat_map(frame).collect();
             fake.order(b't', &text);
             for number in 0..20 {
-                let value = receiver.get_timeout(PATIENCE).expect("a message");
+                let value = receiver.get_timeout(TIMEOUT).expect("a message");
                 assert_eq!(value, Value::from(format!("number {number}").as_str()));
             }
             let half = frame(20);
@@ -151,7 +151,7 @@ fn a_child_that_stops_reading_stalls_only_its_own_senders() {
                 master.router().send(message).expect("queued");
             }
             assert!(master.router().pending_bytes(fake.id()) > 10 << 20);
-            let _: u32 = honest.call("os.getpid", ()).expect("it lives");
+            let _: u32 = honest.call("os.getpid", ()).expect("the context continues");
             // A thread that waits for buffer space is released when the child is lost.
             std::thread::scope(|scope| {
                 let blocked = scope.spawn(|| {
@@ -160,7 +160,7 @@ fn a_child_that_stops_reading_stalls_only_its_own_senders() {
                 });
                 let pid = crate::common::the_process(|command| command.contains("fake.py")).id;
                 mitogen_tests::procs::kill_now(pid);
-                assert!(blocked.join().unwrap().is_err(), "it was sent to nobody");
+                assert!(blocked.join().unwrap().is_err(), "the send succeeded without a receiver");
             });
         });
     });
@@ -177,13 +177,13 @@ fn a_relay_to_a_child_that_stops_reading_pauses_and_resumes() {
             // A hundred megabytes from one child to another that does not read.
             let chatter = chatty.message(stuck.id(), Handle(5000), vec![0; 1000]);
             chatty.order(b'r', &chatter.to_bytes());
-            let paused = mitogen_tests::wait::until(PATIENCE, || {
+            let paused = mitogen_tests::wait::until(TIMEOUT, || {
                 let pending = master.router().pending_bytes(stuck.id());
                 assert!(pending < 50 << 20, "our memory is no place to queue: {pending} bytes");
                 (pending > 3 << 20).then_some(())
             });
             assert!(paused.is_some());
-            let _: u32 = honest.call("os.getpid", ()).expect("it lives");
+            let _: u32 = honest.call("os.getpid", ()).expect("the context continues");
             assert!(master.router().pending_bytes(stuck.id()) < 50 << 20);
             mitogen_tests::procs::kill_now(stuck_pid);
             // The remaining data is not read; other messages of the sender must still be processed.

@@ -11,7 +11,7 @@ use mitogen_tests::{Leaks, isolated, procs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::{PATIENCE, connect_with, local, no_process_left, up};
+use crate::common::{TIMEOUT, connect_with, local, no_process_left, up};
 use crate::fake;
 
 fn watched(interval: u64, count: u32) -> ChildSettings {
@@ -24,11 +24,11 @@ fn start(master: &Master, via: Option<&Context>, settings: &ChildSettings) -> Co
 }
 
 fn process(context: &Context) -> Process {
-    Process::get(context.call("os.getpid", ()).expect("an answer")).expect("it lives")
+    Process::get(context.call("os.getpid", ()).expect("an answer")).expect("the context continues")
 }
 
 fn lost(call: &mitogen::Receiver<Value>, words: &str) {
-    let error = call.get_timeout(PATIENCE).expect_err("it cannot answer");
+    let error = call.get_timeout(TIMEOUT).expect_err("it cannot answer");
     assert!(matches!(&error, CallError::Dead { reason, .. } if reason.contains(words)), "{error:?}");
 }
 
@@ -75,7 +75,7 @@ fn a_context_detects_its_own_stopped_child() {
             lost(call, two.name());
         }
         for context in [&one, &beside] {
-            let _: u32 = context.call("os.getpid", ()).expect("it lives");
+            let _: u32 = context.call("os.getpid", ()).expect("the context continues");
         }
         one.shutdown().expect("sent");
         no_process_left(&leaks);
@@ -112,12 +112,12 @@ fn a_busy_or_idle_child_is_kept() {
             request.args((spin,)).kwarg("number", 1).call_async::<Value>().expect("sent")
         });
         for call in calls {
-            call.get_timeout(PATIENCE).expect("it was busy, not dead");
+            call.get_timeout(TIMEOUT).expect("it was busy, not dead");
         }
         // Then idle for the same time.
         std::thread::sleep(Duration::from_secs(5));
         for context in [&one, &two] {
-            let _: u32 = context.call("os.getpid", ()).expect("it lives");
+            let _: u32 = context.call("os.getpid", ()).expect("the context continues");
         }
         master.shutdown();
     });
@@ -140,9 +140,9 @@ fn a_context_that_pauses_reading_for_flow_control_is_kept() {
         let stuck = one.call_async::<u32>("os.getpid", ()).expect("sent");
         let waited = stuck.get_timeout(Duration::from_secs(8));
         assert!(matches!(waited, Err(CallError::TimedOut)), "{waited:?}");
-        kill(Pid::from_raw(stopped.id.pid), Signal::SIGCONT).expect("it lives");
-        assert_eq!(one.call::<i32>("os.getpid", ()).expect("it lives"), stopped.parent);
-        let _: u32 = two.call("os.getpid", ()).expect("it lives");
+        kill(Pid::from_raw(stopped.id.pid), Signal::SIGCONT).expect("the process exists");
+        assert_eq!(one.call::<i32>("os.getpid", ()).expect("the context continues"), stopped.parent);
+        let _: u32 = two.call("os.getpid", ()).expect("the context continues");
         master.shutdown();
     });
 }

@@ -63,7 +63,7 @@ impl Site {
 fn well(output: &Output) -> Vec<Value> {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "status {:?}\n{said}", output.status.code());
-    assert_eq!(said, "", "nobody is there to see a bar");
+    assert_eq!(said, "", "no progress bar without a terminal");
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

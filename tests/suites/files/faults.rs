@@ -134,7 +134,7 @@ fn a_source_that_changes_during_the_copy_is_an_error() {
             check(result, FileErrorKind::SourceChanged, &source);
             // The remote side cleans up on its own thread.
             child.call::<u32>("os.getpid", ()).unwrap();
-            let gone = mitogen_tests::wait::until(mitogen_tests::wait::PATIENCE, || {
+            let gone = mitogen_tests::wait::until(mitogen_tests::wait::TIMEOUT, || {
                 names(&scratch.at("dest")).is_empty().then_some(())
             });
             assert!(gone.is_some(), "puts {puts}: {:?}", names(&scratch.at("dest")));
@@ -162,7 +162,11 @@ fn a_killed_transfer_resumes() {
                 matches!(result, Err(FileError::Call(CallError::Dead { .. } | CallError::Send(_)))),
                 "{result:?}"
             );
-            assert_eq!(fs::read(&place).unwrap(), b"old", "the old one is there until the new one is whole");
+            assert_eq!(
+                fs::read(&place).unwrap(),
+                b"old",
+                "the old file remains until the new one is complete"
+            );
             assert_eq!(names(&dest), [".copy.mitogen-part", "copy"]);
             let child = up(&master.connect(&local()).unwrap());
             let report = copy(&child, puts, &source, &place, || ()).unwrap();

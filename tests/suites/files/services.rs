@@ -77,7 +77,7 @@ fn services_in_rust_are_called_from_python_by_their_policies() {
             assert!(eval(child, python, other).unwrap_err().to_string().contains("not yet activated"));
             let tell = "core.router.master.call_service_no_reply(u'probe.Probe', u'tell', what=u'hello')";
             eval(child, python, tell).unwrap();
-            assert_eq!(told.recv_timeout(crate::common::PATIENCE).unwrap(), "hello");
+            assert_eq!(told.recv_timeout(crate::common::TIMEOUT).unwrap(), "hello");
             // Dead messages end no service thread.
             let dead = "[core.router.route(core.Message.dead(u'', dst_id=0, handle=110)) for i in range(9)]";
             eval(child, python, dead).unwrap();
@@ -131,7 +131,7 @@ fn files_are_fetched_by_the_upstream_file_service_in_both_directions() {
             assert_eq!(metadata.get("owner").and_then(Value::as_str), Some("daemon"));
             let mut got = Vec::new();
             while got.len() < data.len() {
-                let chunk = chunks.recv_timeout(crate::common::PATIENCE).unwrap();
+                let chunk = chunks.recv_timeout(crate::common::TIMEOUT).unwrap();
                 got.extend_from_slice(&chunk);
                 let size = [("size", Value::from(chunk.len() as u64))];
                 child.call_service_no_reply(FILE_SERVICE, "acknowledge", &size).unwrap();

@@ -18,7 +18,7 @@ use mitogen_tests::{Python, isolated, mitogen_bin, pythons, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::{PATIENCE, connect_with, local, master, up};
+use crate::common::{TIMEOUT, connect_with, local, master, up};
 use crate::faults::SmallDisk;
 use crate::frame_log::{FrameLog, Link};
 use crate::{Scratch, check, names, noise, started_by};
@@ -54,7 +54,7 @@ fn put_all<'a>(
     progress: impl Fn(usize, &TransferProgress) + Sync + 'a,
 ) -> Vec<Result<TransferReport, FileError>> {
     let sources = Sources::scan(&[source]).unwrap();
-    let all = Distribution::new(&sources, &TransferOptions::new()).with_max_wait(PATIENCE);
+    let all = Distribution::new(&sources, &TransferOptions::new()).with_max_wait(TIMEOUT);
     let members: Vec<_> = targets.iter().map(|(context, _)| all.add(context)).collect();
     let progress = &progress;
     thread::scope(|scope| {
@@ -190,7 +190,7 @@ fn a_lost_or_stalled_target_does_not_delay_the_others() {
         let outcomes = thread::scope(|scope| {
             let third = &places[2];
             let waker = scope.spawn(move || {
-                let whole = wait::until(PATIENCE, || third.exists().then_some(()));
+                let whole = wait::until(TIMEOUT, || third.exists().then_some(()));
                 kill(still, Signal::SIGCONT).unwrap();
                 assert!(whole.is_some(), "the third one waits for those that take nothing");
             });

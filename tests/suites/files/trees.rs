@@ -155,7 +155,7 @@ fn modes_and_owners_are_set_as_requested() {
             (status.mode() & 0o7777, status.uid(), status.gid())
         };
         put(&child, &source, &scratch.at("plain")).unwrap();
-        assert_eq!(look("plain"), (0o755, 0, 0), "nobody asked for a program with somebody's rights");
+        assert_eq!(look("plain"), (0o755, 0, 0), "a setuid bit was kept without a request");
         let options = TransferOptions::new().mode(0o640).owner(user.name());
         put_with(&child, &source, &scratch.at("given"), &options.clone().sync(true)).unwrap();
         assert_eq!(look("given"), (0o640, user.uid(), 0));

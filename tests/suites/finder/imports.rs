@@ -30,7 +30,7 @@ fn scanned_imports_match_the_parser_of_the_interpreter() {
                     (found.into_iter().collect(), expected.into_iter().collect());
                 let (more, less) = (ours.difference(&theirs), theirs.difference(&ours));
                 faults.push(format!(
-                    "{path}: only ours {:?}, only theirs {:?}",
+                    "{path}: only the scanner {:?}, only the parser {:?}",
                     more.collect::<Vec<_>>(),
                     less.collect::<Vec<_>>()
                 ));

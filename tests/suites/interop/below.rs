@@ -10,10 +10,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::children::{
-    errors_are_told_and_chains_stop, forwarded_records, it_ends_when_asked_to, logs_and_prints_are_forwarded,
-    megabytes_go_both_ways, modules_are_its_own, values_come_back,
+    errors_are_returned_and_chains_stop, forwarded_records, large_values_are_returned,
+    logs_and_prints_are_forwarded, shutdown_ends_the_process, upstream_modules_are_served,
+    values_are_returned,
 };
-use crate::common::{PATIENCE, connect_with, local, up};
+use crate::common::{TIMEOUT, connect_with, local, up};
 use crate::releases::{Release, each, master, newest, oldest};
 use crate::via::{master_serving, program};
 
@@ -42,15 +43,15 @@ fn every_release_can_be_a_child_of_a_context() {
             let pid: i32 = child.call("os.getpid", ()).expect("an answer");
             let parent: i32 = child.call("os.getppid", ()).expect("an answer");
             assert_eq!(parent, between.call::<i32>("os.getpid", ()).expect("an answer"));
-            values_come_back(child);
-            errors_are_told_and_chains_stop(child);
-            megabytes_go_both_ways(child);
-            modules_are_its_own(child);
+            values_are_returned(child);
+            errors_are_returned_and_chains_stop(child);
+            large_values_are_returned(child);
+            upstream_modules_are_served(child);
             let words: Vec<String> = child.call("app.main.words", ()).expect("the program is served");
             assert_eq!(words, ["cast", "from app.other"]);
             logs_and_prints_are_forwarded(child, &records);
-            it_ends_when_asked_to(child, pid);
-            let _: u32 = between.call("os.getpid", ()).expect("it lives");
+            shutdown_ends_the_process(child, pid);
+            let _: u32 = between.call("os.getpid", ()).expect("the context continues");
             master.shutdown();
         });
     });
@@ -79,10 +80,10 @@ fn every_release_below_a_context_starts_children() {
             assert!(matches!(error, UpstreamConnectError::Failed { .. }), "{error:?}");
             let pid: i32 = two.call("os.getpid", ()).expect("an answer");
             let waiting = three.call_async::<Value>("time.sleep", (3600,)).expect("sent");
-            kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
-            let error = waiting.get_timeout(PATIENCE).expect_err("the way is gone");
+            kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the process exists");
+            let error = waiting.get_timeout(TIMEOUT).expect_err("the link is lost");
             assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
-            let _: u32 = one.call("os.getpid", ()).expect("its parent lives");
+            let _: u32 = one.call("os.getpid", ()).expect("the parent continues");
             master.shutdown();
         });
     });
@@ -97,7 +98,7 @@ fn one_context_can_have_children_of_two_releases_and_of_its_own_kind() {
         let same = below(&master, &between, &newest());
         let mine = ours(&master, Some(&between));
         for child in [&old, &new, &same] {
-            modules_are_its_own(child);
+            upstream_modules_are_served(child);
         }
         // This context has our `mitogen.parent`, and its child must get that one from it.
         Peers::of(master.router()).provide(mine.id(), Feature::Children).expect("sent");
@@ -128,13 +129,13 @@ fn upstream_children_end_with_their_parent_context() {
             .collect();
         let waiting =
             [&one, &two].map(|context| context.call_async::<Value>("time.sleep", (3600,)).expect("sent"));
-        kill(Pid::from_raw(pids[0]), Signal::SIGKILL).expect("it lives");
+        kill(Pid::from_raw(pids[0]), Signal::SIGKILL).expect("the process exists");
         for receiver in waiting {
-            let error = receiver.get_timeout(PATIENCE).expect_err("the way is gone");
+            let error = receiver.get_timeout(TIMEOUT).expect_err("the link is lost");
             assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
         }
         for pid in &pids[1..] {
-            let gone = wait::until(PATIENCE, || kill(Pid::from_raw(*pid), None).is_err().then_some(()));
+            let gone = wait::until(TIMEOUT, || kill(Pid::from_raw(*pid), None).is_err().then_some(()));
             assert!(gone.is_some(), "{pid} has outlived its parent");
         }
         master.shutdown();
@@ -150,7 +151,7 @@ fn a_failed_core_below_a_context_reports_its_output() {
         {
             std::fs::write(package.path().join(name), text).expect("written");
         }
-        let package = upstream::find_in(package.path()).expect("it looks like one");
+        let package = upstream::find_in(package.path()).expect("a package");
         let master = master();
         let between = ours(&master, None);
         let settings = ChildSettings::new(Upstream::new(package));
@@ -158,7 +159,7 @@ fn a_failed_core_below_a_context_reports_its_output() {
         assert!(error.report().contains("no luck"), "{}", error.report());
         // The failed child has left no state: the next one runs another package.
         let child = below(&master, &between, &newest());
-        modules_are_its_own(&child);
+        upstream_modules_are_served(&child);
         master.shutdown();
     });
 }

@@ -11,8 +11,8 @@ use mitogen_core::logging::ForwardedLog;
 use mitogen_core::router::HandlerOptions;
 use mitogen_tests::{Sshd, TestUser, isolated, procs, wait};
 
-use crate::common::{PATIENCE, by_key, connect_with, down, local, ssh, uid, up};
-use crate::releases::{each, master, newest, newest_for_everybody};
+use crate::common::{TIMEOUT, by_key, connect_with, down, local, ssh, uid, up};
+use crate::releases::{each, master, newest, newest_for_all_accounts};
 
 #[test]
 fn every_release_can_be_a_child() {
@@ -26,18 +26,18 @@ fn every_release_can_be_a_child() {
             let child = connecting.context();
             let pid: i32 = child.call("os.getpid", ()).expect("an answer");
             assert_ne!(pid as u32, std::process::id());
-            values_come_back(child);
-            errors_are_told_and_chains_stop(child);
-            megabytes_go_both_ways(child);
-            modules_are_its_own(child);
+            values_are_returned(child);
+            errors_are_returned_and_chains_stop(child);
+            large_values_are_returned(child);
+            upstream_modules_are_served(child);
             logs_and_prints_are_forwarded(child, &records);
-            it_ends_when_asked_to(child, pid);
+            shutdown_ends_the_process(child, pid);
             master.shutdown();
         });
     });
 }
 
-pub(crate) fn values_come_back(child: &Context) {
+pub(crate) fn values_are_returned(child: &Context) {
     let rows = [
         Value::None,
         Value::Bool(true),
@@ -59,12 +59,12 @@ pub(crate) fn values_come_back(child: &Context) {
     assert_eq!(text, "[1, 2]");
 }
 
-pub(crate) fn errors_are_told_and_chains_stop(child: &Context) {
+pub(crate) fn errors_are_returned_and_chains_stop(child: &Context) {
     let error = child.call::<Value>("json.loads", ("{",)).expect_err("not JSON");
     let CallError::Remote(remote) = error else { panic!("{error:?}") };
     assert!(remote.type_name.ends_with("Error"), "{remote:?}");
     assert!(remote.traceback.is_some_and(|text| text.contains("decoder.py")));
-    let error = child.call::<Value>("no_such_module.f", ()).expect_err("nobody has it");
+    let error = child.call::<Value>("no_such_module.f", ()).expect_err("no such module");
     assert!(error.to_string().contains("no_such_module"), "{error}");
     let chain = child.chain();
     chain.call_no_reply("os.stat", ("/nonexistent/one",)).expect("sent");
@@ -75,14 +75,14 @@ pub(crate) fn errors_are_told_and_chains_stop(child: &Context) {
     let _: u32 = chain.call("os.getpid", ()).expect("forgotten");
 }
 
-pub(crate) fn megabytes_go_both_ways(child: &Context) {
+pub(crate) fn large_values_are_returned(child: &Context) {
     let data: Vec<u8> = (0..4_000_000u32).map(|at| (at % 251) as u8).collect();
     let back: Binary = child.call("copy.copy", (Blob(data.clone().into()),)).expect("an echo");
     assert!(back.0 == data, "the bytes differ");
 }
 
 /// Only upstream has `mitogen.utils`; our runtime has a `mitogen.parent` of its own.
-pub(crate) fn modules_are_its_own(child: &Context) {
+pub(crate) fn upstream_modules_are_served(child: &Context) {
     let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("it is served");
     assert_eq!(cast, "word");
     let program: String = child.call("mitogen.parent.get_sys_executable", ()).expect("it is served");
@@ -107,18 +107,18 @@ pub(crate) fn logs_and_prints_are_forwarded(child: &Context, records: &mpsc::Rec
     child.call::<Value>("os.system", ("echo printed",)).expect("done");
     let mut wanted = vec!["30 a word of warning", "20 printed"];
     while !wanted.is_empty() {
-        let record = records.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{wanted:?} never came"));
+        let record = records.recv_timeout(TIMEOUT).unwrap_or_else(|_| panic!("{wanted:?} did not arrive"));
         wanted.retain(|words| !record.ends_with(words));
     }
 }
 
-pub(crate) fn it_ends_when_asked_to(child: &Context, pid: i32) {
+pub(crate) fn shutdown_ends_the_process(child: &Context, pid: i32) {
     let (sender, gone) = mpsc::channel();
     child.on_disconnect(move |reason| drop(sender.send(reason.to_owned())));
     child.shutdown().expect("sent");
-    gone.recv_timeout(PATIENCE).expect("its link ends");
-    let ended = wait::until(PATIENCE, || procs::Process::get(pid).is_none().then_some(()));
-    assert!(ended.is_some(), "it is not waited for");
+    gone.recv_timeout(TIMEOUT).expect("a disconnect");
+    let ended = wait::until(TIMEOUT, || procs::Process::get(pid).is_none().then_some(()));
+    assert!(ended.is_some(), "it was not reaped");
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_failed_core_reports_its_output() {
         {
             std::fs::write(package.path().join(name), text).expect("written");
         }
-        let package = upstream::find_in(package.path()).expect("it looks like one");
+        let package = upstream::find_in(package.path()).expect("a package");
         let master = master();
         let settings = ChildSettings::new(Upstream::new(package));
         let error = down(&connect_with(&master, None, &local(), &settings));
@@ -173,7 +173,7 @@ fn the_package_is_found_by_asking_an_interpreter() {
 fn an_upstream_child_on_another_host_works() {
     isolated(|| {
         let (server, user) = (Sshd::start().expect("a server"), TestUser::new().expect("an account"));
-        let release = newest_for_everybody();
+        let release = newest_for_all_accounts();
         let master = master();
         let transport = ssh(by_key(&server, user.name()));
         let child = up(&connect_with(&master, None, &transport, &release.settings()));

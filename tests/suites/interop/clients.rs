@@ -105,9 +105,12 @@ fn clients_of_every_release_call_functions_in_contexts() {
                 expected += &format!("{pid} a/b\nTrue\n");
             }
             let output = open.client(release, CALLS).output().expect("it starts");
-            assert_eq!(run::succeeded("the stock client", &output).expect("it is content"), expected);
+            assert_eq!(
+                run::succeeded("the upstream client", &output).expect("the client succeeds"),
+                expected
+            );
             // It has disconnected without errors.
-            assert_eq!(open.child.call::<i64>("operator.add", (1, 1)).expect("it lives"), 2);
+            assert_eq!(open.child.call::<i64>("operator.add", (1, 1)).expect("the context continues"), 2);
             open.master.shutdown();
         });
     });
@@ -158,7 +161,7 @@ fn old_and_new_clients_of_one_listener_get_encodings_they_can_read() {
             }
         }
         for ear in &mut ears {
-            assert!(ear.process.wait().expect("it is ours").success());
+            assert!(ear.process.wait().expect("a child of this process").success());
         }
         open.master.shutdown();
     });

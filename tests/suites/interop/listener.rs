@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::common::PATIENCE;
+use crate::common::TIMEOUT;
 use crate::releases::{Release, each, newest, oldest};
 
 /// Listens at a path, with a child, a grandchild and a service; prints their ids, and ends at end of file on stdin.
@@ -86,7 +86,7 @@ impl StockListener {
         drop(self.process.stdin.take());
         let mut rest = String::new();
         while self.said.read_line(&mut rest).expect("it can be read") > 0 {}
-        assert!(self.process.wait().expect("it is ours").success(), "{rest}");
+        assert!(self.process.wait().expect("a child of this process").success(), "{rest}");
     }
 }
 
@@ -120,7 +120,7 @@ fn calls_are_answered(context: &Context) {
     assert_eq!(context.call::<i64>("operator.add", (40, 2)).expect("an answer"), 42);
     let error = context.call::<Value>("os.listdir", ("/nowhere",)).expect_err("no such directory");
     assert!(matches!(error, CallError::Remote(_)), "{error:?}");
-    let error = context.call::<Value>("no_such_module.f", ()).expect_err("nobody has it");
+    let error = context.call::<Value>("no_such_module.f", ()).expect_err("no such module");
     assert!(error.to_string().contains("no_such_module"), "{error}");
     let data: Vec<u8> = (0..1_000_000u32).map(|at| (at % 251) as u8).collect();
     let back: Binary = context.call("copy.copy", (Blob(data.clone().into()),)).expect("an echo");
@@ -134,17 +134,17 @@ fn the_listener_has_services_and_no_functions(client: &Client) {
     assert_eq!(sum, 42);
     let error = listener.call::<Value>("os.getpid", ()).expect_err("a master runs no calls");
     assert!(error.to_string().contains("invalid handle"), "{error}");
-    let error = client.contexts().expect_err("stock knows no such question");
+    let error = client.contexts().expect_err("upstream does not have this request");
     assert!(error.to_string().contains("invalid handle"), "{error}");
 }
 
 fn losses_are_announced(child: &Context, deep: &Context) {
     let pid: i32 = deep.call("os.getpid", ()).expect("an answer");
     let waiting = deep.call_async::<Value>("time.sleep", (3600,)).expect("sent");
-    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
-    let error = waiting.get_timeout(PATIENCE).expect_err("it is gone");
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the process exists");
+    let error = waiting.get_timeout(TIMEOUT).expect_err("the context is gone");
     assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
-    let _: u32 = child.call("os.getpid", ()).expect("its parent lives");
+    let _: u32 = child.call("os.getpid", ()).expect("the parent continues");
 }
 
 #[test]
@@ -155,12 +155,12 @@ fn pending_calls_fail_when_the_upstream_listener_ends() {
         let child = client.context(there.contexts[0], "child");
         let pid: i32 = child.call("os.getpid", ()).expect("an answer");
         let waiting = child.call_async::<Value>("time.sleep", (3600,)).expect("sent");
-        there.process.kill().expect("it lives");
-        let error = waiting.get_timeout(PATIENCE).expect_err("it is gone");
+        there.process.kill().expect("the process exists");
+        let error = waiting.get_timeout(TIMEOUT).expect_err("the context is gone");
         assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
-        there.process.wait().expect("it is ours");
+        there.process.wait().expect("a child of this process");
         client.shutdown();
-        let gone = wait::until(PATIENCE, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
+        let gone = wait::until(TIMEOUT, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
         assert!(gone.is_some(), "its child has outlived it");
     });
 }
@@ -178,7 +178,7 @@ fn the_upstream_listener_ignores_routes_from_clients() {
             let ask =
                 Message::new(listener.id(), WellKnownHandle::AllocateId, Encoding::Legacy, Bytes::new());
             client.router().send(Message { reply_to: answer.handle(), ..ask }).expect("sent");
-            let (id, _) = answer.get_timeout(PATIENCE).expect("it gives ids to anybody");
+            let (id, _) = answer.get_timeout(TIMEOUT).expect("it gives ids to anybody");
             let route = Message::new(
                 listener.id(),
                 WellKnownHandle::AddRoute,
@@ -190,7 +190,7 @@ fn the_upstream_listener_ignores_routes_from_clients() {
                 let kwargs = [("number", Value::Int(id.into()))];
                 listener.call_service::<bool>("__main__.Adder", "knows", &kwargs).expect("an answer")
             };
-            assert!(!knows(id), "it would find the way to a context of ours");
+            assert!(!knows(id), "it would find a route to a context of ours");
             assert!(knows(client.id().0) && knows(there.contexts[0].0));
             client.shutdown();
             there.end();

@@ -13,11 +13,17 @@ use crate::releases::{master, newest, oldest};
 fn upstream_children_and_ours_are_served_their_own_modules() {
     isolated(|| {
         let master = master();
-        let stock = newest().child(&master);
+        let upstream = newest().child(&master);
         let ours = master.connect(&local()).expect("a plan").wait().expect("a child");
         // Each requests `mitogen.parent`, and gets its own.
-        let below = master.connect_via(&ours, &local()).expect("a plan").wait().expect("ours has one");
-        let _: String = stock.call("mitogen.parent.get_sys_executable", ()).expect("stock has another");
+        let below = master
+            .connect_via(&ours, &local())
+            .expect("a plan")
+            .wait()
+            .expect("our runtime has mitogen.parent");
+        let _: String = upstream
+            .call("mitogen.parent.get_sys_executable", ())
+            .expect("upstream has its own mitogen.parent");
         let _: u32 = below.call("os.getpid", ()).expect("an answer");
         master.shutdown();
     });
@@ -28,14 +34,14 @@ fn unsupported_combinations_are_refused_by_name() {
     isolated(|| {
         let release = newest();
         let master = master();
-        let stock = release.child(&master);
+        let upstream = release.child(&master);
         let ours = master.connect(&local()).expect("a plan").wait().expect("a child");
-        let error = master.connect_via(&stock, &local()).expect_err("stock runs no plans");
+        let error = master.connect_via(&upstream, &local()).expect_err("upstream cannot run plans");
         assert!(matches!(error, RequestError::UnsupportedIntermediate { .. }), "{error}");
         let settings = release.settings();
         let copy = fork::Fork::default();
         let request = ConnectRequest { transport: &copy, name: None, via: Some(&ours), settings: &settings };
-        let error = master.connector().connect(&request).expect_err("a copy runs what ours runs");
+        let error = master.connector().connect(&request).expect_err("a fork cannot run another core");
         assert!(matches!(error, RequestError::CopyOfOtherRuntime { .. }), "{error}");
         assert!(error.to_string().contains(ours.name()), "{error}");
         master.shutdown();
@@ -66,11 +72,11 @@ fn profiles_name_the_package() {
         let interpreter = release.interpreter().remove(0);
         let text = format!(
             "[profile.sound]\nmethod = \"local\"\npython = \"{interpreter}\"\nmitogen_package = \"{interpreter}\"\n\
-             [profile.wrong]\nmethod = \"local\"\nstock = \"/nonexistent/python\"\n"
+             [profile.wrong]\nmethod = \"local\"\nmitogen_package = \"/nonexistent/python\"\n"
         );
         let registry = builtin();
         let inventory =
-            Inventory::parse(&ProfileFile::from_text("m.toml", &text), &registry).expect("sound profiles");
+            Inventory::parse(&ProfileFile::from_text("m.toml", &text), &registry).expect("valid profiles");
         let chain = |name: &str| {
             let targets = inventory.select(name, None).expect("a target");
             inventory.resolve(&targets[0], &Overrides::default()).expect("a chain")
@@ -78,9 +84,9 @@ fn profiles_name_the_package() {
         let master = master();
         let connections = ConnectionPool::new(&master, SecretStore::new(SystemSecrets));
         let child = connections.connect(&chain("sound")).expect("a plan").wait().expect("it comes up");
-        let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("it is stock's");
+        let cast: String = child.call("mitogen.utils.cast", ("word",)).expect("a module of upstream");
         assert_eq!(cast, "word");
-        let error = connections.connect(&chain("wrong")).expect_err("nothing is there");
+        let error = connections.connect(&chain("wrong")).expect_err("no such interpreter");
         assert!(mitogen::with_causes(&error).to_string().contains("/nonexistent/python"), "{error}");
         master.shutdown();
     });

@@ -7,7 +7,7 @@ use mitogen_tests::users::Rule;
 use mitogen_tests::{Sshd, TestUser, isolated, run};
 
 use crate::clients::Open;
-use crate::common::{PATIENCE, ssh_args};
+use crate::common::{TIMEOUT, ssh_args};
 use crate::releases::{each, newest};
 
 /// Starts two nested contexts through another one, and requests some that cannot be started.
@@ -50,7 +50,10 @@ fn clients_of_every_release_start_contexts() {
         each(|release| {
             let open = Open::new();
             let output = open.client(release, LOCAL).output().expect("it starts");
-            assert_eq!(run::succeeded("the stock client", &output).expect("it is content"), "content\n");
+            assert_eq!(
+                run::succeeded("the upstream client", &output).expect("the client succeeds"),
+                "content\n"
+            );
             // The contexts that it started continue as part of our session.
             let members = open.master.connector().contexts();
             assert_eq!(members.iter().filter(|member| member.via == open.deep.id()).count(), 1);
@@ -97,7 +100,7 @@ fn upstream_clients_can_use_all_transports() {
         client.args([user.name(), user.password(), &server.port().to_string()]).arg(server.key());
         client.args(ssh_args(&server.known_hosts().display().to_string()));
         let output = client.output().expect("it starts");
-        let said = run::succeeded("the stock client", &output).expect("it is content");
+        let said = run::succeeded("the upstream client", &output).expect("the client succeeds");
         assert_eq!(said, format!("{}\n", user.uid()).repeat(3) + "0\n0\n");
         open.master.shutdown();
     });
@@ -115,7 +118,7 @@ fn only_connected_contexts_start_children_and_only_below_themselves() {
         let message =
             Message::new(client.listener().id(), WellKnownHandle::ProxyConnect, Encoding::Pickle, question);
         client.router().send(Message { reply_to: answers.handle(), ..message }).expect("sent");
-        let answer = answers.get_timeout(PATIENCE).expect("an answer");
+        let answer = answers.get_timeout(TIMEOUT).expect("an answer");
         let why = answer.get("msg").and_then(Value::as_str).expect("a refusal");
         assert!(why.contains(&format!("context {} cannot start others", client.id())), "{why}");
         client.shutdown();

@@ -49,7 +49,7 @@ impl Release {
 
     /// A description for messages.
     fn name(&self) -> String {
-        format!("stock {} under Python {}", self.package.version(), self.python.version_text())
+        format!("upstream {} under Python {}", self.package.version(), self.python.version_text())
     }
 
     /// The interpreter that imports it.
@@ -89,7 +89,7 @@ pub(crate) fn newest() -> Release {
 }
 
 /// The newest release under an interpreter that every account can start.
-pub(crate) fn newest_for_everybody() -> Release {
+pub(crate) fn newest_for_all_accounts() -> Release {
     Release::new(NEWEST, public_python().expect("an interpreter that any account may start"))
 }
 
@@ -130,7 +130,7 @@ pub(crate) fn each(body: impl Fn(&Release) + Sync) {
     all.extend(oldest_of(2).into_iter().flat_map(|two| [(OLDEST, two.clone()), (NEWEST, two)]));
     all.extend(oldest_of(3).map(|three| (NEWEST, three)));
     let queue = Mutex::new(all);
-    let next = || queue.lock().expect("nobody panics with it").pop();
+    let next = || queue.lock().expect("not poisoned").pop();
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {

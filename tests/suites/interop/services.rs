@@ -88,7 +88,7 @@ fn every_release_calls_services_and_fetches_files() {
                     child.call::<(bool, u64)>("served.uses.fetch", (owner.0, &from, &to))
                 };
                 let master = ContextId::MASTER;
-                let error = fetch(master).expect_err("nobody has shared it");
+                let error = fetch(master).expect_err("not shared");
                 assert!(error.to_string().contains("is not registered with FileService"), "{error}");
                 files.share(&source);
                 let path = [("path", Value::from(from.as_str()))];
@@ -96,7 +96,7 @@ fn every_release_calls_services_and_fetches_files() {
                 // From the master, and from a context.
                 for owner in [master, between.id()] {
                     assert_eq!(fetch(owner).expect("it is shared"), (true, 5_000_000));
-                    assert!(std::fs::read(&out).expect("it is there") == data, "the bytes differ");
+                    assert!(std::fs::read(&out).expect("it exists") == data, "the bytes differ");
                 }
             }
             drop(services);
@@ -116,7 +116,7 @@ fn upstream_children_read_package_data_files() {
                 let text: Value = child.call("served.uses.resource", ("data.txt",)).expect("it is served");
                 assert_eq!(text.as_str(), Some("from the master"));
                 let error =
-                    child.call::<Value>("served.uses.resource", ("no.txt",)).expect_err("there is none");
+                    child.call::<Value>("served.uses.resource", ("no.txt",)).expect_err("no such resource");
                 assert!(error.to_string().contains("FileNotFoundError"), "{error}");
             }
             master.shutdown();

@@ -10,7 +10,7 @@ use mitogen_tests::{isolated, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::{PATIENCE, local};
+use crate::common::{TIMEOUT, local};
 use crate::releases::{each, master, newest};
 
 #[test]
@@ -71,15 +71,15 @@ fn failures_are_explained(one: &Context) {
     assert!(error.to_string().contains("/nonexistent/python"), "{error}");
     let error = upstream::connect(one, "no_such_method", &[]).expect_err("no such method");
     assert!(matches!(error, UpstreamConnectError::Call { .. }), "{error:?}");
-    let _: u32 = one.call("os.getpid", ()).expect("it lives");
+    let _: u32 = one.call("os.getpid", ()).expect("the context continues");
 }
 
 fn losses_are_announced(one: &Context, two: &Context, pid: i32) {
     let waiting = two.call_async::<Value>("time.sleep", (3600,)).expect("sent");
-    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
-    let error = waiting.get_timeout(PATIENCE).expect_err("it is gone");
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the process exists");
+    let error = waiting.get_timeout(TIMEOUT).expect_err("the context is gone");
     assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
-    let _: u32 = one.call("os.getpid", ()).expect("its parent lives");
+    let _: u32 = one.call("os.getpid", ()).expect("the parent continues");
 }
 
 #[test]
@@ -109,10 +109,10 @@ fn grandchildren_end_with_a_lost_child() {
         let (one_pid, two_pid): (i32, i32) =
             (one.call("os.getpid", ()).expect("an answer"), two.call("os.getpid", ()).expect("an answer"));
         let waiting = two.call_async::<Value>("time.sleep", (3600,)).expect("sent");
-        kill(Pid::from_raw(one_pid), Signal::SIGKILL).expect("it lives");
-        let error = waiting.get_timeout(PATIENCE).expect_err("the way is gone");
+        kill(Pid::from_raw(one_pid), Signal::SIGKILL).expect("the process exists");
+        let error = waiting.get_timeout(TIMEOUT).expect_err("the link is lost");
         assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
-        let gone = wait::until(PATIENCE, || kill(Pid::from_raw(two_pid), None).is_err().then_some(()));
+        let gone = wait::until(TIMEOUT, || kill(Pid::from_raw(two_pid), None).is_err().then_some(()));
         assert!(gone.is_some(), "the grandchild has outlived its parent");
         master.shutdown();
     });

@@ -11,7 +11,7 @@ use mitogen_core::unix::ServerHello;
 use mitogen_tests::{TestUser, isolated, run};
 
 use crate::Open;
-use crate::common::{PATIENCE, master};
+use crate::common::{TIMEOUT, master};
 
 fn mode(path: &std::path::Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
@@ -19,7 +19,7 @@ fn mode(path: &std::path::Path) -> u32 {
 
 /// Waits until the peer closes the connection.
 fn closed(stream: &mut UnixStream) -> Vec<u8> {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     let mut said = Vec::new();
     stream.read_to_end(&mut said).expect("it closes");
     said

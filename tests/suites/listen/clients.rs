@@ -11,7 +11,7 @@ use mitogen_tests::procs::Process;
 use mitogen_tests::{isolated, wait};
 
 use crate::Open;
-use crate::common::{PATIENCE, run, start};
+use crate::common::{TIMEOUT, run, start};
 
 #[test]
 fn a_client_calls_and_runs_commands_in_contexts_of_the_session() {
@@ -34,7 +34,7 @@ fn a_client_calls_and_runs_commands_in_contexts_of_the_session() {
             assert_eq!(output.stdout, b"hello");
         }
         client.shutdown();
-        assert_eq!(child.call::<i64>("operator.add", (1, 1)).expect("it lives"), 2);
+        assert_eq!(child.call::<i64>("operator.add", (1, 1)).expect("the context continues"), 2);
         open.master.shutdown();
     });
 }
@@ -54,7 +54,7 @@ fn contexts_may_not_use_the_session_protocol() {
                     \x20       0, 121, b''.join(core.dumps({u'ask': u'contexts'})), port, core.PKL, None, auth))";
         for context in [&child, &deep] {
             let _: Value = context.call("builtins.exec", (code, Value::Dict(Vec::new()))).expect("it runs");
-            let answer = wait::until(PATIENCE, || {
+            let answer = wait::until(TIMEOUT, || {
                 let heard: Vec<String> = context.call("builtins.eval", ("heard",)).expect("a list");
                 (!heard.is_empty()).then_some(heard)
             });
@@ -78,7 +78,7 @@ fn a_command_ends_when_its_client_disconnects() {
         let (_running, events) = start(&there, &line);
         let mut pid = 0;
         loop {
-            match events.recv_timeout(PATIENCE).expect("something happens") {
+            match events.recv_timeout(TIMEOUT).expect("something happens") {
                 CommandEvent::Started { pid: number } => pid = number as i32,
                 CommandEvent::Stdout(_) => break,
                 _ => {}
@@ -87,8 +87,8 @@ fn a_command_ends_when_its_client_disconnects() {
         // Also during a call.
         let call = there.call_async::<Value>("time.sleep", (0.2,)).expect("sent");
         client.shutdown();
-        assert!(call.get_timeout(PATIENCE).is_err());
-        let gone = wait::until(PATIENCE, || Process::get(pid).is_none().then_some(()));
+        assert!(call.get_timeout(TIMEOUT).is_err());
+        let gone = wait::until(TIMEOUT, || Process::get(pid).is_none().then_some(()));
         assert!(gone.is_some(), "the command has outlived its client");
         assert_eq!(child.call::<i64>("operator.add", (1, 1)).expect("the tree is well"), 2);
         open.master.shutdown();
@@ -109,10 +109,10 @@ fn a_command_ends_if_its_client_disconnects_before_it_starts() {
         // The reply proves that earlier messages on the same link have been processed.
         client.contexts().expect("a list");
         client.shutdown();
-        busy.get_timeout(PATIENCE).expect("an answer");
-        child.call::<Value>("os.getpid", ()).expect("it lives");
+        busy.get_timeout(TIMEOUT).expect("an answer");
+        child.call::<Value>("os.getpid", ()).expect("the context continues");
         let runs = || mitogen_tests::procs::all().into_iter().find(|process| process.command == mark);
-        assert!(wait::until(PATIENCE, || runs().is_none().then_some(())).is_some(), "{:?}", runs());
+        assert!(wait::until(TIMEOUT, || runs().is_none().then_some(())).is_some(), "{:?}", runs());
         open.master.shutdown();
     });
 }
@@ -128,15 +128,15 @@ fn pending_calls_of_a_client_fail_when_the_context_or_listener_ends() {
             there.call_async::<Value>("time.sleep", (3600,)).expect("sent")
         };
         let (first, second) = (waiting(&child), waiting(&other));
-        client.contexts().expect("they are on their way");
+        client.contexts().expect("the list of contexts");
         child.call_no_reply("os._exit", (3,)).expect("sent");
         // It sleeps, so it must be interrupted.
         child.shutdown().expect("sent");
-        let error = first.get_timeout(PATIENCE).expect_err("it is gone");
+        let error = first.get_timeout(TIMEOUT).expect_err("the context is gone");
         assert!(matches!(&error, CallError::Dead { .. }), "{error:?}");
         assert!(matches!(second.try_get(), Ok(None)), "the other one still works");
         open.master.shutdown();
-        let error = second.get_timeout(PATIENCE).expect_err("all are gone");
+        let error = second.get_timeout(TIMEOUT).expect_err("the listener is gone");
         assert!(matches!(&error, CallError::Dead { .. }), "{error:?}");
         client.shutdown();
     });
@@ -156,19 +156,19 @@ fn clients_can_send_messages_to_each_other() {
         let data = pickle::to_bytes(&"hello").unwrap();
         let message = Message::new(two.id(), ear.handle(), Encoding::Pickle, data.clone());
         one.router().send(Message { reply_to: back.handle(), ..message }).expect("sent");
-        let heard = ear.get_timeout(PATIENCE).expect("a message");
+        let heard = ear.get_timeout(TIMEOUT).expect("a message");
         // With the listener's authority instead of the client's own.
         assert_eq!((heard.src_id, heard.auth_id), (one.id(), ContextId(0)));
         two.router().send(Message::new(heard.src_id, heard.reply_to, Encoding::Pickle, data)).expect("sent");
-        assert_eq!(back.get_timeout(PATIENCE).expect("a reply").src_id, two.id());
+        assert_eq!(back.get_timeout(TIMEOUT).expect("a reply").src_id, two.id());
         let gone = two.id();
         two.shutdown();
-        let sent = wait::until(PATIENCE, || {
+        let sent = wait::until(TIMEOUT, || {
             let message = Message::new(gone, Handle(1000), Encoding::Pickle, pickle::to_bytes(&1).unwrap());
             one.router().send(Message { reply_to: back.handle(), ..message }).expect("sent");
             matches!(back.get_timeout(Duration::from_secs(5)), Err(CallError::Dead { .. })).then_some(())
         });
-        assert!(sent.is_some(), "nobody says that it is gone");
+        assert!(sent.is_some(), "no disconnect was reported");
         one.shutdown();
         open.master.shutdown();
     });
@@ -185,7 +185,7 @@ fn a_client_cannot_announce_contexts_or_forge_senders() {
         client.router().send(route).expect("sent");
         client.contexts().expect("the listener still answers");
         assert!(!open.master.router().contexts().iter().any(|(id, _)| *id == unused));
-        assert_eq!(child.call::<i64>("operator.add", (1, 1)).expect("it lives"), 2);
+        assert_eq!(child.call::<i64>("operator.add", (1, 1)).expect("the context continues"), 2);
         // A context has no authority to use the session protocol.
         let asked = child.call::<Value>("mitogen.core.send", ());
         assert!(asked.is_err());

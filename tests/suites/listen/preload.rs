@@ -37,7 +37,7 @@ fn a_command_in_a_preloaded_context_requests_no_module() {
                 there.call::<String>("platform.python_version", ()).expect("a version");
                 let place = to.path().join("copy");
                 put(&there, &sources, place.as_os_str().as_bytes(), &TransferOptions::default(), |_| ())
-                    .expect("a copy");
+                    .expect("a fork");
                 assert_eq!(fs::read(place).unwrap(), b"precious");
             }
             client.shutdown();
@@ -55,10 +55,7 @@ fn a_command_in_a_preloaded_context_requests_no_module() {
             };
             // The first two calls are those made above.
             let (loads, calls) = (calls(WellKnownHandle::LoadModule), calls(WellKnownHandle::CallFunction));
-            assert!(
-                loads.last() < calls.get(2),
-                "modules were sent when there was a call: {loads:?} {calls:?}"
-            );
+            assert!(loads.last() < calls.get(2), "modules were sent with the call: {loads:?} {calls:?}");
         }
     });
 }

@@ -12,7 +12,7 @@ use mitogen_tests::{isolated, procs::Process, pythons, wait};
 use tempfile::TempDir;
 
 use crate::Open;
-use crate::common::{PATIENCE, connect_with, local, run, started_by, up};
+use crate::common::{TIMEOUT, connect_with, local, run, started_by, up};
 
 /// A package `app` whose modules all return its version.
 fn app(version: &str) -> (TempDir, Vec<Arc<dyn ModuleSource>>) {
@@ -61,7 +61,7 @@ fn each_client_sees_only_its_own_module_versions() {
             let deep = up(&connect_with(&open.master, Some(&child), &local(), &settings));
             // Standard modules that the session has loaded, and modules that it does not have, are both available.
             assert_eq!(versions(&deep), ["tree"; 4].join(" "));
-            deep.call::<()>("only.one.has.it", ()).expect_err("nobody has it");
+            deep.call::<()>("only.one.has.it", ()).expect_err("no such module");
             let (ones, mut modules) = app("one");
             fs::write(ones.path().join("only.py"), "def one():\n    return 1\n").unwrap();
             modules[0] = finder(ones.path());
@@ -108,9 +108,9 @@ fn scoped_contexts_and_scripts_end_with_their_client() {
         let child = open.child();
         let mut one = Client::connect(open.path()).expect("a client");
         let there = one.context(child.id(), "child");
-        let none = one.scoped_context(&there).expect_err("no ids yet");
+        let none = one.scoped_context(&there).expect_err("ids are not available yet");
         assert_eq!(none.to_string(), "no context id is left for a new context");
-        let none = Command::script("", ["-"]).start(&there, |_| ()).expect_err("no ids yet");
+        let none = Command::script("", ["-"]).start(&there, |_| ()).expect_err("ids are not available yet");
         assert!(matches!(none, CallError::NoId), "{none}");
         one.serve(Vec::new(), 3).expect("ids");
         let (idle, busy) =
@@ -122,12 +122,12 @@ fn scoped_contexts_and_scripts_end_with_their_client() {
         let other = up(&two.scoped_context(&two.context(child.id(), "child")).unwrap());
         one.shutdown();
         for pid in pids {
-            let gone = wait::until(PATIENCE, || Process::get(pid).is_none().then_some(()));
+            let gone = wait::until(TIMEOUT, || Process::get(pid).is_none().then_some(()));
             assert!(gone.is_some(), "a scoped context has outlived its client");
         }
         // The session's contexts and those of the other client are unaffected.
-        assert_eq!(child.call::<i64>("operator.add", (1, 1)).expect("it lives"), 2);
-        assert_eq!(other.call::<i64>("operator.add", (1, 1)).expect("it lives"), 2);
+        assert_eq!(child.call::<i64>("operator.add", (1, 1)).expect("the context continues"), 2);
+        assert_eq!(other.call::<i64>("operator.add", (1, 1)).expect("the context continues"), 2);
         two.shutdown();
         open.master.shutdown();
     });

@@ -20,7 +20,7 @@ use mitogen::transports::local::Local;
 use mitogen::{ChildSettings, ConnectRequest, Context, Master, MasterOptions, Python};
 
 /// Longer than any step of a test takes, so that a hang is an error.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A source of the modules in these directories.
 fn finder(paths: &[&Path]) -> Arc<dyn ModuleSource> {
@@ -58,5 +58,5 @@ fn call<T: mitogen_core::call::FromMessage>(
     args: impl serde::Serialize,
 ) -> T {
     let request = context.request(function.parse().expect("a function's name")).args(args);
-    request.timeout(PATIENCE).call().unwrap_or_else(|error| panic!("{function}: {error}"))
+    request.timeout(TIMEOUT).call().unwrap_or_else(|error| panic!("{function}: {error}"))
 }

@@ -115,7 +115,7 @@ fn use_them_all(target: &Context) {
     let (source, first, trace): (String, usize, String) = call(target, "use_packages.source_and_trace", ());
     assert!(source.starts_with("def safe_load(stream):\n"), "{source}");
     let file = installed().dir().join("yaml/__init__.py");
-    let whole = std::fs::read_to_string(&file).expect("the package is here");
+    let whole = std::fs::read_to_string(&file).expect("the package exists");
     assert_eq!(whole.lines().nth(first - 1), Some("def safe_load(stream):"), "a true line number");
     assert!(trace.contains("return load(stream, SafeLoader)"), "tracebacks show source: {trace}");
     assert!(trace.contains(&format!("master:{}", file.display())), "{trace}");

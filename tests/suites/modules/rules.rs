@@ -10,7 +10,7 @@ use mitogen::modules::{Module, ModuleError, ModuleSource};
 use mitogen::{CallError, ChildSettings, Context, Master, MasterOptions, Value};
 use mitogen_tests::{isolated, pythons};
 
-use crate::{PATIENCE, call, chain, finder, started_by};
+use crate::{TIMEOUT, call, chain, finder, started_by};
 
 fn under_every_interpreter(work: impl Fn(&str, ChildSettings)) {
     for python in pythons().iter().filter(|python| python.is_supported()) {
@@ -29,7 +29,7 @@ fn start(dir: &Path, settings: &ChildSettings, main_script: Option<&Path>) -> (M
 }
 
 fn failure(context: &Context, function: &str) -> String {
-    let request = context.request(function.parse().expect("a function's name")).timeout(PATIENCE);
+    let request = context.request(function.parse().expect("a function's name")).timeout(TIMEOUT);
     match request.call::<Value>() {
         Err(CallError::Remote(remote)) => remote.to_string(),
         other => panic!("{function}: {other:?}"),
@@ -135,10 +135,10 @@ fn a_slow_module_source_delays_no_other_context() {
         let options = MasterOptions::default().modules(vec![slow.clone()]);
         let master = Master::start(options).expect("a master starts");
         let contexts = chain(&master, master.settings(), 2);
-        let gate = slow.gate.lock().expect("nobody panics");
+        let gate = slow.gate.lock().expect("not poisoned");
         // The child requests the module when the code runs: the caller cannot know the import in advance.
         let asks = contexts[1].call_async::<Value>("builtins.__import__", ("slow",)).expect("sent");
-        let asked = mitogen_tests::wait::until(PATIENCE, || slow.asked.load(Ordering::SeqCst).then_some(()));
+        let asked = mitogen_tests::wait::until(TIMEOUT, || slow.asked.load(Ordering::SeqCst).then_some(()));
         assert!(asked.is_some());
         // In the meantime other contexts answer calls, and new ones start.
         let late = chain(&master, master.settings(), 2);
@@ -147,7 +147,7 @@ fn a_slow_module_source_delays_no_other_context() {
         }
         assert!(asks.is_empty());
         drop(gate);
-        let error = asks.get_timeout(PATIENCE).expect_err("there is no such module").to_string();
+        let error = asks.get_timeout(TIMEOUT).expect_err("there is no such module").to_string();
         assert!(error.contains("slow"), "{error}");
         master.shutdown();
     });

@@ -3,7 +3,7 @@
 use mitogen::command::{Command, CommandEvent, ExitStatus};
 use mitogen_tests::{Sshd, TestUser, isolated};
 
-use crate::common::{PATIENCE, by_key, by_password, master, run, ssh, start, up};
+use crate::common::{TIMEOUT, by_key, by_password, master, run, ssh, start, up};
 
 /// Bytes of all values without a short period.
 fn bytes(count: usize) -> Vec<u8> {
@@ -66,7 +66,7 @@ fn a_command_that_cannot_start_fails_and_one_that_hangs_can_be_signalled() {
         let context = up(&master.connect(&ssh(by_key(&server, "root"))).unwrap());
         for command in [Command::new(["/nonexistent/program"]), Command::new(["true"]).cwd("/nonexistent")] {
             let (_, events) = start(&context, &command);
-            let event = events.recv_timeout(PATIENCE).unwrap();
+            let event = events.recv_timeout(TIMEOUT).unwrap();
             assert!(
                 matches!(&event, CommandEvent::Failed(error) if error.to_string().contains("No such file")),
                 "{event:?}"
@@ -75,7 +75,7 @@ fn a_command_that_cannot_start_fails_and_one_that_hangs_can_be_signalled() {
         let (running, events) = start(&context, &Command::shell("sleep 3600 & echo on; wait"));
         let mut seen = Vec::new();
         let exit = loop {
-            match events.recv_timeout(PATIENCE).unwrap() {
+            match events.recv_timeout(TIMEOUT).unwrap() {
                 CommandEvent::Stdout(data) => {
                     seen.extend_from_slice(&data);
                     running.signal(15).unwrap();

@@ -3,7 +3,7 @@
 use mitogen::{ConnectHandle, Master, Transport};
 use mitogen_tests::{Namespaces, Sshd, isolated};
 
-use crate::common::{PATIENCE, by_key, master, ssh, up};
+use crate::common::{TIMEOUT, by_key, master, ssh, up};
 
 const CROWD: u8 = 30;
 
@@ -22,15 +22,14 @@ fn all_at_once(master: &Master, transports: &[impl Transport]) {
         .collect();
     let mut most = 0;
     let all_done = || connecting.iter().all(|connecting| connecting.outcome().is_some());
-    mitogen_tests::wait::until(PATIENCE, || {
+    mitogen_tests::wait::until(TIMEOUT, || {
         most = most.max(thread_count());
         all_done().then_some(())
     });
     for connecting in &connecting {
         up(connecting);
     }
-    let mut pids: Vec<u32> =
-        calls.iter().map(|call| call.get_timeout(PATIENCE).expect("an answer")).collect();
+    let mut pids: Vec<u32> = calls.iter().map(|call| call.get_timeout(TIMEOUT).expect("an answer")).collect();
     pids.sort_unstable();
     pids.dedup();
     assert_eq!(pids.len(), transports.len(), "each context is a process of its own");
@@ -68,7 +67,7 @@ fn all_connections_succeed_although_max_startups_drops_some() {
         all_at_once(&master, &transports);
         assert!(
             server.log().contains("MaxStartups"),
-            "the server dropped nobody, so nothing was tried again"
+            "the server dropped no connection, so none was retried"
         );
         master.shutdown();
     });

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::common::{
-    PATIENCE, STUCK, by_key, by_password, check, connect_with, down, is_stuck, master, no_process_left, ssh,
+    STUCK, TIMEOUT, by_key, by_password, check, connect_with, down, is_stuck, master, no_process_left, ssh,
     start, started_by, the_process, up,
 };
 
@@ -50,7 +50,7 @@ fn killing_ssh_while_the_interpreter_starts_is_an_error() {
         kill_ssh();
         let error = down(&connecting);
         check(&error, Stage::Bootstrap, FailureKind::Eof);
-        assert!(waiting.get_timeout(PATIENCE).is_err());
+        assert!(waiting.get_timeout(TIMEOUT).is_err());
         no_process_left(&leaks);
         master.shutdown();
     });
@@ -62,14 +62,14 @@ fn lose(options: mitogen::transports::ssh::Options, strike: impl FnOnce(&Context
     let master = master();
     let context = up(&master.connect(&ssh(options)).unwrap());
     let (_, events) = start(&context, &Command::shell("trap '' HUP TERM; echo on; sleep 3600"));
-    while !matches!(events.recv_timeout(PATIENCE).unwrap(), CommandEvent::Stdout(_)) {}
+    while !matches!(events.recv_timeout(TIMEOUT).unwrap(), CommandEvent::Stdout(_)) {}
     let call = context.call_async::<Value>("time.sleep", (3600,)).unwrap();
     strike(&context);
-    let error = call.get_timeout(PATIENCE).expect_err("it is dead");
+    let error = call.get_timeout(TIMEOUT).expect_err("the child is gone");
     assert!(matches!(&error, CallError::Dead { .. }), "{error:?}");
-    let last = events.recv_timeout(PATIENCE).unwrap();
+    let last = events.recv_timeout(TIMEOUT).unwrap();
     assert!(matches!(&last, CommandEvent::Failed(CallError::Dead { .. })), "{last:?}");
-    let error = context.call::<Value>("os.getpid", ()).expect_err("no way there");
+    let error = context.call::<Value>("os.getpid", ()).expect_err("no route");
     assert!(matches!(error, CallError::Send(_)), "{error:?}");
     // While the master and the server still run, because the server's end would end the sessions.
     no_process_left(&leaks);
@@ -132,7 +132,7 @@ fn a_silent_connection_fails_calls_and_commands() {
         let calls = [&context, &behind].map(|to| to.call_async::<Value>("time.sleep", (3600,)).unwrap());
         link.silence();
         for call in calls {
-            let error = call.get_timeout(PATIENCE).expect_err("nobody can answer");
+            let error = call.get_timeout(TIMEOUT).expect_err("the context is lost");
             assert!(
                 matches!(&error, CallError::Dead { reason, .. } if reason.contains("no traffic for")),
                 "{error:?}"
@@ -153,7 +153,7 @@ fn shutting_a_context_down_ends_its_ssh() {
         let context = up(&master.connect(&ssh(by_key(&server, user.name()))).unwrap());
         let call = context.call_async::<Value>("time.sleep", (3600,)).unwrap();
         context.shutdown().unwrap();
-        assert!(call.get_timeout(PATIENCE).is_err());
+        assert!(call.get_timeout(TIMEOUT).is_err());
         no_process_left(&leaks);
         master.shutdown();
     });

@@ -61,7 +61,7 @@ fn a_server_that_sends_nothing_times_out() {
         let waiting = silent.context().call_async::<u32>("os.getpid", ()).unwrap();
         let error = down(&silent);
         check(&error, Stage::Connect, FailureKind::Timeout);
-        let call = waiting.get_timeout(crate::common::PATIENCE).expect_err("nobody can answer");
+        let call = waiting.get_timeout(crate::common::TIMEOUT).expect_err("the context is lost");
         assert!(call.to_string().contains("timed out"), "{call}");
         // The same with a terminal.
         options.password = Some(mitogen::dialogue::Secret::new("x"));
@@ -175,11 +175,11 @@ fn shutdown_does_not_wait_for_hosts_and_ends_all_connections() {
         master.shutdown();
         for connecting in connecting {
             let outcome = connecting.wait_deadline(Instant::now() + Duration::from_secs(5));
-            let error = outcome.expect("a connection was forgotten").expect_err("nobody was there");
+            let error = outcome.expect("a connection did not end").expect_err("no server answered");
             assert_eq!(error.kind, FailureKind::Cancelled, "{}", error.report());
         }
         for call in waiting {
-            call.get_timeout(Duration::from_secs(5)).expect_err("nobody can answer");
+            call.get_timeout(Duration::from_secs(5)).expect_err("the context is lost");
         }
     });
 }

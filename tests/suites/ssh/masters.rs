@@ -40,7 +40,7 @@ impl Role {
     }
 
     /// The role of this process, if it is the one to be killed.
-    fn ours() -> Option<Self> {
+    fn of_this_process() -> Option<Self> {
         Some(serde_json::from_str(&std::env::var(ROLE).ok()?).expect("a role"))
     }
 
@@ -65,7 +65,7 @@ impl Role {
             .unwrap();
         let out = BufReader::new(victim.stdout.take().unwrap());
         let ready = out.lines().map_while(Result::ok).any(|line| line == READY);
-        assert!(ready, "the master ended by itself");
+        assert!(ready, "the master ended early");
         victim
     }
 }
@@ -89,7 +89,7 @@ fn kill(mut victim: Child) {
 /// Keeps a context busy with a call and with a command that ignores signals.
 fn work(context: &Context) {
     let (_, events) = common::start(context, &Command::shell("trap '' HUP TERM INT; echo on; sleep 3600"));
-    while !matches!(events.recv_timeout(common::PATIENCE).unwrap(), CommandEvent::Stdout(_)) {}
+    while !matches!(events.recv_timeout(common::TIMEOUT).unwrap(), CommandEvent::Stdout(_)) {}
     let call = context.call_async::<Value>("time.sleep", (3600,)).unwrap();
     // Not dropped before the process ends.
     std::mem::forget((call, events));
@@ -98,7 +98,7 @@ fn work(context: &Context) {
 #[test]
 fn killing_the_master_while_the_host_is_silent_leaves_nothing() {
     isolated(|| {
-        if let Some(role) = Role::ours() {
+        if let Some(role) = Role::of_this_process() {
             let mut options = role.options();
             // ssh must not wait longer than this, because no master is left to kill it.
             options.connect_timeout = Duration::from_secs(2);
@@ -128,7 +128,7 @@ fn killing_the_master_while_the_host_is_silent_leaves_nothing() {
 #[test]
 fn killing_the_master_while_the_interpreter_starts_leaves_nothing() {
     isolated(|| {
-        if let Some(role) = Role::ours() {
+        if let Some(role) = Role::of_this_process() {
             let master = common::master();
             let settings = common::started_by(&common::STUCK);
             common::connect_with(&master, None, &common::ssh(role.options()), &settings);
@@ -150,7 +150,7 @@ fn killing_the_master_while_the_interpreter_starts_leaves_nothing() {
 #[test]
 fn killing_the_master_of_a_busy_context_leaves_nothing() {
     isolated(|| {
-        if let Some(role) = Role::ours() {
+        if let Some(role) = Role::of_this_process() {
             let master = common::master();
             work(&common::up(&master.connect(&common::ssh(role.options())).unwrap()));
             ready();
@@ -170,7 +170,7 @@ fn killing_the_master_of_a_busy_context_leaves_nothing() {
 #[test]
 fn killing_the_master_of_a_busy_sudo_context_leaves_nothing() {
     isolated(|| {
-        if let Some(role) = Role::ours() {
+        if let Some(role) = Role::of_this_process() {
             let master = common::master();
             let host = common::up(&master.connect(&common::ssh(role.options())).unwrap());
             let password = role.password.as_deref().map(Secret::new);
