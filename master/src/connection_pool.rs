@@ -9,9 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use mitogen_core::call::Context;
-use mitogen_core::connect::{
-    ChildSettings, ConnectHandle, ConnectRequest, Connector, Plan, Transport,
-};
+use mitogen_core::connect::{ChildSettings, ConnectHandle, ConnectRequest, Connector, Plan, Transport};
 use mitogen_core::router::Router;
 
 use crate::Master;

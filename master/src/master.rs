@@ -126,6 +126,22 @@ pub enum StartError {
 }
 
 /// The root of a tree of contexts. Dropping it shuts the tree down, within the grace period.
+///
+/// ```
+/// use mitogen::transports::local::{Local, Options};
+/// use mitogen::{Master, MasterOptions};
+///
+/// let master = Master::start(MasterOptions::default())?;
+/// let local = Local::new(Options::new())?;
+/// // Both are being connected; the second one is a child of the first.
+/// let parent = master.connect(&local)?;
+/// let child = master.connect_via(parent.context(), &local)?;
+/// let parent_pid: u32 = parent.wait()?.call("os.getpid", ())?;
+/// let child_pid: u32 = child.wait()?.call("os.getpid", ())?;
+/// assert_ne!(parent_pid, child_pid);
+/// master.shutdown();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Master {
     node: Node,

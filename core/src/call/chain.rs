@@ -18,6 +18,19 @@ static CHAINS: AtomicU64 = AtomicU64::new(0);
 ///
 /// After one has failed, all later ones fail with the same error and are not run, until
 /// [`CallChain::reset`]. Dropping the chain resets it, so that the context can forget the error.
+///
+/// ```
+/// # use mitogen_core as mitogen;
+/// use mitogen::call::{CallError, Context};
+///
+/// /// Creates a directory and a link in it without waiting in between: one round trip.
+/// fn prepare(context: &Context) -> Result<(), CallError> {
+///     let chain = context.chain();
+///     chain.call_no_reply("os.makedirs", ("/srv/app",))?;
+///     // Fails with the error of the first call if that one failed.
+///     chain.call("os.symlink", ("/srv/app/v2", "/srv/app/current"))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct CallChain {
     context: Context,

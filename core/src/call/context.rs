@@ -8,6 +8,31 @@ use crate::ids::ContextId;
 use crate::router::{Router, SendError};
 
 /// A context that can be called. Cloning it is cheap and gives the same context.
+///
+/// ```
+/// # use mitogen_core as mitogen;
+/// use mitogen::call::{CallError, Context, FunctionName};
+///
+/// /// The free space of the file system of `path`, as a share of the whole.
+/// fn free(context: &Context, path: &str) -> Result<f64, CallError> {
+///     // Arguments and results are converted by serde: tuples, strings, numbers, maps, or `Value`.
+///     let (total, _, free): (f64, f64, f64) = context.call("shutil.disk_usage", (path,))?;
+///     Ok(free / total)
+/// }
+///
+/// /// The same call for several contexts, which run it at the same time.
+/// fn names(contexts: &[Context]) -> Result<Vec<String>, CallError> {
+///     let replies: Vec<_> =
+///         contexts.iter().map(|context| context.call_async("platform.node", ())).collect::<Result<_, _>>()?;
+///     replies.iter().map(|reply| reply.get()).collect()
+/// }
+///
+/// /// Keyword arguments, time limits and classes of the module are parts of a request.
+/// fn sorted(context: &Context, items: Vec<u32>) -> Result<Vec<u32>, CallError> {
+///     let function: FunctionName = "builtins.sorted".parse()?;
+///     context.request(function).args((items,)).kwarg("reverse", true).call()
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Context {
     router: Router,

@@ -21,6 +21,24 @@ use crate::wire::Message;
 /// It is also a `Future` of the next one, on any executor. Dropping it frees the handle: later
 /// messages are answered with `invalid handle`, and a call's reply is dropped, which cancels the
 /// wait and not the call.
+///
+/// ```
+/// # use mitogen_core as mitogen;
+/// # use mitogen_core::{ids::Identity, node::{Node, NodeOptions}};
+/// # let node = Node::start(Identity::master(), &NodeOptions::default())?;
+/// # let router = node.router(); // of a master: `master.router()`
+/// use mitogen::call::Receiver;
+/// use mitogen::router::HandlerOptions;
+///
+/// let numbers = Receiver::<u32>::new(router, HandlerOptions::default());
+/// let sender = numbers.to_sender(); // usually an argument of a call
+/// sender.send(&1)?;
+/// sender.send(&2)?;
+/// sender.close();
+/// // The iteration ends when the sender is closed.
+/// assert_eq!(numbers.iter().collect::<Result<Vec<_>, _>>()?, [1, 2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Receiver<T = Message> {
     router: WeakRouter,
     me: ContextId,

@@ -50,6 +50,23 @@ pub enum SelectError {
 ///
 /// A source is removed after its first event, unless [`Select::keep`] was chosen. A select owns its
 /// sources, so a source cannot be added twice, and selects cannot contain themselves.
+///
+/// ```
+/// # use mitogen_core as mitogen;
+/// use mitogen::call::{CallError, Context, Select};
+///
+/// /// Prints the load of each context as its answer arrives.
+/// fn loads(contexts: &[Context]) -> Result<(), CallError> {
+///     let mut replies = Select::new();
+///     for context in contexts {
+///         replies.add(context.name(), context.call_async::<(f64, f64, f64)>("os.getloadavg", ())?);
+///     }
+///     while let Ok((name, load)) = replies.get() {
+///         println!("{name}: {}", load?.0);
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Select<K, T> {
     sources: HashMap<u64, (K, Box<dyn Selectable<T>>)>,
     ready: Latch<u64>,

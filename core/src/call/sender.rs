@@ -14,6 +14,23 @@ const CLOSED: &str = "Sender was explicitly closed";
 
 /// Sends to one handle of one context. It can be an argument of a call: the other context gets a sender
 /// to the same handle.
+///
+/// ```
+/// # use mitogen_core as mitogen;
+/// use mitogen::call::{CallError, Context, Receiver};
+/// use mitogen::router::HandlerOptions;
+///
+/// /// Calls `log_watch.follow(path, sender)`, a Python function that calls `sender.send` for each line and
+/// /// `sender.close` at the end, and prints the lines as they arrive.
+/// fn follow(context: &Context, path: &str) -> Result<(), CallError> {
+///     let lines = Receiver::<String>::new(context.router(), HandlerOptions::default());
+///     context.call_no_reply("log_watch.follow", (path, lines.to_sender()))?;
+///     for line in lines.iter() {
+///         println!("{}: {}", context.name(), line?);
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Sender {
     router: WeakRouter,

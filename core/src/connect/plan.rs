@@ -29,6 +29,20 @@ pub enum Preamble {
 }
 
 /// All that is needed to start one context.
+///
+/// ```
+/// # use mitogen_core as mitogen;
+/// use mitogen::connect::{Plan, Spawn, Stdio};
+/// use mitogen::dialogue::{Action, Dialogue, Rule, Secret, Shown, Source};
+///
+/// let argv = ["opener", "web1", "python3"].map(str::to_owned).to_vec();
+/// let prompt = Rule::new(Source::Diag, Shown::Partial, "password: $", Action::SendSecret("password".to_owned()));
+/// let plan = Plan::new("opener.web1", "opener", Spawn::new(argv).with_stdio(Stdio::HybridTty))
+///     .with_dialogue(Dialogue { rules: vec![prompt], ..Dialogue::default() })
+///     .with_secrets([("password".to_owned(), Secret::new("hunter2"))]);
+/// plan.validate()?;
+/// # Ok::<(), mitogen::connect::PlanError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -7,6 +7,19 @@ use crate::router::Keepalive;
 use crate::runtime::Runtime;
 
 /// What runs in a child, and how it is configured.
+///
+/// ```
+/// # use mitogen_core as mitogen;
+/// use std::time::Duration;
+///
+/// use mitogen::connect::ChildSettings;
+/// use mitogen::runtime::Runtime;
+///
+/// /// `runtime` is usually `mitogen::Python`.
+/// fn settings(runtime: impl Runtime + 'static) -> ChildSettings {
+///     ChildSettings::new(runtime).timeout(Duration::from_secs(10)).import_blocks(["numpy"])
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChildSettings {

@@ -38,6 +38,31 @@ impl ChildCommand {
 }
 
 /// A method of starting a context. Implementations hold their options and do no I/O.
+///
+/// ```
+/// # use mitogen_core as mitogen;
+/// use mitogen::connect::{ChildCommand, OptionsError, Plan, Spawn, Transport};
+///
+/// /// Starts contexts with a low priority.
+/// #[derive(Debug)]
+/// struct Nice;
+///
+/// impl Transport for Nice {
+///     fn method(&self) -> &str {
+///         "nice"
+///     }
+///
+///     fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
+///         let mut argv = vec!["nice".to_owned()];
+///         argv.extend(child.argv.iter().cloned());
+///         Ok(Plan::new("nice", self.method(), Spawn::new(argv)))
+///     }
+/// }
+///
+/// let plan = Nice.plan(&ChildCommand::new(["python3"]))?;
+/// assert_eq!(plan.argv(), ["nice", "python3"]);
+/// # Ok::<(), OptionsError>(())
+/// ```
 pub trait Transport: fmt::Debug + Send + Sync {
     /// The transport's name, such as `ssh`.
     fn method(&self) -> &str;
@@ -189,6 +214,42 @@ impl fmt::Debug for TransportKind {
 }
 
 /// Transports by name. The core knows none; programs fill it.
+///
+/// ```
+/// # use mitogen_core as mitogen;
+/// use mitogen::connect::{
+///     ChildCommand, OptionKind, OptionSpec, OptionsError, Plan, Registry, Spawn, Transport, TransportKind,
+/// };
+///
+/// /// Starts contexts with another priority.
+/// #[derive(Debug)]
+/// struct Nice {
+///     adjustment: i64,
+/// }
+///
+/// # impl Transport for Nice {
+/// #     fn method(&self) -> &str {
+/// #         "nice"
+/// #     }
+/// #     fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
+/// #         let mut argv = vec!["nice".to_owned(), format!("--adjustment={}", self.adjustment)];
+/// #         argv.extend(child.argv.iter().cloned());
+/// #         Ok(Plan::new("nice", self.method(), Spawn::new(argv)))
+/// #     }
+/// # }
+/// let kind = TransportKind::new("nice", |options| {
+///     Ok(Nice { adjustment: options["adjustment"].as_i64().unwrap_or(10) })
+/// })
+/// .with_option(OptionSpec::new(
+///     "adjustment",
+///     OptionKind::Integer { min: 0, max: 19 },
+///     "what is added to the priority",
+/// ));
+///
+/// let mut registry = Registry::new();
+/// registry.add(kind);
+/// assert!(registry.get("nice").is_some_and(|nice| nice.has_option("adjustment")));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     kinds: BTreeMap<String, TransportKind>,

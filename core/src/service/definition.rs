@@ -77,6 +77,31 @@ pub(super) struct Method {
 }
 
 /// A service: a name and methods.
+///
+/// ```
+/// # use mitogen_core as mitogen;
+/// # use mitogen_core::{ids::Identity, node::{Node, NodeOptions}};
+/// # let node = Node::start(Identity::master(), &NodeOptions::default())?;
+/// # let router = node.router(); // of a master: `master.router()`
+/// use mitogen::call::Context;
+/// use mitogen::pickle::Value;
+/// use mitogen::service::{Kind, Service, ServicePolicy, Services};
+///
+/// let greeter = Service::new("greeter.Greeter").method(
+///     "greet",
+///     ServicePolicy::AllowParents,
+///     &[("name", Kind::Text)],
+///     |call| Ok(Value::from(format!("hello, {}", call.text("name")).as_str())),
+/// );
+/// let services = Services::start(router, 2)?;
+/// services.add(greeter);
+///
+/// // Other contexts call it in the same way; this one calls itself.
+/// let me = Context::new(router, router.identity().id, "self");
+/// let greeting: String = me.call_service("greeter.Greeter", "greet", &[("name", "web1".into())])?;
+/// assert_eq!(greeting, "hello, web1");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Service {
     name: String,
     methods: HashMap<String, Method>,

@@ -57,6 +57,17 @@ pub enum ClientError {
 /// Its calls have that master's authority. Dropping it leaves the session, which continues; commands that
 /// this client has started are ended. The only contexts that a client can start are copies of others, for
 /// modules of its own ([`Client::serve`]). [`Listener`](super::Listener) has an example.
+///
+/// ```no_run
+/// use mitogen::Client;
+///
+/// let client = Client::connect("/run/user/1000/mitogen.sock".as_ref())?;
+/// for context in client.contexts()? {
+///     println!("{}: {}", context.id, context.name);
+/// }
+/// client.shutdown();
+/// # Ok::<(), mitogen::ClientError>(())
+/// ```
 #[derive(Debug)]
 pub struct Client {
     node: Node,

@@ -9,6 +9,17 @@ use crate::{bundle, command, modules};
 const NAME: &str = "python";
 
 /// Children that run this crate's runtime, under Python 2.7, or 3.6 and later.
+///
+/// ```
+/// # mod mitogen { pub use {mitogen_core::connect::ChildSettings, mitogen_python::Python}; }
+/// use mitogen::{ChildSettings, Python};
+///
+/// // A shell on the remote host finds an interpreter.
+/// let any = ChildSettings::new(Python::new());
+/// // This one, and no other.
+/// let chosen = ChildSettings::new(Python::with_interpreter(["/opt/python3.12/bin/python3"]));
+/// assert_eq!(chosen.runtime.name(), any.runtime.name());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Python {

@@ -65,6 +65,8 @@ pub enum BadPackage {
 }
 
 /// The user's own copy of Python Mitogen: the sources of its modules.
+///
+/// `mitogen::upstream::find` reads an installed one.
 pub struct UpstreamPackage {
     version: Version,
     modules: BTreeMap<String, UpstreamModule>,

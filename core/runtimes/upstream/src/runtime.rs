@@ -27,6 +27,18 @@ pub const FIRST_STAGE: &str = concat!(
 );
 
 /// Children that run the core of the user's copy of Python Mitogen.
+///
+/// ```
+/// # mod mitogen { pub use {mitogen_core::connect::ChildSettings, mitogen_upstream::*}; }
+/// use std::sync::Arc;
+///
+/// use mitogen::{ChildSettings, Upstream, UpstreamPackage};
+///
+/// /// `mitogen::upstream::find` finds the package of an interpreter.
+/// fn settings(package: Arc<UpstreamPackage>) -> ChildSettings {
+///     ChildSettings::new(Upstream::new(package).interpreter(["python3"]))
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Upstream {
