@@ -84,7 +84,7 @@ fn a_blocked_output_does_not_prevent_the_end() {
     let mut started = scene.start(&["run", "local", "--", "echo ready; exec yes"], Stdio::null());
     assert_eq!(started.line(), "ready\n");
     // Signals that come together merge, so the key is pressed until it helps.
-    let ended = wait::until(wait::PATIENCE, || {
+    let ended = wait::until(wait::TIMEOUT, || {
         started.signal(Signal::SIGINT);
         started.child.try_wait().unwrap()
     });

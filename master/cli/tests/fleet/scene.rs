@@ -182,7 +182,7 @@ impl Scene {
             let left = procs::marked(MARK, &self.mark);
             left.into_iter().filter(|process| !process.is_zombie()).collect::<Vec<_>>()
         };
-        if wait::until(wait::PATIENCE, || left().is_empty().then_some(())).is_none() {
+        if wait::until(wait::TIMEOUT, || left().is_empty().then_some(())).is_none() {
             panic!("left behind: {:#?}", left());
         }
     }

@@ -215,14 +215,14 @@ fn an_interrupt_ends_only_what_its_client_has_started() {
         let children = procs::all().into_iter().filter(|process| process.parent == parent);
         children.filter(|process| !process.is_zombie()).map(|process| process.id).collect::<Vec<_>>()
     };
-    assert!(wait::until(wait::PATIENCE, || (scoped().len() == 1).then_some(())).is_some(), "{:?}", scoped());
+    assert!(wait::until(wait::TIMEOUT, || (scoped().len() == 1).then_some(())).is_some(), "{:?}", scoped());
     for client in [mine, program, call] {
         client.signal(Signal::SIGINT);
         let output = client.child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     }
     let gone =
-        wait::until(wait::PATIENCE, || (Process::get(first).is_none() && scoped().is_empty()).then_some(()));
+        wait::until(wait::TIMEOUT, || (Process::get(first).is_none() && scoped().is_empty()).then_some(()));
     assert!(gone.is_some(), "something has outlived its client");
     assert!(Process::get(second).is_some(), "it belongs to another client");
     other.signal(Signal::SIGINT);
@@ -263,7 +263,7 @@ fn a_killed_client_ends_only_its_own_command() {
     let pid: i32 = client.line().trim().parse().unwrap();
     client.child.kill().unwrap();
     client.child.wait().unwrap();
-    let gone = wait::until(wait::PATIENCE, || Process::get(pid).is_none().then_some(()));
+    let gone = wait::until(wait::TIMEOUT, || Process::get(pid).is_none().then_some(()));
     assert!(gone.is_some(), "the command has outlived its client");
     assert_eq!(run(&scene, &["run", "--socket=t.sock", "n01", "--", "echo well"]).1, "well\n");
     end(&scene, started, Signal::SIGTERM);
