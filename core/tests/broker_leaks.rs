@@ -76,7 +76,7 @@ fn work() {
 
 #[test]
 fn a_broker_leaks_no_descriptor_and_no_thread() {
-    // The first time may open what stays (none of it ours).
+    // The first run may open descriptors that libraries keep.
     work();
     let before = (count("fd"), count("task"));
     for _ in 0..5 {

@@ -56,7 +56,7 @@ fn unread_data_is_reported_again() {
     });
 }
 
-/// By hints the kernel's edges show through, and only so far.
+/// Readiness that is noted as drained is not reported until the kernel reports a new edge.
 #[test]
 fn a_drained_direction_is_reported_again_only_after_a_change() {
     let poller = &mut *default_poller().unwrap();
@@ -65,33 +65,33 @@ fn a_drained_direction_is_reported_again_only_after_a_change() {
     poller.register(a.as_fd(), Token(1), Interest::BOTH).unwrap();
     b.write_all(b"xy").unwrap();
     assert_eq!(ready(poller, Some(LONG)), [event(1, true, true)]);
-    // Both are untrue, which shows that nobody asks the kernel.
+    // Both notes are false, which shows that the kernel is not asked.
     poller.note_residual(fd, Token(1), Interest::READ, Residual::Drained);
     poller.note_residual(fd, Token(1), Interest::WRITE, Residual::Drained);
     assert_eq!(ready(poller, NOW), []);
     b.write_all(b"z").unwrap();
     assert!(ready(poller, Some(LONG))[0].readable, "something has changed");
-    // A stranger's word does not count, nor one about what was not shown.
+    // A note with another token is ignored, and so is one about a direction that was not reported.
     poller.note_residual(fd, Token(2), Interest::READ, Residual::Drained);
     assert!(ready(poller, Some(LONG))[0].readable);
     poller.note_residual(fd, Token(1), Interest::READ, Residual::Drained);
     poller.note_residual(fd, Token(1), Interest::WRITE, Residual::Drained);
     poller.note_residual(fd, Token(1), Interest::READ, Residual::Ready);
     assert_eq!(ready(poller, NOW), []);
-    // Asked for anew, it is looked at anew.
+    // A new request for a direction checks its state again.
     poller.reregister(fd, Token(1), Interest::NONE).unwrap();
     poller.reregister(fd, Token(1), Interest::READ).unwrap();
     assert_eq!(ready(poller, Some(LONG)), [event(1, true, false)]);
 
-    // More is shown without asking, even if it is not there, and keeps the others waiting no longer
-    // than a look; what else has changed is in the same event.
+    // A direction noted as ready is reported without asking the kernel, even if it is not ready. The poll does not
+    // wait then, and the same event contains other changes.
     a.read_exact(&mut [0; 3]).unwrap();
     poller.note_residual(fd, Token(1), Interest::READ, Residual::Ready);
     assert_eq!(ready(poller, None), [event(1, true, false)]);
     poller.note_residual(fd, Token(1), Interest::READ, Residual::Ready);
     b.write_all(b"x").unwrap();
     assert_eq!(ready(poller, None), [event(1, true, false)]);
-    // But not to one who does not ask any more.
+    // But not for a direction that is not requested any more.
     poller.note_residual(fd, Token(1), Interest::READ, Residual::Ready);
     poller.reregister(fd, Token(1), Interest::NONE).unwrap();
     assert_eq!(ready(poller, NOW), []);
@@ -107,7 +107,7 @@ fn a_hang_up_is_reported_whatever_was_noted() {
         poller.register(reader.as_fd(), Token(1), Interest::READ).unwrap();
         poller.register(ours.as_fd(), Token(2), Interest::READ).unwrap();
         poller.register(master.as_fd(), Token(3), Interest::READ).unwrap();
-        // The last words and the hang-up come as one: there will be no second edge.
+        // The last data and the hang-up arrive together, so there is no second edge.
         writer.write_all(b"x").unwrap();
         theirs.write_all(b"x").unwrap();
         sys::write_all(slave.as_fd(), b"x", Some(support::soon())).unwrap();
@@ -202,7 +202,7 @@ fn a_hang_up_is_reported_in_the_requested_directions_only() {
         drop(writer);
         drop(broken_reader);
         assert_eq!(ready(poller, Some(LONG)), [event(1, true, false), event(2, false, true)]);
-        // Nobody asks, so nobody spins.
+        // Without requested directions nothing is reported, so the loop does not spin.
         poller.reregister(reader.as_raw_fd(), Token(1), Interest::NONE).unwrap();
         poller.reregister(broken_writer.as_raw_fd(), Token(2), Interest::NONE).unwrap();
         assert_eq!(ready(poller, NOW), []);
@@ -258,7 +258,7 @@ fn a_reused_descriptor_number_is_a_new_registration() {
         let (c, mut d) = pair();
         let c = OwnedFd::from(c);
         poller.register(c.as_fd(), Token(2), Interest::READ).unwrap();
-        // Somebody who is late must not end it.
+        // A late deregistration with the old token must not affect it.
         poller.deregister(c.as_raw_fd(), Token(1));
         assert!(poller.reregister(c.as_raw_fd(), Token(1), Interest::NONE).is_err());
         d.write_all(b"x").unwrap();
@@ -308,7 +308,7 @@ fn a_busy_descriptor_does_not_starve_the_others() {
             theirs.write_all(b"x").unwrap();
             poller.register(ours.as_fd(), Token(index), Interest::READ).unwrap();
         }
-        // Nothing is ever read, and still everybody is shown.
+        // Nothing is ever read, and every descriptor is still reported.
         let mut seen = vec![false; pairs.len()];
         for _ in 0..4 {
             for event in ready(poller, Some(LONG)) {

@@ -121,7 +121,7 @@ fn exchange(version: &str, python: &PathBuf, cases: &[Value]) -> usize {
     pickles
 }
 
-/// Ends the interpreter when a test fails, so that nobody waits for it.
+/// Ends the interpreter when a test fails, so that no thread waits for it.
 struct Driver(Child);
 
 impl Drop for Driver {

@@ -14,7 +14,7 @@ fn ids_are_not_reused_and_children_cannot_exhaust_them() {
     assert_eq!(router.ids().allocate(), ContextId(1));
     assert_eq!(router.ids().allocate_block(1000), Some(ContextId(2)));
     assert_eq!(router.ids().allocate(), ContextId(1002));
-    // Somebody asks without end.
+    // Allocate blocks until the limit is reached.
     let mut last = 0;
     while let Some(ContextId(first)) = router.ids().allocate_block(1 << 20) {
         assert!(first > last, "{first} after {last}");

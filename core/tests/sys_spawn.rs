@@ -163,7 +163,7 @@ fn kill_group_signals_exactly_one_group() {
         sys::kill_group(bystander.pid, libc::SIGKILL).unwrap();
         reap(bystander.pid);
     }
-    // Numbers that mean "everybody", our own group, or another's group.
+    // Numbers that mean all processes, our own group, or another group.
     for pid in [1, 0, -1, -2] {
         assert_eq!(sys::kill_group(pid, 0).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
@@ -243,7 +243,7 @@ fn a_program_starts_with_default_signal_handling() {
         let child = start(&["cat", "/proc/self/status"], stdio);
         let text = read_all(&child.receive);
         reap(child.pid);
-        // The C library keeps 32 and 33 for itself and lets nobody change them.
+        // The C library reserves signals 32 and 33; they cannot be changed.
         let reserved = 0b11_u64 << 31;
         for set in ["SigBlk:", "SigIgn:", "SigCgt:"] {
             let line = text.lines().find_map(|line| line.strip_prefix(set)).unwrap();
@@ -396,7 +396,7 @@ fn a_monitor_reports_the_exit_status_with_either_method() {
         let (_, status) = ends.recv_timeout(LONG).unwrap();
         assert_eq!(status, ExitStatus { code: None, signal: Some(libc::SIGRTMIN()) });
 
-        // One that ended and was reaped by somebody else: told, with nothing known.
+        // A process that other code has reaped is reported without a status.
         let gone = start(&["true"], ChildStdio::Pipes);
         reap(gone.pid);
         let sender = sender.clone();

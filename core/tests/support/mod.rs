@@ -177,3 +177,9 @@ pub(crate) fn text(text: &str) -> Seen {
 pub(crate) fn next(seen: &Receiver<Seen>) -> Seen {
     seen.recv_timeout(LONG).expect("nothing was seen")
 }
+
+/// Checks that the stream of these events has been dropped.
+#[track_caller]
+pub(crate) fn at_end(seen: &Receiver<Seen>) {
+    assert_eq!(seen.recv_timeout(LONG), Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
+}

@@ -133,7 +133,7 @@ mod tests {
     static APP: EmbeddedDir = crate::embed!("$CARGO_MANIFEST_DIR/tests/embedded");
 
     #[test]
-    fn packages_and_namespaces() {
+    fn packages_and_namespaces_are_found() {
         let rows = [
             ("app", Some(("mitogen/app/__init__.py", Some("shapes")))),
             ("app.shapes", Some(("mitogen/app/shapes.py", None))),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn data_files() {
+    fn data_files_are_found() {
         let source: Arc<dyn ModuleSource> = Arc::new(&APP);
         let greeting = source.resource("app", "texts/greeting.txt").unwrap();
         assert_eq!(greeting.as_deref(), Some(b"hello\n".as_slice()));

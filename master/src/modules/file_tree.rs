@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_stay() {
+    fn only_relative_paths_inside_the_package_are_accepted() {
         for path in ["a", "a/b.txt", "a.b/..c", "ä/ö"] {
             assert!(is_inside(path), "{path}");
         }

@@ -123,13 +123,13 @@ const FOUND: [(&str, &str); 24] = [
 ];
 
 #[test]
-fn in_directories() {
+fn modules_are_found_in_directories() {
     let root = tree(&PACKAGES);
     check(&finder(&[root.path()]), root.path(), &FOUND);
 }
 
 #[test]
-fn in_archives() {
+fn modules_are_found_in_archives() {
     let root = tree(&[]);
     let path = root.path().join("lib.zip");
     archive(&path, &PACKAGES);
@@ -144,7 +144,7 @@ fn in_archives() {
 }
 
 #[test]
-fn the_first_place_wins_and_namespaces_add_up() {
+fn the_first_path_entry_wins_and_namespaces_are_merged() {
     let root = tree(&["1/m.py", "2/m.py", "1/ns/a.py", "2/ns/b.py", "2/ns/a.py", "1/late/x.py"]);
     grow(root.path(), &["2/late/__init__.py", "3/late.py", "1/legacy/__init__.py", "1/legacy/one.py"]);
     grow(root.path(), &["2/legacy/two.py", "1/closed/__init__.py", "2/closed/two.py"]);
@@ -173,7 +173,7 @@ fn the_first_place_wins_and_namespaces_add_up() {
 }
 
 #[test]
-fn links_are_followed_and_listings_kept() {
+fn links_are_followed_and_listings_are_cached() {
     let root = tree(&["real/a.py", "path/b.py"]);
     symlink(root.path().join("real"), root.path().join("path/linked")).unwrap();
     symlink("b.py", root.path().join("path/c.py")).unwrap();
@@ -194,7 +194,7 @@ fn links_are_followed_and_listings_kept() {
 }
 
 #[test]
-fn resources() {
+fn resources_are_found() {
     let files = ["pkg/__init__.py", "pkg/a.txt", "pkg/t/b.html", "m.py", "out.txt", "ns/d.txt"];
     let root = tree(&files);
     let zip = root.path().join("all.zip");
@@ -233,7 +233,7 @@ fn resources() {
 }
 
 #[test]
-fn resources_do_not_lead_out_through_links() {
+fn resources_cannot_leave_the_package_through_links() {
     let root = tree(&["pkg/__init__.py", "pkg/a.txt", "out/secret.txt"]);
     symlink("a.txt", root.path().join("pkg/in.txt")).unwrap();
     symlink("../out/secret.txt", root.path().join("pkg/out.txt")).unwrap();
@@ -246,7 +246,7 @@ fn resources_do_not_lead_out_through_links() {
 }
 
 #[test]
-fn an_interpreters_library_is_not_sent_unless_asked() {
+fn the_library_of_an_interpreter_is_skipped_unless_requested() {
     let root =
         tree(&["lib/os.py", "lib/site.py", "lib/codecs.py", "lib/json/__init__.py", "lib/json/tool.py"]);
     grow(root.path(), &["lib/extra.py", "own/commands.py"]);
@@ -262,7 +262,7 @@ fn an_interpreters_library_is_not_sent_unless_asked() {
 }
 
 #[test]
-fn virtual_environments() {
+fn modules_are_found_in_virtual_environments() {
     let site = "env/lib/python3.11/site-packages";
     let root = tree(&[&format!("{site}/a.py"), "src/mine.py", "far/other.py", "extra/z.py"]);
     symlink("lib", root.path().join("env/lib64")).unwrap();
@@ -285,7 +285,7 @@ fn virtual_environments() {
 }
 
 #[test]
-fn several_interpreters_in_an_environment() {
+fn an_environment_can_have_several_interpreters() {
     let root = tree(&["lib/python3.9/site-packages/m.py", "lib/python3.11/site-packages/m.py"]);
     let options = FinderOptions::default().virtual_env(root.path()).unwrap();
     let newest = root.path().join("lib/python3.11/site-packages");
@@ -293,7 +293,7 @@ fn several_interpreters_in_an_environment() {
 }
 
 #[test]
-fn programs() {
+fn modules_are_found_beside_the_program() {
     let root = tree(&["real/tool.py", "real/helper.py", "bin/", "app/__main__.py", "app/helper.py"]);
     symlink("../real/tool.py", root.path().join("bin/tool")).unwrap();
     archive(&root.path().join("app.pyz"), &["__main__.py", "helper.py"]);
@@ -305,7 +305,7 @@ fn programs() {
 }
 
 #[test]
-fn bad_paths() {
+fn invalid_paths_are_errors() {
     let root = tree(&["a.txt", "dir/m.py"]);
     let zip = root.path().join("a.zip");
     archive(&zip, &["m.py"]);
@@ -324,7 +324,7 @@ fn bad_paths() {
 }
 
 #[test]
-fn children_of_packages() {
+fn children_of_packages_are_listed() {
     let root = tree(&PACKAGES);
     let zip = root.path().join("a.zip");
     archive(&zip, &PACKAGES);
@@ -338,7 +338,7 @@ fn children_of_packages() {
 }
 
 #[test]
-fn several_sources() {
+fn several_sources_are_searched_in_order() {
     let root = tree(&["1/m.py", "1/x.so", "2/m.py", "2/x.py", "2/p/__init__.py", "2/p/a.txt"]);
     let sources = vec![finder(&[&root.path().join("1")]), finder(&[&root.path().join("2")])];
     let rows = [("m", "1/m.py"), ("x", "extension 1/x.so"), ("p", "2/p/__init__.py []"), ("q", "none")];

@@ -26,7 +26,7 @@ fn check(rows: &[(&str, &str)]) {
 }
 
 #[test]
-fn statements() {
+fn import_statements_are_found() {
     check(&[
         ("import a", "a"),
         ("import a.b as c, d\n", "a.b; d"),
@@ -46,7 +46,7 @@ fn statements() {
 }
 
 #[test]
-fn blocks() {
+fn imports_in_blocks_are_marked() {
     check(&[
         ("try: import a\nexcept ImportError: import b\nelse:\n  import c\nimport d", "a g; b g; c g; d"),
         ("if x:\n  import a\nelif y: import b\nelse: import c", "a g; b g; c g"),
@@ -58,7 +58,7 @@ fn blocks() {
 }
 
 #[test]
-fn blocks_that_never_run() {
+fn blocks_that_never_run_are_skipped() {
     check(&[
         ("if TYPE_CHECKING:\n  import a\n  if x: import b\nelse:\n  import c\nimport d", "c g; d"),
         ("if typing.TYPE_CHECKING: import a\nelif x: import b\nelse: import c", "b g; c g"),
@@ -72,7 +72,7 @@ fn blocks_that_never_run() {
 }
 
 #[test]
-fn calls() {
+fn import_calls_are_found() {
     check(&[
         ("x = __import__('a.b')", "a.b"),
         ("x = __import__(\"a\", globals(), locals(), ['b', 'c'], 0)", "a(b,c)"),
@@ -93,7 +93,7 @@ fn calls() {
 }
 
 #[test]
-fn relative_names() {
+fn relative_names_are_resolved() {
     for (source, fullname, is_package, expected) in [
         ("from . import (x, y)", "a.b", false, "a(x,y)"),
         ("from . import x", "a.b", true, "a.b(x)"),
@@ -117,7 +117,7 @@ fn relative_names() {
 }
 
 #[test]
-fn implicit_relative_names() {
+fn implicit_relative_names_are_resolved() {
     for (source, expected) in [
         ("import x.y", "x.y; a.x.y i"),
         ("from x import y", "x(y); a.x(y) i"),
@@ -134,7 +134,7 @@ fn implicit_relative_names() {
 }
 
 #[test]
-fn sources_that_are_not_python() {
+fn imports_before_a_syntax_error_are_found() {
     check(&[
         ("import a\nx = 'open\nimport b", "a"),
         ("import a\n  )\nimport b", "a"),
@@ -150,14 +150,14 @@ fn sources_that_are_not_python() {
 }
 
 #[test]
-fn lines() {
+fn imports_have_line_numbers() {
     let found = imports(b"'''\n'''\nimport a\nfrom b import (\n  c)\nx = [\n  __import__('d')]", "m", false);
     assert_eq!(found.iter().map(|import| import.line).collect::<Vec<_>>(), [3, 4, 7]);
 }
 
-/// Whatever is cut off or left out of a source, nothing panics.
+/// Truncated sources and sources without one character do not panic.
 #[test]
-fn damaged_sources() {
+fn damaged_sources_do_not_panic() {
     let source = "#!x\nfrom __future__ import (absolute_import, d)\nimport a.b as c, ä; from .x import *\n\
         for n in ('a', 'b',): f(lambda x=[1]: __import__(n, g, l, ['y'], 1), import_module('.a', \"p\"))\n\
         if not (x) and (__name__ == '__main__'):\n\tmain()\nelif TYPE_CHECKING: pass\nelse:\n\tpass\n\

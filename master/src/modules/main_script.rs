@@ -225,14 +225,14 @@ mod tests {
     }
 
     #[test]
-    fn other_encodings_stay() {
+    fn other_encodings_are_kept() {
         let source = b"# coding: latin-1\na = '\xe9'\nif __name__ == '__main__':\n  b('\xe9')\nc = '\xe8'";
         let expected = [b"# coding: latin-1\na = '\xe9'\n", GUARD.as_bytes(), b"\n\nc = '\xe8'"].concat();
         assert_eq!(neutralize(source).unwrap(), expected);
     }
 
     #[test]
-    fn quiet_programs_need_no_guard() {
+    fn programs_without_side_effects_need_no_guard() {
         for source in [
             "",
             "'''A program.'''\nimport a\nfrom b import c\nd = e = f()\nx: int\nx += 1\n...\n",
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn others_do() {
+    fn programs_with_side_effects_need_a_guard() {
         for (source, line, shown) in [
             ("import a\n\na.run(x=1,\n  y=2)\n", 3, "a.run(x=1,..."),
             ("if x:\n  main()", 2, "main()"),

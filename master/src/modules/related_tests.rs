@@ -46,7 +46,7 @@ fn check<const N: usize>(modules: [(&'static str, &'static str); N], rows: &[(&s
 }
 
 #[test]
-fn packages_and_members() {
+fn packages_come_before_their_members() {
     check(
         [
             ("p.", "from . import a\nimport os"),
@@ -74,7 +74,7 @@ fn other_packages_come_before_their_importers() {
 }
 
 #[test]
-fn bodies_of_functions() {
+fn imports_in_functions_come_after_those_of_modules() {
     check(
         [
             ("p.", "def f():\n  import p.a, q, r.s"),
@@ -91,7 +91,7 @@ fn bodies_of_functions() {
 }
 
 #[test]
-fn what_is_missing() {
+fn missing_modules_are_requested_last() {
     check(
         [
             (
@@ -123,7 +123,7 @@ fn python_2_looks_in_the_package_first() {
 }
 
 #[test]
-fn the_bound() {
+fn the_number_of_related_modules_is_limited() {
     let mut asked = 0;
     let found = related("m0", |name| {
         asked += 1;

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes() {
+    fn statements_and_blocks_are_split() {
         for (text, expected) in [
             ("a\nb; c;\n", "a | b | c"),
             ("if x: a; b\nc\n", "if x : | { | a | b | } | c"),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn guards() {
+    fn main_guards_are_recognized() {
         let is_guard = |condition: &str| {
             let text = format!("if {condition}: pass");
             let (events, _) = events(&text);
