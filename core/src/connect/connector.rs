@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use super::connect_handle::{Completion, ConnectHandle};
 use super::detach;
-use super::driver::{self, Job, Launcher};
+use super::driver::{self, Job, Launcher, Opener};
 use super::live_contexts::{ContextInfo, LiveContexts};
 use super::peers::Peers;
 use super::plan::Plan;
@@ -98,22 +98,23 @@ impl Connector {
         self.members.follow(&connecting, parent, &prepared.plan.method);
         match request.via {
             Some(via) => via::start(router, via, id, &prepared, &done),
-            None => self.start(prepared, id, done),
+            None => self.start(prepared, request.transport.opener(), id, done),
         }
         Ok(connecting)
     }
 
     /// Starts context `id` as `prepared` says, as a child of this process.
-    fn start(&self, prepared: Prepared, id: ContextId, done: Completion) {
+    fn start(&self, prepared: Prepared, opener: Option<Arc<dyn Opener>>, id: ContextId, done: Completion) {
         let router = self.launcher.router();
         let Prepared { plan, boot, runtime, .. } = prepared;
         let preamble = boot.preamble();
+        let opener = opener.map(|opener| (opener, boot.argv.clone()));
         let link = router.links().begin(id, &plan.name);
         if runtime.legacy_encoding_only() {
             router.links().set_legacy_encoding_only(link, true);
         }
         Peers::of(router).add(id, runtime, &boot);
-        driver::launch(&self.launcher, Job { plan, preamble, id, link, opener: None, done });
+        driver::launch(&self.launcher, Job { plan, preamble, id, link, opener, done });
     }
 
     /// Everything that is sent to start the context of `request` as `id`.

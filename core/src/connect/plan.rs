@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::option_spec::DEFAULT_CONNECT_TIMEOUT;
-use super::start::{Spawn, Start};
+use super::start::{Dial, Spawn, Start};
 use crate::dialogue::{Dialogue, Secret};
 use crate::router::Keepalive;
 
@@ -79,19 +79,22 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A plan with no dialogue, no secrets, no destination, no keep-alive and the default timeout.
+    /// A plan with no dialogue, no secrets, no destination and the default timeout. Keep-alive is on for a
+    /// TCP connection, whose loss the system may not report, and off otherwise.
     pub fn new(name: impl Into<String>, method: impl Into<String>, start: impl Into<Start>) -> Self {
+        let start = start.into();
+        let keepalive = matches!(start, Start::Dial(Dial::Tcp { .. })).then(Keepalive::default);
         Self {
             version: PLAN_VERSION,
             name: name.into(),
             method: method.into(),
-            start: start.into(),
+            start,
             preamble: Preamble::default(),
             timeout: DEFAULT_CONNECT_TIMEOUT,
             dialogue: Dialogue::default(),
             secrets: BTreeMap::new(),
             destination: None,
-            keepalive: None,
+            keepalive,
         }
     }
 
@@ -178,7 +181,7 @@ pub(super) fn unknown_version(version: u32) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::start::{Dial, Stdio};
+    use super::super::start::Stdio;
     use super::*;
 
     fn refusal(change: impl FnOnce(&mut Value)) -> String {

@@ -171,10 +171,24 @@ pub(super) fn prepare(request: &PlanRequest<'_>) -> Result<Prepared, RequestErro
         plan.name = format!("{}.{}", via.name, plan.name);
     }
     plan.validate()?;
+    check_opener(&plan, request)?;
     config.name.clone_from(&plan.name);
     // Again, with the name that the transport gave the context.
     let boot = runtime.boot(&BootRequest::new(&config, &title))?;
     Ok(Prepared { plan, config, boot, runtime })
+}
+
+/// Refuses a plan whose link this process must open and cannot.
+fn check_opener(plan: &Plan, request: &PlanRequest<'_>) -> Result<(), RequestError> {
+    if plan.start != Start::Opened {
+        return Ok(());
+    }
+    let method = plan.method.clone();
+    match &request.via {
+        Some(via) => Err(RequestError::OpenedByThisProcess { method, via: via.name.to_owned() }),
+        None if request.transport.opener().is_none() => Err(RequestError::NoOpener { method }),
+        None => Ok(()),
+    }
 }
 
 /// The configuration of the new context, without its name.

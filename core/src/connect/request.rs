@@ -46,6 +46,23 @@ pub enum RequestError {
         /// What runs in it.
         runtime: String,
     },
+    /// The link is opened by this process, so no other context can start the context.
+    #[error(
+        "`{method}` opens its links in this process, so {via} cannot start a context with it: use it \
+         without an intermediate"
+    )]
+    OpenedByThisProcess {
+        /// The transport's name.
+        method: String,
+        /// The context that was to start the new one.
+        via: String,
+    },
+    /// The plan says that the link is opened, and the transport has no opener.
+    #[error("the plan of `{method}` needs an opener, which the transport does not have")]
+    NoOpener {
+        /// The transport's name.
+        method: String,
+    },
     /// A copy of a context runs what the context runs.
     #[error(
         "a copy of {via} runs `{runtime}` as {via} does: to run `{wanted}`, use a transport that \

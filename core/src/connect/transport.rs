@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::driver::Opener;
 use super::option_spec::{self, OptionSpec};
 use super::options::OptionsError;
 use super::plan::Plan;
@@ -72,6 +73,11 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// # Errors
     /// Options that contradict each other or cannot be expressed.
     fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError>;
+
+    /// What opens the link if the plan's start is [`Start::Opened`](super::Start::Opened). Default: none.
+    fn opener(&self) -> Option<Arc<dyn Opener>> {
+        None
+    }
 }
 
 /// Where a transport comes from.

@@ -10,6 +10,7 @@ mod depth;
 mod detached;
 mod disconnects;
 mod forks;
+mod opened;
 mod shutdown;
 mod via;
 

@@ -3,23 +3,25 @@
 //! The dialogue's engine says what to do, and this file does it. A handshake that the server has dropped
 //! is tried again; the router keeps the frames that were sent so far. Methods run on the broker's thread.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::dial;
 use super::handshake_limiter::{RETRIES, retry_delay};
 use super::launcher::{CANCELLED, Job, Launcher, cancelled};
 use super::opener::{Ends, OpenDone, OpenedLink, Progress};
 use super::program;
 use super::remote_end::End;
 use super::sink::{FeedResult, Sink};
-use super::streams::{BootstrapStream, SharedSide, SinkHandle, StderrStream};
+use super::streams::{BootstrapStream, OpeningStream, SharedSide, SinkHandle, StderrStream};
 use crate::connect::error::ConnectError;
 use crate::connect::plan::Preamble;
 use crate::connect::start::{FORK_NEEDS_VIA, Start};
 use crate::dialogue::{Engine, Failure, FailureKind, Source, Stage, Step};
-use crate::io::{Reactor, Side, TimerId, Token, Writer};
+use crate::io::{Reactor, Side, Task, TimerId, Token, Touch, Writer};
 use crate::router::{LINK_HIGH_WATER, MitogenStream};
 
 /// How long the link or the process may outlive the other.
@@ -34,7 +36,7 @@ pub(in crate::connect) fn launch(launcher: &Arc<Launcher>, job: Job) {
     let deferred = launcher.router().broker().defer(move |reactor| {
         let destination = job.plan.destination.clone();
         let attempt = Attempt::new(&starter, job);
-        let begin: crate::io::Task = Box::new(move |reactor| attempt.lock().begin(reactor));
+        let begin: Task = Box::new(move |reactor| attempt.lock().begin(reactor));
         let first = match destination {
             Some(destination) => starter.enter(&destination, begin),
             None => Some(begin),
@@ -64,8 +66,8 @@ struct State {
 enum Phase {
     /// It waits for its turn, or for the next try.
     Waiting,
-    /// Something opens the link.
-    Opening(Arc<Progress>),
+    /// Something opens the link; the stream waits for a shutdown meanwhile.
+    Opening(Arc<Progress>, Token),
     /// The link is open and the dialogue is held.
     Talking(Box<Talk>),
     /// The outcome is known.
@@ -127,6 +129,15 @@ impl Sink for Attempt {
     }
 }
 
+/// Starts to receive on a stream whose sides may have no descriptor, or data that it does not show.
+fn watch(end: &End, touch: &Touch, reactor: &mut dyn Reactor, token: Token) {
+    touch.bind(reactor.handle(), token);
+    if let End::Stream(_) = end {
+        reactor.start_receive(token);
+        reactor.touch(token);
+    }
+}
+
 impl State {
     /// Begins a try.
     fn begin(&mut self, reactor: &mut dyn Reactor) {
@@ -138,15 +149,21 @@ impl State {
         let opened = match &self.job.plan.start {
             Start::Spawn(spawn) => program::start(spawn, self.launcher.processes(), reactor),
             Start::Fork => Err(FORK_NEEDS_VIA.to_owned()),
-            Start::Dial(_) => Err("this process cannot connect sockets".to_owned()),
+            Start::Dial(dial) => {
+                let dial = dial.clone();
+                return match self.open_done(reactor) {
+                    Ok(done) => dial::connect(&dial, deadline, reactor, done),
+                    Err(error) => self.refuse(error.to_string(), reactor),
+                };
+            }
             Start::Opened => {
                 let Some((opener, argv)) = self.job.opener.clone() else {
                     return self.refuse("the plan has no opener".to_owned(), reactor);
                 };
-                if let Some(done) = self.open_done(Stage::Connect) {
-                    opener.open(&argv, deadline, done);
-                }
-                return;
+                return match self.open_done(reactor) {
+                    Ok(done) => opener.open(&argv, deadline, done),
+                    Err(error) => self.refuse(error.to_string(), reactor),
+                };
             }
         };
         match opened {
@@ -188,13 +205,15 @@ impl State {
     }
 
     /// Waits for an opener, and returns what takes its result.
-    fn open_done(&mut self, stage: Stage) -> Option<OpenDone> {
-        let attempt = self.me.upgrade()?;
-        let progress = Progress::new(stage);
-        self.phase = Phase::Opening(Arc::clone(&progress));
+    fn open_done(&mut self, reactor: &mut dyn Reactor) -> io::Result<OpenDone> {
+        let attempt = self.me.upgrade().ok_or(io::ErrorKind::NotConnected)?;
+        let progress = Progress::new(Stage::Connect);
+        let sink = SinkHandle(Arc::clone(&attempt) as Arc<dyn Sink>);
+        let token = reactor.register(Box::new(OpeningStream { name: self.job.plan.name.clone(), sink }))?;
+        self.phase = Phase::Opening(Arc::clone(&progress), token);
         let broker = self.launcher.router().broker().clone();
         let opening = Arc::clone(&progress);
-        Some(OpenDone::new(progress, move |result| {
+        Ok(OpenDone::new(progress, move |result| {
             // A link that a stopped broker does not take is closed.
             let _ = broker.defer(move |reactor| attempt.lock().opened(&opening, result, reactor));
         }))
@@ -207,8 +226,9 @@ impl State {
         result: Result<OpenedLink, Failure>,
         reactor: &mut dyn Reactor,
     ) {
-        if !matches!(&self.phase, Phase::Opening(now) if Arc::ptr_eq(now, opening)) {
-            return;
+        match &self.phase {
+            Phase::Opening(now, token) if Arc::ptr_eq(now, opening) => reactor.disconnect(*token),
+            _ => return,
         }
         match result {
             Ok(link) => self.converse(link, reactor),
@@ -252,21 +272,29 @@ impl State {
     }
 
     /// Registers the streams of an open link.
-    fn register(&self, ends: Ends, reactor: &mut dyn Reactor) -> std::io::Result<Talk> {
-        let Ends { receive, transmit, stderr, end } = ends;
+    fn register(&self, ends: Ends, reactor: &mut dyn Reactor) -> io::Result<Talk> {
+        let Ends { mut receive, mut transmit, stderr, end } = ends;
+        let touch = Touch::new();
+        receive.bind(&touch);
+        transmit.bind(&touch);
         let name = &self.job.plan.name;
-        let sink = SinkHandle(self.me.upgrade().ok_or(std::io::ErrorKind::NotConnected)?);
+        let sink = SinkHandle(self.me.upgrade().ok_or(io::ErrorKind::NotConnected)?);
         let writer = Writer::boxed(transmit, LINK_HIGH_WATER);
         let stream = BootstrapStream::new(name.clone(), sink.clone(), receive, writer.clone());
         let link_token = reactor.register(Box::new(stream))?;
         writer.bind_to(reactor.handle(), link_token);
-        let stderr = match stderr.map(SharedSide::new) {
+        watch(&end, &touch, reactor, link_token);
+        let stderr = match stderr {
             None => None,
-            Some(side) => {
+            Some(mut side) => {
+                let touch = Touch::new();
+                side.bind(&touch);
+                let side = SharedSide::new(side);
                 let stream = StderrStream::new(name.clone(), sink, side.clone());
                 let token = reactor.register(Box::new(stream)).inspect_err(|_| {
                     reactor.disconnect(link_token);
                 })?;
+                watch(&end, &touch, reactor, token);
                 Some((side, token))
             }
         };
@@ -349,7 +377,7 @@ impl State {
     fn time_out(&mut self, reactor: &mut dyn Reactor) {
         let failure = match &self.phase {
             Phase::Talking(talk) => talk.engine.timeout(),
-            Phase::Opening(progress) => {
+            Phase::Opening(progress, _) => {
                 let stage = progress.stage();
                 Failure::new(stage, FailureKind::Timeout, format!("timed out while {}", stage.doing()))
             }
@@ -359,10 +387,12 @@ impl State {
     }
 
     fn cancel(&mut self, reactor: &mut dyn Reactor) {
-        if let Some(talk) = self.talk() {
-            let failure = Failure::new(talk.engine.stage(), FailureKind::Cancelled, CANCELLED);
-            self.fail(failure, reactor);
-        }
+        let stage = match &self.phase {
+            Phase::Talking(talk) => talk.engine.stage(),
+            Phase::Opening(progress, _) => progress.stage(),
+            Phase::Waiting | Phase::Over => return,
+        };
+        self.fail(Failure::new(stage, FailureKind::Cancelled, CANCELLED), reactor);
     }
 
     fn perform(&mut self, steps: Vec<Step>, reactor: &mut dyn Reactor) -> FeedResult {
@@ -459,7 +489,10 @@ impl State {
                 return;
             }
             Phase::Waiting => {}
-            Phase::Opening(progress) => progress.cancel(),
+            Phase::Opening(progress, token) => {
+                reactor.disconnect(token);
+                progress.cancel();
+            }
             Phase::Talking(talk) => {
                 let exit = talk.end.exit();
                 error.status = exit.and_then(|exit| exit.code);

@@ -5,6 +5,7 @@
 //! connection: the connector does, and later the server of `RUN_PLAN`.
 
 mod attempt;
+mod dial;
 mod handshake_limiter;
 mod launcher;
 mod opener;

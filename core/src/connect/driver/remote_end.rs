@@ -23,6 +23,12 @@ pub trait RemoteEnd: Send + Sync + fmt::Debug {
     fn terminate(&self) {}
 }
 
+/// The remote end of a socket: it ends when the socket is closed.
+#[derive(Debug)]
+pub(super) struct Peer;
+
+impl RemoteEnd for Peer {}
+
 /// Either kind of remote end.
 #[derive(Clone, Debug)]
 pub(super) enum End {

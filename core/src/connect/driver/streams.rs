@@ -44,11 +44,15 @@ impl BootstrapStream {
     /// Lets the connection build the stream of the link, and puts it in this one's place.
     fn establish(&mut self, rest: &[u8], reactor: &mut dyn Reactor, token: Token) {
         let Some(side) = self.side.take() else { return };
+        let buffered = side.residual() == Residual::Buffered;
         let Some(mut stream) = self.sink.0.established(side, rest, reactor, token) else { return };
         let sound = stream.drain(reactor, token);
         reactor.replace(token, Box::new(stream));
         if !sound {
             reactor.disconnect(token);
+        } else if buffered {
+            // The side is not asked any more on this stream's behalf.
+            reactor.touch(token);
         }
     }
 }
@@ -115,6 +119,30 @@ impl Stream for BootstrapStream {
             side.close();
         }
         self.transmit = None;
+    }
+}
+
+/// Stands for a link that is being opened: it has no descriptor, and cancels the connection when the
+/// broker shuts down.
+#[derive(Debug)]
+pub(super) struct OpeningStream {
+    pub(super) name: String,
+    pub(super) sink: SinkHandle,
+}
+
+impl Stream for OpeningStream {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn receive_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn on_receive(&mut self, _reactor: &mut dyn Reactor, _token: Token) {}
+
+    fn on_shutdown(&mut self, reactor: &mut dyn Reactor, _token: Token) {
+        self.sink.0.cancel(reactor);
     }
 }
 
