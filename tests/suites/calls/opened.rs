@@ -18,9 +18,10 @@ use mitogen_core::connect::{
 };
 use mitogen_core::dialogue::{Failure, FailureKind, Stage};
 use mitogen_core::io::{Residual, Side, Touch};
-use mitogen_tests::{isolated, wait};
+use mitogen_tests::isolated;
+use mitogen_tests::wait::{self, PATIENCE};
 
-use super::{PATIENCE, local, master};
+use super::{local, master};
 
 /// A transport whose plans start as given. It sends the child's command line to whoever starts the child.
 struct Given {
