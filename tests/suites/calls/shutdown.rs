@@ -30,7 +30,7 @@ fn grandchild(master: &Master, via: &Context) -> Context {
 const RESISTANCE: [(&str, &str); 4] = [
     (
         "ignores SHUTDOWN",
-        "import mitogen.core as core; core.stop = core.more; core.router.handlers[106] = (lambda m: None, True, None, None)",
+        "import mitogen.core as core; core.stop = core.lazy; core.router.handlers[106] = (lambda m: None, True, None, None)",
     ),
     ("ignores signals", "import signal\nfor n in (1, 2, 3, 15): signal.signal(n, signal.SIG_IGN)"),
     (
