@@ -112,15 +112,15 @@ fn sudo_with_use_pty_works() {
 fn german_messages_are_understood() {
     isolated(|| {
         let user = TestUser::options().sudo(Rule::Password).create().unwrap();
-        let nobody = TestUser::new().unwrap();
+        let without_rights = TestUser::new().unwrap();
         let german = "LANG=C.UTF-8 LC_ALL=C.UTF-8 LANGUAGE=de";
         let place = Place::with_environment(&user, german);
         place.works("sudo", 0, sudo(password(user.password())));
         place.refuses("sudo", FailureKind::PasswordIncorrect, sudo(password("not-the-password")));
         place.refuses("sudo", FailureKind::PasswordRequired, sudo(|_| {}));
         place.master.shutdown();
-        let place = Place::with_environment(&nobody, german);
-        place.refuses("sudo", FailureKind::NotPermitted, sudo(password(nobody.password())));
+        let place = Place::with_environment(&without_rights, german);
+        place.refuses("sudo", FailureKind::NotPermitted, sudo(password(without_rights.password())));
         place.master.shutdown();
     });
 }

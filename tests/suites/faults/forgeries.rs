@@ -30,13 +30,13 @@ fn mkdir(path: &Path) -> Bytes {
 }
 
 /// Runs `test` with a fake and an honest child of the master.
-fn beside(test: impl Fn(&Master, &Fake, &Context)) {
-    play(0, test);
+fn with_children_of_master(test: impl Fn(&Master, &Fake, &Context)) {
+    with_fake_and_honest(0, test);
 }
 
 /// The same with children of another context.
-fn behind(test: impl Fn(&Master, &Fake, &Context)) {
-    play(1, test);
+fn with_children_of_context(test: impl Fn(&Master, &Fake, &Context)) {
+    with_fake_and_honest(1, test);
 }
 
 /// A context on this machine, started by the master or by `via`.
@@ -49,7 +49,7 @@ fn start(master: &Master, via: Option<&Context>) -> Context {
 }
 
 /// Both are children of the last of `depth` chained contexts.
-fn play(depth: usize, test: impl Fn(&Master, &Fake, &Context)) {
+fn with_fake_and_honest(depth: usize, test: impl Fn(&Master, &Fake, &Context)) {
     let master = crate::fake::master();
     let mut between: Vec<Context> = Vec::new();
     for _ in 0..depth {
@@ -68,7 +68,7 @@ fn play(depth: usize, test: impl Fn(&Master, &Fake, &Context)) {
 
 fn at_every_depth(test: &dyn Fn(&Master, &Fake, &Context)) {
     for depth in 0..3 {
-        play(depth, test);
+        with_fake_and_honest(depth, test);
     }
 }
 
@@ -142,12 +142,12 @@ fn claim_routes(parent: ContextId) -> impl Fn(&Master, &Fake, &Context) {
 
 #[test]
 fn a_claimed_route_to_the_master_gives_no_authority() {
-    isolated(|| beside(claim_routes(MASTER)));
+    isolated(|| with_children_of_master(claim_routes(MASTER)));
 }
 
 #[test]
 fn a_claimed_route_to_an_ancestor_gives_no_authority() {
-    isolated(|| behind(claim_routes(ContextId(1))));
+    isolated(|| with_children_of_context(claim_routes(ContextId(1))));
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn unallocated_context_ids_cannot_be_claimed() {
 fn a_claim_does_not_block_the_later_owner_of_an_id() {
     isolated(|| {
         for depth in 1..3 {
-            play(depth, |master, fake, honest| {
+            with_fake_and_honest(depth, |master, fake, honest| {
                 let parent = honest.id().0 - 1;
                 for id in fake.id().0 + 1..fake.id().0 + 4 {
                     fake.sends(&fake.message(

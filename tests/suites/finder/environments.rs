@@ -23,12 +23,12 @@ fn the_search_path_matches_the_interpreter() {
     std::fs::write(site.join("x.pth"), format!("# x\nimport sys\n{}\nnowhere\n", more.display())).unwrap();
 
     let told = output(&inner, "import sys; print('\\n'.join(sys.path))", &[]);
-    let theirs: Vec<PathBuf> = told
+    let reported: Vec<PathBuf> = told
         .lines()
         .map(PathBuf::from)
         .filter(|path| path.starts_with(root.path()) && path.is_dir())
         .collect();
     let options = FinderOptions::default().virtual_env(&environment).unwrap();
-    assert_eq!(options.paths, theirs);
+    assert_eq!(options.paths, reported);
     assert!(Finder::new(&options).unwrap().find("mine").unwrap().is_some());
 }

@@ -50,7 +50,7 @@ finally:
 "#;
 
 /// An upstream program, and its socket.
-struct StockListener {
+struct UpstreamListener {
     process: Child,
     said: BufReader<ChildStdout>,
     directory: TempDir,
@@ -58,7 +58,7 @@ struct StockListener {
     contexts: [ContextId; 2],
 }
 
-impl StockListener {
+impl UpstreamListener {
     fn new(release: &Release) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("listener.py");
@@ -94,9 +94,9 @@ impl StockListener {
 fn a_client_calls_functions_in_the_contexts_of_every_release() {
     isolated(|| {
         each(|release| {
-            let there = StockListener::new(release);
-            let client = there.client();
-            let [child, deep] = there.contexts.map(|id| client.context(id, &format!("context {id}")));
+            let server = UpstreamListener::new(release);
+            let client = server.client();
+            let [child, deep] = server.contexts.map(|id| client.context(id, &format!("context {id}")));
             for context in [&child, &deep] {
                 calls_are_answered(context);
             }
@@ -107,11 +107,11 @@ fn a_client_calls_functions_in_the_contexts_of_every_release() {
             losses_are_announced(&child, &deep);
             client.shutdown();
             // A second client, after the first has disconnected.
-            let client = there.client();
-            let again = client.context(there.contexts[0], "child");
+            let client = server.client();
+            let again = client.context(server.contexts[0], "child");
             let _: u32 = again.call("os.getpid", ()).expect("an answer");
             client.shutdown();
-            there.end();
+            server.end();
         });
     });
 }
@@ -150,15 +150,15 @@ fn losses_are_announced(child: &Context, deep: &Context) {
 #[test]
 fn pending_calls_fail_when_the_upstream_listener_ends() {
     isolated(|| {
-        let mut there = StockListener::new(&newest());
-        let client = there.client();
-        let child = client.context(there.contexts[0], "child");
+        let mut server = UpstreamListener::new(&newest());
+        let client = server.client();
+        let child = client.context(server.contexts[0], "child");
         let pid: i32 = child.call("os.getpid", ()).expect("an answer");
         let waiting = child.call_async::<Value>("time.sleep", (3600,)).expect("sent");
-        there.process.kill().expect("the process exists");
+        server.process.kill().expect("the process exists");
         let error = waiting.get_timeout(TIMEOUT).expect_err("the context is gone");
         assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
-        there.process.wait().expect("a child of this process");
+        server.process.wait().expect("a child of this process");
         client.shutdown();
         let gone = wait::until(TIMEOUT, || kill(Pid::from_raw(pid), None).is_err().then_some(()));
         assert!(gone.is_some(), "its child has outlived it");
@@ -170,15 +170,15 @@ fn pending_calls_fail_when_the_upstream_listener_ends() {
 fn the_upstream_listener_ignores_routes_from_clients() {
     isolated(|| {
         for release in [oldest(), newest()] {
-            let there = StockListener::new(&release);
-            let client = there.client();
+            let server = UpstreamListener::new(&release);
+            let client = server.client();
             let listener = client.listener();
             let options = HandlerOptions { policy: Policy::Any, respondent: Some(listener.id()) };
             let answer = Receiver::<(u32, u32)>::new(client.router(), options);
             let ask =
                 Message::new(listener.id(), WellKnownHandle::AllocateId, Encoding::Legacy, Bytes::new());
             client.router().send(Message { reply_to: answer.handle(), ..ask }).expect("sent");
-            let (id, _) = answer.get_timeout(TIMEOUT).expect("it gives ids to anybody");
+            let (id, _) = answer.get_timeout(TIMEOUT).expect("a block of ids");
             let route = Message::new(
                 listener.id(),
                 WellKnownHandle::AddRoute,
@@ -191,9 +191,9 @@ fn the_upstream_listener_ignores_routes_from_clients() {
                 listener.call_service::<bool>("__main__.Adder", "knows", &kwargs).expect("an answer")
             };
             assert!(!knows(id), "it would find a route to a context of ours");
-            assert!(knows(client.id().0) && knows(there.contexts[0].0));
+            assert!(knows(client.id().0) && knows(server.contexts[0].0));
             client.shutdown();
-            there.end();
+            server.end();
         }
     });
 }

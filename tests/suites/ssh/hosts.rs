@@ -130,8 +130,8 @@ fn a_changed_key_is_refused_unless_ignored() {
     isolated(|| {
         let (server, other) = (Sshd::start().unwrap(), Sshd::start().unwrap());
         // The key of another server, under this one's name.
-        let theirs = std::fs::read_to_string(other.known_hosts()).unwrap();
-        let wrong = theirs.replace(&other.port().to_string(), &server.port().to_string());
+        let other_key = std::fs::read_to_string(other.known_hosts()).unwrap();
+        let wrong = other_key.replace(&other.port().to_string(), &server.port().to_string());
         std::fs::write(server.known_hosts(), wrong).unwrap();
         let master = master();
         for told in [CheckHostKeys::Enforce, CheckHostKeys::Accept] {

@@ -55,7 +55,7 @@ impl Role {
     }
 
     /// Runs the test `name` again as the master with this role, until it is ready.
-    fn play(&self, name: &str) -> Child {
+    fn start(&self, name: &str) -> Child {
         let mut victim = Program::new(std::env::current_exe().unwrap())
             .args([name, "--exact", "--nocapture", "--test-threads=1"])
             .env(ROLE, serde_json::to_string(self).unwrap())
@@ -116,7 +116,7 @@ fn killing_the_master_while_the_host_is_silent_leaves_nothing() {
                 key: None,
                 known_hosts: "/dev/null".to_owned(),
             };
-            let victim = role.play("masters::killing_the_master_while_the_host_is_silent_leaves_nothing");
+            let victim = role.start("masters::killing_the_master_while_the_host_is_silent_leaves_nothing");
             let silent = listener.accept().unwrap();
             kill(victim);
             common::no_process_left(&leaks);
@@ -140,7 +140,7 @@ fn killing_the_master_while_the_interpreter_starts_leaves_nothing() {
             let leaks = Leaks::start();
             kill(
                 Role::of(&server, &user, by_password)
-                    .play("masters::killing_the_master_while_the_interpreter_starts_leaves_nothing"),
+                    .start("masters::killing_the_master_while_the_interpreter_starts_leaves_nothing"),
             );
             common::no_process_left(&leaks);
         }
@@ -160,7 +160,7 @@ fn killing_the_master_of_a_busy_context_leaves_nothing() {
             let leaks = Leaks::start();
             kill(
                 Role::of(&server, &user, by_password)
-                    .play("masters::killing_the_master_of_a_busy_context_leaves_nothing"),
+                    .start("masters::killing_the_master_of_a_busy_context_leaves_nothing"),
             );
             common::no_process_left(&leaks);
         }
@@ -185,7 +185,7 @@ fn killing_the_master_of_a_busy_sudo_context_leaves_nothing() {
             let user = TestUser::options().sudo(rule).create().unwrap();
             let leaks = Leaks::start();
             let role = Role::of(&server, &user, rule == Rule::Password);
-            kill(role.play("masters::killing_the_master_of_a_busy_sudo_context_leaves_nothing"));
+            kill(role.start("masters::killing_the_master_of_a_busy_sudo_context_leaves_nothing"));
             common::no_process_left(&leaks);
         }
     });
