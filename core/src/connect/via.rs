@@ -74,7 +74,11 @@ fn send(
 ) -> Result<(), CallError> {
     let Prepared { plan, config, boot, runtime } = prepared;
     let copy = plan.start == Start::Fork;
-    let feature = if copy { Feature::Copies } else { Feature::Children };
+    let feature = match &plan.start {
+        Start::Fork => Feature::Copies,
+        Start::Dial(_) => Feature::Sockets,
+        Start::Spawn(_) | Start::Opened => Feature::Children,
+    };
     Peers::of(router).provide(via.id(), feature)?;
     let expect = encode(Request::Expect { id: id.0, via: via.id().0 })?;
     for intermediate in router.intermediates(via.id()) {

@@ -129,8 +129,10 @@ pub enum Feature {
     Files,
     /// Calls of services.
     Services,
-    /// Child contexts by plans that start a program or open a connection.
+    /// Child contexts by plans that start a program.
     Children,
+    /// Child contexts by plans that connect a socket.
+    Sockets,
     /// Child contexts that are copies of the context.
     Copies,
     /// Copies whose imports are served by a client of a running session.
@@ -147,6 +149,7 @@ impl fmt::Display for Feature {
             Self::Files => "file transfers",
             Self::Services => "services",
             Self::Children => "child contexts",
+            Self::Sockets => "child contexts reached by a socket",
             Self::Copies => "copies of itself",
             Self::ScopedCopies => "copies of itself for clients",
             Self::Detach => "detaching",

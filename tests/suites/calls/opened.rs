@@ -462,6 +462,17 @@ fn a_socket_that_is_connected_carries_a_context() {
 }
 
 #[test]
+fn an_intermediate_connects_sockets() {
+    isolated(|| {
+        let master = master();
+        let via = local(&master);
+        works(&master, Some(&via));
+        fails(&master, Some(&via));
+        master.shutdown();
+    });
+}
+
+#[test]
 fn a_host_name_is_resolved_and_all_its_addresses_are_tried() {
     isolated(|| {
         // On a machine whose `localhost` is ::1 first, nothing listens on that address.

@@ -94,6 +94,11 @@ class Child(core.Stream):
                 text = "%s: %s" % (exc.strerror, (self.argv or ["fork"])[0])
             return self.fail(failure("spawn", "spawn_failed", core.as_text(text)))
         self.timer = at(self.plan["timeout"], self.on_timeout)
+        if self.rfd is not None:
+            self.on_open()
+
+    def on_open(self):
+        """The link is open: begin the dialogue."""
         core.loop.add(self.rfd, self.on_text)
         if self.diag is not None:
             core.loop.add(self.diag, self.on_diag)
@@ -210,7 +215,7 @@ class Child(core.Stream):
     def on_end(self):
         """Both sources have ended. Wait for the exit status, which is part of the error."""
         if self.ended and self.diag is None and not self.failed:
-            if self.process.ended:
+            if not self.process or self.process.ended:
                 return self.fail(self.engine.failure("eof", *self.status))
             at(1, lambda: self.up or self.fail(self.engine.failure("eof", None, None)))
 
@@ -431,8 +436,11 @@ def on_run_plan(msg):
 def on_start(msg, request):
     """Start a context."""
     kind = Child
-    if request["plan"].get("start") == "fork":
+    start = request["plan"].get("start")
+    if start == "fork":
         from mitogen.fork import Fork as kind
+    elif isinstance(start, dict) and "dial" in start:
+        from mitogen.dial import Dialled as kind
     kind(msg, request).start()
 
 

@@ -10,6 +10,8 @@ VERSION = 1
 FIELDS = {
     "plan": "version name method start timeout | preamble dialogue secrets destination keepalive",
     "start.spawn": "argv | env stdio",
+    "start.dial.tcp": "host port",
+    "start.dial.unix": "path",
 }
 STDIO = "socketpair", "pipes", "tty", "hybrid_tty"
 YEAR = 31536000
@@ -42,6 +44,9 @@ def check_start(start):
     if not isinstance(start, dict) or len(start) != 1:
         return u"start: %s is not supported by Python contexts" % (start,)
     ((kind, value),) = start.items()
+    if kind == "dial" and isinstance(value, dict) and len(value) == 1:
+        ((kind, value),) = value.items()
+        return check_dial("start.dial." + kind, value)
     if "start." + kind not in FIELDS:
         return u"start: %s is not supported by Python contexts" % kind
     problem = fields("start." + kind, value)
@@ -54,6 +59,17 @@ def check_start(start):
             return u"start.spawn: arguments and environment cannot contain NULs"
     if value.get("stdio", STDIO[0]) not in STDIO:
         return u"start.spawn.stdio: %s is unknown" % value["stdio"]
+
+
+def check_dial(name, value):
+    if name not in FIELDS:
+        return u"start: a Python context cannot start a context by %s" % name
+    problem = fields(name, value)
+    if problem:
+        return problem
+    for key in sorted(value):
+        if not value[key] or u"\0" in core.as_text(str(value[key])):
+            return u"%s.%s: %s is not usable" % (name, key, value[key])
 
 
 def fields(name, table):

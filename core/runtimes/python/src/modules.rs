@@ -102,6 +102,12 @@ const SOURCES: &[Source] = &[
         related: &["mitogen.process", "mitogen.dialogue", "mitogen.plan", "mitogen.routes"],
     },
     Source {
+        fullname: "mitogen.dial",
+        path: "mitogen/dial.py",
+        text: include_str!("../python/dial.py"),
+        related: &["mitogen.parent"],
+    },
+    Source {
         fullname: "mitogen.fork",
         path: "mitogen/fork.py",
         text: include_str!("../python/fork.py"),
