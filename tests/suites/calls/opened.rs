@@ -19,7 +19,7 @@ use mitogen_core::connect::{
 use mitogen_core::dialogue::{Failure, FailureKind, Stage};
 use mitogen_core::io::{Residual, Side, Touch};
 use mitogen_tests::isolated;
-use mitogen_tests::wait::{self, PATIENCE};
+use mitogen_tests::wait::{self, TIMEOUT};
 
 use super::{local, master};
 
@@ -249,7 +249,7 @@ fn a_link_without_descriptors_carries_a_context() {
                     thread::spawn(open);
                 }
             });
-            let context = connect(&master, None, &transport, PATIENCE).expect("a child");
+            let context = connect(&master, None, &transport, TIMEOUT).expect("a child");
             let big = "x".repeat(1_000_000);
             let upper: String = context.call("string.capwords", (&big,)).expect("an answer");
             assert_eq!(upper.len(), big.len());
@@ -260,7 +260,7 @@ fn a_link_without_descriptors_carries_a_context() {
         }
         master.shutdown();
         let ended = || (count(&ends.wound_down) == 2).then_some(());
-        wait::until(PATIENCE, ended).expect("both were wound down");
+        wait::until(TIMEOUT, ended).expect("both were wound down");
         assert_eq!(count(&ends.terminated), 0);
     });
 }
@@ -273,10 +273,10 @@ fn an_opener_that_fails_or_gives_up_fails_the_connection() {
             let failure = Failure::new(Stage::Authenticate, FailureKind::AuthenticationFailed, "no key fits");
             done.complete(Err(failure.with_hint("get a key")));
         });
-        let error = connect(&master, None, &refused, PATIENCE).unwrap_err();
+        let error = connect(&master, None, &refused, TIMEOUT).unwrap_err();
         assert_eq!((error.stage, error.kind), (Stage::Authenticate, FailureKind::AuthenticationFailed));
         assert_eq!(error.hint.as_deref(), Some("get a key"));
-        let error = connect(&master, None, &opened(|_, _, done| drop(done)), PATIENCE).unwrap_err();
+        let error = connect(&master, None, &opened(|_, _, done| drop(done)), TIMEOUT).unwrap_err();
         assert_eq!(error.kind, FailureKind::Eof, "{error}");
         master.shutdown();
     });
@@ -293,14 +293,14 @@ fn a_link_that_is_opened_too_late_is_closed() {
             done.set_stage(Stage::HostKey);
             thread::spawn(move || {
                 thread::sleep(deadline.saturating_duration_since(Instant::now()));
-                wait::until(PATIENCE, || done.is_cancelled().then_some(())).expect("it is told");
+                wait::until(TIMEOUT, || done.is_cancelled().then_some(())).expect("it is told");
                 done.complete(Ok(open_link(&argv, &ends)));
             });
         });
         let error = connect(&master, None, &transport, Duration::from_millis(200)).unwrap_err();
         assert_eq!((error.stage, error.kind), (Stage::HostKey, FailureKind::Timeout), "{error}");
         let closed = || (count(&ends.terminated) == 1).then_some(());
-        wait::until(PATIENCE, closed).expect("the late link was closed");
+        wait::until(TIMEOUT, closed).expect("the late link was closed");
         master.shutdown();
     });
 }
@@ -317,14 +317,14 @@ fn a_shutdown_cancels_what_is_being_opened() {
             done.on_cancel(move || told.send(()).unwrap());
             sender.lock().unwrap().send(done).unwrap();
         });
-        let settings = settings(PATIENCE);
+        let settings = settings(TIMEOUT);
         let request = ConnectRequest { transport: &transport, name: None, via: None, settings: &settings };
         let connecting = master.connector().connect(&request).unwrap();
-        let done = kept.recv_timeout(PATIENCE).unwrap();
+        let done = kept.recv_timeout(TIMEOUT).unwrap();
         master.shutdown();
         let error = connecting.wait().unwrap_err();
         assert_eq!(error.kind, FailureKind::Cancelled, "{error}");
-        cancelled.recv_timeout(PATIENCE).expect("the opener was told");
+        cancelled.recv_timeout(TIMEOUT).expect("the opener was told");
         assert!(done.is_cancelled());
     });
 }
@@ -333,7 +333,7 @@ fn a_shutdown_cancels_what_is_being_opened() {
 fn opened_plans_are_not_sent_and_need_an_opener() {
     isolated(|| {
         let master = master();
-        let settings = settings(PATIENCE);
+        let settings = settings(TIMEOUT);
         let via = local(&master);
         let transport = opened(|_, _, _| panic!("nothing is opened"));
         let request =
@@ -412,7 +412,7 @@ fn speak(listener: Listener, dial: Dial, words: &'static [u8], hold: bool) -> Gi
 fn works(master: &Master, via: Option<&Context>) {
     for (listener, dial) in [tcp(), unix()] {
         let transport = serve(listener, dial);
-        let context = connect(master, via, &transport, PATIENCE).expect("a child");
+        let context = connect(master, via, &transport, TIMEOUT).expect("a child");
         let joined: String = context.call("posixpath.join", ("a", "b")).expect("an answer");
         assert_eq!(joined, "a/b");
     }
@@ -480,7 +480,7 @@ fn a_host_name_is_resolved_and_all_its_addresses_are_tried() {
         let Dial::Tcp { port, .. } = dial else { unreachable!() };
         let master = master();
         let transport = serve(listener, Dial::Tcp { host: "localhost".into(), port });
-        let context = connect(&master, None, &transport, PATIENCE).expect("a child");
+        let context = connect(&master, None, &transport, TIMEOUT).expect("a child");
         let _: u32 = context.call("os.getpid", ()).expect("an answer");
         master.shutdown();
     });
