@@ -11,6 +11,7 @@ import _socket
 import mitogen.core as core
 from mitogen.dialogue import DOING, failure
 from mitogen.parent import Child
+from mitogen.process import native
 
 KINDS = {
     errno.ECONNREFUSED: ("connection_refused", "check that a program listens on the address"),
@@ -43,7 +44,7 @@ class Dialled(Child):
         fd = None
         try:
             if kind == "unix":
-                addresses = [(_socket.AF_UNIX, 0, core.native(place["path"]))]
+                addresses = [(_socket.AF_UNIX, 0, native(place["path"]))]
             else:
                 addresses = self.resolve(place["host"], place["port"])
             reason = failure("connect", UNREACHABLE[0], "there is no address")
@@ -87,9 +88,10 @@ class Dialled(Child):
 
 def try_address(limit, family, protocol, address):
     """Connect to one address: (descriptor, None) or (None, failure)."""
-    shown = "%s port %d" % address[:2]
     if family == _socket.AF_UNIX:
         shown = "the unix socket %s" % address
+    else:
+        shown = "%s port %d" % address[:2]
     end = core.clock() + limit
     sock = _socket.socket(family, _socket.SOCK_STREAM, protocol)
     try:
@@ -112,5 +114,7 @@ def try_address(limit, family, protocol, address):
     kind, hint = KINDS.get(number, UNREACHABLE)
     if number == errno.ENOENT:
         kind, hint = NO_SOCKET
-    text = os.strerror(number).lower() if number else "timed out"
+    if not number:
+        return None, failure("connect", "timeout", "timed out while connecting to %s" % shown)
+    text = os.strerror(number).lower()
     return None, failure("connect", kind, "cannot connect to %s: %s" % (shown, text), hint)
