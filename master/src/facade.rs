@@ -31,3 +31,8 @@ pub mod broker {
     };
     pub use mitogen_core::io::{Reactor, Stopped, TimerId};
 }
+
+/// Byte streams as links, for an [`Opener`](crate::connect::Opener): one side each for reading and writing.
+pub mod io {
+    pub use mitogen_core::io::{FdSide, Residual, Side, Touch};
+}

@@ -31,6 +31,7 @@
 //! | [`listen`] | sessions that other processes join |
 //! | [`upstream`] | peers that run upstream (Python) Mitogen |
 //! | [`router`], [`broker`] | handlers for messages, and the I/O loop |
+//! | [`io`] | byte streams, for links that the program opens itself |
 //! | [`wire`], [`pickle`], [`ids`] | messages, values, and numbers of contexts and handles |
 //!
 //! # Features
@@ -68,7 +69,7 @@ pub use chain_planner::{ChainError, ChainPlanner};
 pub use connection::Connection;
 #[cfg(feature = "profiles")]
 pub use connection_pool::ConnectionPool;
-pub use facade::{broker, connect, router};
+pub use facade::{broker, connect, io, router};
 pub use listen::{Client, ClientError, Listener};
 pub use master::{Master, MasterOptions, StartError};
 pub use mitogen_core::call::{CallChain, CallError, Channel, Context, Receiver, RemoteError, Select, Sender};
