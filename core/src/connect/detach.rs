@@ -1,10 +1,10 @@
-//! Contexts that outlive their parents.
+//! Detaching: contexts that continue to run after the end of their links.
 //!
-//! The child becomes independent and tells its parent so (`DETACHING`), who will leave its program
-//! alone; then it withdraws its own route and cuts its link. The withdrawal is what we go by: where
-//! ssh, sudo or su stand between, they hold the link open for as long as the context lives. To
-//! everybody else it is a context that has gone. A program that waits for the context's end (sudo) is
-//! left alone, one that leads to another machine (ssh) is ended. The child's half is
+//! The child becomes independent of its parent, and sends `DETACHING`, so that the parent does not end its
+//! process; then it withdraws its own route and closes its link. The parent acts on the withdrawal, because
+//! a program in between (ssh, sudo, su) holds the link open for as long as the context runs. All other
+//! contexts see a context that has disconnected. A program that waits for the context's end (sudo) is left
+//! running; one that leads to another machine (ssh) is ended. The child's part is
 //! `core/runtimes/python/python/detach.py`.
 
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::runtime::Feature;
 use crate::sync::Latch;
 use crate::wire::{Encoding, Message, WellKnownHandle};
 
-/// How long the child may take to cut its link after it has been told to.
+/// The time that the child has to close its link after the request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Lets children go that say that they will outlive their links.
+/// Handles `DETACHING` messages of children.
 pub(super) fn listen(launcher: &Arc<Launcher>) {
     let weak = Arc::downgrade(launcher);
     let options = HandlerOptions { policy: Policy::ImmediatePeer, respondent: None };
@@ -44,7 +44,7 @@ fn let_go(launcher: &Launcher, Delivery { message, .. }: &Delivery) {
     match pickle::to_bytes(&()) {
         Ok(none) => {
             let reply = Message::new(message.src_id, message.reply_to, Encoding::Pickle, none);
-            // One that is gone already needs no answer.
+            // A child that has disconnected needs no answer.
             let _ = launcher.router().send(reply);
         }
         Err(error) => tracing::error!(%error, "None could not be encoded"),
@@ -65,7 +65,7 @@ impl Context {
         self.detach_after(|| Ok(()))
     }
 
-    /// Like [`Context::detach`], and the last thing that it does is to call `function`.
+    /// Like [`Context::detach`]; the last call that the context runs is `function`.
     ///
     /// # Errors
     /// As [`Context::detach`]; the name or the arguments cannot be sent.
@@ -81,7 +81,7 @@ impl Context {
         let gone = Latch::new();
         let told = gone.clone();
         self.on_disconnect(move |_| {
-            // Refused only when nobody waits any more.
+            // An error means that the wait has ended.
             let _ = told.put(());
         });
         router.send(Message::new(self.id(), Handle(cut), Encoding::Legacy, Bytes::new()))?;

@@ -1,4 +1,5 @@
-//! A connection that did not come up: which hop, how far, what was run, what it said, what to do.
+//! [`ConnectError`]: why a connection failed, with the context, the stage, the command, its output and a
+//! hint.
 
 use std::fmt;
 
@@ -11,16 +12,16 @@ use crate::dialogue::{Failure, FailureKind, Stage};
 /// Its short form is one line; [`ConnectError::report`] has everything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectError {
-    /// The context that was to be, such as `sudo.root`, with the ones it was reached through.
+    /// The name of the context that was to be started, such as `ssh.web1.sudo.root`.
     #[serde(default)]
     pub hop: String,
-    /// How far it had come.
+    /// How far the connection was.
     pub stage: Stage,
     /// What went wrong.
     pub kind: FailureKind,
     /// One sentence fragment.
     pub message: String,
-    /// What the user can do about it.
+    /// What the user can do.
     #[serde(default)]
     pub hint: Option<String>,
     /// The command that was run, without secrets and without the bootstrap's text.
@@ -32,13 +33,13 @@ pub struct ConnectError {
     /// The signal that ended it.
     #[serde(default)]
     pub signal: Option<i32>,
-    /// The last lines that the far end printed.
+    /// The last lines of output, secrets masked.
     #[serde(default)]
     pub output: Vec<String>,
 }
 
 impl ConnectError {
-    /// An error of our own making, before or without a process.
+    /// An error without a hint, a command or output.
     pub fn new(hop: &str, stage: Stage, kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             hop: hop.to_owned(),
@@ -53,7 +54,7 @@ impl ConnectError {
         }
     }
 
-    /// The error that a dialogue's failure is at `hop`.
+    /// The error for a dialogue's failure of the context `hop`.
     pub fn from_failure(hop: &str, failure: Failure) -> Self {
         Self { hint: failure.hint, ..Self::new(hop, failure.stage, failure.kind, failure.message) }
     }
@@ -64,7 +65,7 @@ impl ConnectError {
         self.kind.is_refusal()
     }
 
-    /// Everything, over several lines.
+    /// All details, on several lines.
     pub fn report(&self) -> String {
         let mut text = self.to_string();
         if let Some(hint) = &self.hint {

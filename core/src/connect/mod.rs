@@ -1,9 +1,9 @@
 //! Turning a plan into a route.
 //!
-//! A [`Transport`] is a pure function from options to a [`Plan`]; a [`Connector`] carries plans
-//! out: here, through the connection driver, or in another context, which is sent the plan. Knows
-//! no transport by name. Invariants: no thread per connection; a process that was started is always
-//! waited for; frames sent to a context before it is up are kept until it is.
+//! A [`Transport`] is a pure function from options to a [`Plan`]. A [`Connector`] carries plans out: in
+//! this process, with the connection driver, or in another context, to which it sends the plan (`via`).
+//! The module knows no transport by name. Invariants: there is no thread per connection; every process
+//! that was started is waited for; frames that are sent to a context before it is up are kept.
 
 mod connect_handle;
 mod connector;

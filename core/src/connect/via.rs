@@ -1,8 +1,8 @@
-//! `via`: the plan is made here and carried out by the context that will be the parent.
+//! `via`: this process makes the plan, and another context, the intermediate, carries it out.
 //!
-//! What that context needs to do so is pushed ahead of the first plan. Calls to the new context may
-//! be sent at once: they follow the plan on the same links, and the parent-to-be keeps them until
-//! its child is up.
+//! The modules that the intermediate needs are sent before its first plan. Calls to the new context can be
+//! sent at once: they follow the plan on the same links, and the intermediate keeps them until the new
+//! context is up.
 
 use std::sync::Arc;
 

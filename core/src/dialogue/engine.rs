@@ -1,8 +1,8 @@
-//! Runs a dialogue: bytes in, steps out.
+//! [`Engine`]: runs a dialogue. Its input is the program's output; its output is steps to carry out in their
+//! order.
 //!
-//! Feed it what the program shows and carry out the steps in their order. It decides only by what
-//! it was fed: no descriptor, no clock, no thread. The Python runtime's `dialogue.py` is the same
-//! machine and gives the same steps for the same bytes; the transcripts hold both to it.
+//! It depends on its input alone: it uses no descriptor, clock or thread. The Python runtime's `dialogue.py`
+//! gives the same steps for the same bytes, which the transcripts check.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use super::rules::{BadPattern, compile};
 use super::text::Lines;
 use super::{Action, Dialogue, Failure, FailureKind, RUNNING, Rule, START, Secret, Shown, Source, Stage};
 
-/// What the driver is to do.
+/// What the driver must do.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Step {
     /// Write these bytes. They may hold a secret.
@@ -26,9 +26,9 @@ pub enum Step {
         /// The bytes.
         data: Zeroizing<Vec<u8>>,
     },
-    /// Give up: kill the program and report this.
+    /// End the connection: end the program, and report this failure.
     Fail(Failure),
-    /// The interpreter runs (`MITO000`): a held-back preamble may be written.
+    /// The interpreter runs (`MITO000`): write the preamble if that was delayed.
     Ready,
     /// The context is up (`MITO002`): hand the link over.
     Up {
@@ -37,7 +37,7 @@ pub enum Step {
     },
     /// A line for the log.
     Log {
-        /// Who said it.
+        /// Where it came from.
         source: Source,
         /// The line, with secrets masked.
         line: String,
@@ -61,9 +61,9 @@ pub struct Engine {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// The transport's tool is talking.
+    /// The transport's program writes.
     Tool,
-    /// The interpreter runs; the tool has nothing more to ask, so rules are off.
+    /// The interpreter runs: the program has no more prompts, so rules are not applied.
     Interpreter,
     /// The link carries frames.
     Up,
@@ -143,7 +143,7 @@ impl Engine {
         Failure::new(stage, FailureKind::Eof, format!("{ending} while {}", stage.doing()))
     }
 
-    /// What it means that time ran out.
+    /// The failure for a timeout in the present state.
     pub fn timeout(&self) -> Failure {
         let stage = self.stage();
         Failure::new(stage, FailureKind::Timeout, format!("timed out while {}", stage.doing()))

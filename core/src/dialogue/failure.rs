@@ -1,10 +1,10 @@
-//! What can go wrong on the way to a context, typed and placed.
+//! [`Failure`]: why a connection failed, with its kind and stage.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How far a connection had come.
+/// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -17,11 +17,11 @@ pub enum Stage {
     Connect,
     /// Checking the host's key.
     HostKey,
-    /// Proving who we are.
+    /// Authenticating to the host.
     Authenticate,
     /// Becoming another user.
     Privilege,
-    /// The far shell taking our command.
+    /// The remote shell starting the command.
     Shell,
     /// Finding and starting an interpreter.
     Interpreter,
@@ -38,14 +38,14 @@ pub enum Stage {
 pub enum FailureKind {
     /// The program could not be started.
     SpawnFailed,
-    /// The host's name means nothing here.
+    /// The host's name cannot be resolved.
     NameNotResolved,
-    /// Nobody listens at the host's port.
+    /// No program listens on the host's port or on the unix socket.
     ConnectionRefused,
-    /// No way to the host, or no answer from it.
+    /// There is no route to the host, or it does not answer.
     HostUnreachable,
-    /// The host took the connection and dropped it before it asked who we are, as an sshd beyond
-    /// its `MaxStartups` does: worth another try after a pause.
+    /// The host accepted the connection and closed it before authentication, as an sshd beyond its
+    /// `MaxStartups` does. Another try after a pause may succeed.
     ConnectionClosed,
     /// The host's key is not known and checking is on.
     HostKeyUnknown,
@@ -55,13 +55,13 @@ pub enum FailureKind {
     PasswordRequired,
     /// The password was refused.
     PasswordIncorrect,
-    /// The host refused every way we offered to prove who we are.
+    /// The host rejected all offered authentication methods.
     AuthenticationFailed,
     /// There is no such user.
     UnknownUser,
     /// The user may not do this (not in sudoers, no doas rule, account locked or expired).
     NotPermitted,
-    /// The program insists on a terminal.
+    /// The program requires a terminal.
     TtyRequired,
     /// No usable interpreter for the runtime was found.
     NoInterpreter,
@@ -71,11 +71,11 @@ pub enum FailureKind {
     Eof,
     /// The remote side sent something that is not the protocol.
     Protocol,
-    /// Time ran out.
+    /// The time limit was reached.
     Timeout,
-    /// We are shutting down, or the caller gave up.
+    /// This process is shutting down, or the caller cancelled the connection.
     Cancelled,
-    /// The context this one was to be started through is gone.
+    /// The intermediate that was to start the context has disconnected.
     ViaLost,
     /// The transport's program rejected its options.
     BadOption,

@@ -1,9 +1,9 @@
-//! Conversations with programs that print lines and ask questions.
+//! Dialogues with programs that print lines and prompt for input.
 //!
-//! A [`Dialogue`] is data: rules of the form "in this state, when this source shows this pattern,
-//! send these bytes (or this secret), fail with this error, or go to that state". One sans-I/O
-//! [`Engine`] runs it here, another in the Python runtime; both pass the same transcripts. Knows
-//! nothing of descriptors, clocks or transports.
+//! A [`Dialogue`] is data: rules of the form "in this state, when this source shows this pattern, send these
+//! bytes (or this secret), fail with this error, or go to that state". An [`Engine`] without I/O runs it.
+//! The Python runtime has another one, and both are tested with the same transcripts. The module knows
+//! neither descriptors nor clocks nor transports.
 
 mod engine;
 mod failure;

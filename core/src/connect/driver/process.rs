@@ -1,7 +1,8 @@
-//! The end of a started process: it is given time, then asked, then made to; and always waited for.
+//! Ends processes that were started: after a grace period with SIGTERM, then with SIGKILL. Every process is
+//! waited for.
 //!
-//! Signals go to its whole group: a tool may have helpers of its own, which hold its descriptors and
-//! may have inherited that it ignores SIGTERM.
+//! Signals go to the process group, because a program may have started helpers that hold its descriptors,
+//! and that may ignore SIGTERM as it does.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,12 +14,12 @@ use crate::broker::ProcessMonitor;
 use crate::io::{Reactor, Stopped};
 use crate::sys::{self, ExitStatus};
 
-/// From "it should end" to SIGTERM: a child that was asked to shut down is usually gone long before.
+/// From the end of the link to SIGTERM. A child that was asked to shut down usually exits much earlier.
 const TERM_AFTER: Duration = Duration::from_millis(500);
 /// From SIGTERM to SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(1);
 
-/// How long the last wait for a killed process may take, when the loop has ended already.
+/// The limit of the wait for killed processes after the end of the loop.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 type OnExit = Box<dyn FnOnce(ExitStatus, &mut dyn Reactor) + Send>;
@@ -30,7 +31,7 @@ struct State {
     ending: bool,
 }
 
-/// A process that we started. Cloning gives the same process.
+/// A process that was started. Clones refer to the same process.
 #[derive(Clone)]
 pub(super) struct Process {
     pid: i32,
@@ -43,7 +44,7 @@ impl std::fmt::Debug for Process {
     }
 }
 
-/// All processes that one connector has started and that have not ended.
+/// The processes of one launcher that have not ended.
 #[derive(Clone, Debug)]
 pub(super) struct Processes {
     monitor: ProcessMonitor,
@@ -55,7 +56,7 @@ impl Processes {
         Self { monitor, live: Arc::default() }
     }
 
-    /// Watches `pid`, a child of ours that nobody else waits for.
+    /// Watches `pid`, a child of this process that no other code waits for.
     pub(super) fn watch(&self, pid: i32) -> Result<Process, Stopped> {
         let state = Arc::<Mutex<State>>::default();
         let process = Process { pid, state: Arc::clone(&state) };
@@ -79,13 +80,13 @@ impl Processes {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It lives on without us: it is waited for as long as we live, and never made to end.
+    /// Leaves the process running: it is still waited for, but never ended.
     pub(super) fn release(&self, process: &Process) {
         self.lock().remove(&process.pid);
     }
 
-    /// Kills and reaps what has outlived the loop's grace period. A process that we may not signal
-    /// is left: its descriptors are closed, and waiting for it could take for ever.
+    /// Kills and reaps the processes that are left after the loop's grace period. A process that may not be
+    /// signalled is left alone: its descriptors are closed, and a wait for it could take any time.
     pub(super) fn kill_all(&self) {
         let left: Vec<Process> = self.lock().drain().map(|(_, process)| process).collect();
         let deadline = Instant::now() + LAST_WAIT;
@@ -101,12 +102,12 @@ impl Processes {
 }
 
 impl Process {
-    /// How it ended, if it has.
+    /// The exit status, if the process has ended.
     pub(super) fn exit(&self) -> Option<ExitStatus> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).exit
     }
 
-    /// Calls `then` when it has ended: at once if it has.
+    /// Calls `then` when the process has ended; at once if it has ended already.
     pub(super) fn on_exit(
         &self,
         reactor: &mut dyn Reactor,
@@ -122,12 +123,12 @@ impl Process {
         }
     }
 
-    /// It has no more business: it is left `TERM_AFTER` to end by itself, then made to.
+    /// Ends the process if it does not exit by itself within [`TERM_AFTER`].
     pub(super) fn terminate_gracefully(&self, reactor: &mut dyn Reactor) {
         self.end_after(TERM_AFTER, reactor);
     }
 
-    /// It must end now.
+    /// Ends the process: SIGTERM now, SIGKILL after [`KILL_AFTER`].
     pub(super) fn terminate(&self, reactor: &mut dyn Reactor) {
         self.end_after(Duration::ZERO, reactor);
     }
@@ -159,15 +160,14 @@ impl Process {
         });
     }
 
-    /// Sends `signal` to its group unless it has ended. It has not been waited for as long as `exit` is unset,
-    /// so the number cannot have become somebody else's.
+    /// Sends `signal` to the process group unless the process has ended. While `exit` is unset the process
+    /// was not reaped, so its number cannot belong to another one.
     fn signal(&self, signal: i32) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.exit.is_none()
             && let Err(error) = sys::kill_group(self.pid, signal)
         {
-            // A setuid tool such as sudo may not be signalled by us; closing its descriptors,
-            // which has been done, ends it as well.
+            // A setuid program such as sudo may not be signalled. It ends because its descriptors were closed.
             tracing::debug!(pid = self.pid, signal, %error, "could not signal a process");
         }
     }
