@@ -7,6 +7,7 @@ use super::busy_poll::BusyPoll;
 use super::handle::{BrokerHandle, LoopEvent};
 use super::loop_state::LoopState;
 use super::shutdown::Phase;
+use super::slots::Entry;
 use crate::io::{Event, Interest, Poller};
 
 /// Runs until a shutdown is complete.
@@ -41,7 +42,7 @@ pub(super) fn run(handle: &BrokerHandle, poller: Box<dyn Poller>) {
         // Streams that these touch are for the next iteration.
         state.take_touched(&mut touched);
         for token in touched.drain(..) {
-            let due = state.slots.get_mut(token).map(|entry| entry.take_touched()).unwrap_or_default();
+            let due = state.slots.get_mut(token).map(Entry::take_touched).unwrap_or_default();
             let event = Event { token, readable: due.read, writable: due.write };
             dispatch(&mut state, handle, &mut phase, LoopEvent::Ready(event));
         }

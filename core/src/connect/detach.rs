@@ -52,15 +52,14 @@ fn let_go(launcher: &Launcher, Delivery { message, .. }: &Delivery) {
 }
 
 impl Context {
-    /// Lets the context live on without us, and returns when its link is cut.
+    /// Lets the context continue without this process, and returns when its link is closed.
     ///
-    /// The calls that it has got by then are run to their end, and nobody gets their results; then
-    /// its process waits for its threads and ends. Contexts below it end with it.
-    /// A child of this process is waited for as long as its master lives; when that has ended and
-    /// the process goes on, waiting for the child (`waitpid`) is the process's own affair.
+    /// The context completes the calls that it has received, whose results are dropped; then its process
+    /// waits for its threads and exits. Contexts below it end with it. As long as the master runs, it waits
+    /// for a child of this process; afterwards the program itself must wait for it (`waitpid`).
     ///
     /// # Errors
-    /// It is gone, or whoever started it does not let it go.
+    /// The context has disconnected, or its parent does not confirm.
     pub fn detach(&self) -> Result<(), CallError> {
         self.detach_after(|| Ok(()))
     }

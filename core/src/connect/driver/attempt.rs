@@ -498,7 +498,7 @@ impl State {
                 error.status = exit.and_then(|exit| exit.code);
                 error.signal = exit.and_then(|exit| exit.signal);
                 error.output = talk.engine.output();
-                self.hang_up(*talk, reactor);
+                self.hang_up(&talk, reactor);
             }
         }
         if self.retry(&error, reactor) {
@@ -509,15 +509,15 @@ impl State {
     }
 
     /// Closes the link of a failed try and ends its process.
-    fn hang_up(&self, talk: Talk, reactor: &mut dyn Reactor) {
+    fn hang_up(&self, talk: &Talk, reactor: &mut dyn Reactor) {
         if let Some(timer) = talk.lingering {
             reactor.cancel(timer);
         }
         self.launcher.router().links().detach(self.job.link);
         talk.writer.close();
         reactor.disconnect(talk.link_token);
-        if let Some((_, token)) = talk.stderr {
-            reactor.disconnect(token);
+        if let Some((_, token)) = &talk.stderr {
+            reactor.disconnect(*token);
         }
         talk.end.terminate(reactor);
     }
