@@ -78,11 +78,11 @@ struct Programs {
 
 impl Programs {
     fn build(flags: &CompareFlags) -> Result<Self> {
-        run_command(&mut cargo("build --release --package mitogen-tests --bin fixture"))?;
+        run_command(&mut cargo("build --profile dist --package mitogen-tests --bin fixture"))?;
         let metadata = licences::metadata()?;
-        let release = metadata["target_directory"].as_str().ok_or("no target directory")?;
-        let release = Path::new(release).join("release");
-        let fixture = release.join("fixture");
+        let target = metadata["target_directory"].as_str().ok_or("no target directory")?;
+        let built = Path::new(target).join("dist");
+        let fixture = built.join("fixture");
         let python = match &flags.python {
             Some(python) => python.clone(),
             None => public_python(&fixture)?,
@@ -96,14 +96,14 @@ impl Programs {
             None
         };
         let ours = if wanted(Side::Ours) {
-            run_command(&mut cargo("build --release --package mitogen-benches --bin measure_rust"))?;
-            Some(release.join("measure_rust"))
+            run_command(&mut cargo("build --profile dist --package mitogen-benches --bin measure_rust"))?;
+            Some(built.join("measure_rust"))
         } else {
             None
         };
         let mitogen = if wanted(Side::Ours) && flags.groups.iter().any(|group| group == "tree") {
-            run_command(&mut cargo("build --release --package mitogen-cli"))?;
-            Some(release.join("mitogen"))
+            run_command(&mut cargo("build --profile dist --package mitogen-cli"))?;
+            Some(built.join("mitogen"))
         } else {
             None
         };

@@ -255,7 +255,7 @@ impl State {
         }
         let me = Weak::clone(&self.me);
         end.on_exit(reactor, move |_, reactor| {
-            // Not from here: whoever learns of the exit may hold the lock.
+            // Deferred, because the caller may hold the lock.
             let now = reactor.now();
             reactor.schedule(
                 now,
