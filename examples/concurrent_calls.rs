@@ -8,7 +8,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use mitogen::transports::local::{Local, Options};
-use mitogen::{CallError, Context, Master, MasterOptions};
+use mitogen::{CallError, ConnectHandle, Context, Master, MasterOptions};
 use tokio::task::JoinSet;
 
 /// How many contexts are called.
@@ -24,8 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let local = Local::new(Options::new())?;
     // All connections are established at the same time, too.
     let connecting: Vec<_> = (0..CONTEXTS).map(|_| master.connect(&local)).collect::<Result<_, _>>()?;
-    let contexts: Vec<Context> =
-        connecting.iter().map(|connecting| connecting.wait()).collect::<Result<_, _>>()?;
+    let contexts: Vec<Context> = connecting.iter().map(ConnectHandle::wait).collect::<Result<_, _>>()?;
 
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let began = Instant::now();

@@ -10,7 +10,8 @@ mod embedded;
 mod error;
 mod file_tree;
 mod finder;
-#[cfg(all(test, feature = "zip"))]
+#[cfg(test)]
+#[cfg(feature = "zip")]
 mod finder_tests;
 mod imports;
 #[cfg(test)]

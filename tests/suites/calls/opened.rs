@@ -23,7 +23,7 @@ use mitogen_tests::{isolated, pythons};
 
 use super::{local, master, master_with};
 
-/// A transport whose plans start as given. It sends the child's command line to whoever starts the child.
+/// A transport whose plans start as given. It sends the child's command line to the test, which starts the child.
 struct Given {
     start: Start,
     opener: Option<Arc<dyn Opener>>,
@@ -171,16 +171,16 @@ impl RemoteEnd for Ends {
 
 /// Starts `argv`, and gives a link to it that goes through two threads and two queues.
 fn open_link(argv: &[String], ends: &Ends) -> OpenedLink {
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let theirs = OwnedFd::from(theirs);
+    let (local, remote) = UnixStream::pair().unwrap();
+    let remote = OwnedFd::from(remote);
     let mut child = Command::new(&argv[0])
         .args(&argv[1..])
-        .stdin(Stdio::from(theirs.try_clone().unwrap()))
-        .stdout(Stdio::from(theirs))
+        .stdin(Stdio::from(remote.try_clone().unwrap()))
+        .stdout(Stdio::from(remote))
         .spawn()
         .unwrap();
     let (from, to) = (Arc::new(Queue::default()), Arc::new(Queue::default()));
-    let (queue, mut socket) = (Arc::clone(&from), ours.try_clone().unwrap());
+    let (queue, mut socket) = (Arc::clone(&from), local.try_clone().unwrap());
     thread::spawn(move || {
         let mut buf = [0; 4096];
         while let Ok(count @ 1..) = socket.read(&mut buf) {
@@ -189,7 +189,7 @@ fn open_link(argv: &[String], ends: &Ends) -> OpenedLink {
         queue.change(|state| state.closed = true);
         child.wait().unwrap();
     });
-    let (queue, mut socket) = (Arc::clone(&to), ours.try_clone().unwrap());
+    let (queue, mut socket) = (Arc::clone(&to), local.try_clone().unwrap());
     thread::spawn(move || {
         loop {
             let mut state = queue.state.lock().unwrap();
@@ -208,7 +208,7 @@ fn open_link(argv: &[String], ends: &Ends) -> OpenedLink {
             queue.change(|_| ());
         }
     });
-    let side = |queue| QueueSide { queue, socket: ours.try_clone().unwrap() };
+    let side = |queue| QueueSide { queue, socket: local.try_clone().unwrap() };
     OpenedLink::new(side(from), side(to), ends.clone())
 }
 
@@ -260,7 +260,7 @@ fn a_link_without_descriptors_carries_a_context() {
         }
         master.shutdown();
         let ended = || (count(&ends.wound_down) == 2).then_some(());
-        wait::until(TIMEOUT, ended).expect("both were wound down");
+        wait::until(TIMEOUT, ended).expect("both have ended");
         assert_eq!(count(&ends.terminated), 0);
     });
 }
@@ -293,7 +293,7 @@ fn a_link_that_is_opened_too_late_is_closed() {
             done.set_stage(Stage::HostKey);
             thread::spawn(move || {
                 thread::sleep(deadline.saturating_duration_since(Instant::now()));
-                wait::until(TIMEOUT, || done.is_cancelled().then_some(())).expect("it is told");
+                wait::until(TIMEOUT, || done.is_cancelled().then_some(())).expect("the open is cancelled");
                 done.complete(Ok(open_link(&argv, &ends)));
             });
         });
@@ -324,7 +324,7 @@ fn a_shutdown_cancels_what_is_being_opened() {
         master.shutdown();
         let error = connecting.wait().unwrap_err();
         assert_eq!(error.kind, FailureKind::Cancelled, "{error}");
-        cancelled.recv_timeout(TIMEOUT).expect("the opener was told");
+        cancelled.recv_timeout(TIMEOUT).expect("the opener is notified");
         assert!(done.is_cancelled());
     });
 }
