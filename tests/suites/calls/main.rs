@@ -2,6 +2,8 @@
 //!
 //! Every test runs in its own process and must leak no descriptor, thread, process or file.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
+
 #[path = "../common.rs"]
 mod common;
 
