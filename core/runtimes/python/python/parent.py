@@ -437,10 +437,12 @@ def on_start(msg, request):
     """Start a context."""
     kind = Child
     start = request["plan"].get("start")
-    if start == "fork":
-        from mitogen.fork import Fork as kind
-    elif isinstance(start, dict) and "dial" in start:
-        from mitogen.dial import Dialled as kind
+    # The module for an invalid plan may not have been sent.
+    if not problem_of(request["plan"]):
+        if start == "fork":
+            from mitogen.fork import Fork as kind
+        elif "dial" in start:
+            from mitogen.dial import Dialled as kind
     kind(msg, request).start()
 
 

@@ -68,8 +68,9 @@ def check_dial(name, value):
     if problem:
         return problem
     for key in sorted(value):
-        if not value[key] or u"\0" in core.as_text(str(value[key])):
-            return u"%s.%s: %s is not usable" % (name, key, value[key])
+        text = core.as_text(value[key])
+        if not value[key] or u"\0" in text:
+            return u"%s.%s: %s is not usable" % (name, key, text)
 
 
 def fields(name, table):
