@@ -62,8 +62,8 @@ If several apply, the first in this order is used: 130, 1, 2, 5, 4, 124, 3.
 
 /// Run commands, Python code and file transfers on many machines over SSH, sudo and other methods
 #[derive(Debug, Parser)]
-#[command(name = "mitogen", version, max_term_width = 100)]
-#[command(after_help = format!("{EXAMPLES}\n{TARGETS}\n{EXIT_STATUS}"))]
+#[command(name = "mitogen", version, before_help = EXAMPLES, max_term_width = 100)]
+#[command(after_help = format!("{TARGETS}\n{EXIT_STATUS}"))]
 #[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
     /// Options that every subcommand accepts.

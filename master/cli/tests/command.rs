@@ -110,7 +110,7 @@ fn help_and_version_go_to_standard_output() {
     let here = tempfile::tempdir().unwrap();
     let (status, out, err) = mitogen(here.path(), &["--help"]);
     assert_eq!((status, err.as_str()), (0, ""));
-    assert!(out.starts_with("Run commands, Python code") && out.contains("\nExamples:\n"), "{out}");
+    assert!(out.starts_with("Examples:\n"), "{out}");
     let (status, out, _) = mitogen(here.path(), &["--version"]);
     assert_eq!((status, out), (0, format!("mitogen {}\n", env!("CARGO_PKG_VERSION"))));
     let (status, out, _) = mitogen(here.path(), &["profiles", "check"]);
