@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use bytes::Bytes;
 use mitogen::pickle::{Binary, Blob};
 use mitogen::wire::{Encoding, Message, WellKnownHandle};
-use mitogen::{CallError, Client, Context, Receiver, Value};
+use mitogen::{CallError, Client, Context, Receiver, Value, with_causes};
 use mitogen_core::ids::ContextId;
 use mitogen_core::router::{HandlerOptions, Policy};
 use mitogen_tests::{isolated, wait};
@@ -135,7 +135,8 @@ fn the_listener_has_services_and_no_functions(client: &Client) {
     let error = listener.call::<Value>("os.getpid", ()).expect_err("a master runs no calls");
     assert!(error.to_string().contains("invalid handle"), "{error}");
     let error = client.contexts().expect_err("upstream does not have this request");
-    assert!(error.to_string().contains("invalid handle"), "{error}");
+    let error = with_causes(&error).to_string();
+    assert!(error.contains("invalid handle"), "{error}");
 }
 
 fn losses_are_announced(child: &Context, deep: &Context) {
