@@ -13,7 +13,7 @@ use crate::runtime::{Blob, BlobId, Boot, Feature, Runtime, RuntimeModule};
 #[derive(Debug)]
 pub struct Peers {
     router: WeakRouter,
-    /// The runtime of contexts that were started by somebody else.
+    /// The runtime of contexts that another process started.
     default: OnceLock<Arc<dyn Runtime>>,
     known: Mutex<HashMap<ContextId, Peer>>,
 }

@@ -191,7 +191,7 @@ fn the_upstream_listener_ignores_routes_from_clients() {
                 let kwargs = [("number", Value::Int(id.into()))];
                 listener.call_service::<bool>("__main__.Adder", "knows", &kwargs).expect("an answer")
             };
-            assert!(!knows(id), "it would find a route to a context of ours");
+            assert!(!knows(id), "the listener would know a route to the context");
             assert!(knows(client.id().0) && knows(server.contexts[0].0));
             client.shutdown();
             server.end();

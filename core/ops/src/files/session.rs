@@ -55,7 +55,7 @@ pub(super) struct Session {
     /// Messages; `None` only wakes the thread.
     inbox: mpsc::Receiver<Option<Message>>,
     wakeup: Wakeup,
-    /// Whether the remote side has sent its last message, or needs no more of ours.
+    /// Whether the remote side has sent its last message, or needs no further message from this side.
     ended: bool,
 }
 

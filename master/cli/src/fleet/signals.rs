@@ -14,7 +14,7 @@ use super::event::FleetEvent;
 use crate::exit;
 
 /// How long the main thread may take to receive a forcing signal from the queue. If it takes longer, it is
-/// blocked in a write, because nobody reads our output.
+/// blocked in a write, because no process reads its output.
 const MAIN_THREAD_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Turns SIGINT, SIGTERM and SIGHUP into events.
