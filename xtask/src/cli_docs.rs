@@ -99,8 +99,16 @@ impl Help {
         let documented: BTreeSet<String> = manual.lines().flat_map(options).collect();
         let mut faults: Vec<String> =
             self.options.difference(&documented).map(|name| format!("{MANUAL} lacks {name}")).collect();
-        let others =
-            ["--release", "--package", "--all-features", "--help", "--version", "--open", "--locked"];
+        let others = [
+            "--release",
+            "--package",
+            "--all-features",
+            "--profile",
+            "--help",
+            "--version",
+            "--open",
+            "--locked",
+        ];
         for (file, text) in [(MANUAL, manual), (README, readme)] {
             for (number, line) in (1..).zip(text.lines()) {
                 if line.contains("former names") {
