@@ -52,8 +52,12 @@ pub(super) fn connect(dial: &Dial, deadline: Instant, reactor: &mut dyn Reactor,
 fn resolve(host: String, port: u16, deadline: Instant, reactor: &mut dyn Reactor, done: OpenDone) {
     done.set_stage(Stage::Resolve);
     let broker = reactor.handle();
+    // Shared with the thread, so that the connection can be failed if the thread is not started.
+    let shared = Arc::new(Mutex::new(Some(done)));
+    let slot = Arc::clone(&shared);
     let resolver = move || {
         let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+        let Some(done) = take(&slot) else { return };
         // A stopped broker drops the task, and with it the connection.
         let _ = broker.defer(Box::new(move |reactor| {
             if done.is_cancelled() {
@@ -75,9 +79,11 @@ fn resolve(host: String, port: u16, deadline: Instant, reactor: &mut dyn Reactor
             }
         }));
     };
-    if let Err(error) = thread::Builder::new().name("resolver".to_owned()).spawn(resolver) {
-        // The connection fails because its `done` was dropped with the closure.
-        tracing::error!(%error, "cannot start a thread to resolve a host name");
+    if let Err(error) = thread::Builder::new().name("resolver".to_owned()).spawn(resolver)
+        && let Some(done) = take(&shared)
+    {
+        let message = format!("cannot start a thread to resolve the host name: {error}");
+        done.complete(Err(Failure::new(Stage::Resolve, FailureKind::SpawnFailed, message)));
     }
 }
 
@@ -222,8 +228,8 @@ impl Dialling {
 /// time, or the end of the connection.
 type Shared = Arc<Mutex<Option<Dialling>>>;
 
-fn take(state: &Shared) -> Option<Dialling> {
-    state.lock().unwrap_or_else(PoisonError::into_inner).take()
+fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 fn put(state: &Shared, dialling: Dialling) {
