@@ -5,7 +5,6 @@
 //! they are crates of their own, in `core/runtimes`. Pure: no I/O.
 
 use std::fmt;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -192,30 +191,4 @@ pub enum RuntimeError {
         /// What is wrong, and what to do.
         message: String,
     },
-}
-
-impl<R: Runtime + ?Sized> Runtime for Arc<R> {
-    fn name(&self) -> &str {
-        (**self).name()
-    }
-
-    fn boot(&self, request: &BootRequest<'_>) -> Result<Boot, RuntimeError> {
-        (**self).boot(request)
-    }
-
-    fn requirements(&self, feature: Feature) -> Result<Vec<&str>, RuntimeError> {
-        (**self).requirements(feature)
-    }
-
-    fn module(&self, fullname: &str) -> Option<RuntimeModule> {
-        (**self).module(fullname)
-    }
-
-    fn legacy_encoding_only(&self) -> bool {
-        (**self).legacy_encoding_only()
-    }
-
-    fn can_start_children(&self) -> bool {
-        (**self).can_start_children()
-    }
 }
