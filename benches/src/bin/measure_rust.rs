@@ -21,7 +21,7 @@ use mitogen::{
     ChildSettings, ConnectHandle, ConnectRequest, Context, Master, MasterOptions, Python, Transport, Value,
 };
 use mitogen_benches::{Listening, each, library};
-use mitogen_core::runtime::ChildConfig;
+use mitogen_core::runtime::{BootRequest, ChildConfig};
 use mitogen_minify::{minimize_all, minimize_source};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -166,8 +166,9 @@ fn local() -> Result<()> {
         settings: master.settings(),
     })?;
     let argv: usize = plan.argv().iter().map(|arg| arg.len() + 1).sum();
-    let preamble = mitogen_python::preamble(&ChildConfig::new(1, vec![0], "local.1"));
-    show("local.start_bytes", (argv + preamble.len()) as f64);
+    let config = ChildConfig::new(1, vec![0], "local.1");
+    let boot = master.settings().runtime.boot(&BootRequest::new(&config, "test"))?;
+    show("local.start_bytes", (argv + boot.preamble().len()) as f64);
     master.shutdown();
     Ok(())
 }

@@ -4,8 +4,8 @@
 //!
 //!     cargo run -q -p mitogen-python --example bootstrap_parts
 
-use mitogen_core::runtime::ChildConfig;
-use mitogen_python::{command, embedded_module, minify, preamble, runtime};
+use mitogen_core::runtime::{BootRequest, ChildConfig, Runtime as _};
+use mitogen_python::{Python, command, embedded_module, minify, runtime};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -48,11 +48,12 @@ fn main() {
         })
         .collect();
     let config = ChildConfig::new(1, vec![0], "local.1");
+    let boot = Python::new().boot(&BootRequest::new(&config, "test")).expect("Python boots every context");
     let parts = serde_json::json!({
         "argv": &command(&["python".to_owned()], "test")[1..],
         "probe": command(&[], "test"),
         "runtime": hex(runtime().data()),
-        "preamble": hex(&preamble(&config)),
+        "preamble": hex(&boot.preamble()),
         "modules": modules,
         "minified": minified,
     });

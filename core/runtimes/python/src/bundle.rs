@@ -18,12 +18,6 @@ pub fn runtime_size() -> usize {
     runtime().data().len()
 }
 
-/// What is written to a child's standard input, in one piece, before its first frame: the runtime,
-/// then the child's own part.
-pub fn preamble(config: &ChildConfig) -> Bytes {
-    [&runtime().data()[..], &tail(config)].concat().into()
-}
-
 /// The child's own part of the preamble: the length (32 bits, big-endian) and the pickle of `config`.
 pub(crate) fn tail(config: &ChildConfig) -> Bytes {
     let config = config::to_pickle(config);

@@ -29,7 +29,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-pub use bundle::{preamble, runtime, runtime_size};
+pub use bundle::{runtime, runtime_size};
 pub use command::{FIRST_STAGE, command, first_stage_arguments, with_interpreter};
 pub use exits::interpreter_exits;
 pub use modules::{EmbeddedModule, embedded_module, minify};

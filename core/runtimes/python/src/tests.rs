@@ -1,10 +1,14 @@
 //! Tests that need no interpreter. The others are in `python/tests`.
 
-use mitogen_core::runtime::ChildConfig;
+use mitogen_core::runtime::{Boot, BootRequest, ChildConfig, Runtime as _};
 
 use super::sources::{EAGER, LAZY, SEPARATOR, join};
 use super::*;
 use crate::config::to_pickle;
+
+fn boot(config: &ChildConfig) -> Boot {
+    Python::with_interpreter(["python3"]).boot(&BootRequest::new(config, "root@web1")).expect("a boot")
+}
 
 #[test]
 fn minifying_twice_changes_nothing() {
@@ -25,7 +29,7 @@ fn the_separator_occurs_once() {
 #[test]
 fn the_preamble_is_the_runtime_and_a_pickle_with_its_length() {
     let config = ChildConfig::new(7, vec![3, 0], "ssh.web1");
-    let sent = preamble(&config);
+    let sent = boot(&config).preamble();
     let (code, rest) = sent.split_at(runtime_size());
     assert_eq!(code, &runtime().data()[..]);
     let (length, pickle) = rest.split_at(4);
@@ -60,8 +64,8 @@ fn a_configuration_contains_only_values_that_differ_from_the_defaults() {
 
 #[test]
 fn the_start_of_a_child_stays_small() {
-    let argv: usize = command(&["python3".to_owned()], "root@web1").iter().map(String::len).sum();
-    let total = argv + preamble(&ChildConfig::new(1, vec![0], "local.1")).len();
+    let boot = boot(&ChildConfig::new(1, vec![0], "local.1"));
+    let total = boot.argv.iter().map(String::len).sum::<usize>() + boot.preamble().len();
     assert!(total < 10_600, "{total} bytes");
 }
 
