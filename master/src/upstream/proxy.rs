@@ -11,6 +11,7 @@ use std::sync::Arc;
 use mitogen_core::connect::{
     ChildSettings, ConnectRequest, Connector, Registry, RequestError, Transport, WeakConnector,
 };
+use mitogen_core::error::with_causes;
 use mitogen_core::ids::{ContextId, Handle};
 use mitogen_core::pickle::{self, Value};
 use mitogen_core::router::{Delivery, HandlerOptions, Router, WeakRouter};
@@ -91,7 +92,7 @@ fn handle(
                 reply(&router, to, handle, &answer);
             });
         }
-        Err(error) => reply(&router, to, handle, &refusal(&error.to_string())),
+        Err(error) => reply(&router, to, handle, &refusal(&with_causes(&error).to_string())),
     }
     Ok(())
 }
