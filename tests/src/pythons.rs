@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// An interpreter that runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,10 +31,8 @@ impl Python {
             .output();
         let output = output.ok().filter(|output| output.status.success())?;
         let text = String::from_utf8(output.stdout).ok()?;
-        let (executable, version) = text.split_once('\n')?;
-        let mut parts = version.split('.').map(str::parse);
-        let mut next = || parts.next()?.ok();
-        Some(Self { path: PathBuf::from(executable), version: (next()?, next()?, next()?) })
+        let (executable, text) = text.split_once('\n')?;
+        Some(Self { path: PathBuf::from(executable), version: version(text)? })
     }
 
     /// Whether the product's Python runtime supports it: 2.7, and 3.6 or later.
@@ -56,8 +56,44 @@ impl Python {
     }
 }
 
+/// The interpreters of this machine as lines of JSON, in the format of `fixture pythons`. `cargo xtask test` sets it, so
+/// that not each of some hundred test processes starts every interpreter.
+pub const PYTHONS_ENV: &str = "MITOGEN_TESTS_PYTHONS";
+
 /// Every interpreter on `PATH`, in the system's directories and under pyenv, each once, oldest version first.
+///
+/// They are searched for once in a process, or read from the environment ([`PYTHONS_ENV`]).
+///
+/// # Panics
+///
+/// If the environment variable is set to something else than the output of `fixture pythons`.
 pub fn pythons() -> Vec<Python> {
+    static FOUND: OnceLock<Vec<Python>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| match std::env::var(PYTHONS_ENV) {
+        Ok(lines) => listed(&lines)
+            .unwrap_or_else(|| panic!("{PYTHONS_ENV}: not the output of `fixture pythons`: {lines}")),
+        Err(_) => search(),
+    });
+    found.clone()
+}
+
+/// Reads the output of `fixture pythons`.
+fn listed(lines: &str) -> Option<Vec<Python>> {
+    let one = |line: &str| {
+        let value: Value = serde_json::from_str(line).ok()?;
+        Some(Python { path: value["path"].as_str()?.into(), version: version(value["version"].as_str()?)? })
+    };
+    lines.lines().map(one).collect()
+}
+
+/// Reads `3.12.1`.
+fn version(text: &str) -> Option<(u8, u8, u8)> {
+    let mut parts = text.split('.').map(str::parse);
+    let mut next = || parts.next()?.ok();
+    Some((next()?, next()?, next()?))
+}
+
+fn search() -> Vec<Python> {
     let mut found = BTreeMap::new();
     for candidate in candidates() {
         if let Some(python) = Python::at(&candidate) {
@@ -102,7 +138,16 @@ fn is_python_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_python_name;
+    use super::{Python, is_python_name, listed};
+
+    #[test]
+    fn the_list_of_interpreters_is_read() {
+        let line = r#"{"path":"/usr/bin/python3.11","public":true,"supported":true,"version":"3.11.2"}"#;
+        let python = Python { path: "/usr/bin/python3.11".into(), version: (3, 11, 2) };
+        assert_eq!(listed(&format!("{line}\n{line}\n")), Some(vec![python.clone(), python]));
+        assert_eq!(listed("/usr/bin/python3"), None);
+        assert_eq!(listed(r#"{"path":"/usr/bin/python3","version":"3"}"#), None);
+    }
 
     #[test]
     fn names() {

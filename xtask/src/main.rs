@@ -18,6 +18,7 @@ mod loc;
 mod packages;
 mod prepare;
 mod root;
+mod rust_tests;
 mod spdx;
 mod stdlib;
 mod steps;

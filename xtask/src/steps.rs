@@ -12,18 +12,35 @@ use crate::root::Result;
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
     done: Vec<(String, Result<()>, f64)>,
+    /// What failed at first and passed in a second run, with the step's name.
+    unstable: Vec<String>,
 }
 
 impl Steps {
-    /// Runs one step and records its result and duration.
-    pub(crate) fn step(&mut self, name: &str, step: impl FnOnce() -> Result<()>) {
+    /// Runs one step and records its result and duration; tells whether it passed.
+    pub(crate) fn step(&mut self, name: &str, step: impl FnOnce() -> Result<()>) -> bool {
         println!("\n=== {name}");
         let start = Instant::now();
         let result = step();
         if let Err(error) = &result {
             println!("=== {name} FAILED: {error}");
         }
+        let passed = result.is_ok();
         self.done.push((name.to_owned(), result, start.elapsed().as_secs_f64()));
+        passed
+    }
+
+    /// Runs what failed in step `name` a second time. If it passes, the step counts as passed, and the summary names the
+    /// `tests`.
+    pub(crate) fn again(&mut self, name: &str, tests: &[String], step: impl FnOnce() -> Result<()>) {
+        let passed = self.step(&format!("{name}, second run"), step);
+        if let Some((_, first, _)) = self.done.iter_mut().find(|(done, _, _)| done == name)
+            && passed
+        {
+            *first = Ok(());
+            let tests = if tests.is_empty() { "a test program".to_owned() } else { tests.join(", ") };
+            self.unstable.push(format!("{name}: {tests}"));
+        }
     }
 
     /// Prints the summary; fails if a step failed.
@@ -34,6 +51,9 @@ impl Steps {
             let word = if result.is_ok() { "ok    " } else { "FAILED" };
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{word} {seconds:7.1} s  {name}");
+        }
+        for name in &self.unstable {
+            let _ = writeln!(text, "UNSTABLE: failed at first, passed alone: {name}");
         }
         print!("{text}");
         if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} steps failed", self.done.len())) }
@@ -78,8 +98,33 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-fn shown(command: &Command) -> String {
+/// The command as a line of text.
+pub(crate) fn shown(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
     words.extend(command.get_args().map(|arg| arg.to_string_lossy().into_owned()));
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Steps;
+
+    #[test]
+    fn a_step_passes_if_its_second_run_does() {
+        let mut steps = Steps::default();
+        assert!(!steps.step("a", || Err("busy".into())));
+        assert!(steps.step("b", || Ok(())));
+        steps.again("a", &["a::test".to_owned()], || Ok(()));
+        assert_eq!(steps.unstable, ["a: a::test"]);
+        assert!(steps.finish().is_ok());
+    }
+
+    #[test]
+    fn a_step_fails_if_both_runs_fail() {
+        let mut steps = Steps::default();
+        steps.step("a", || Err("wrong".into()));
+        steps.again("a", &[], || Err("wrong".into()));
+        assert!(steps.unstable.is_empty());
+        assert!(steps.finish().is_err());
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::root::Result;
 use crate::steps::{Steps, cargo, command, output, run as run_command};
-use crate::{licences, prepare, root, tree};
+use crate::{licences, prepare, root, rust_tests, tree};
 
 /// The Python runtime's own tests, run under each interpreter.
 const PYTHON_TESTS: &str = "core/runtimes/python/python/tests/run.py";
@@ -19,8 +19,11 @@ pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
 
     let mut pythons = Vec::new();
+    let mut found = None;
     steps.step("interpreters", || {
-        pythons = interpreters()?;
+        let listed = list()?;
+        pythons = parse(&listed)?;
+        found = Some(listed);
         pythons.iter().for_each(Interpreter::print);
         let any = pythons.iter().any(|python| python.supported);
         if any { Ok(()) } else { Err("no supported Python found".into()) }
@@ -29,12 +32,15 @@ pub(crate) fn run() -> Result<()> {
         let exists = root::root().join(PYTHON_TESTS).is_file();
         if exists { Ok(()) } else { Err(format!("{PYTHON_TESTS} is missing")) }
     });
+    // Unless told otherwise, the program looks for interpreters itself.
+    let suite = |path: &str| run_command(command(path, [PYTHON_TESTS]).env("MITOGEN_PYTHONS", path));
+    let mut again = Vec::new();
     if root::root().join(PYTHON_TESTS).is_file() {
         for python in pythons.iter().filter(|python| python.supported) {
-            let name = format!("Python runtime under {}", python.version);
-            // Unless told otherwise, the program looks for interpreters itself.
-            let path = &python.path;
-            steps.step(&name, || run_command(command(path, [PYTHON_TESTS]).env("MITOGEN_PYTHONS", path)));
+            let name = format!("Python runtime under {} ({})", python.version, python.path);
+            if !steps.step(&name, || suite(&python.path)) {
+                again.push((name, &python.path));
+            }
         }
     }
 
@@ -44,12 +50,19 @@ pub(crate) fn run() -> Result<()> {
         bin = Some(target_dir()?.join("debug/mitogen"));
         Ok(())
     });
-    steps.step("Rust tests", || {
-        let mut tests = cargo("test --workspace --no-fail-fast");
+    let mut envs = Vec::new();
+    if let Some(bin) = bin {
         // Otherwise each suite asks cargo to build the command.
-        tests.envs(bin.as_ref().map(|bin| ("MITOGEN_BIN", bin)));
-        run_command(&mut tests)
-    });
+        envs.push(("MITOGEN_BIN".to_owned(), bin.display().to_string()));
+    }
+    if let Some(found) = found {
+        // Otherwise each test that needs an interpreter starts all of them.
+        envs.push(("MITOGEN_TESTS_PYTHONS".to_owned(), found));
+    }
+    rust_tests::run_all(&mut steps, &envs)?;
+    for (name, path) in again {
+        steps.again(&name, &[], || suite(path));
+    }
     if has_models()? {
         steps.step("loom models of core/src/sync", models);
     }
@@ -72,7 +85,15 @@ impl Interpreter {
 
 /// The interpreters of this machine, as found by the fixtures.
 pub(crate) fn interpreters() -> Result<Vec<Interpreter>> {
-    let text = output(&mut cargo("run --quiet --package mitogen-tests --bin fixture -- pythons"))?;
+    parse(&list()?)
+}
+
+/// The output of `fixture pythons`.
+fn list() -> Result<String> {
+    output(&mut cargo("run --quiet --package mitogen-tests --bin fixture -- pythons"))
+}
+
+fn parse(listed: &str) -> Result<Vec<Interpreter>> {
     let one = |line: &str| {
         let value: Value = serde_json::from_str(line).map_err(|error| format!("{line}: {error}"))?;
         let field =
@@ -83,7 +104,7 @@ pub(crate) fn interpreters() -> Result<Vec<Interpreter>> {
             supported: value["supported"] == Value::Bool(true),
         })
     };
-    text.lines().map(one).collect()
+    listed.lines().map(one).collect()
 }
 
 fn target_dir() -> Result<PathBuf> {
