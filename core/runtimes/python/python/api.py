@@ -2,7 +2,29 @@
 
 Executed in the namespace of `mitogen.core` when a name that is missing in it is first looked up. The
 source is requested as the module `mitogen.api`; most children never need it.
+
+While one thread executes this file, others can see the names that it has defined so far. A name that is
+defined further down is therefore looked up in `me`: if it is missing, the lookup waits for the whole file,
+whose last statements mark the end. For the same reason, no statement outside of functions may look up a
+name in `me` or in `router`.
 """
+
+
+class ChannelError(Error):
+    """The channel was closed."""
+
+    local_msg = u"Channel closed by local end."
+    remote_msg = u"Channel closed by remote end."
+
+
+class TimeoutError(Error):
+    """The deadline of a wait was exceeded."""
+
+
+def channel_ended(msg):
+    """Raise the error that a dead message stands for."""
+    local = ChannelError.local_msg if msg.src_id == context_id else ChannelError.remote_msg
+    raise ChannelError(u"%s", msg.data.decode("utf-8", "replace") or local)
 
 
 def takes_econtext(func):
@@ -34,7 +56,7 @@ def _unpickle_context(context_id, name):
 
 
 def _unpickle_sender(context_id, dst_handle):
-    return Sender(_unpickle_context(context_id, None), checked(dst_handle, 1, 0xFFFFFFFF))
+    return me.Sender(_unpickle_context(context_id, None), checked(dst_handle, 1, 0xFFFFFFFF))
 
 
 class Sender(object):
@@ -106,30 +128,18 @@ class Receiver(object):
         notify()
 
 
-# Defined before Context: `Context` in the namespace means that this file was executed.
+def service_message(service, method, kwargs):
+    name = service if isinstance(service, (text, bytes)) else service.name()
+    return Message.pickled((as_text(name), as_text(method), Kwargs(kwargs)), handle=110)
 
 
-def _context_by_id(self, context_id, via_id=None, create=True, name=None):
-    context = self.contexts.get(context_id)
-    if context is None and create:
-        context = self.contexts.setdefault(context_id, Context(self, context_id, name))
-    if context and name and not context.name:
-        context.name = name
-    return context
-
-
-def _detach(self):
-    """`mitogen.detach.detach`, as a method for functions that take the `econtext`."""
-    __import__("mitogen.detach")
-    modules["mitogen.detach"].detach()
-
-
-Router.context_by_id = _context_by_id
-router.on_lost.append(lambda lost: router.contexts.pop(lost, None))
-Router.detach = _detach
-Router.myself = lambda self: self.context_by_id(context_id, name=u"self")
-Router.parent = property(lambda self: self.context_by_id(parent_ids[0], name=u"parent"))
-Router.master = property(lambda self: self.context_by_id(0, name=u"master"))
+def call_message(func, args, kwargs):
+    owner = getattr(func, "__self__", None)
+    owner = as_text(owner.__name__) if isinstance(owner, type) else None
+    return Message.pickled(
+        (None, as_text(func.__module__), owner, as_text(func.__name__), args, Kwargs(kwargs)),
+        handle=CALL_FUNCTION,
+    )
 
 
 class Context(object):
@@ -189,15 +199,36 @@ class Context(object):
         self.call_service_async(service, method, **kwargs).close()
 
 
-def service_message(service, method, kwargs):
-    name = service if isinstance(service, (text, bytes)) else service.name()
-    return Message.pickled((as_text(name), as_text(method), Kwargs(kwargs)), handle=110)
+def missing(self, name):
+    raise AttributeError(name)
 
 
-def call_message(func, args, kwargs):
-    owner = getattr(func, "__self__", None)
-    owner = as_text(owner.__name__) if isinstance(owner, type) else None
-    return Message.pickled(
-        (None, as_text(func.__module__), owner, as_text(func.__name__), args, Kwargs(kwargs)),
-        handle=CALL_FUNCTION,
-    )
+def _context_by_id(self, context_id, via_id=None, create=True, name=None):
+    context = self.contexts.get(context_id)
+    if context is None and create:
+        context = self.contexts.setdefault(context_id, Context(self, context_id, name))
+    if context and name and not context.name:
+        context.name = name
+    return context
+
+
+def _detach(self):
+    """`mitogen.detach.detach`, as a method for functions that take the `econtext`."""
+    __import__("mitogen.detach")
+    modules["mitogen.detach"].detach()
+
+
+Router.context_by_id = _context_by_id
+router.on_lost.append(lambda lost: router.contexts.pop(lost, None))
+Router.detach = _detach
+Router.myself = lambda self: self.context_by_id(context_id, name=u"self")
+Router.parent = property(lambda self: self.context_by_id(parent_ids[0], name=u"parent"))
+Router.master = property(lambda self: self.context_by_id(0, name=u"master"))
+Router.__getattr__ = missing
+
+# The file is complete: `lazy` and `Module.__getattr__` look for it no more. A thread that waits for it may
+# have left a second copy of its source in `rest`.
+api = True
+Module.__getattr__ = missing
+lazy = lambda: me
+del rest[:]

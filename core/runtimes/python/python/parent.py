@@ -505,8 +505,14 @@ def on_stop():
                 break
 
 
-core.router.add_handler(
-    on_run_plan, core.RUN_PLAN, True, core.has_parent_authority, overwrite=True
-)
+def listen():
+    core.router.add_handler(
+        on_run_plan, core.RUN_PLAN, True, core.has_parent_authority, overwrite=True
+    )
+
+
 core.router.add_handler(on_detaching, 109, True, core.is_immediate_peer)
 core.Exit.hooks.append(on_stop)
+# The module is complete. Once more on the loop, which may be replacing the handler (`on_first`).
+listen()
+core.loop.defer(listen)

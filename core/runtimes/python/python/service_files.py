@@ -237,5 +237,5 @@ class PushFileService(Service):
                 peer.call_service_no_reply(self.name(), u"forward", path=path, context=context)
 
 
-# The module is complete. Deferred to the loop, which may be replacing the handler (`on_first`).
+# The module is complete. Once more on the loop, which may be replacing the handler (`on_first`).
 core.loop.defer(get_or_create_pool().listen)

@@ -55,13 +55,13 @@ class Module(object):
     """This module as an entry of sys.modules. Names of the lazy part and of mitogen.api are loaded on demand."""
 
     def __getattr__(self, name):
-        if name[:2] != "__":
-            found = lazy() and globals()
-            if name not in found and "Context" not in found:
-                exec(importer.get_code("mitogen.api"), found)
-            if name in found:
-                return found[name]
-        raise AttributeError(name)
+        # The last statements of mitogen.api replace this method and `lazy`: it is executed once.
+        if name[:2] == "__":
+            raise AttributeError(name)
+        if name not in (lazy() and globals()):
+            rest.append(importer.read("mitogen.api"))
+            lazy()
+        return getattr(self, name)
 
 
 me = Module()

@@ -15,17 +15,6 @@ class StreamError(Error):
     """A message or a connection is broken."""
 
 
-class ChannelError(Error):
-    """The channel was closed."""
-
-    local_msg = u"Channel closed by local end."
-    remote_msg = u"Channel closed by remote end."
-
-
-class TimeoutError(Error):
-    """The deadline of a wait was exceeded."""
-
-
 class CallError(Error):
     """An exception of a remote call, as text; or a local exception that is about to be sent."""
 
@@ -168,8 +157,7 @@ class Message(object):
     def unpickle(self, throw=True, throw_dead=True):
         """The object in the message. Raises a received CallError, and ChannelError for a dead message."""
         if throw_dead and self.is_dead:
-            local = ChannelError.local_msg if self.src_id == context_id else ChannelError.remote_msg
-            raise ChannelError(u"%s", self.data.decode("utf-8", "replace") or local)
+            me.channel_ended(self)
         if self.enc == BIN:
             raise ValueError("cannot unpickle a raw message")
         try:

@@ -13,10 +13,8 @@ class Router(object):
     importer = property(lambda self: importer)
 
     def __getattr__(self, name):
-        # The methods that deal with contexts are defined by mitogen.api.
-        if "Context" in globals():
-            raise AttributeError(name)
-        me.Context
+        # The methods that deal with contexts are defined by mitogen.api, which replaces this one.
+        me.api
         return getattr(self, name)
 
     def add_handler(self, fn, handle=None, persist=True, policy=None, respondent=None,
@@ -210,27 +208,38 @@ def on_del_route(msg):
 
 
 def on_first(msg):
-    # The first message to a handle whose module is loaded on demand. The module replaces the handler;
-    # messages that arrive before that are queued.
+    # The first message to a handle whose module is loaded on demand. The module replaces the handler
+    # when it is complete, whichever thread imports it; messages that arrive before that are queued.
     found = [msg]
     handle = msg.handle
-    entry = router.handlers[handle]
-    router.add_handler(found.append, handle, overwrite=True)
+    name = "mitogen." + ("service", "parent")[handle > 110]
+    handlers = router.handlers
+    entry = handlers[handle]
+    mine = handlers[handle] = found.append, 1, None, None
 
-    def load():
+    def load(run):
         try:
-            __import__("mitogen." + ("service", "parent")[handle > 110])
+            # In Python 2, the import can return while another thread is still at it.
+            while __import__(name) and mine is handlers.get(handle):
+                time.sleep(0.001)
         except Exception:
-            router.handlers[handle] = entry
-            for msg in found:
-                msg.reply(CallError(sys.exc_info()[1]))
-            return
-        for msg in found:
-            router.deliver(msg, parent)
+            error = CallError(sys.exc_info()[1])
 
-    # Services are loaded on another thread: a call on the main thread may import the same module, and
-    # wait for the loop while it holds the lock of the module.
-    load() if handle > 110 else _thread.start_new_thread(load, ())
+        def finish():
+            failed = mine is handlers.get(handle)
+            if failed:
+                handlers[handle] = entry
+            for msg in found:
+                msg.reply(error) if failed else router.deliver(msg, parent)
+        run(finish)
+
+    # A call on the main thread may import the same module, and wait for the loop while it holds the lock
+    # of the module. If it has not, a plan is carried out before the next message, which may be for the
+    # new context.
+    if handle > 110 and name not in importer.requested:
+        load(loop.guard)
+    else:
+        _thread.start_new_thread(load, (loop.defer,))
 
 
 def corrupt(stream, buf, size):

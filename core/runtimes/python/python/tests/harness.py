@@ -4,6 +4,7 @@ The command line and the runtime come from `cargo run -p mitogen-python --exampl
 whose output the runner puts into the file that MITOGEN_PARTS names. The interpreter that runs the
 tests is the one that the children run on.
 """
+import ast
 import binascii
 import json
 import os
@@ -154,6 +155,8 @@ class Child(object):
         self.logs = []
         self.other = []
         self.asked = []
+        # By module of the runtime: a line that is inserted between its top-level statements.
+        self.pauses = {}
         self.handle = 1000
         self.sock.sendall(preamble(self.config) + early)
         if wait:
@@ -236,7 +239,8 @@ class Child(object):
     def push_ours(self, *names):
         for name in names:
             source = zlib.decompress(binascii.unhexlify(PARTS["modules"][name]["source"]))
-            self.push(name, source)
+            pause = self.pauses.get(name)
+            self.push(name, interleaved(source, pause) if pause else source)
 
     def execute(self, source, name="probe", cls=None):
         """Push a module, so that later calls may name its functions."""
@@ -286,6 +290,15 @@ def call_data(module, func, args=(), kw=(), cls=None, chain=None):
 
 def as_text(value):
     return value if isinstance(value, type(u"")) else value.decode("utf-8")
+
+
+def interleaved(source, line):
+    """`source` with `line` in front of each of its top-level statements."""
+    lines = source.decode("utf-8").split(u"\n")
+    for node in reversed(ast.parse(source).body):
+        first = min([node.lineno] + [each.lineno for each in getattr(node, "decorator_list", ())])
+        lines.insert(first - 1, as_text(line))
+    return u"\n".join(lines)
 
 
 def resource_data(key, content):

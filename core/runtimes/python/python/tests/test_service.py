@@ -157,6 +157,117 @@ class Services(Base):
         self.assertIsNone(self.c.reply(busy).obj())
 
 
+LOOK_UP = u'''
+import threading
+import mitogen.core as core
+
+found = []
+threads = []
+
+def look_up():
+    try:
+        msg = core.Message(data=%r)
+        sender, context = msg.unpickle()
+        text = u"%%r %%r %%r" %% (sender, context, context == core.router.context_by_id(7))
+        found.append((text, core.router.parent.context_id, core.router.myself().context_id))
+    except BaseException as exc:
+        found.append(repr(exc))
+
+def pause():
+    # Another thread must get all of mitogen.api, or wait for it.
+    threads.append(threading.Thread(target=look_up))
+    threads[-1].start()
+    threads[-1].join(0.03)
+
+def results():
+    for thread in threads:
+        thread.join(30)
+    return len(threads), [str(each) for each in found]
+''' % (dumps((
+    Global("mitogen.core", "_unpickle_sender", (7, 2000)),
+    Global("mitogen.core", "_unpickle_context", (7, None)),
+)),)
+
+LOADING = u'''
+from mitogen.service import Service, expose, AllowAny
+
+def results():
+    return 0, []
+
+class Count(Service):
+    seen = ()
+
+    @expose(AllowAny())
+    def tell(self, number):
+        self.seen += (number,)
+        return number
+'''
+
+
+class Loading(TestCase):
+    """Calls of services while the modules that they need are being loaded."""
+
+    def test_other_threads_wait_for_the_whole_api(self):
+        c = self.child()
+        c.pauses["mitogen.api"] = "__import__('sys').modules['probe'].pause()"
+        c.push("probe", LOOK_UP)
+        c.call("probe", "look_up")
+        count, found = c.call("probe", "results")
+        self.assertTrue(count > 15, count)
+        self.assertEqual(len(found), count + 1)
+        sender = "Sender(Context(7, None), 2000) Context(7, None) True"
+        expected = str(((sender if PY3 else sender.decode()), 0, 1))
+        self.assertEqual(set(map(str, found)), set([expected]))
+
+    def test_no_call_is_lost_however_it_coincides_with_the_import(self):
+        for main in True, False:
+            c = self.child()
+            c.pauses["mitogen.service"] = c.pauses["mitogen.api"] = "__import__('time').sleep(0.01)"
+            c.push("probe", LOADING)
+            calls = []
+            if main:
+                # A call imports the module, too.
+                calls.append((c.post("probe", "results"), [0, []]))
+            for number in range(40):
+                c.handle += 1
+                data = dumps((u"probe.Count", u"tell", kwargs(number=number)))
+                c.send(SERVICE, data, c.handle, PKL)
+                calls.append((c.handle, number))
+                # Modules are served meanwhile.
+                c.call("time", "sleep", 0.005) if not main else time.sleep(0.005)
+            for handle, expected in calls:
+                got = c.reply(handle).obj()
+                self.assertEqual(list(got) if type(got) is tuple else got, expected)
+
+    def test_every_call_is_answered_if_the_module_cannot_be_loaded(self):
+        c = self.child()
+        c.push("mitogen.service", None, u"withheld by the test")
+        for number in range(3):
+            handles = []
+            for _ in range(3):
+                c.handle += 1
+                handles.append(c.handle)
+                c.send(SERVICE, dumps((u"probe.Count", u"tell", kwargs(number=1))), c.handle, PKL)
+            for handle in handles:
+                self.assertError(c.reply(handle).obj(), u"", u"withheld by the test")
+
+    def test_a_plan_that_arrives_while_a_call_imports_the_module(self):
+        c = self.child()
+        call = c.post("mitogen.parent", "failure", u"spawn", u"x", u"y")
+        first = c.recv()
+        while first.handle != GET_MODULE:
+            first = c.recv()
+        plan = {u"v": 1, u"kind": u"unknown"}
+        c.handle += 1
+        c.send(RUN_PLAN, dumps(plan), c.handle, PKL)
+        # The plan has been received when this reply has.
+        c.send(9, b"", 3000)
+        self.assertEqual(c.reply(3000).reply_to, 999)
+        c.push_ours(as_text(first.data))
+        self.assertIsInstance(c.reply(call).obj(), dict)
+        self.assertTrue(c.reply(c.handle))
+
+
 class Files(Base):
     """Upstream's FileService: window, chunks, order."""
 
