@@ -136,7 +136,9 @@ def reset_process_state(fork, ours, keep):
     while frame:
         frame, depth = frame.f_back, depth + 1
     sys.setrecursionlimit(RECURSION + depth)
-    for reset in reset_imports, reset_threads, reset_logging, reset_exit_functions, reseed_random:
+    for reset in (
+        reset_imports, reset_services, reset_threads, reset_logging, reset_exit_functions, reseed_random,
+    ):
         core.loop.guard(reset)
 
 
@@ -202,6 +204,12 @@ def reset_imports():
     for locks in importing._module_locks, importing._blocking_on:
         if locks:
             locks.clear()
+
+
+def reset_services():
+    """Let the first call of a service load the module again, or start its threads again."""
+    core.router.add_handler(core.on_first, 110, True, core.has_parent_authority, overwrite=True)
+    getattr(sys.modules.get("mitogen.service"), "reset", int)()
 
 
 def reset_threads():

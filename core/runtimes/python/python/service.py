@@ -301,10 +301,11 @@ class Pool(object):
         return core.as_text(data[0]), core.as_text(data[1]), dict(data[2])
 
     def find(self, name, msg):
-        """The service. A caller with the authority of a parent creates it if necessary."""
+        """The service. A caller with the authority of a parent, or this context itself (`msg` is None),
+        creates it if necessary."""
         found = self.services.get(name)
         if found is None:
-            if not core.has_parent_authority(msg):
+            if msg is not None and not core.has_parent_authority(msg):
                 raise core.CallError(
                     u"Service %r is not yet activated in this context, and the caller is not "
                     u"privileged, therefore autoactivation is disabled." % (str(name),)
@@ -322,7 +323,8 @@ class Pool(object):
         return found
 
     def get_service(self, name):
-        return self.services.get(core.as_text(name))
+        """The service, which is created if necessary."""
+        return self.find(core.as_text(name), None)
 
     def stop(self, join=True):
         self.closed = True
@@ -342,6 +344,23 @@ def get_or_create_pool(size=None, router=None, context=None):
         if _pool is None:
             _pool = Pool(size=size or DEFAULT_POOL_SIZE, overwrite=True)
         return _pool
+
+
+def reset():
+    """Drop the state of the process that this one is a copy of: its threads do not exist here."""
+    global _pool, _lock
+    _lock = threading.Lock()
+    if _pool:
+        _pool.closed = True
+        _pool = None
+    core.router.on_lost[:] = [
+        func for func in core.router.on_lost if not isinstance(getattr(func, "__self__", None), Service)
+    ]
+    # Threads are started by the first call.
+    core.router.add_handler(
+        lambda msg: get_or_create_pool().on_message(msg), CALL_SERVICE, True, core.has_parent_authority,
+        overwrite=True,
+    )
 
 
 def call(service_name, method_name, call_context=None, **kwargs):

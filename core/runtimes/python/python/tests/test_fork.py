@@ -38,6 +38,49 @@ def forked():
 """
 
 
+SERVICES = u"""
+import threading
+import mitogen.service
+from mitogen.service import Service, expose, AllowParents
+
+blocked = []
+go_on = threading.Event()
+
+class Shared(Service):
+    calls = 0
+
+    @expose(AllowParents())
+    def count(self):
+        self.calls += 1
+        return self.calls
+
+    @expose(AllowParents())
+    def where(self):
+        return os.getpid()
+
+    @expose(AllowParents())
+    def block(self, first):
+        with self.pool.lock if first else mitogen.service._lock:
+            blocked.append(1)
+            go_on.wait(60)
+
+def wait_until_blocked():
+    for _ in range(6000):
+        if len(blocked) == 2: break
+        time.sleep(0.01)
+    return len(blocked)
+
+def unblock():
+    go_on.set()
+
+def started():
+    pool = mitogen.service.get_or_create_pool()
+    service = pool.get_service("probe.Shared")
+    assert service is pool.get_service(u"probe.Shared") and service.pool is pool
+    return sorted(u"" + thread.name for thread in pool.threads)
+"""
+
+
 class Fork(_Parent):
     def setUp(self):
         super(Fork, self).setUp()
@@ -58,6 +101,39 @@ class Fork(_Parent):
         call = None if kw else self.c.post("os", "getpid", dst=id)
         self.assertEqual(self.c.reply(handle).obj(), {u"ok": True, u"name": u"local.%d" % id})
         return self.c.reply(call or self.c.post("os", "getpid", dst=id)).obj()
+
+    def serve(self, id, method, **kw):
+        """The reply of a service in context `id`."""
+        self.c.handle += 1
+        self.c.send(110, dumps((u"probe.Shared", as_text(method), kwargs(**kw))), self.c.handle, PKL, dst=id)
+        return self.c.reply(self.c.handle).obj()
+
+    def test_services_answer_in_copies(self):
+        self.c.push("probe", MORE + SERVICES)
+        self.assertEqual([self.serve(1, "count"), self.serve(1, "count")], [1, 2])
+        self.fork(2)
+        # A copy of the copy, made before the copy has used services.
+        self.fork(3, via=2, parents=(2, 1, 0))
+        self.assertEqual(self.c.call("probe", "started", dst=2), [u"mitogen.service.0", u"mitogen.service.1"])
+        for id in 2, 3, 1:
+            self.assertEqual(self.serve(id, "where"), self.c.call("os", "getpid", dst=id))
+        # The copies have services of their own.
+        self.assertEqual([self.serve(id, "count") for id in (1, 2, 3)], [3, 1, 1])
+        self.fork(4, via=3, parents=(3, 2, 1, 0))
+        self.assertEqual(self.serve(4, "count"), 1)
+
+    def test_copies_made_while_services_are_busy(self):
+        self.c.push("probe", MORE + SERVICES)
+        self.serve(1, "count")
+        # Both threads of the original hold locks at the fork.
+        for first in True, False:
+            self.c.send(110, dumps((u"probe.Shared", u"block", kwargs(first=first))), 9, PKL)
+        self.assertEqual(self.c.call("probe", "wait_until_blocked"), 2)
+        self.fork(2)
+        self.assertEqual(self.serve(2, "count"), 1)
+        self.c.call("probe", "unblock")
+        self.assertEqual(self.serve(1, "count"), 2)
+
 
     def test_isolation(self):
         self.c.call("probe", "change")
