@@ -36,13 +36,14 @@
 //!
 //! # Features
 //!
-//! All are on by default. A program that needs few of them compiles faster and is smaller:
+//! All but `ssh2` are on by default. A program that needs few of them compiles faster and is smaller:
 //! `mitogen = { version = "0.1", default-features = false, features = ["ssh"] }`. Without any, the
 //! library has contexts that run Python, calls, services, modules, sessions and custom transports.
 //!
 //! | feature | adds |
 //! | --- | --- |
 //! | `local`, `fork`, `ssh`, `sudo`, `su`, `doas` | the transport of that name, in [`transports`] |
+//! | `ssh2` | the transport `ssh2`: ssh by libssh2, without a process for each host; needs OpenSSL's headers and `pkg-config` |
 //! | `commands` | [`command`]: programs and scripts on remote hosts |
 //! | `files` | [`files`]: file transfers |
 //! | `profiles` | [`profiles`], [`targets`] and [`ConnectionPool`]: hosts from `mitogen.toml` |

@@ -10,6 +10,8 @@ pub use mitogen_fork as fork;
 pub use mitogen_local as local;
 #[cfg(feature = "ssh")]
 pub use mitogen_ssh as ssh;
+#[cfg(feature = "ssh2")]
+pub use mitogen_ssh2 as ssh2;
 #[cfg(feature = "su")]
 pub use mitogen_su as su;
 #[cfg(feature = "sudo")]
@@ -24,6 +26,8 @@ pub fn builtin() -> Registry {
         fork::kind,
         #[cfg(feature = "ssh")]
         ssh::kind,
+        #[cfg(feature = "ssh2")]
+        ssh2::kind,
         #[cfg(feature = "sudo")]
         sudo::kind,
         #[cfg(feature = "su")]

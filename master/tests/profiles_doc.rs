@@ -45,7 +45,10 @@ fn generated() -> (String, Vec<String>) {
 #[test]
 fn option_tables_are_up_to_date() {
     let (text, names) = generated();
-    assert_eq!(names, builtin().names().collect::<Vec<_>>(), "one table for each transport");
+    // `ssh2` takes the options of `ssh`, and is there only if its feature is.
+    let registry = builtin();
+    let tables = registry.names().filter(|name| *name != "ssh2");
+    assert_eq!(names, tables.collect::<Vec<_>>(), "one table for each transport");
     if std::env::var_os(BLESS).is_some() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/profiles.md");
         std::fs::write(path, &text).unwrap();

@@ -50,7 +50,8 @@ pub fn mitogen_bin() -> Result<PathBuf> {
         }
         let target = target_dir()?;
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "--package", "mitogen-cli", "--target-dir"]).arg(&target);
+        cargo.args(["build", "--quiet", "--package", "mitogen-cli", "--features", "ssh2", "--target-dir"]);
+        cargo.arg(&target);
         cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
         run::succeeded("cargo build", &cargo.output().context(|| "cargo build")?)?;
         Ok(target.join("debug/mitogen"))

@@ -170,9 +170,13 @@ pub(crate) fn run(context: &Context, command: &Command, input: &[u8]) -> Output 
 
 /// A child that hangs once its interpreter runs, and ends at end of file on its input.
 ///
-/// It prints so much that its parent must have read the first marker by the time it hangs.
-pub(crate) const STUCK: [&str; 3] =
-    ["/bin/sh", "-c", "echo MITO000; head -c 8000000 /dev/zero | tr '\\0' '\\n'; exec cat >/dev/null"];
+/// It prints so much that its parent must have read the first marker by the time it hangs. The lines are long, because
+/// each is examined.
+pub(crate) const STUCK: [&str; 3] = [
+    "/bin/sh",
+    "-c",
+    "echo MITO000; head -c 8000000 /dev/zero | tr '\\0' x | fold -w 1000; echo; exec cat >/dev/null",
+];
 
 /// Whether this is the command line of a [`STUCK`] child that hangs.
 pub(crate) fn is_stuck(command: &str) -> bool {
@@ -188,6 +192,12 @@ pub(crate) fn the_process(is_meant: impl Fn(&str) -> bool) -> Process {
         (found.len() == 1).then(|| found[0].clone())
     })
     .unwrap_or_else(|| panic!("not one such process: {:#?}", procs::marked(leaks::MARK, &mark)))
+}
+
+/// The number of this test's processes that are an ssh client.
+pub(crate) fn ssh_clients() -> usize {
+    let mark = leaks::mark().expect("an isolated test");
+    procs::marked(leaks::MARK, &mark).iter().filter(|process| process.command.starts_with("ssh ")).count()
 }
 
 /// A loopback port on which no process listens.

@@ -46,7 +46,7 @@ struct Help {
 
 impl Help {
     fn of_the_command() -> Result<Self> {
-        crate::steps::run(&mut cargo("build --quiet --package mitogen-cli"))?;
+        crate::steps::run(&mut cargo("build --quiet --package mitogen-cli --features ssh2"))?;
         let metadata = licences::workspace()?;
         let target =
             metadata["target_directory"].as_str().ok_or("cargo metadata names no target directory")?;

@@ -2,11 +2,14 @@
 
 use crate::root::Result;
 use crate::steps::{Steps, cargo, command, run as run_command, succeeds};
-use crate::{cli_docs, doc_tests_exist, documents, errors, features, imports, licences, packages, style};
+use crate::{
+    cli_docs, doc_tests_exist, documents, errors, features, imports, licences, packages, prepare, style,
+};
 
 /// Runs the task.
 pub(crate) fn run() -> Result<()> {
     components()?;
+    prepare::build_tools()?;
     let mut steps = Steps::default();
     steps.step("format", || run_command(&mut cargo("fmt --all -- --check")));
     steps.step("clippy", || run_command(&mut cargo("clippy --workspace --all-targets -- -D warnings")));

@@ -12,6 +12,12 @@ struct Tool {
     is_installed: fn() -> bool,
 }
 
+/// What compiling the feature `ssh2` needs, for the tests and for the checks.
+const BUILD_TOOLS: [Tool; 2] = [
+    Tool { name: "pkg-config", package: "pkg-config", is_installed: || found("pkg-config") },
+    Tool { name: "OpenSSL's headers", package: "libssl-dev", is_installed: has_openssl },
+];
+
 const TOOLS: [Tool; 10] = [
     Tool { name: "ssh", package: "openssh-client", is_installed: || found("ssh") && found("ssh-keygen") },
     Tool { name: "sshd", package: "openssh-server", is_installed: || found("sshd") },
@@ -29,9 +35,24 @@ const TOOLS: [Tool; 10] = [
     Tool { name: "locale definitions", package: "locales", is_installed: has_locales },
 ];
 
-/// On Debian, as root, installs what is missing; otherwise fails with a list.
+/// On Debian, as root, installs what the tests need and do not find; otherwise fails with a list.
 pub(crate) fn run() -> Result<()> {
-    let missing = missing();
+    let tools: Vec<Tool> = BUILD_TOOLS.into_iter().chain(TOOLS).collect();
+    if provide(&tools)? {
+        Ok(())
+    } else {
+        Err("the tests add accounts and network namespaces; run this as root".into())
+    }
+}
+
+/// The same for what all crates need to compile.
+pub(crate) fn build_tools() -> Result<()> {
+    provide(&BUILD_TOOLS).map(|_| ())
+}
+
+/// Installs what is missing of `tools`; whether this is root.
+fn provide(tools: &[Tool]) -> Result<bool> {
+    let missing = missing(tools);
     let is_root = steps::output(&mut steps::command("id", ["-u"]))?.trim() == "0";
     if !missing.is_empty() {
         let names: Vec<&str> = missing.iter().map(|tool| tool.name).collect();
@@ -44,21 +65,18 @@ pub(crate) fn run() -> Result<()> {
             ));
         }
         install(&packages)?;
-        let left: Vec<&str> = self::missing().iter().map(|tool| tool.name).collect();
+        let left: Vec<&str> = self::missing(tools).iter().map(|tool| tool.name).collect();
         if !left.is_empty() {
             return Err(format!("installed, but still missing: {}", left.join(", ")));
         }
     }
-    println!("all tools are installed: {}", TOOLS.map(|tool| tool.name).join(", "));
-    if is_root {
-        Ok(())
-    } else {
-        Err("the tests add accounts and network namespaces; run this as root".into())
-    }
+    let names: Vec<&str> = tools.iter().map(|tool| tool.name).collect();
+    println!("all tools are installed: {}", names.join(", "));
+    Ok(is_root)
 }
 
-fn missing() -> Vec<Tool> {
-    TOOLS.into_iter().filter(|tool| !(tool.is_installed)()).collect()
+fn missing(tools: &[Tool]) -> Vec<&Tool> {
+    tools.iter().filter(|tool| !(tool.is_installed)()).collect()
 }
 
 fn install(packages: &[&str]) -> Result<()> {
@@ -77,6 +95,10 @@ fn found(program: &str) -> bool {
     std::env::split_paths(&path)
         .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
         .any(|dir| dir.join(program).is_file())
+}
+
+fn has_openssl() -> bool {
+    steps::succeeds(&mut steps::command("pkg-config", ["--exists", "openssl"]))
 }
 
 /// Whether `venv` works; Debian packages the part that installs pip separately.

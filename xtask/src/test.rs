@@ -46,7 +46,7 @@ pub(crate) fn run() -> Result<()> {
 
     let mut bin = None;
     steps.step("the mitogen command", || {
-        run_command(&mut cargo("build --package mitogen-cli"))?;
+        run_command(&mut cargo("build --package mitogen-cli --features ssh2"))?;
         bin = Some(target_dir()?.join("debug/mitogen"));
         Ok(())
     });

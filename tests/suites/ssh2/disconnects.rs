@@ -1,0 +1,63 @@
+//! Ends of connections: the server's process dies, the network is silent, the master shuts down.
+
+use std::time::Duration;
+
+use mitogen::Value;
+use mitogen::dialogue::FailureKind;
+use mitogen_tests::{Leaks, Sshd, TestUser, isolated};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::common::{
+    STUCK, TIMEOUT, by_key, connect_with, down, is_stuck, master, no_process_left, started_by, the_process,
+    up,
+};
+use crate::ssh2;
+
+#[test]
+fn the_death_of_the_remote_process_fails_calls() {
+    isolated(|| {
+        let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
+        let leaks = Leaks::start();
+        let master = master();
+        let context = up(&master.connect(&ssh2(by_key(&server, user.name()))).unwrap());
+        let pid: i32 = context.call("os.getpid", ()).unwrap();
+        let call = context.call_async::<Value>("time.sleep", (3600,)).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        call.get_timeout(TIMEOUT).expect_err("the child is gone");
+        assert!(context.call::<Value>("os.getpid", ()).is_err());
+        no_process_left(&leaks);
+        master.shutdown();
+    });
+}
+
+#[test]
+fn a_connection_that_is_given_up_leaves_nothing_behind() {
+    isolated(|| {
+        let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
+        let leaks = Leaks::start();
+        let master = master();
+        let mut options = by_key(&server, user.name());
+        options.connect_timeout = Duration::from_secs(3);
+        let connecting = connect_with(&master, None, &ssh2(options), &started_by(&STUCK));
+        the_process(is_stuck);
+        let error = down(&connecting);
+        assert_eq!(error.kind, FailureKind::Timeout, "{}", error.report());
+        no_process_left(&leaks);
+        master.shutdown();
+    });
+}
+
+#[test]
+fn shutting_down_ends_the_remote_side() {
+    isolated(|| {
+        let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
+        let leaks = Leaks::start();
+        let master = master();
+        for _ in 0..3 {
+            up(&master.connect(&ssh2(by_key(&server, user.name()))).unwrap());
+        }
+        master.shutdown();
+        no_process_left(&leaks);
+    });
+}
