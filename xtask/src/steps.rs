@@ -2,7 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write;
-use std::process::{Command, Stdio};
+use std::io;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::Instant;
 
 use crate::root;
@@ -28,6 +31,42 @@ impl Steps {
         let passed = result.is_ok();
         self.done.push((name.to_owned(), result, start.elapsed().as_secs_f64()));
         passed
+    }
+
+    /// Runs commands, two at a time, each as a step whose output is printed when it has ended. Returns the names of those
+    /// that failed.
+    pub(crate) fn side_by_side(&mut self, commands: Vec<(String, Command)>) -> Vec<String> {
+        let queue = Mutex::new(commands.into_iter());
+        let (send, ended) = mpsc::channel();
+        let work = |send: mpsc::Sender<_>| {
+            loop {
+                // The lock is held while the next command is taken, not while it runs.
+                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some((name, mut command)) = next else { return };
+                let start = Instant::now();
+                let output = command.output();
+                // The receiver outlives the workers.
+                let _ = send.send((name, shown(&command), output, start.elapsed().as_secs_f64()));
+            }
+        };
+        let mut failed = Vec::new();
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                let send = send.clone();
+                scope.spawn(|| work(send));
+            }
+            drop(send);
+            for (name, shown, output, seconds) in ended {
+                println!("\n=== {name}\n$ {shown}");
+                let result = finished(&shown, output);
+                if let Err(error) = &result {
+                    println!("=== {name} FAILED: {error}");
+                    failed.push(name.clone());
+                }
+                self.done.push((name, result, seconds));
+            }
+        });
+        failed
     }
 
     /// Runs what failed in step `name` a second time. If it passes, the step counts as passed, and the summary names the
@@ -58,6 +97,15 @@ impl Steps {
         print!("{text}");
         if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} steps failed", self.done.len())) }
     }
+}
+
+/// Prints the output of a command that has ended; fails if it failed.
+fn finished(shown: &str, output: io::Result<Output>) -> Result<()> {
+    let output = output.map_err(|error| format!("{shown}: {error}"))?;
+    for stream in [&output.stdout, &output.stderr] {
+        print!("{}", String::from_utf8_lossy(stream));
+    }
+    if output.status.success() { Ok(()) } else { Err(format!("{shown}: {}", output.status)) }
 }
 
 /// A command that runs in the top directory, without input.
@@ -107,7 +155,7 @@ pub(crate) fn shown(command: &Command) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Steps;
+    use super::{Steps, command};
 
     #[test]
     fn a_step_passes_if_its_second_run_does() {
@@ -117,6 +165,22 @@ mod tests {
         steps.again("a", &["a::test".to_owned()], || Ok(()));
         assert_eq!(steps.unstable, ["a: a::test"]);
         assert!(steps.finish().is_ok());
+    }
+
+    #[test]
+    fn commands_run_side_by_side_and_each_is_a_step() {
+        let mut steps = Steps::default();
+        let commands = ["true", "false", "true", "no-such-program"];
+        let failed = steps.side_by_side(
+            commands
+                .iter()
+                .enumerate()
+                .map(|(at, name)| (format!("{name} {at}"), command(name, [""; 0])))
+                .collect(),
+        );
+        assert_eq!(steps.done.len(), 4);
+        assert!(failed.len() == 2 && failed.contains(&"false 1".to_owned()), "{failed:?}");
+        assert!(steps.finish().is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: prepares the machine and runs all tests.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -32,16 +33,12 @@ pub(crate) fn run() -> Result<()> {
         let exists = root::root().join(PYTHON_TESTS).is_file();
         if exists { Ok(()) } else { Err(format!("{PYTHON_TESTS} is missing")) }
     });
-    // Unless told otherwise, the program looks for interpreters itself.
-    let suite = |path: &str| run_command(command(path, [PYTHON_TESTS]).env("MITOGEN_PYTHONS", path));
     let mut again = Vec::new();
     if root::root().join(PYTHON_TESTS).is_file() {
-        for python in pythons.iter().filter(|python| python.supported) {
-            let name = format!("Python runtime under {} ({})", python.version, python.path);
-            if !steps.step(&name, || suite(&python.path)) {
-                again.push((name, &python.path));
-            }
-        }
+        let supported: Vec<&Interpreter> = pythons.iter().filter(|python| python.supported).collect();
+        let suites = supported.iter().map(|python| (python.step_name(), python_suite(&python.path)));
+        let failed = steps.side_by_side(suites.collect());
+        again = supported.into_iter().filter(|python| failed.contains(&python.step_name())).collect();
     }
 
     let mut bin = None;
@@ -60,13 +57,21 @@ pub(crate) fn run() -> Result<()> {
         envs.push(("MITOGEN_TESTS_PYTHONS".to_owned(), found));
     }
     rust_tests::run_all(&mut steps, &envs)?;
-    for (name, path) in again {
-        steps.again(&name, &[], || suite(path));
+    for python in again {
+        steps.again(&python.step_name(), &[], || run_command(&mut python_suite(&python.path)));
     }
     if has_models()? {
         steps.step("loom models of core/src/sync", models);
     }
     steps.finish()
+}
+
+/// The command that runs the tests of the Python runtime under one interpreter.
+fn python_suite(path: &str) -> Command {
+    let mut suite = command(path, [PYTHON_TESTS]);
+    // Unless told otherwise, the program looks for interpreters itself.
+    suite.env("MITOGEN_PYTHONS", path);
+    suite
 }
 
 /// An interpreter that the fixtures found.
@@ -77,6 +82,10 @@ pub(crate) struct Interpreter {
 }
 
 impl Interpreter {
+    fn step_name(&self) -> String {
+        format!("Python runtime under {} ({})", self.version, self.path)
+    }
+
     fn print(&self) {
         let note = if self.supported { "" } else { "  (not supported, not used)" };
         println!("python {:8} {}{note}", self.version, self.path);
