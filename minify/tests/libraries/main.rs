@@ -29,20 +29,29 @@ fn newest() -> Python {
     supported().pop().unwrap()
 }
 
+/// The libraries of the oldest and the newest interpreter, and a part of each other: most of their files are the same,
+/// and the parts differ.
 #[test]
 fn standard_libraries_parse_the_same() {
-    for python in supported() {
-        let files = python_files(&library(&python));
+    const PARTS: usize = 6;
+    let pythons = supported();
+    let newest = pythons.len() - 1;
+    for (index, python) in pythons.iter().enumerate() {
+        let mut files = python_files(&library(python));
         assert!(files.len() > 500, "{}: {} files", python.version_text(), files.len());
-        check(&python, &files);
+        if index != 0 && index != newest {
+            files = files.into_iter().skip(index % PARTS).step_by(PARTS).collect();
+        }
+        check(python, &files);
     }
 }
 
 #[test]
 fn packages_parse_the_same() {
     let newest = &newest();
-    for requirement in ["Django==5.1.4", "sympy==1.13.3", "SQLAlchemy==2.0.36"] {
-        check(newest, &python_files(&package(newest, requirement).unwrap()));
+    for (requirement, every) in [("Django==5.1.4", 2), ("sympy==1.13.3", 3), ("SQLAlchemy==2.0.36", 1)] {
+        let files = python_files(&package(newest, requirement).unwrap());
+        check(newest, &files.into_iter().step_by(every).collect::<Vec<_>>());
     }
     if let Some(python) = supported().iter().find(|python| python.version.0 == 2) {
         check(python, &python_files(&package(python, "Django==1.11.29").unwrap()));

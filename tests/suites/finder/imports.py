@@ -1,7 +1,8 @@
 """Says what this interpreter's own parser finds in its standard library: a line of JSON for each file.
 
 The rules are those of `mitogen::modules::imports`, on the syntax tree: absolute names, whether an import is in the
-body of a function, and whether in a block that may not run; dead blocks are left out. Argument: the library.
+body of a function, and whether in a block that may not run; dead blocks are left out. Arguments: the first file, and
+the distance to the next.
 """
 
 import ast
@@ -163,9 +164,9 @@ def sources(library):
                 yield os.path.join(directory, name)
 
 
-def main(library):
+def main(library, first, step):
     sys.setrecursionlimit(10000)
-    for path in sources(library):
+    for path in list(sources(library))[first::step]:
         fullname = os.path.relpath(path, library)[:-3].replace(os.sep, ".")
         is_package = fullname.endswith(".__init__")
         if is_package:
@@ -180,4 +181,4 @@ def main(library):
         print(json.dumps([path, fullname, is_package, scan.found]))
 
 
-main(os.path.dirname(os.path.abspath(ast.__file__)))
+main(os.path.dirname(os.path.abspath(ast.__file__)), *map(int, sys.argv[1:]))
