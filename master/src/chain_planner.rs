@@ -143,10 +143,10 @@ impl ChainPlanner {
         hop: &Hop,
         options: Map<String, Json>,
     ) -> Result<Box<dyn Transport>, ChainError> {
-        let kind = self
-            .registry
-            .get(&hop.method)
-            .ok_or_else(|| ChainError::UnknownMethod { hop: hop.key.clone(), method: hop.method.clone() })?;
+        let kind =
+            self.registry.get(&hop.method).or_else(|| hop.transport()).ok_or_else(|| {
+                ChainError::UnknownMethod { hop: hop.key.clone(), method: hop.method.clone() }
+            })?;
         kind.create(Json::Object(options))
             .map_err(|source| ChainError::Options { hop: hop.key.clone(), source })
     }

@@ -44,6 +44,7 @@
 //! | --- | --- |
 //! | `local`, `fork`, `ssh`, `sudo`, `su`, `doas` | the transport of that name, in [`transports`] |
 //! | `ssh2` | the transport `ssh2`: ssh by libssh2, without a process for each host; needs OpenSSL's headers and `pkg-config` |
+//! | `containers` | the transports into containers, pods, chroots and scheduled jobs, in [`transports`] |
 //! | `commands` | [`command`]: programs and scripts on remote hosts |
 //! | `files` | [`files`]: file transfers |
 //! | `profiles` | [`profiles`], [`targets`] and [`ConnectionPool`]: hosts from `mitogen.toml` |

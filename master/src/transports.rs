@@ -2,6 +2,8 @@
 
 pub use mitogen_core::connect::{OptionKind, OptionSpec, Registry, TransportKind, TransportOrigin};
 
+#[cfg(feature = "containers")]
+pub use mitogen_containers as containers;
 #[cfg(feature = "doas")]
 pub use mitogen_doas as doas;
 #[cfg(feature = "fork")]
@@ -35,5 +37,8 @@ pub fn builtin() -> Registry {
         #[cfg(feature = "doas")]
         doas::kind,
     ];
-    kinds.iter().map(|kind| kind()).collect()
+    let registry = kinds.iter().map(|kind| kind());
+    #[cfg(feature = "containers")]
+    let registry = registry.chain(containers::kinds());
+    registry.collect()
 }

@@ -209,6 +209,13 @@ impl TransportKind {
     }
 }
 
+/// By name, options and origin: how transports are made from options cannot be compared.
+impl PartialEq for TransportKind {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.options, &self.origin) == (&other.name, &other.options, &other.origin)
+    }
+}
+
 impl fmt::Debug for TransportKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TransportKind")

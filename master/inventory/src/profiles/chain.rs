@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mitogen_core::connect::Keepalive;
+use mitogen_core::connect::{Keepalive, TransportKind};
 use serde_json::{Map, Value as Json};
 
 use super::diagnostic::Origin;
@@ -47,6 +47,8 @@ pub struct Hop {
     pub keepalive: Option<Keepalive>,
     /// The position of the hop that this one starts from; `None` for this process.
     pub via: Option<usize>,
+    /// The transport, if the profile file defines it.
+    pub(super) transport: Option<TransportKind>,
     pub(super) options: Map<String, Json>,
     pub(super) secrets: BTreeMap<String, SecretSource>,
     pub(super) origins: BTreeMap<String, Origin>,
@@ -73,6 +75,12 @@ impl Hop {
             options.insert(key.clone(), Json::from(store.get(source)?.expose()));
         }
         Ok(options)
+    }
+
+    /// The transport that the profile file defines under the name of the method; `None` if the method is one of
+    /// those that were given to the inventory.
+    pub fn transport(&self) -> Option<&TransportKind> {
+        self.transport.as_ref()
     }
 
     /// The sources of the secrets that the hop needs, by option.

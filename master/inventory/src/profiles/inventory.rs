@@ -90,15 +90,20 @@ impl Inventory {
     /// # Errors
     /// All errors in the file.
     pub fn parse(file: &ProfileFile, registry: &Registry) -> Result<Self, Diagnostics> {
-        let Checked { defaults, profiles, catalog, warnings } = check::check(file, registry)?;
+        let Checked { registry, defaults, profiles, catalog, warnings } = check::check(file, registry)?;
         let by_name = profiles.iter().enumerate().map(|(i, profile)| (profile.name.clone(), i)).collect();
         let path = Some(file.path().to_owned());
-        Ok(Self { path, registry: registry.clone(), defaults, profiles, by_name, catalog, warnings })
+        Ok(Self { path, registry, defaults, profiles, by_name, catalog, warnings })
     }
 
     /// The path of the profile file, if there is one.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
+    }
+
+    /// The transports that profiles can name: those that were given, and those that the file defines.
+    pub fn transports(&self) -> &Registry {
+        &self.registry
     }
 
     /// The table `[defaults]`.
@@ -136,6 +141,7 @@ impl Inventory {
     /// A target of another inventory, and overrides that have no effect on this one.
     pub fn resolve(&self, target: &Target, overrides: &Overrides) -> Result<Chain, ResolveError> {
         let resolver = Resolver {
+            path: self.path.as_deref(),
             registry: &self.registry,
             defaults: &self.defaults,
             profiles: &self.profiles,

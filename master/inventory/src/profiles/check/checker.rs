@@ -1,5 +1,6 @@
 //! Collecting the errors and warnings about a profile file.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use super::excerpt::diagnostic_at;
 pub(super) struct Checker<'a> {
     pub(super) file: &'a ProfileFile,
     pub(super) registry: &'a Registry,
+    /// Transports of this file that have errors. Errors of the profiles that use them would only follow from those.
+    broken: BTreeSet<String>,
     path: Arc<Path>,
     /// Keys whose values are masked.
     secrets: Vec<&'a str>,
@@ -23,7 +26,7 @@ pub(super) struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(file: &'a ProfileFile, registry: &'a Registry) -> Self {
+    pub(super) fn new(file: &'a ProfileFile, registry: &'a Registry, broken: BTreeSet<String>) -> Self {
         let mut secrets = vec!["password", "passphrase"];
         secrets.extend(
             registry
@@ -33,12 +36,17 @@ impl<'a> Checker<'a> {
                 .map(|spec| spec.name.as_str()),
         );
         let path = file.path().into();
-        Self { file, registry, path, secrets, errors: Vec::new(), warnings: Vec::new() }
+        Self { file, registry, broken, path, secrets, errors: Vec::new(), warnings: Vec::new() }
     }
 
     /// The warnings, or all errors if there are any.
     pub(super) fn finish(self) -> Result<Vec<Diagnostic>, Diagnostics> {
         if self.errors.is_empty() { Ok(sorted(self.warnings)) } else { Err(Diagnostics(sorted(self.errors))) }
+    }
+
+    /// Whether `method` is a transport of this file that has errors.
+    pub(super) fn is_broken(&self, method: &str) -> bool {
+        self.broken.contains(method)
     }
 
     pub(super) fn error_count(&self) -> usize {

@@ -5,6 +5,7 @@ mod excerpt;
 mod groups;
 mod names;
 mod profiles;
+mod templates;
 mod values;
 
 use std::collections::BTreeMap;
@@ -21,12 +22,14 @@ use checker::Checker;
 use values::{forks, keepalive, python, timeout};
 
 /// The tables of a profile file.
-const TABLES: &[&str] = &["defaults", "profile", "group"];
+const TABLES: &[&str] = &["defaults", "profile", "group", "transport"];
 /// The keys of `[defaults]`.
 const DEFAULTS: &[&str] = &["python", "timeout", "keepalive", "forks"];
 
 /// The content of a file without errors.
 pub(super) struct Checked {
+    /// The given transports and those of the file.
+    pub(super) registry: Registry,
     pub(super) defaults: Defaults,
     /// In the order of the file.
     pub(super) profiles: Vec<Profile>,
@@ -36,8 +39,18 @@ pub(super) struct Checked {
 
 /// Parses and checks a file.
 pub(super) fn check(file: &ProfileFile, registry: &Registry) -> Result<Checked, Diagnostics> {
-    let mut checker = Checker::new(file, registry);
-    let (defaults, profiles, catalog) = match document::parse(file.text()) {
+    let document = document::parse(file.text());
+    let defined =
+        document.as_ref().map(|entries| templates::read(file, registry, entries)).unwrap_or_default();
+    let mut registry = registry.clone();
+    for kind in defined.kinds {
+        registry.add(kind);
+    }
+    let mut checker = Checker::new(file, &registry, defined.broken);
+    for (span, key, fault) in defined.faults {
+        checker.report(span, key, fault);
+    }
+    let (defaults, profiles, catalog) = match document {
         Ok(entries) => tables(&mut checker, &entries),
         Err(errors) => {
             for error in errors {
@@ -46,7 +59,8 @@ pub(super) fn check(file: &ProfileFile, registry: &Registry) -> Result<Checked, 
             (Defaults::default(), Vec::new(), Catalog::new(Vec::new(), BTreeMap::new()))
         }
     };
-    Ok(Checked { defaults, profiles, catalog, warnings: checker.finish()? })
+    let warnings = checker.finish()?;
+    Ok(Checked { registry, defaults, profiles, catalog, warnings })
 }
 
 fn tables(checker: &mut Checker<'_>, entries: &[KeyValue]) -> (Defaults, Vec<Profile>, Catalog) {
@@ -56,7 +70,10 @@ fn tables(checker: &mut Checker<'_>, entries: &[KeyValue]) -> (Defaults, Vec<Pro
         if !TABLES.contains(&entry.key.as_str()) {
             let guess = did_you_mean(&entry.key, TABLES.iter().copied());
             let hint = guess.map_or_else(
-                || "the top-level tables are [defaults], [profile.NAME] and [group]".to_owned(),
+                || {
+                    "the top-level tables are [defaults], [profile.NAME], [group] and [transport.NAME]"
+                        .to_owned()
+                },
                 |name| format!("did you mean `{name}`?"),
             );
             let fault = Fault::new("unknown top-level key", hint);
@@ -66,7 +83,7 @@ fn tables(checker: &mut Checker<'_>, entries: &[KeyValue]) -> (Defaults, Vec<Pro
         let Some(table) = entry.node.table() else {
             let fault = Fault::new(
                 format!("expected a table, found {}", entry.node.kind()),
-                "write [defaults], [profile.NAME] or [group] on a line of its own",
+                "write [defaults], [profile.NAME], [group] or [transport.NAME] on a line of its own",
             );
             checker.report(entry.node.span.clone(), Some(entry.key.clone()), fault);
             continue;
@@ -74,7 +91,9 @@ fn tables(checker: &mut Checker<'_>, entries: &[KeyValue]) -> (Defaults, Vec<Pro
         match entry.key.as_str() {
             "defaults" => defaults = read_defaults(checker, table),
             "profile" => profiles = table,
-            _ => groups = table,
+            "group" => groups = table,
+            // Read before everything else, because profiles name them.
+            _ => {}
         }
     }
     let (profiles, complete) = profiles::check(checker, profiles);

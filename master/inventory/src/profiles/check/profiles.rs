@@ -384,6 +384,7 @@ fn method<'r>(checker: &mut Checker<'r>, draft: &Draft<'_>) -> Option<&'r Transp
         }
         Some(method) => match checker.registry.get(method) {
             Some(kind) => return Some(kind),
+            None if checker.is_broken(method) => return None,
             None => {
                 let hint = did_you_mean(method, known())
                     .map_or_else(|| available(checker), |near| format!("did you mean `{near}`?"));

@@ -2,6 +2,7 @@
 
 mod chains;
 mod errors;
+mod templates;
 
 use mitogen_core::connect::{
     ChildCommand, OptionKind, OptionSpec, OptionsError, Plan, Registry, Transport, TransportKind,
