@@ -43,7 +43,8 @@ Targets:
   !x                         exclude x
   &x                         keep only hosts that are also in x
   local                      this machine
-  user@host:port, ssh:host   a host without a profile, over SSH
+  host, user@host:port       a host without a profile, over SSH
+  ssh:host                   the same, if a profile has a similar name
 Separate targets with commas or spaces. Quote what your shell would expand.
 ";
 

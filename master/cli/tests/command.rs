@@ -72,7 +72,10 @@ fn listed_targets_respect_the_limit() {
     assert_eq!((status, out.as_str()), (0, "web01.example.org\nweb03.example.org\ngate\n"));
     let (status, out, err) = mitogen(here.path(), &["profiles", "list", "wbe"]);
     assert_eq!((status, out.as_str()), (2, ""));
-    assert_eq!(err, "mitogen: no profile or host named `wbe`; did you mean `web`?\n");
+    assert_eq!(
+        err,
+        "mitogen: no profile or host named `wbe`; did you mean `web`? (`ssh:wbe` connects to a host without a profile)\n"
+    );
 }
 
 #[test]

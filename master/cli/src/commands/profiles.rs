@@ -36,7 +36,7 @@ pub fn profiles(env: Env<'_>, args: &ProfilesArgs, out: &mut dyn Write) -> anyho
 /// Errors of `out`.
 fn check(inventory: &Inventory, out: &mut dyn Write) -> io::Result<()> {
     let Some(path) = inventory.path() else {
-        return writeln!(out, "no profile file found; `local`, user@host and ssh:host work without one");
+        return writeln!(out, "no profile file found; `local` and host names work without one");
     };
     for warning in inventory.warnings() {
         writeln!(out, "warning: {warning}\n")?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::net::IpAddr;
 
 use super::adhoc::AdHoc;
 use super::error::TargetError;
@@ -207,7 +208,7 @@ impl Catalog {
                     let faults = names.iter().filter_map(|name| self.named(name, mode, &[]).err());
                     errors.extend(faults);
                 }
-                Atom::AdHoc(_) => {}
+                Atom::AdHoc(_) | Atom::Globs(_) => {}
             }
         }
         errors
@@ -242,7 +243,7 @@ impl Catalog {
             if found.is_empty()
                 && mode == Mode::Select
                 && path.is_empty()
-                && matches!(term.atom, Atom::Names(_))
+                && matches!(term.atom, Atom::Names(_) | Atom::Globs(_))
             {
                 return Err(TargetError::NoMatch(term.text.clone()));
             }
@@ -286,9 +287,21 @@ impl Catalog {
             Atom::AdHoc(addresses) => picks.extend(addresses.iter().cloned().map(Pick::AdHoc)),
             Atom::Names(names) => {
                 for name in names {
-                    picks.extend(self.named(name, mode, among)?);
+                    match self.named(name, mode, among) {
+                        // The members of a group are names only, so that errors in the file are found.
+                        Err(error) if mode == Mode::Select && path.is_empty() => {
+                            picks.push(Pick::AdHoc(self.address(name, error)?));
+                        }
+                        found => picks.extend(found?),
+                    }
                 }
             }
+            Atom::Globs(globs) => picks.extend(self.matching(
+                mode,
+                among,
+                globs.profile.as_ref().map(|set| move |profile: &str| set.matches(profile)),
+                |name| globs.name.matches(name),
+            )),
             Atom::Groups(groups) => {
                 for name in groups {
                     if let Some(start) = path.iter().position(|group| group == name) {
@@ -318,30 +331,18 @@ impl Catalog {
     fn named(&self, wanted: &NamePattern, mode: Mode, among: &[Pick]) -> Result<Vec<Pick>, TargetError> {
         let name = wanted.name.as_str();
         let listed = |found: Vec<usize>| found.into_iter().map(Pick::Listed).collect::<Vec<_>>();
+        let matches = |host: &str| glob(name, host);
         if let Some(profile) = &wanted.profile {
-            let found: Vec<usize> = (0..self.entries.len())
-                .filter(|i| {
-                    let entry = &self.entries[*i];
-                    glob(profile, &entry.profile) && matches_host(name, &entry.host)
-                })
-                .collect();
+            let of_profile = |name: &str| glob(profile, name);
+            let found = self.matching(mode, among, Some(of_profile), matches);
             return match found.is_empty() {
                 true if wanted.is_glob() || profile.contains(['*', '?']) => Ok(Vec::new()),
                 true => Err(self.unknown(&format!("{profile}/{name}"))),
-                false => Ok(listed(found)),
+                false => Ok(found),
             };
         }
         if wanted.is_glob() {
-            let found = (0..self.entries.len()).filter(|i| {
-                let entry = &self.entries[*i];
-                let host = (mode == Mode::Filter || entry.owner) && matches_host(name, &entry.host);
-                Some(*i) != self.implicit_local && (host || glob(name, &entry.profile))
-            });
-            let mut picks = listed(found.collect());
-            if mode == Mode::Filter {
-                picks.extend(among.iter().filter(|pick| adhoc_host(pick, |host| glob(name, host))).cloned());
-            }
-            return Ok(picks);
+            return Ok(self.matching(mode, among, None::<fn(&str) -> bool>, matches));
         }
         if let Some(entries) = self.by_profile.get(name) {
             return Ok(listed(entries.clone()));
@@ -366,6 +367,59 @@ impl Catalog {
                 let candidates = found.iter().map(|i| self.labels[*i].clone()).collect();
                 Err(TargetError::Ambiguous { name: name.to_owned(), candidates })
             }
+        }
+    }
+
+    /// The entries whose names match; of one profile or several, if `profile` says so.
+    fn matching(
+        &self,
+        mode: Mode,
+        among: &[Pick],
+        profile: Option<impl Fn(&str) -> bool>,
+        matches: impl Fn(&str) -> bool,
+    ) -> Vec<Pick> {
+        let host = |host: &str| matches(host) || short_name(host).is_some_and(&matches);
+        let found = (0..self.entries.len()).filter(|i| {
+            let entry = &self.entries[*i];
+            match &profile {
+                Some(profile) => profile(&entry.profile) && host(&entry.host),
+                None => {
+                    let by_host = (mode == Mode::Filter || entry.owner) && host(&entry.host);
+                    Some(*i) != self.implicit_local && (by_host || matches(&entry.profile))
+                }
+            }
+        });
+        let mut picks: Vec<Pick> = found.map(Pick::Listed).collect();
+        if mode == Mode::Filter && profile.is_none() {
+            picks.extend(among.iter().filter(|pick| adhoc_host(pick, &matches)).cloned());
+        }
+        picks
+    }
+
+    /// The host that a name means which is in no profile, unless it resembles one that is.
+    fn address(&self, wanted: &NamePattern, error: TargetError) -> Result<AdHoc, TargetError> {
+        let TargetError::UnknownName { name, suggestion } = &error else { return Err(error) };
+        let like_a_host = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || ".-_:%[]".contains(c);
+        if wanted.profile.is_some() || !name.chars().all(like_a_host) {
+            return Err(error);
+        }
+        let Some(address) = AdHoc::parse(name)?.pop() else { return Err(error) };
+        if address.host.parse::<IpAddr>().is_ok() {
+            return Ok(address);
+        }
+        let similar = if suggestion.is_some() || address.port.is_none() {
+            suggestion.clone()
+        } else if self.by_profile.contains_key(&address.host) || self.by_host.contains_key(&address.host) {
+            Some(address.host.clone())
+        } else {
+            match self.unknown(&address.host) {
+                TargetError::UnknownName { suggestion, .. } => suggestion,
+                _ => None,
+            }
+        };
+        match similar {
+            None => Ok(address),
+            suggestion => Err(TargetError::UnknownName { name: name.clone(), suggestion }),
         }
     }
 
@@ -400,10 +454,6 @@ fn adhoc_host(pick: &Pick, matches: impl Fn(&str) -> bool) -> bool {
 /// A label that is parsed as an ad-hoc address again.
 fn label_adhoc(adhoc: &AdHoc) -> String {
     if adhoc.user.is_some() { adhoc.to_string() } else { format!("ssh:{adhoc}") }
-}
-
-fn matches_host(pattern: &str, host: &str) -> bool {
-    glob(pattern, host) || short_name(host).is_some_and(|short| glob(pattern, short))
 }
 
 /// The first label of a host name that has several and is not an address.

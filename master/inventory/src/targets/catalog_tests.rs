@@ -3,7 +3,11 @@
 use super::*;
 
 fn parse(text: &str) -> Expression {
-    Expression::parse(text).unwrap()
+    read(text).unwrap()
+}
+
+fn read(text: &str) -> Result<Expression, TargetError> {
+    Ok(Expression::parse(text)?)
 }
 
 fn catalog() -> Catalog {
@@ -28,7 +32,8 @@ fn catalog() -> Catalog {
 
 fn selected(wanted: &str, limit: Option<&str>) -> Result<String, String> {
     let limit = limit.map(parse);
-    let targets = catalog().select(&parse(wanted), limit.as_ref()).map_err(|error| error.to_string())?;
+    let select = |wanted| catalog().select(&read(wanted)?, limit.as_ref());
+    let targets = select(wanted).map_err(|error| error.to_string())?;
     Ok(crate::targets::fold(targets.iter().map(|target| &target.label)))
 }
 
@@ -66,6 +71,17 @@ fn expressions_select() {
         ("ssh:x", "ssh:x"),
         ("root@x1,root@x2 !x1", "root@x2"),
         ("root@web", "root@web"),
+        // Hosts without a profile.
+        ("zzzzzz", "ssh:zzzzzz"),
+        ("other.net", "ssh:other.net"),
+        ("other[1-2].net:22", "ssh:other[1-2].net:22"),
+        ("10.9.8.7", "ssh:10.9.8.7"),
+        ("10.9.8.7:2222", "ssh:10.9.8.7:2222"),
+        ("fe80::1", "ssh:[fe80::1]"),
+        ("[::1]:22", "ssh:[::1]:22"),
+        ("w*b[02-03]", "web[02-03].example.org"),
+        ("*-root/w*[1-2]", "web-root/web[01-02].example.org"),
+        ("web[01:02]", "web[01-02].example.org"),
     ];
     for (wanted, expected) in table {
         assert_eq!(selected(wanted, None).as_deref(), Ok(expected), "{wanted}");
@@ -89,17 +105,33 @@ fn a_limit_intersects() {
         assert_eq!(selected(wanted, Some(limit)).as_deref(), Ok(expected), "{wanted} -l {limit}");
     }
     assert_eq!(selected("web", Some("db*")), Err("no targets match `web` limited to `db*`".into()));
-    let unknown = "no profile or host named `wbe01`; did you mean `web01`?";
+    let unknown = "no profile or host named `wbe01`; did you mean `web01`? \
+                   (`ssh:wbe01` connects to a host without a profile)";
     assert_eq!(selected("web", Some("wbe01")), Err(unknown.into()));
 }
 
 #[test]
 fn errors_say_what_is_wrong() {
     let table = [
-        ("wbe", "no profile or host named `wbe`; did you mean `web`?"),
-        ("web05", "no profile or host named `web05`; did you mean `web01`?"),
-        ("all", "no profile or host named `all`; did you mean `@all`?"),
-        ("zzzzzz", "no profile or host named `zzzzzz`"),
+        (
+            "wbe",
+            "no profile or host named `wbe`; did you mean `web`? (`ssh:wbe` connects to a host without a profile)",
+        ),
+        (
+            "web05",
+            "no profile or host named `web05`; did you mean `web01`? (`ssh:web05` connects to a host without a profile)",
+        ),
+        (
+            "all",
+            "no profile or host named `all`; did you mean `@all`? (`ssh:all` connects to a host without a profile)",
+        ),
+        ("zz(1)", "`zz(1)`: write ranges in brackets, as in `zz[1]`"),
+        ("zz;zz", "no profile or host named `zz;zz`"),
+        (
+            "db1:22",
+            "no profile or host named `db1:22`; did you mean `db1`? (`ssh:db1:22` connects to a host without a profile)",
+        ),
+        ("other.net:x", "`other.net:x`: the port must be a number from 1 to 65535"),
         ("@al", "no group named `@al`; did you mean `@all`?"),
         ("mem1", "`mem1` is ambiguous; write `mem1.a` or `mem1.b`"),
         ("zz*", "`zz*` matches no profile or host"),
@@ -148,9 +180,9 @@ fn group_members_are_checked_without_expanding_other_groups() {
     assert_eq!(
         errors("wbe,@al,!wbe"),
         [
-            "no profile or host named `wbe`; did you mean `web`?",
+            "no profile or host named `wbe`; did you mean `web`? (`ssh:wbe` connects to a host without a profile)",
             "no group named `@al`; did you mean `@all`?",
-            "no profile or host named `wbe`; did you mean `web`?",
+            "no profile or host named `wbe`; did you mean `web`? (`ssh:wbe` connects to a host without a profile)",
         ]
     );
 }

@@ -38,7 +38,7 @@ pub enum TargetError {
     #[error(transparent)]
     Expression(#[from] ExpressionError),
     /// No profile and no host has this name.
-    #[error("no profile or host named `{name}`{}", hint(.suggestion.as_deref(), ""))]
+    #[error("no profile or host named `{name}`{}", alternatives_to(.name, .suggestion.as_deref()))]
     UnknownName {
         /// The name in the expression.
         name: String,
@@ -76,6 +76,18 @@ pub enum TargetError {
     /// Groups that contain each other.
     #[error("group cycle: {}", .0.iter().map(|g| format!("@{g}")).collect::<Vec<_>>().join(" -> "))]
     GroupCycle(Vec<String>),
+}
+
+/// A similar name, and how the name is taken as it is.
+fn alternatives_to(name: &str, suggestion: Option<&str>) -> String {
+    let plain = !name.contains(['/', '*', '?']);
+    match suggestion {
+        Some(similar) if plain => {
+            format!("; did you mean `{similar}`? (`ssh:{name}` connects to a host without a profile)")
+        }
+        Some(similar) => format!("; did you mean `{similar}`?"),
+        None => String::new(),
+    }
 }
 
 fn hint(suggestion: Option<&str>, sign: &str) -> String {

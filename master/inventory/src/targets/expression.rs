@@ -35,6 +35,16 @@ impl NamePattern {
     }
 }
 
+/// Globs in which node sets occur.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GlobSet {
+    /// The part before the slash of `profile/host`.
+    pub profile: Option<NodeSet>,
+    /// The profiles and hosts.
+    pub name: NodeSet,
+}
+
 /// What a term names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,6 +53,8 @@ pub enum Atom {
     Groups(Vec<String>),
     /// Profiles, hosts and globs.
     Names(Vec<NamePattern>),
+    /// Globs with node sets, such as `db*-[1-100]`: they are matched without being expanded.
+    Globs(GlobSet),
     /// Addresses to connect to with ssh.
     AdHoc(Vec<AdHoc>),
 }
@@ -169,6 +181,13 @@ fn parse_atom(word: &str) -> Result<Atom, ExpressionError> {
         Atom::Groups(NodeSet::parse(group)?.expand()?)
     } else if AdHoc::is_adhoc(word) {
         Atom::AdHoc(AdHoc::parse(word)?)
+    } else if word.contains(['*', '?']) && word.contains('[') {
+        let (profile, name) = match word.split_once('/') {
+            None => (None, word),
+            Some((profile, host)) if profile.is_empty() || host.is_empty() => return Err(missing()),
+            Some((profile, host)) => (Some(NodeSet::parse(profile)?), host),
+        };
+        Atom::Globs(GlobSet { profile, name: NodeSet::parse(name)? })
     } else {
         let names = NodeSet::parse(word)?.expand()?.into_iter().map(|name| match name.split_once('/') {
             None => Ok(NamePattern { profile: None, name }),

@@ -14,7 +14,7 @@ mod nodeset;
 pub use adhoc::AdHoc;
 pub use catalog::{Catalog, CatalogEntry, Target, TargetKind};
 pub use error::{ExpressionError, TargetError};
-pub use expression::{Atom, Expression, NamePattern, Operator, Term};
+pub use expression::{Atom, Expression, GlobSet, NamePattern, Operator, Term};
 pub use fold::fold;
 pub use mitogen_core::suggest::did_you_mean;
 pub use nodeset::{MAX_NODES, NodeSet, NodeSetError, expand};

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use thiserror::Error;
 
@@ -45,6 +46,22 @@ pub enum NodeSetError {
         /// The invalid range.
         range: String,
     },
+    /// A range in parentheses.
+    #[error("`{text}`: write ranges in brackets, as in `{corrected}`")]
+    Parentheses {
+        /// The whole node set.
+        text: String,
+        /// The same with brackets.
+        corrected: String,
+    },
+    /// A range of letters.
+    #[error("`{text}`: ranges are of numbers; write `{corrected}`")]
+    Letters {
+        /// The whole node set.
+        text: String,
+        /// The names, separated by commas.
+        corrected: String,
+    },
     /// More than [`MAX_NODES`] names.
     #[error("`{0}` expands to more than {MAX_NODES} names; use fewer at once")]
     TooMany(String),
@@ -61,6 +78,14 @@ struct Range {
 }
 
 impl Range {
+    /// Whether a number that is written with so many digits is in the range.
+    fn contains(self, number: u64, digits: usize) -> bool {
+        let natural = number.checked_ilog10().map_or(1, |log| log as usize + 1);
+        (self.first..=self.last).contains(&number)
+            && (number - self.first).is_multiple_of(self.step)
+            && digits == natural.max(self.width)
+    }
+
     fn len(self) -> u64 {
         (self.last - self.first) / self.step + 1
     }
@@ -94,8 +119,8 @@ pub struct NodeSet {
 }
 
 impl NodeSet {
-    /// Parses a node set. A name without brackets is one, too. A bracket that contains a colon, as in
-    /// the IPv6 address `[::1]`, is plain text.
+    /// Parses a node set. A name without brackets is one, too. A bracket that contains an IPv6 address is
+    /// plain text. Ranges may also be written as in Ansible, `[1:3]` or `[1:9:2]`.
     ///
     /// # Errors
     /// Unbalanced brackets and invalid ranges.
@@ -104,6 +129,9 @@ impl NodeSet {
             return Err(NodeSetError::Empty);
         }
         let unbalanced = || NodeSetError::Unbalanced(text.to_owned());
+        if let Some(corrected) = with_brackets(text) {
+            return Err(NodeSetError::Parentheses { text: text.to_owned(), corrected });
+        }
         let mut parts = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
@@ -117,7 +145,7 @@ impl NodeSet {
                 return Err(unbalanced());
             }
             plain.push_str(&rest[..at]);
-            if inside.contains(':') {
+            if is_ipv6(inside) {
                 plain.push_str(&rest[at..=end]);
             } else {
                 if !plain.is_empty() {
@@ -133,6 +161,22 @@ impl NodeSet {
             parts.push(Part::Text(plain));
         }
         Ok(Self { text: text.to_owned(), parts })
+    }
+
+    /// Whether `name` is one of the names, where `*` and `?` in the text of the set match any text and any character.
+    /// It takes time by the length of the set's text, not by the number of its names.
+    pub(super) fn matches(&self, name: &str) -> bool {
+        let name: Vec<char> = name.chars().collect();
+        // The ends of all beginnings of the name that match the parts so far.
+        let mut ends = vec![false; name.len() + 1];
+        ends[0] = true;
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => text.chars().for_each(|c| ends = after_char(&ends, c, &name)),
+                Part::Ranges(ranges) => ends = after_ranges(&ends, ranges, &name),
+            }
+        }
+        ends[name.len()]
     }
 
     /// The number of names, with repetitions.
@@ -185,8 +229,80 @@ pub fn expand(text: &str) -> Result<Vec<String>, NodeSetError> {
     NodeSet::parse(text)?.expand()
 }
 
+/// The ends of what matches if one character of a pattern follows.
+fn after_char(ends: &[bool], pattern: char, name: &[char]) -> Vec<bool> {
+    let mut after = vec![false; ends.len()];
+    match pattern {
+        '*' => {
+            let first = ends.iter().position(|end| *end).unwrap_or(ends.len());
+            after[first..].fill(true);
+        }
+        _ => {
+            for (at, c) in name.iter().enumerate() {
+                after[at + 1] = ends[at] && (pattern == '?' || pattern == *c);
+            }
+        }
+    }
+    after
+}
+
+/// The same if a number of one of `ranges` follows.
+fn after_ranges(ends: &[bool], ranges: &[Range], name: &[char]) -> Vec<bool> {
+    let mut after = vec![false; ends.len()];
+    for start in (0..name.len()).filter(|at| ends[*at]) {
+        let mut number = 0_u64;
+        for (length, c) in name[start..].iter().take(MAX_DIGITS).enumerate() {
+            let Some(digit) = c.to_digit(10) else { break };
+            number = number * 10 + u64::from(digit);
+            if ranges.iter().any(|range| range.contains(number, length + 1)) {
+                after[start + length + 1] = true;
+            }
+        }
+    }
+    after
+}
+
+fn is_ipv6(text: &str) -> bool {
+    // A zone follows the address of a link.
+    text.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+}
+
+/// The text with brackets, if it has a range in parentheses.
+fn with_brackets(text: &str) -> Option<String> {
+    let (before, rest) = text.split_once('(')?;
+    let (inside, after) = rest.split_once(')')?;
+    let range = !inside.is_empty() && inside.chars().all(|c| c.is_ascii_digit() || "-,:".contains(c));
+    range.then(|| format!("{before}[{}]{after}", inside.replace(':', "-")))
+}
+
+/// The names of a range of letters such as `a:c`, with the text around it.
+fn letters(text: &str, range: &str) -> Option<String> {
+    let (from, to) = range.split_once([':', '-'])?;
+    let letter = |text: &str| text.parse::<char>().ok().filter(char::is_ascii_alphabetic);
+    let (from, to) = (letter(from)?, letter(to)?);
+    let name = |c: char| text.replacen(&format!("[{range}]"), &c.to_string(), 1);
+    let names: Vec<String> = (from..=to).map(name).collect();
+    (!names.is_empty() && text.contains(&format!("[{range}]"))).then(|| names.join(","))
+}
+
 fn parse_range(text: &str, range: &str) -> Result<Range, NodeSetError> {
+    if let Some(corrected) = letters(text, range) {
+        return Err(NodeSetError::Letters { text: text.to_owned(), corrected });
+    }
     let bad = || NodeSetError::BadRange { text: text.to_owned(), range: range.to_owned() };
+    // As in Ansible: start, end and step.
+    let spelled: String;
+    let range = match range.split(':').collect::<Vec<_>>()[..] {
+        [from, to] => {
+            spelled = format!("{from}-{to}");
+            &spelled
+        }
+        [from, to, step] => {
+            spelled = format!("{from}-{to}/{step}");
+            &spelled
+        }
+        _ => range,
+    };
     let number = |digits: &str| {
         let plain = digits.len() <= MAX_DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
         if plain { digits.parse::<u64>().map_err(|_| bad()) } else { Err(bad()) }
@@ -236,6 +352,10 @@ mod tests {
             ("n[0]", &["n0"]),
             ("n[00-01]", &["n00", "n01"]),
             ("[::1]", &["[::1]"]),
+            ("[fe80::1%eth0]:22", &["[fe80::1%eth0]:22"]),
+            ("h[1:3]", &["h1", "h2", "h3"]),
+            ("h[001:003]", &["h001", "h002", "h003"]),
+            ("h[1:9:4]", &["h1", "h5", "h9"]),
             ("[fe80::[1-2]]x", &[]),
             ("a[1-2]@[::1]:22", &["a1@[::1]:22", "a2@[::1]:22"]),
         ];
@@ -256,7 +376,13 @@ mod tests {
             ("web1-3]", "`web1-3]`: unbalanced bracket; write ranges as `[1-5,9]`"),
             ("web[[1]]", "`web[[1]]`: unbalanced bracket; write ranges as `[1-5,9]`"),
             ("web[]", "`web[]`: invalid range ``; write ranges as `[1-5,9]` or `[01-20]`"),
-            ("web[a-c]", "`web[a-c]`: invalid range `a-c`; write ranges as `[1-5,9]` or `[01-20]`"),
+            ("web[a-c]", "`web[a-c]`: ranges are of numbers; write `weba,webb,webc`"),
+            ("h[a:c].x", "`h[a:c].x`: ranges are of numbers; write `ha.x,hb.x,hc.x`"),
+            ("h[a:cc]", "`h[a:cc]`: invalid range `a:cc`; write ranges as `[1-5,9]` or `[01-20]`"),
+            ("h[1:2:3:4]", "`h[1:2:3:4]`: invalid range `1:2:3:4`; write ranges as `[1-5,9]` or `[01-20]`"),
+            ("h[:]", "`h[:]`: invalid range `:`; write ranges as `[1-5,9]` or `[01-20]`"),
+            ("h(1-3)", "`h(1-3)`: write ranges in brackets, as in `h[1-3]`"),
+            ("h(1:3)x", "`h(1:3)x`: write ranges in brackets, as in `h[1-3]x`"),
             ("web[1-2-3]", "`web[1-2-3]`: invalid range `1-2-3`; write ranges as `[1-5,9]` or `[01-20]`"),
             ("web[+1]", "`web[+1]`: invalid range `+1`; write ranges as `[1-5,9]` or `[01-20]`"),
             ("web[1-9/0]", "`web[1-9/0]`: invalid range `1-9/0`; write ranges as `[1-5,9]` or `[01-20]`"),
@@ -272,6 +398,31 @@ mod tests {
         ];
         for (text, message) in table {
             assert_eq!(expand(text).unwrap_err().to_string(), message, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_set_matches_the_names_that_it_expands_to() {
+        for text in ["n[1-12]", "n[08-11]x", "a[1-3]b[01-02]", "[0-3/3]", "n[098-101]", "n[1,7,100]", "n[0]"]
+        {
+            let (set, names) = (NodeSet::parse(text).unwrap(), expand(text).unwrap());
+            assert!(names.iter().all(|name| set.matches(name)), "{text}");
+            for other in
+                ["n0", "n1x", "n13", "n01", "n8x", "n12x", "a1b1", "a0b01", "3", "1", "03", "n98", "n"]
+            {
+                assert_eq!(set.matches(other), names.contains(&other.to_owned()), "{text} {other}");
+            }
+        }
+        let table = [
+            ("db*-[1-100000]", "db-x-99999", true),
+            ("db*-[1-100000]", "db-x-100001", false),
+            ("*[1-3]?", "web2x", true),
+            ("*[1-3]?", "web22", true),
+            ("*[1-3]?", "web2", false),
+            ("*", "", true),
+        ];
+        for (text, name, matches) in table {
+            assert_eq!(NodeSet::parse(text).unwrap().matches(name), matches, "{text} {name}");
         }
     }
 
