@@ -296,12 +296,11 @@ impl Catalog {
                     }
                 }
             }
-            Atom::Globs(globs) => picks.extend(self.matching(
-                mode,
-                among,
-                globs.profile.as_ref().map(|set| move |profile: &str| set.matches(profile)),
-                |name| globs.name.matches(name),
-            )),
+            Atom::Globs(globs) => {
+                let of_profile = globs.profile.as_ref().map(|set| move |name: &str| set.matches(name));
+                let of_profile = of_profile.as_ref().map(|matches| matches as &dyn Fn(&str) -> bool);
+                picks.extend(self.matching(mode, among, of_profile, &|name| globs.name.matches(name)));
+            }
             Atom::Groups(groups) => {
                 for name in groups {
                     if let Some(start) = path.iter().position(|group| group == name) {
@@ -334,7 +333,7 @@ impl Catalog {
         let matches = |host: &str| glob(name, host);
         if let Some(profile) = &wanted.profile {
             let of_profile = |name: &str| glob(profile, name);
-            let found = self.matching(mode, among, Some(of_profile), matches);
+            let found = self.matching(mode, among, Some(&of_profile), &matches);
             return match found.is_empty() {
                 true if wanted.is_glob() || profile.contains(['*', '?']) => Ok(Vec::new()),
                 true => Err(self.unknown(&format!("{profile}/{name}"))),
@@ -342,7 +341,7 @@ impl Catalog {
             };
         }
         if wanted.is_glob() {
-            return Ok(self.matching(mode, among, None::<fn(&str) -> bool>, matches));
+            return Ok(self.matching(mode, among, None, &matches));
         }
         if let Some(entries) = self.by_profile.get(name) {
             return Ok(listed(entries.clone()));
@@ -375,14 +374,14 @@ impl Catalog {
         &self,
         mode: Mode,
         among: &[Pick],
-        profile: Option<impl Fn(&str) -> bool>,
-        matches: impl Fn(&str) -> bool,
+        profile: Option<&dyn Fn(&str) -> bool>,
+        matches: &dyn Fn(&str) -> bool,
     ) -> Vec<Pick> {
-        let host = |host: &str| matches(host) || short_name(host).is_some_and(&matches);
+        let host = |host: &str| matches(host) || short_name(host).is_some_and(matches);
         let found = (0..self.entries.len()).filter(|i| {
             let entry = &self.entries[*i];
-            match &profile {
-                Some(profile) => profile(&entry.profile) && host(&entry.host),
+            match profile {
+                Some(of_profile) => of_profile(&entry.profile) && host(&entry.host),
                 None => {
                     let by_host = (mode == Mode::Filter || entry.owner) && host(&entry.host);
                     Some(*i) != self.implicit_local && (by_host || matches(&entry.profile))
@@ -391,7 +390,7 @@ impl Catalog {
         });
         let mut picks: Vec<Pick> = found.map(Pick::Listed).collect();
         if mode == Mode::Filter && profile.is_none() {
-            picks.extend(among.iter().filter(|pick| adhoc_host(pick, &matches)).cloned());
+            picks.extend(among.iter().filter(|pick| adhoc_host(pick, matches)).cloned());
         }
         picks
     }
