@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         Ok(status) => status,
         Err(error) if is_broken_pipe(&error) => exit::OK,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "mitogen: {error:#}");
+            let _ = writeln!(io::stderr(), "mitogen: {}", output::visible_lines(&format!("{error:#}")));
             status_of(&error)
         }
     };

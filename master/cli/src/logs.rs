@@ -1,6 +1,6 @@
 //! Log records: which ones are printed to standard error, written to a file, and sent by children.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -9,6 +9,8 @@ use tracing::Level;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
+
+use crate::output::visible;
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +47,7 @@ impl Verbosity {
     /// The directory for the file cannot be created.
     pub fn install(self, directory: Option<&Path>) -> io::Result<()> {
         let screen = tracing_subscriber::fmt::layer()
-            .with_writer(io::stderr)
+            .with_writer(|| VisibleRecord(io::stderr()))
             .without_time()
             .with_target(self.shown >= Level::DEBUG)
             .with_filter(LevelFilter::from_level(self.shown));
@@ -65,9 +67,32 @@ impl Verbosity {
     }
 }
 
+/// Writes records, one in each call, with their control characters shown: they may quote other machines.
+struct VisibleRecord<W>(W);
+
+impl<W: Write> Write for VisibleRecord<W> {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(record);
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        self.0.write_all(format!("{}\n", visible(line)).as_bytes())?;
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_is_one_line() {
+        let mut out = Vec::new();
+        VisibleRecord(&mut out).write_all(b" WARN child said: x\r\nmitogen: 5 ok\x1b[2J\n").unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), " WARN child said: x\\r\\nmitogen: 5 ok\\u{1b}[2J\n");
+    }
 
     #[test]
     fn children_log_as_much_as_this_process_uses() {

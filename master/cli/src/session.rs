@@ -20,7 +20,7 @@ use crate::color::Palette;
 use crate::exit;
 use crate::fleet::{Copy, Fleet, HostSource, InputSource, OwnConnections, RunConfig, SharedTree, Task};
 use crate::logs::Verbosity;
-use crate::output::{Mode, OutputPrefs, Presenter, ProgressLine};
+use crate::output::{Mode, OutputPrefs, Presenter, ProgressLine, visible};
 use crate::preview;
 
 /// How long contexts may take to end when the run is over. Their commands get half a second.
@@ -87,7 +87,7 @@ impl Env<'_> {
     fn warn(&self, message: &str) {
         if !self.global.quiet {
             // A closed standard error must not end the command.
-            let _ = writeln!(io::stderr(), "mitogen: warning: {message}");
+            let _ = writeln!(io::stderr(), "mitogen: warning: {}", visible(message));
         }
     }
 }
@@ -310,7 +310,8 @@ fn drive(
     let palette = |terminal| Palette(global.color.enabled(|name| std::env::var_os(name), terminal));
     let presenter =
         Presenter::new(mode, hosts, palette(out_terminal), palette(err_terminal), progress, global.quiet)
-            .detailed(global.verbose > 0);
+            .detailed(global.verbose > 0)
+            .visible(out_terminal, err_terminal);
     match Fleet::new(broker, host_source, config, presenter)?.run() {
         // The reader of the output does not want more of it: that is not an error.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(exit::OK),

@@ -16,6 +16,7 @@ use nix::libc::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::cli::ServeArgs;
 use crate::exit::{self, HostOutcome};
+use crate::output::visible;
 use crate::session::{Env, master};
 
 /// An event that the main thread handles.
@@ -225,5 +226,5 @@ impl Server<'_> {
 /// Prints a message to standard error.
 fn message(text: &str) {
     // A closed standard error must not end the command.
-    let _ = writeln!(io::stderr(), "mitogen: {text}");
+    let _ = writeln!(io::stderr(), "mitogen: {}", visible(text));
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mitogen::{ConnectError, files};
 use serde_json::Value;
 
+use super::visible::visible_lines;
 use crate::exit::HostOutcome;
 
 /// A host of the run: its position among the targets.
@@ -175,7 +176,9 @@ pub trait Printer {
 pub(super) fn result_text(result: &HostResult) -> Option<(StdStream, Vec<u8>)> {
     match result {
         HostResult::Value(value) => Some((StdStream::Stdout, format!("{value}\n").into_bytes())),
-        HostResult::Raised(text) => Some((StdStream::Stderr, format!("{}\n", text.trim_end()).into_bytes())),
+        HostResult::Raised(text) => {
+            Some((StdStream::Stderr, format!("{}\n", visible_lines(text.trim_end())).into_bytes()))
+        }
         _ => None,
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use mitogen::targets::fold;
 
 use super::event::{HostEvent, HostId, HostResult, Printer, StdStream, Streams, result_text};
+use super::visible::visible;
 use crate::color::Palette;
 
 /// The output of a host.
@@ -116,7 +117,9 @@ pub(super) fn title(hosts: &[String], group: &Group) -> String {
         HostResult::Failed(_) | HostResult::Internal(_) | HostResult::Raised(_) => {
             title.push_str(&format!(" [{}]", group.result.outcome().word()));
         }
-        result if !result.describe().is_empty() => title.push_str(&format!(" [{}]", result.describe())),
+        result if !result.describe().is_empty() => {
+            title.push_str(&format!(" [{}]", visible(&result.describe())))
+        }
         _ => {}
     }
     title

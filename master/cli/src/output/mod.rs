@@ -14,6 +14,7 @@ mod stream;
 mod summary;
 #[cfg(test)]
 mod testing;
+mod visible;
 
 pub use diff::Diff;
 pub use event::{HostEvent, HostId, HostResult, Printer, StdStream, Streams};
@@ -24,3 +25,4 @@ pub use presenter::Presenter;
 pub use progress::ProgressLine;
 pub use stream::{Prefixed, Raw};
 pub use summary::{Counts, Summary};
+pub use visible::{VisibleStream, visible, visible_lines};

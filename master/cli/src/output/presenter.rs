@@ -1,12 +1,14 @@
 //! The printer, the summary and the progress line of a run together.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mitogen::targets::fold;
 
-use super::event::{HostEvent, Printer, Streams};
+use super::event::{HostEvent, HostId, Printer, StdStream, Streams};
+use super::visible::VisibleStream;
 use super::{Mode, ProgressLine, Summary};
 use crate::color::Palette;
 
@@ -19,6 +21,12 @@ pub struct Presenter {
     prints_summary: bool,
     /// Whether the printer prints events as they arrive, so that the progress line must be erased first.
     live: bool,
+    /// Whether the printer passes output through, or encodes it.
+    passes: bool,
+    /// Whether standard output and standard error are made visible.
+    visible: [bool; 2],
+    /// Their states, by host.
+    streams: HashMap<(HostId, StdStream), VisibleStream>,
 }
 
 impl Presenter {
@@ -39,6 +47,9 @@ impl Presenter {
             progress: progress.filter(|_| !quiet && mode != Mode::Raw),
             prints_summary: !quiet && mode != Mode::Json,
             live: !matches!(mode, Mode::Folded | Mode::Diff),
+            visible: [false; 2],
+            passes: matches!(mode, Mode::Raw | Mode::Json),
+            streams: HashMap::new(),
         }
     }
 
@@ -46,6 +57,15 @@ impl Presenter {
     #[must_use]
     pub fn detailed(mut self, detailed: bool) -> Self {
         self.summary = self.summary.detailed(detailed);
+        self
+    }
+
+    /// Whether each stream is a terminal: then control characters in the output of hosts are shown instead of sent, so
+    /// that no host can forge the prefix or the title of another. The output of a single target is passed through, as
+    /// ssh does.
+    #[must_use]
+    pub fn visible(mut self, out: bool, err: bool) -> Self {
+        self.visible = if self.passes { [false; 2] } else { [out, err] };
         self
     }
 
@@ -70,8 +90,31 @@ impl Presenter {
         if let Some(progress) = self.progress.as_mut().filter(|_| self.live) {
             progress.clear(to)?;
         }
-        self.printer.event(to, at, event)?;
+        self.print(to, at, event)?;
         self.tick(to, at)
+    }
+
+    fn print(&mut self, to: &mut Streams<'_>, at: Duration, event: &HostEvent<'_>) -> io::Result<()> {
+        let is_visible = |stream| self.visible[usize::from(stream == StdStream::Stderr)];
+        match event {
+            HostEvent::Output(host, stream, data) if is_visible(*stream) => {
+                let data = self.streams.entry((*host, *stream)).or_default().push(data);
+                if data.is_empty() {
+                    return Ok(());
+                }
+                self.printer.event(to, at, &HostEvent::Output(*host, *stream, &data))
+            }
+            HostEvent::Ended(host, _) => {
+                for stream in [StdStream::Stdout, StdStream::Stderr] {
+                    let held = self.streams.remove(&(*host, stream)).map(|mut state| state.finish());
+                    if let Some(data) = held.filter(|data| !data.is_empty()) {
+                        self.printer.event(to, at, &HostEvent::Output(*host, stream, &data))?;
+                    }
+                }
+                self.printer.event(to, at, event)
+            }
+            _ => self.printer.event(to, at, event),
+        }
     }
 
     /// Updates the progress line.
@@ -124,8 +167,8 @@ impl Presenter {
 
 #[cfg(test)]
 mod tests {
+    use super::super::HostResult;
     use super::super::testing::hosts;
-    use super::super::{HostId, HostResult, StdStream};
     use super::*;
 
     fn run(mode: Mode, quiet: bool) -> (String, String, u8) {
@@ -158,6 +201,34 @@ mod tests {
              \r1/2 done, 1 failed; waiting for a2\x1b[K\r\x1b[K\
              mitogen: 1 ok, 1 failed\n  a1: exit status 3\n"
         );
+    }
+
+    #[test]
+    fn output_on_a_terminal_cannot_forge_the_prefix_of_another_host() {
+        let names = hosts(&["a1", "a2"]);
+        let hostile: &[u8] = b"x\ra2: forged\x1b[1A\r\n\xc2";
+        for terminal in [true, false] {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let mut to = Streams { out: &mut out, err: &mut err };
+            let palette = Palette(false);
+            let presenter = Presenter::new(Mode::Prefixed, &names, palette, palette, None, true);
+            let mut presenter = presenter.visible(terminal, terminal);
+            for piece in hostile.chunks(4) {
+                let event = HostEvent::Output(HostId(0), StdStream::Stdout, piece);
+                presenter.event(&mut to, Duration::ZERO, &event).unwrap();
+            }
+            for host in [0, 1] {
+                let event = HostEvent::Ended(HostId(host), &HostResult::Exit(0));
+                presenter.event(&mut to, Duration::ZERO, &event).unwrap();
+            }
+            presenter.finish(&mut to, Duration::ZERO).unwrap();
+            let expected: &[u8] = if terminal {
+                b"a1: x\\ra2: forged\\u{1b}[1A\na1: \xc2\n"
+            } else {
+                b"a1: x\ra2: forged\x1b[1A\r\na1: \xc2\n"
+            };
+            assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(expected));
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use mitogen::ConnectError;
 use mitogen::targets::fold;
 
 use super::event::{HostId, HostResult, Streams};
+use super::visible::visible;
 use crate::color::Palette;
 use crate::exit::{HostOutcome, exit_status};
 
@@ -102,7 +103,8 @@ impl Summary {
         text.push('\n');
         let mut failures: BTreeMap<(HostOutcome, String, Option<String>), Vec<HostId>> = BTreeMap::new();
         for (host, result) in results.iter().filter(|(_, result)| result.outcome() != HostOutcome::Ok) {
-            let key = (result.outcome(), result.describe(), result.hint().map(str::to_owned));
+            let hint = result.hint().map(|hint| visible(hint).into_owned());
+            let key = (result.outcome(), visible(&result.describe()).into_owned(), hint);
             failures.entry(key).or_default().push(*host);
         }
         for ((_, what, hint), mut hosts) in failures {
@@ -121,13 +123,13 @@ impl Summary {
             if self.detailed {
                 // The hosts of one group failed alike, so one report is enough.
                 for line in first.report().lines() {
-                    text.push_str(&format!("    {line}\n"));
+                    text.push_str(&format!("    {}\n", visible(line)));
                 }
                 continue;
             }
             // Several hosts that fail at the same hop: the cause is there.
             if errors.len() > 1 && errors.iter().all(|error| error.hop == first.hop) {
-                text.push_str(&format!("    all at hop {}\n", first.hop));
+                text.push_str(&format!("    all at hop {}\n", visible(&first.hop)));
             }
             if let Some(hint) = hint {
                 text.push_str(&format!("    {hint}\n"));
@@ -192,6 +194,19 @@ mitogen: 1 ok, 3 failed, 1 unreachable, 1 refused, 1 interrupted
         let report = error.report().replace('\n', "\n    ");
         summary.ended(HostId(0), &HostResult::Failed(error));
         assert_eq!(written(&summary.detailed(true)), format!("{head}    {report}\n"));
+    }
+
+    #[test]
+    fn text_of_other_machines_cannot_forge_lines_or_control_the_terminal() {
+        let mut summary = Summary::new(hosts(&["a", "b", "c", "d"]), Palette(false));
+        let hostile = "x\r\nmitogen: 4 ok\x1b]0;title\x07";
+        summary.ended(HostId(0), &HostResult::Lost(hostile.into()));
+        summary.ended(HostId(1), &HostResult::NotCopied(hostile.into()));
+        summary.ended(HostId(2), &HostResult::Raised(format!("Traceback\nE: {hostile}").into()));
+        summary.ended(HostId(3), &HostResult::NotStarted(hostile.into()));
+        let text = written(&summary.detailed(true));
+        assert_eq!(text.lines().count(), 5, "{text}");
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     }
 
     #[test]
