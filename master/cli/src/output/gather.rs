@@ -118,7 +118,7 @@ pub(super) fn title(hosts: &[String], group: &Group) -> String {
             title.push_str(&format!(" [{}]", group.result.outcome().word()));
         }
         result if !result.describe().is_empty() => {
-            title.push_str(&format!(" [{}]", visible(&result.describe())))
+            title.push_str(&format!(" [{}]", visible(&result.describe())));
         }
         _ => {}
     }

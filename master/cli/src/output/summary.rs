@@ -202,7 +202,7 @@ mitogen: 1 ok, 3 failed, 1 unreachable, 1 refused, 1 interrupted
         let hostile = "x\r\nmitogen: 4 ok\x1b]0;title\x07";
         summary.ended(HostId(0), &HostResult::Lost(hostile.into()));
         summary.ended(HostId(1), &HostResult::NotCopied(hostile.into()));
-        summary.ended(HostId(2), &HostResult::Raised(format!("Traceback\nE: {hostile}").into()));
+        summary.ended(HostId(2), &HostResult::Raised(format!("Traceback\nE: {hostile}")));
         summary.ended(HostId(3), &HostResult::NotStarted(hostile.into()));
         let text = written(&summary.detailed(true));
         assert_eq!(text.lines().count(), 5, "{text}");
