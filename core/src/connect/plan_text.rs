@@ -163,6 +163,7 @@ mod tests {
                     ExitRule::new(Failure::new(Stage::Privilege, FailureKind::NotPermitted, "not for you")),
                 ],
                 stages: vec![("sent".into(), Stage::Authenticate)],
+                own_status: None,
             })
             .with_secrets([("password".to_owned(), Secret::new("hunter2"))])
             .with_destination("web1:22");

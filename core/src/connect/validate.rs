@@ -228,6 +228,7 @@ mod tests {
                 ExitRule::new(Failure::new(Stage::Shell, FailureKind::Eof, "ended")).in_state(RUNNING),
             ],
             stages: vec![(START.into(), Stage::Shell), ("two".into(), Stage::Shell)],
+            own_status: None,
         };
         plan().with_dialogue(dialogue).validate().unwrap();
     }

@@ -11,10 +11,12 @@ use std::fmt;
 use regex::bytes::Regex;
 use zeroize::Zeroizing;
 
-use super::history::{History, presentable};
+use super::history::{History, presentable, quoted};
 use super::rules::{BadPattern, compile};
 use super::text::Lines;
-use super::{Action, Dialogue, Failure, FailureKind, RUNNING, Rule, START, Secret, Shown, Source, Stage};
+use super::{
+    Action, Dialogue, ExitRule, Failure, FailureKind, RUNNING, Rule, START, Secret, Shown, Source, Stage,
+};
 
 /// What the driver must do.
 #[derive(Clone, PartialEq, Eq)]
@@ -127,10 +129,13 @@ impl Engine {
             if !state_fits || !status_fits {
                 continue;
             }
-            let Some(pattern) = &exit.pattern else { return exit.failure.clone() };
+            let Some(pattern) = &exit.pattern else { return self.quoting(exit.failure.clone()) };
             match compile(pattern, exit.ignore_case) {
                 Err(error) => return self.bad_pattern(&error),
-                Ok(regex) if self.has_shown(exit.source, &regex) => return exit.failure.clone(),
+                Ok(regex) if self.has_shown(exit, &regex) => {
+                    let failure = exit.failure.clone();
+                    return if exit.quotes { self.quoting(failure) } else { failure };
+                }
                 Ok(_) => {}
             }
         }
@@ -139,14 +144,35 @@ impl Engine {
             (Some(code), None) => format!("the program exited with status {code}"),
             (None, None) => "the link was closed".to_owned(),
         };
-        let stage = self.stage();
-        Failure::new(stage, FailureKind::Eof, format!("{ending} while {}", stage.doing()))
+        let stage = match (self.dialogue.own_status, code) {
+            (Some(own), Some(code)) if own != code => self.stage().max(Stage::Shell),
+            _ => self.stage(),
+        };
+        self.quoting(Failure::new(stage, FailureKind::Eof, format!("{ending} while {}", stage.doing())))
     }
 
     /// The failure for a timeout in the present state.
     pub fn timeout(&self) -> Failure {
         let stage = self.stage();
-        Failure::new(stage, FailureKind::Timeout, format!("timed out while {}", stage.doing()))
+        self.quoting(Failure::new(stage, FailureKind::Timeout, format!("timed out while {}", stage.doing())))
+    }
+
+    /// `failure` with the last lines that no rule has understood. What the program or the far side wrote is the
+    /// best explanation when no rule has one.
+    fn quoting(&self, mut failure: Failure) -> Failure {
+        let partials = [self.link.partial(), self.diag.partial()];
+        let lines: Vec<_> = self
+            .history
+            .lines(Source::Any, true)
+            .chain(partials.iter().map(Vec::as_slice))
+            .map(|line| quoted(&self.presentable(line)))
+            .filter(|line| !line.is_empty())
+            .collect();
+        let last = &lines[lines.len().saturating_sub(LINES_QUOTED)..];
+        if !last.is_empty() {
+            failure.message.push_str(&format!(": \"{}\"", last.join("\", \"")));
+        }
+        failure
     }
 
     /// How far the connection is presumed to be.
@@ -169,7 +195,8 @@ impl Engine {
 
     /// The last lines of both sources in the order in which they came, secrets masked.
     pub fn output(&self) -> Vec<String> {
-        let mut lines: Vec<_> = self.history.lines(Source::Any).map(|line| self.presentable(line)).collect();
+        let mut lines: Vec<_> =
+            self.history.lines(Source::Any, false).map(|line| self.presentable(line)).collect();
         for partial in [self.link.partial(), self.diag.partial()] {
             if !partial.is_empty() {
                 lines.push(self.presentable(&partial));
@@ -201,6 +228,7 @@ impl Engine {
         }
         self.note(source, line, steps);
         if self.apply(source, Shown::Line, line, steps) {
+            self.history.explain_last();
             // The state may have changed: a prompt that meant nothing before may mean something now.
             self.on_partials(source, steps);
         }
@@ -221,6 +249,7 @@ impl Engine {
                 if self.apply(source, Shown::Partial, &partial, steps) {
                     let mut note = Vec::new();
                     self.note(source, &partial, &mut note);
+                    self.history.explain_last();
                     steps.splice(before..before, note);
                     self.lines(source).consume_partial();
                     applied = true;
@@ -317,8 +346,9 @@ impl Engine {
         presentable(line, &self.sent_texts)
     }
 
-    fn has_shown(&self, source: Source, regex: &Regex) -> bool {
-        self.history.lines(source).any(|line| regex.is_match(line))
+    fn has_shown(&self, exit: &ExitRule, regex: &Regex) -> bool {
+        let source = exit.source;
+        self.history.lines(source, exit.unexplained).any(|line| regex.is_match(line))
             || source.covers(Source::Link) && regex.is_match(&self.link.partial())
             || source.covers(Source::Diag) && regex.is_match(&self.diag.partial())
     }
@@ -328,6 +358,8 @@ impl Engine {
     }
 }
 
+/// The lines that a failure quotes.
+const LINES_QUOTED: usize = 3;
 const MARKER_READY: &[u8] = b"MITO000";
 const MARKER_UP: &[u8] = b"MITO002";
 

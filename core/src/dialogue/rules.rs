@@ -99,6 +99,13 @@ pub struct ExitRule {
     /// Whether case matters.
     #[serde(default)]
     pub ignore_case: bool,
+    /// Whether the pattern is searched for only in lines on which no rule has acted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unexplained: bool,
+    /// Whether the failure quotes the last lines that were shown, because the pattern leaves open what they say.
+    /// A rule without a pattern always does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quotes: bool,
     /// The failure to report.
     pub failure: Failure,
 }
@@ -116,6 +123,10 @@ pub struct Dialogue {
     /// pairs of state name and stage. States not named are at [`Stage::Shell`].
     #[serde(default)]
     pub stages: Vec<(String, Stage)>,
+    /// The exit status with which the program reports its own errors, for a program that passes on the status of the
+    /// command that it has started. An end with another status is at [`Stage::Shell`] or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_status: Option<i32>,
 }
 
 /// A pattern that is not a regular expression.
@@ -166,7 +177,16 @@ impl Rule {
 impl ExitRule {
     /// What any end means, in every state.
     pub fn new(failure: Failure) -> Self {
-        Self { state: None, status: None, source: Source::Any, pattern: None, ignore_case: false, failure }
+        Self {
+            state: None,
+            status: None,
+            source: Source::Any,
+            pattern: None,
+            ignore_case: false,
+            unexplained: false,
+            quotes: false,
+            failure,
+        }
     }
 
     /// The same in `state` only.
@@ -189,6 +209,22 @@ impl ExitRule {
         self.source = source;
         self.pattern = Some(pattern.into());
         self.ignore_case = true;
+        self
+    }
+}
+
+impl ExitRule {
+    /// The same, but only lines on which no rule has acted are searched.
+    #[must_use]
+    pub fn among_unexplained(mut self) -> Self {
+        self.unexplained = true;
+        self
+    }
+
+    /// The same, and its failure quotes the last lines that were shown.
+    #[must_use]
+    pub fn quoting(mut self) -> Self {
+        self.quotes = true;
         self
     }
 }

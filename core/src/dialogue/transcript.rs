@@ -11,6 +11,8 @@
 //! exit 1                           the tool ends (or: signal 9, or: closed); what failed follows
 //! timeout                          time runs out; what failed follows
 //! fail privilege password_incorrect   the engine must fail like this
+//! says "text"                      the message of the last failure contains this text
+//! silent                           the message of the last failure quotes nothing
 //! shows "text"                     a line of the output for errors contains this text
 //! ```
 
@@ -62,11 +64,13 @@ struct Replay {
     engine: Engine,
     /// Steps (but logs) that the transcript has not mentioned yet, in its own words.
     pending: VecDeque<String>,
+    /// The message of the last failure, and its hint.
+    message: String,
 }
 
 impl Replay {
     fn new(dialogue: &Dialogue, secrets: &BTreeMap<String, Secret>) -> Self {
-        Self { engine: Engine::new(dialogue, secrets), pending: VecDeque::new() }
+        Self { engine: Engine::new(dialogue, secrets), pending: VecDeque::new(), message: String::new() }
     }
 
     fn event(&mut self, word: &str, rest: &str, piece: usize) -> Result<(), String> {
@@ -79,9 +83,21 @@ impl Replay {
             "timeout" => {
                 self.nothing_pending()?;
                 let failure = self.engine.timeout();
+                self.message = failure.to_string();
                 self.pending.push_back(fail_words(&failure));
                 Ok(())
             }
+            "says" => {
+                let text = json_text(rest)?;
+                match self.message.contains(&text) {
+                    true => Ok(()),
+                    false => Err(format!("the message does not contain {text:?}: {}", self.message)),
+                }
+            }
+            "silent" => match self.message.contains('"') {
+                false => Ok(()),
+                true => Err(format!("the message quotes something: {}", self.message)),
+            },
             "shows" => {
                 let text = json_text(rest)?;
                 let output = self.engine.output();
@@ -114,7 +130,7 @@ impl Replay {
                     let rest = String::from_utf8_lossy(&bytes[end - rest.len()..]);
                     self.pending.push_back(format!("up {}", Value::from(rest)));
                 } else {
-                    self.pending.extend(step_words(&step));
+                    self.take(&step);
                 }
             }
         }
@@ -124,11 +140,21 @@ impl Replay {
     fn end(&mut self, code: Option<i32>, signal: Option<i32>) -> Result<(), String> {
         self.nothing_pending()?;
         let steps = [Source::Link, Source::Diag].map(|source| self.engine.eof(source)).concat();
-        self.pending.extend(steps.iter().filter_map(step_words));
+        for step in &steps {
+            self.take(step);
+        }
         if self.pending.is_empty() {
-            self.pending.push_back(fail_words(&self.engine.finish(code, signal)));
+            let failure = self.engine.finish(code, signal);
+            self.take(&Step::Fail(failure));
         }
         Ok(())
+    }
+
+    fn take(&mut self, step: &Step) {
+        if let Step::Fail(failure) = step {
+            self.message = failure.to_string();
+        }
+        self.pending.extend(step_words(step));
     }
 
     fn nothing_pending(&self) -> Result<(), String> {

@@ -67,3 +67,18 @@ fn german_messages_are_understood() {
         place.master.shutdown();
     });
 }
+
+#[test]
+fn accounts_that_cannot_be_used_are_named() {
+    isolated(|| {
+        let user = TestUser::new().unwrap();
+        let place = Place::of(&user);
+        let silent = TestUser::options().shell("/bin/false").create().unwrap();
+        place.refuses("su", FailureKind::NotPermitted, su(silent.name(), Some(silent.password())));
+        place.refuses("su", FailureKind::PasswordIncorrect, su(silent.name(), Some("not-the-password")));
+        let expired = TestUser::new().unwrap();
+        mitogen_tests::run::run(&["chage", "-d", "0", expired.name()]).unwrap();
+        place.refuses("su", FailureKind::NotPermitted, su(expired.name(), Some(expired.password())));
+        place.master.shutdown();
+    });
+}

@@ -155,3 +155,62 @@ fn an_encrypted_key_needs_its_passphrase() {
         master.shutdown();
     });
 }
+
+#[test]
+fn configurations_for_logins_by_hand_do_not_break_connections() {
+    isolated(|| {
+        let (server, user) = (Sshd::start().unwrap(), TestUser::new().unwrap());
+        let master = master();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config");
+        std::fs::write(
+            &file,
+            "IgnoreUnknown UseKeychain\nUseKeychain yes\nRemoteCommand tmux attach\nRequestTTY force\n\
+             StdinNull yes\nSessionType none\n",
+        )
+        .unwrap();
+        let mut options = by_key(&server, user.name());
+        options.ssh_args[1] = file.display().to_string();
+        assert_eq!(uid(&up(&master.connect(&ssh(options)).unwrap())), user.uid());
+        master.shutdown();
+    });
+}
+
+#[test]
+fn errors_of_ssh_itself_are_local_and_not_repeated() {
+    isolated(|| {
+        let server = Sshd::start().unwrap();
+        let master = master();
+        let failing = |option: &str| {
+            let mut options = by_key(&server, "root");
+            options.ssh_args.extend(["-o".to_owned(), option.to_owned()]);
+            down(&master.connect(&ssh(options)).unwrap())
+        };
+        let long = format!("ControlMaster=auto\nControlPath=/tmp/{}", "x".repeat(200));
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config");
+        std::fs::write(&file, long.replace('=', " ")).unwrap();
+        let mut options = by_key(&server, "root");
+        options.ssh_args[1] = file.display().to_string();
+        check(&down(&master.connect(&ssh(options)).unwrap()), Stage::Spawn, FailureKind::BadOption);
+        check(&failing("BindAddress=192.0.2.77"), Stage::Spawn, FailureKind::BadOption);
+        master.shutdown();
+    });
+}
+
+#[test]
+fn accounts_that_run_no_commands_are_named() {
+    isolated(|| {
+        let server = Sshd::start().unwrap();
+        let master = master();
+        let silent = TestUser::options().shell("/bin/false").create().unwrap();
+        let error = down(&master.connect(&ssh(by_key(&server, silent.name()))).unwrap());
+        check(&error, Stage::Shell, FailureKind::Eof);
+        let expired = TestUser::new().unwrap();
+        run(&["chage", "-d", "0", expired.name()]).unwrap();
+        let server = Sshd::options().line("UsePAM yes").start().unwrap();
+        let error = down(&master.connect(&ssh(by_key(&server, expired.name()))).unwrap());
+        check(&error, Stage::Authenticate, FailureKind::NotPermitted);
+        master.shutdown();
+    });
+}

@@ -53,6 +53,17 @@ pub fn prompt_rules(
     }
 }
 
+/// Rules for an account whose password must be changed before it can be used. They come before the prompts: PAM then
+/// asks for the old and a new password.
+pub fn expired_rules() -> Vec<Rule> {
+    let expired = failure(FailureKind::NotPermitted, "the password has expired and must be changed")
+        .with_hint("log in as that user by hand once and change it");
+    vec![Rule::new(Source::Any, Shown::Line, EXPIRED, Action::Fail(expired)).any_case()]
+}
+
+/// What PAM prints of an expired password.
+const EXPIRED: &str = "^([^:]+: )?(You are required to change your password|(WARNING: )?Your password has expired|Password change required|Changing password for |Account or password is expired|Authentication token is no longer valid)";
+
 /// The stages of a dialogue with such a program.
 pub fn stages() -> Vec<(String, Stage)> {
     [START, SENT].map(|state| (state.to_owned(), Stage::Privilege)).to_vec()

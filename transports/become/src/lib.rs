@@ -41,6 +41,8 @@ mod dialogue;
 mod options;
 mod tool;
 
-pub use dialogue::{PASSWORD, PasswordFailures, SENT, failure, message, plan, prompt_rules, stages};
+pub use dialogue::{
+    PASSWORD, PasswordFailures, SENT, expired_rules, failure, message, plan, prompt_rules, stages,
+};
 pub use options::Options;
 pub use tool::Tool;

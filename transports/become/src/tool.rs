@@ -4,7 +4,7 @@ use mitogen_core::connect::{
     ChildCommand, OptionKind, OptionSpec, OptionsError, Plan, Spawn, Transport, TransportKind, check_word,
     parse_options,
 };
-use mitogen_core::dialogue::{Dialogue, ExitRule, Failure, literal};
+use mitogen_core::dialogue::{Dialogue, ExitRule, Failure, FailureKind, START, literal};
 use serde_json::Value;
 
 use super::dialogue::{self, PASSWORD, PasswordFailures, SENT, message};
@@ -75,13 +75,25 @@ impl Tool {
             Some(text) => format!("{} ?$", literal(text.trim_end())),
             None => self.prompt.to_owned(),
         };
-        let rules = dialogue::prompt_rules(&pattern, true, options.password.is_some(), &failures);
+        let mut rules = dialogue::expired_rules();
+        rules.extend(dialogue::prompt_rules(&pattern, true, options.password.is_some(), &failures));
         let own = options.incorrect_prompts.iter();
         let mut exits: Vec<_> = own.map(|text| message(&literal(text), failures.incorrect.clone())).collect();
         exits.extend((self.messages)());
         exits.extend(child.exits.iter().cloned());
-        exits.push(ExitRule::new(failures.incorrect).in_state(SENT).status(1));
-        Dialogue { rules, exits, stages: dialogue::stages() }
+        let name = self.method;
+        let own_words = format!("^({name}: |sorry)");
+        exits.push(message(&own_words, failures.incorrect).in_state(SENT).status(1).quoting());
+        // The program reports its own errors in words, so a silent end is the shell's.
+        let refused = dialogue::failure(
+            FailureKind::NotPermitted,
+            &format!("{name} or the new user's shell refused to run the command"),
+        )
+        .with_hint("the shell may be restricted, or no shell, such as nologin or /bin/false");
+        for state in [START, SENT] {
+            exits.push(ExitRule::new(refused.clone()).in_state(state).status(1));
+        }
+        Dialogue { rules, exits, stages: dialogue::stages(), ..Dialogue::default() }
     }
 
     fn parse(&self, mut options: Value) -> Result<Options, OptionsError> {

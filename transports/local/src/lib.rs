@@ -84,9 +84,9 @@ impl Transport for Local {
     /// The plan is named `local`; upstream Mitogen names such a context `local.<pid>`, which is not known here.
     fn plan(&self, child: &ChildCommand) -> Result<Plan, OptionsError> {
         let dialogue = Dialogue {
-            rules: Vec::new(),
             exits: child.exits.clone(),
             stages: vec![(START.to_owned(), Stage::Interpreter)],
+            ..Dialogue::default()
         };
         Ok(Plan::new(METHOD, METHOD, Spawn::new(child.argv.clone()))
             .with_timeout(self.options.connect_timeout)

@@ -59,6 +59,14 @@ pub(crate) fn argv(options: &Options, child: &ChildCommand) -> Vec<String> {
         }
     }
     argv.extend(options.ssh_args.iter().cloned());
+    // What ssh_config may set for logins by hand, and would keep the command from running or cut its input. Older
+    // clients do not know all of these. Any option that is unknown is ignored from here on, because a list would
+    // replace the one in ssh_config. The command line's own options have been read by then.
+    set(&mut argv, "IgnoreUnknown=*");
+    for option in ["RemoteCommand=none", "StdinNull=no", "SessionType=default", "ForkAfterAuthentication=no"]
+    {
+        set(&mut argv, option);
+    }
     // The driver ends an ssh that takes too long, a little earlier than this. `ConnectTimeout` is for the case that
     // this process was killed: an ssh without a terminal does not notice, and would wait for a silent host forever.
     let seconds = whole_seconds(options.connect_timeout).clamp(1, MAX_CONNECT_TIMEOUT) + 2;

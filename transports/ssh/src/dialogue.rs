@@ -13,18 +13,24 @@ use mitogen_core::dialogue::{
 use crate::options::Options;
 
 pub(crate) fn dialogue(options: &Options, child: &ChildCommand) -> Dialogue {
-    let mut exits = host_exits();
+    let mut exits = local_exits();
+    exits.extend(host_exits());
     exits.extend(authentication_exits(options));
-    exits.extend(closed_exits());
     exits.extend(remote_exits());
     exits.extend(child.exits.iter().cloned());
+    if options.ssh_debug_level == 0 {
+        exits.push(proxy_exit());
+    }
+    exits.extend(closed_exits());
     exits.extend(last_exits());
     let stages = vec![
         (START.to_owned(), Stage::Connect),
         (AUTHENTICATING.to_owned(), Stage::Authenticate),
+        (ASKED.to_owned(), Stage::Authenticate),
         (SENT.to_owned(), Stage::Authenticate),
+        (ASKED_AGAIN.to_owned(), Stage::Authenticate),
     ];
-    Dialogue { rules: rules(options), exits, stages }
+    Dialogue { rules: rules(options), exits, stages, own_status: Some(SSH_ERROR) }
 }
 
 /// The names of the secrets.
@@ -33,7 +39,11 @@ pub(crate) const PASSPHRASE: &str = "passphrase";
 
 /// The state after ssh has reported that it authenticates, which it does at debug levels only.
 const AUTHENTICATING: &str = "authenticating";
+/// The state in a question of the expected host that has several lines. Only its first line names the host.
+const ASKED: &str = "asked";
 const SENT: &str = "sent";
+/// The same in a question that follows the password.
+const ASKED_AGAIN: &str = "asked_again";
 /// The exit status for ssh's own errors.
 const SSH_ERROR: i32 = 255;
 
@@ -46,19 +56,33 @@ fn rules(options: &Options) -> Vec<Rule> {
     } else {
         START
     };
-    rules.push(line("^debug[123]: ", Action::Pass));
+    rules.push(line("^(debug[123]: |Transferred: sent |Bytes per second: sent )", Action::Pass));
+    rules.push(line(CLOSED, Action::Pass));
     if !options.may_ask() {
         return rules;
     }
     let host = literal(options.prompt_host.as_ref().unwrap_or(&options.hostname));
-    for pattern in password_prompts(&host) {
+    let question = format!(r"^\([^@\s]+@{host}\) ");
+    // Before the prompts: PAM shows why it asks, and the next prompts are for a new password.
+    for state in [begun, ASKED, SENT, ASKED_AGAIN] {
+        rules.push(line(&format!(r"(^|\) ){EXPIRED}"), Action::Fail(expired())).in_state(state).any_case());
+    }
+    for (state, next) in [(begun, ASKED), (SENT, ASKED_AGAIN)] {
+        rules.push(line(&question, Action::Pass).in_state(state).then(next).any_case());
+    }
+    let own = options.password_prompt.as_ref().map(|text| format!("{} ?$", literal(text.trim_end())));
+    let unnamed = r"^([^\s]+'s )?password( for [^\s]+)?: ?$".to_owned();
+    let named = password_prompts(&host);
+    let first = named.iter().chain(&own).map(|pattern| (pattern, begun, SENT));
+    let lines = named.iter().chain(&own).chain([&unnamed]).map(|pattern| (pattern, ASKED, ASKED_AGAIN));
+    for (pattern, asked, again) in first.chain(lines) {
         match &options.password {
             Some(_) => {
                 let send = Action::SendSecret(PASSWORD.to_owned());
-                rules.push(partial(&pattern, send).in_state(begun).then(SENT).any_case());
-                rules.push(partial(&pattern, Action::Fail(incorrect())).in_state(SENT).any_case());
+                rules.push(partial(pattern, send).in_state(asked).then(SENT).any_case());
+                rules.push(partial(pattern, Action::Fail(incorrect())).in_state(again).any_case());
             }
-            None => rules.push(partial(&pattern, Action::Fail(required())).in_state(begun).any_case()),
+            None => rules.push(partial(pattern, Action::Fail(required())).in_state(asked).any_case()),
         }
     }
     let passphrase = match options.passphrase {
@@ -67,7 +91,7 @@ fn rules(options: &Options) -> Vec<Rule> {
         None => Action::Send("\n".to_owned()),
     };
     rules.push(partial("^Enter passphrase for (key )?.*: ?$", passphrase));
-    for state in [begun, SENT] {
+    for state in [begun, ASKED, SENT, ASKED_AGAIN] {
         let elsewhere = failure(
             FailureKind::AuthenticationFailed,
             "ssh asked for the password of another host, and it was not sent",
@@ -78,13 +102,18 @@ fn rules(options: &Options) -> Vec<Rule> {
         let [password, _] = password_prompts(r"[^\s]+");
         rules.push(partial(&password, Action::Fail(elsewhere)).in_state(state));
         let more = failure(FailureKind::AuthenticationFailed, "the host requires more than a password")
-            .with_hint("one-time codes and other challenges are not supported; use a key");
+            .with_hint(
+                "if this prompt is for the password, set `password_prompt`; other challenges are not supported, \
+                 use a key",
+            );
         rules.push(partial(r"^\([^@\s]+@[^\s]+\) .*: ?$", Action::Fail(more)).in_state(state));
-        let unnamed =
-            failure(FailureKind::AuthenticationFailed, "the password prompt does not contain the host name")
-                .with_hint(
-                    "use OpenSSH 8.4 or later, allow PasswordAuthentication on the host, or use a key",
-                );
+        let unnamed = failure(
+            FailureKind::AuthenticationFailed,
+            "the password prompt does not contain the host name",
+        )
+        .with_hint(
+            "set `password_prompt` to answer it, allow PasswordAuthentication on the host, or use a key",
+        );
         rules.push(partial("^Password: ?$", Action::Fail(unnamed)).in_state(state));
     }
     let question =
@@ -103,6 +132,61 @@ fn password_prompts(host: &str) -> [String; 2] {
         format!(r"^[^@\s]+@{host}'s password: ?$"),
         format!(r"^\([^@\s]+@{host}\) ([^\s]+'s )?password( for [^\s]+)?: ?$"),
     ]
+}
+
+/// What PAM and sshd print when the password must be changed before anything else.
+const EXPIRED: &str = "(You are required to change your password|WARNING: Your password has expired|Your password has expired|Password change required|Changing password for )";
+
+fn expired() -> Failure {
+    failure(FailureKind::NotPermitted, "the password has expired and must be changed")
+        .with_hint("log in by hand once and change it")
+}
+
+/// ssh's own words for a connection that ended before authentication.
+const CLOSED: &str = r"^((kex|ssh)_exchange_identification|banner exchange|ssh_dispatch_run_fatal): |^Connection (closed|reset) by |^ssh: |^Connection to .* (closed|timed out)|^client_loop: ";
+
+/// Errors of ssh on this machine. They come first, because ssh may also print what follows from them.
+fn local_exits() -> Vec<ExitRule> {
+    let rejected = |message: &str| failure_at(Stage::Spawn, FailureKind::BadOption, message);
+    vec![
+        own(
+            r"^(ControlPath too long |unix_listener: |muxclient|ControlSocket .*: |path .* too long for Unix domain socket)",
+            rejected("ssh cannot use its `ControlPath`").with_hint("set a shorter or another one in ssh_config"),
+        )
+        .among_unexplained()
+        .quoting(),
+        own(
+            r"^(bind(:| \[?[0-9a-z.:%]+\]?).*: |getaddrinfo: |BindInterface |Could not request local forwarding|.*cannot listen to port: |socket: |ssh: connect to (host|address) .*: failure$)",
+            rejected("ssh cannot open its socket on this machine")
+                .with_hint("check `BindAddress`, `BindInterface` and forwardings in ssh_config and `ssh_args`"),
+        )
+        .quoting(),
+        own(
+            r"^([^:]*sh: )?(line \d+: |\d+: )?(exec: )*[^ ]+: (line \d+: )?(exec: )?([^ ]+: )?((command )?not found|No such file or directory|Permission denied|cannot execute.*|Exec format error)$",
+            rejected("ssh cannot start its proxy command")
+                .with_hint("check `ProxyCommand` in ssh_config and `ssh_args`"),
+        )
+        .among_unexplained()
+        .quoting(),
+        own(
+            r"^(Can't open user config file |No user exists for uid |You don't exist|vdollar_percent_expand: |percent_expand: |percent_dollar_expand: |unknown key %|Invalid environment variable|.* line \d+: |command-line: line \d+: |command-line line \d+: |unknown option|usage: ssh|Bad port |.*terminating, \d+ bad configuration options|Cannot execute command-line and remote command|Bad owner or permissions on )",
+            rejected("ssh rejected its options").with_hint("check `ssh_args` and the user's ssh_config"),
+        )
+        .among_unexplained()
+        .quoting(),
+    ]
+}
+
+/// A proxy command that has ended, and said why. Without a server's banner, which ssh shows at its debug levels only,
+/// what ssh did not print before the connection was up comes from the proxy.
+fn proxy_exit() -> ExitRule {
+    let failure = failure_at(
+        Stage::Connect,
+        FailureKind::HostUnreachable,
+        "the connection ended before authentication, through a proxy or with words of the host",
+    )
+    .with_hint("check `ProxyCommand` and `ProxyJump` in ssh_config and `ssh_args`");
+    own("[^ ]", failure).in_state(START).among_unexplained().quoting()
 }
 
 fn host_exits() -> Vec<ExitRule> {
@@ -154,11 +238,6 @@ fn host_exits() -> Vec<ExitRule> {
             connect(FailureKind::Protocol, "ssh and the host's sshd have no common algorithm")
                 .with_hint("one of them is too old; see KexAlgorithms and HostKeyAlgorithms in ssh_config"),
         ),
-        own(
-            r"^(command-line: line \d+: |command-line line \d+: |unknown option|usage: ssh|Bad port |.*: line \d+: Bad configuration option|.*terminating, \d+ bad configuration options|Cannot execute command-line and remote command|Bad owner or permissions on )",
-            failure_at(Stage::Spawn, FailureKind::BadOption, "ssh rejected its options")
-                .with_hint("check `ssh_args` and the user's ssh_config"),
-        ),
     ]
 }
 
@@ -171,7 +250,9 @@ fn authentication_exits(options: &Options) -> Vec<ExitRule> {
             .with_hint("set `identity_file` so that no other keys are offered"),
     )];
     if options.password.is_some() {
-        exits.push(own(DENIED, incorrect()).in_state(SENT));
+        for state in [SENT, ASKED_AGAIN] {
+            exits.push(own(DENIED, incorrect()).in_state(state));
+        }
         exits.push(own(
             DENIED,
             failure(FailureKind::AuthenticationFailed, "the host does not accept passwords")
@@ -214,9 +295,10 @@ fn remote_exits() -> Vec<ExitRule> {
             .with_hint("its shell is nologin or restricted, or logins are disabled");
     let lost = failure_at(Stage::Shell, FailureKind::Eof, "the connection was lost");
     vec![
+        ExitRule::new(expired()).showing(Source::Any, format!("^{EXPIRED}")),
         ExitRule::new(not_permitted).showing(
             Source::Any,
-            r"^(This account is currently not available|This service allows sftp connections only|.*Unprivileged users are not permitted to log in|.*[Yy]our account (has expired|is locked|is disabled))",
+            r"^(.*Unprivileged users are not permitted to log in|.*your account (has expired|is locked|is disabled))",
         ),
         own(
             r"^(Timeout, server .* not responding|client_loop: send disconnect: |Connection to .* closed by remote host|Read from remote host .*: |packet_write_wait: )",
@@ -234,7 +316,7 @@ fn last_exits() -> Vec<ExitRule> {
     let silent = failure(FailureKind::AuthenticationFailed, "ssh ended during authentication")
         .with_hint("the account may be locked or expired; `ssh_debug_level = 1` shows more");
     let mut exits = vec![own("^Connection (closed|reset) by ", closed)];
-    for state in [START, AUTHENTICATING, SENT] {
+    for state in [START, AUTHENTICATING, ASKED, SENT, ASKED_AGAIN] {
         exits.push(ExitRule::new(silent.clone()).status(SSH_ERROR).in_state(state));
     }
     exits

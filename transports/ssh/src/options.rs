@@ -27,6 +27,9 @@ pub struct Options {
     /// The host name in the password prompt, where `ssh_config` replaces `hostname` (`HostName`). The password is not
     /// sent to any other host, such as a jump host. Default: `hostname`.
     pub prompt_host: Option<String>,
+    /// The prompt to answer with the password, where the host's prompt is not recognised. It is compared, ignoring
+    /// case, with the end of an unfinished line, and answered even if it does not contain the host.
+    pub password_prompt: Option<String>,
     /// The private key (`-i`). Default: from `ssh_config`.
     pub identity_file: Option<String>,
     /// The passphrase of `identity_file`.
@@ -84,6 +87,7 @@ impl Options {
             port: None,
             password: None,
             prompt_host: None,
+            password_prompt: None,
             identity_file: None,
             passphrase: None,
             identities_only: true,
@@ -124,6 +128,13 @@ impl Options {
     #[must_use]
     pub fn prompt_host(mut self, prompt_host: impl Into<String>) -> Self {
         self.prompt_host = Some(prompt_host.into());
+        self
+    }
+
+    /// Sets the prompt to answer with the password.
+    #[must_use]
+    pub fn password_prompt(mut self, password_prompt: impl Into<String>) -> Self {
+        self.password_prompt = Some(password_prompt.into());
         self
     }
 
@@ -245,12 +256,18 @@ impl Options {
         if self.prompt_host.is_some() && self.password.is_none() {
             return Err(error("prompt_host", "needs `password`"));
         }
+        if self.password_prompt.is_some() && self.password.is_none() {
+            return Err(error("password_prompt", "needs `password`"));
+        }
+        if self.password_prompt.as_ref().is_some_and(|text| text.trim().is_empty()) {
+            return Err(error("password_prompt", "must not be empty: it would match everything"));
+        }
         Ok(())
     }
 }
 
 /// The specification of every option.
-pub(crate) fn specs() -> [OptionSpec; 17] {
+pub(crate) fn specs() -> [OptionSpec; 18] {
     use OptionKind::{Boolean, Integer, Seconds, Secret, String, StringArray};
     const FROM_CONFIG: &str = "from `ssh_config`";
     [
@@ -273,6 +290,13 @@ pub(crate) fn specs() -> [OptionSpec; 17] {
              is not sent to any other host, such as a jump host",
         )
         .with_default_doc("`hostname`"),
+        OptionSpec::new(
+            "password_prompt",
+            String,
+            "the prompt to answer with the password, where the host's prompt is not recognised; compared, ignoring \
+             case, with the end of an unfinished line, and answered even if it does not contain the host",
+        )
+        .with_default_doc("known prompts"),
         OptionSpec::new("identity_file", String, "the private key").with_default_doc(FROM_CONFIG),
         OptionSpec::new("passphrase", Secret, "the passphrase of `identity_file`"),
         OptionSpec::new(

@@ -88,7 +88,7 @@ impl Transport for Ssh2 {
         exits.insert(0, failures::no_commands());
         Ok(Plan::new(name, METHOD, Start::Opened)
             .with_timeout(options.connect_timeout)
-            .with_dialogue(Dialogue { rules: Vec::new(), exits, stages })
+            .with_dialogue(Dialogue { exits, stages, ..Dialogue::default() })
             .with_destination(format!("{}:{}", options.hostname, options.port.unwrap_or(DEFAULT_PORT)))
             .with_keepalive(keepalive))
     }

@@ -32,8 +32,13 @@ pub(crate) fn exits() -> Vec<ExitRule> {
                 .with_hint("the calling user may have to be a member of the group wheel"),
         ),
         message(
-            r"(account has expired|account is (locked|disabled|currently not available)|account locked|password has expired|Das Benutzerkonto ist abgelaufen|compte a expir)",
+            r"(account has expired|account is (locked|disabled)|account locked|password has expired|Das Benutzerkonto ist abgelaufen|compte a expir)",
             not_permitted("the new user's account is locked or has expired"),
+        ),
+        message(
+            r"^This account is (currently )?not available",
+            not_permitted("the new user's login shell runs no commands")
+                .with_hint("it is nologin or the like; the account needs another shell"),
         ),
         message(
             r"^su: (Permission denied|Zugriff verweigert|Keine Berechtigung)",

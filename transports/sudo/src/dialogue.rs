@@ -4,27 +4,37 @@
 //! changing the language of everything that the new context starts (sudo passes `LANGUAGE` on). Known messages, in
 //! English and a few other languages, therefore only refine a verdict that follows from states and exit statuses.
 
-use mitogen_become::{PasswordFailures, SENT, failure, message, prompt_rules, stages};
+use mitogen_become::{PasswordFailures, SENT, expired_rules, failure, message, prompt_rules, stages};
 use mitogen_core::connect::ChildCommand;
-use mitogen_core::dialogue::{Dialogue, ExitRule, Failure, FailureKind, START, Source, Stage};
+use mitogen_core::dialogue::{Dialogue, ExitRule, Failure, FailureKind, START, Source, Stage, literal};
 
 use crate::command::PROMPT;
+use crate::options::Resolved;
 
-pub(crate) fn dialogue(has_password: bool, child: &ChildCommand) -> Dialogue {
+pub(crate) fn dialogue(options: &Resolved, child: &ChildCommand) -> Dialogue {
+    let has_password = options.password.is_some();
+    let command = child.argv.first().map_or("the interpreter", String::as_str);
     let failures = PasswordFailures {
         required: failure(FailureKind::PasswordRequired, "sudo requires a password and none is given")
-            .with_hint("set `password`, or allow the command without one in sudoers (NOPASSWD)"),
+            .with_hint(format!(
+                "set `password`, or permit {command} with any arguments as the new user in sudoers with NOPASSWD; \
+                 to permit other commands is not enough"
+            )),
         incorrect: failure(FailureKind::PasswordIncorrect, "sudo rejected the password").with_hint(
             "sudo requires the calling user's password, not the new user's, unless sudoers says otherwise",
         ),
     };
     let prompts = prompts();
-    let rules =
-        prompts.iter().flat_map(|pattern| prompt_rules(pattern, false, has_password, &failures)).collect();
-    let mut exits = known_messages(&failures);
+    let mut rules = expired_rules();
+    rules.extend(prompts.iter().flat_map(|pattern| prompt_rules(pattern, false, has_password, &failures)));
+    if let Some(text) = &options.password_prompt {
+        let pattern = format!("{} ?$", literal(text.trim_end()));
+        rules.extend(prompt_rules(&pattern, true, has_password, &failures));
+    }
+    let mut exits = known_messages(&failures, command);
     exits.extend(child.exits.iter().cloned());
-    exits.extend(by_status(has_password, failures.required));
-    Dialogue { rules, exits, stages: stages() }
+    exits.extend(by_status(options, failures.required));
+    Dialogue { rules, exits, stages: stages(), ..Dialogue::default() }
 }
 
 /// Our prompt as sudo prints it, and as sudo-rs does: `[sudo: TOKEN] Password: `, with the last word in the user's
@@ -33,7 +43,7 @@ fn prompts() -> [String; 2] {
     [format!("(^|[^ ]){PROMPT}$"), format!(r"\[sudo: {PROMPT}\] [^*]{{1,50}}(:|\xef\xbc\x9a) ?$")]
 }
 
-fn known_messages(failures: &PasswordFailures) -> Vec<ExitRule> {
+fn known_messages(failures: &PasswordFailures, command: &str) -> Vec<ExitRule> {
     let rule = |failure: &Failure, pattern: &str| message(pattern, failure.clone());
     let not_permitted = |message| failure(FailureKind::NotPermitted, message);
     let not_found = Failure::new(
@@ -64,7 +74,10 @@ fn known_messages(failures: &PasswordFailures) -> Vec<ExitRule> {
         ),
         rule(
             &not_permitted("sudoers does not permit the calling user to run this command as the new user")
-                .with_hint("allow the interpreter's path and the new user in sudoers"),
+                .with_hint(format!(
+                    "permit {command} with any arguments as the new user in sudoers; to permit other commands is \
+                     not enough"
+                )),
             r"(is not allowed to execute |darf der Benutzer .* nicht ausf|pas autoris.* ex.*cuter )",
         ),
         rule(
@@ -95,24 +108,36 @@ fn known_messages(failures: &PasswordFailures) -> Vec<ExitRule> {
 }
 
 /// Verdicts that need no known message. sudo's own errors have status 1.
-fn by_status(has_password: bool, required: Failure) -> Vec<ExitRule> {
+fn by_status(options: &Resolved, required: Failure) -> Vec<ExitRule> {
     let refused = |message| {
         failure(FailureKind::NotPermitted, message)
             .with_hint("the output of sudo says why, in the calling user's language")
     };
     let from_sudo =
-        |failure| ExitRule::new(failure).status(1).in_state(START).showing(Source::Any, "^sudo(-rs)?: ");
+        |failure| ExitRule::new(failure).status(1).showing(Source::Any, "^sudo(-rs)?: ").quoting();
+    let denied = refused("sudo accepted the password and then denied the request");
+    // sudo reports its own errors in words, so a silent end is the login shell's.
+    let after = if options.login {
+        let shell = failure(
+            FailureKind::NotPermitted,
+            "sudo or the new user's login shell refused to run the command",
+        )
+        .with_hint("the shell may be restricted, or no shell, such as nologin or /bin/false");
+        ExitRule::new(shell).status(1)
+    } else {
+        ExitRule::new(denied.clone()).status(1).in_state(SENT)
+    };
     vec![
-        ExitRule::new(refused("sudo accepted the password and then denied the request"))
-            .status(1)
-            .in_state(SENT),
-        from_sudo(if has_password {
+        from_sudo(denied).in_state(SENT),
+        from_sudo(if options.password.is_some() {
             refused("sudo denied the request before it asked for the password")
         } else {
             Failure {
                 message: "sudo denied the request, most likely because it requires a password".to_owned(),
                 ..required
             }
-        }),
+        })
+        .in_state(START),
+        after,
     ]
 }

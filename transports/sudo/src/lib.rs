@@ -59,7 +59,7 @@ impl Transport for Sudo {
         // sudo asks on its terminal and never reads its standard input, so the preamble can be sent at once.
         let stdio = if password.is_some() || *tty { Stdio::HybridTty } else { Stdio::Socketpair };
         let spawn = Spawn::new(command::argv(&self.options, child)).with_stdio(stdio);
-        let dialogue = dialogue::dialogue(password.is_some(), child);
+        let dialogue = dialogue::dialogue(&self.options, child);
         Ok(mitogen_become::plan(METHOD, username, password.as_ref(), *connect_timeout, spawn, dialogue))
     }
 }

@@ -20,6 +20,9 @@ pub struct Options {
     pub username: Option<String>,
     /// The calling user's password. Without one sudo gets no terminal and runs with `-n`.
     pub password: Option<Secret>,
+    /// A prompt to answer besides sudo's, where a PAM module asks with its own. It is compared, ignoring case, with the
+    /// end of an unfinished line.
+    pub password_prompt: Option<String>,
     /// The program. Default `sudo`.
     pub sudo_path: String,
     /// Arguments of sudo itself, as in the settings of other tools. Supported are `-E`, `-H`, `-i`, `-r ROLE`,
@@ -47,6 +50,7 @@ impl Default for Options {
         Self {
             username: None,
             password: None,
+            password_prompt: None,
             sudo_path: "sudo".to_owned(),
             sudo_args: Vec::new(),
             preserve_env: None,
@@ -78,6 +82,13 @@ impl Options {
     #[must_use]
     pub fn password(mut self, password: impl Into<Option<Secret>>) -> Self {
         self.password = password.into();
+        self
+    }
+
+    /// Sets a prompt to answer besides sudo's.
+    #[must_use]
+    pub fn password_prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.password_prompt = Some(prompt.into());
         self
     }
 
@@ -150,6 +161,7 @@ impl Options {
 pub(crate) struct Resolved {
     pub(crate) username: String,
     pub(crate) password: Option<Secret>,
+    pub(crate) password_prompt: Option<String>,
     pub(crate) sudo_path: String,
     pub(crate) preserve_env: bool,
     pub(crate) set_home: bool,
@@ -168,6 +180,7 @@ impl Options {
         let resolved = Resolved {
             username: self.username.or(given.username).unwrap_or_else(|| "root".to_owned()),
             password: self.password,
+            password_prompt: self.password_prompt,
             sudo_path: self.sudo_path,
             preserve_env: self.preserve_env.unwrap_or(given.preserve_env),
             set_home: self.set_home.unwrap_or(given.set_home),
@@ -188,12 +201,16 @@ impl Options {
                 check_word(METHOD, key, value)?;
             }
         }
+        if resolved.password_prompt.as_ref().is_some_and(|text| text.trim().is_empty()) {
+            let message = "must not be empty: it would match everything";
+            return Err(OptionsError::in_option(METHOD, "password_prompt", message));
+        }
         Ok(resolved)
     }
 }
 
 /// The specification of every option.
-pub(crate) fn specs() -> [OptionSpec; 11] {
+pub(crate) fn specs() -> [OptionSpec; 12] {
     use OptionKind::{Boolean, Secret, String, StringArray};
     [
         OptionSpec::new("username", String, "the user to become, or `#` and a user id").with_default("root"),
@@ -202,6 +219,13 @@ pub(crate) fn specs() -> [OptionSpec; 11] {
             Secret,
             "the calling user's password; without it `sudo` gets no terminal and runs with `-n`",
         ),
+        OptionSpec::new(
+            "password_prompt",
+            String,
+            "a prompt to answer besides `sudo`'s, where a PAM module asks with its own; compared, ignoring case, with \
+             the end of an unfinished line",
+        )
+        .with_default_doc("`sudo`'s prompt"),
         OptionSpec::new("sudo_path", String, "the program").with_default("sudo"),
         OptionSpec::new(
             "sudo_args",

@@ -15,6 +15,8 @@ LINE_LIMIT = 4096
 LINES_KEPT = 100
 BYTES_KEPT = 65536
 MASK = u"********"
+CHARACTERS_QUOTED = 160
+UNSAFE = re.compile(u"[\0-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 MARKER_READY = b"MITO000"
 MARKER_UP = b"MITO002"
 
@@ -49,6 +51,17 @@ def clean(raw):
     return ESCAPE.sub(b"", raw).lstrip(b"\r")
 
 
+def quoted(line):
+    line = line.strip(u" \t\r")
+    text = UNSAFE.sub(escaped, line[:CHARACTERS_QUOTED])
+    return text + u"..." if len(line) > CHARACTERS_QUOTED else text
+
+
+def escaped(match):
+    code = ord(match.group())
+    return (u"\\x%02x" if code < 256 else u"\\u%04x") % code
+
+
 def compiled(rule):
     pattern = rule["pattern"]
     if not isinstance(pattern, bytes):
@@ -67,6 +80,8 @@ class Engine(object):
         self.patterns = {}
         self.raw = {"link": b"", "diag": b""}
         self.history = []
+        # Lines on which a rule has acted. They are compared by identity.
+        self.explained = set()
         self.sent = []
 
     def feed(self, source, data):
@@ -93,24 +108,28 @@ class Engine(object):
         """The failure for the end of the program ("eof") or a timeout ("timeout")."""
         stage = self.stage()
         if reason == "timeout":
-            return failure(stage, "timeout", "timed out while " + DOING[stage])
+            return self._quoting(failure(stage, "timeout", "timed out while " + DOING[stage]))
         for rule in self.dialogue.get("exits", ()):
             if rule.get("state") not in (None, self.state) or rule.get("status") not in (None, status):
                 continue
             if rule.get("pattern") is None:
-                return rule["failure"]
+                return self._quoting(rule["failure"])
             try:
                 pattern = compiled(rule)
             except re.error as error:
                 return self._bad_pattern(rule, error)
-            if any(pattern.search(line) for line in self._lines(rule.get("source", "any"))):
-                return rule["failure"]
+            if any(pattern.search(line) for line in self._lines(rule.get("source", "any"), rule.get("unexplained"))):
+                return self._quoting(rule["failure"]) if rule.get("quotes") else rule["failure"]
         ending = "the link was closed"
         if signal is not None:
             ending = "the program was killed by signal %d" % signal
         elif status is not None:
             ending = "the program exited with status %d" % status
-        return failure(stage, "eof", "%s while %s" % (ending, DOING[stage]))
+        own = self.dialogue.get("own_status")
+        if own is not None and status not in (None, own) and self.phase in ("tool", "failed"):
+            if stage not in ("shell", "interpreter"):
+                stage = "shell"
+        return self._quoting(failure(stage, "eof", "%s while %s" % (ending, DOING[stage])))
 
     def stage(self):
         """The presumed stage of the connection."""
@@ -122,8 +141,21 @@ class Engine(object):
         """The last lines of both sources in order of arrival, as text, with secrets masked."""
         return [self._presentable(line) for line in self._lines("any")]
 
-    def _lines(self, source):
-        lines = [line for origin, line in self.history if source in ("any", origin)]
+    def _quoting(self, failure):
+        lines = self._lines("any", True)
+        lines = [line for line in map(quoted, map(self._presentable, lines)) if line][-3:]
+        if lines:
+            text = failure["message"]
+            text = text if isinstance(text, type(u"")) else text.decode("utf-8")
+            failure = dict(failure, message=u'%s: "%s"' % (text, u'", "'.join(lines)))
+        return failure
+
+    def _lines(self, source, unexplained=False):
+        lines = [
+            item[1]
+            for item in self.history
+            if source in ("any", item[0]) and not (unexplained and id(item) in self.explained)
+        ]
         for origin in ("link", "diag"):
             partial = clean(self.raw[origin])
             if source in ("any", origin) and partial:
@@ -152,6 +184,7 @@ class Engine(object):
         if line:
             self._note(source, line, steps)
             if self._apply(source, "line", line, steps):
+                self.explained.add(id(self.history[-1]))
                 # The state may have changed: a prompt that matched no rule may match now.
                 self._on_partials(source, steps)
 
@@ -167,6 +200,7 @@ class Engine(object):
                 acted = []
                 if self._apply(source, "partial", partial, acted):
                     self._note(source, partial, steps)
+                    self.explained.add(id(self.history[-1]))
                     steps.extend(acted)
                     # An incomplete escape sequence stays, or its end would look like text.
                     begun = BEGUN.search(self.raw[source])
@@ -227,9 +261,11 @@ class Engine(object):
 
     def _note(self, source, line, steps):
         self.history.append((source, line))
-        kept = [text for origin, text in self.history if origin == source]
-        while len(kept) > LINES_KEPT or sum(map(len, kept)) > BYTES_KEPT:
-            self.history.remove((source, kept.pop(0)))
+        kept = [item for item in self.history if item[0] == source]
+        while len(kept) > LINES_KEPT or sum(len(item[1]) for item in kept) > BYTES_KEPT:
+            oldest = kept.pop(0)
+            self.explained.discard(id(oldest))
+            self.history = [item for item in self.history if item is not oldest]
         steps.append(("log", source, self._presentable(line)))
 
     def _presentable(self, line):

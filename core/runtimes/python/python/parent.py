@@ -272,7 +272,8 @@ class Child(core.Stream):
             arg = core.as_text(arg)
             for secret in secrets:
                 arg = arg.replace(secret, u"********")
-            argv.append(arg)
+            # As `Plan::printed_argv` does: the text of the bootstrap tells people nothing.
+            argv.append(arg if len(arg) <= 120 else u"%s...(%d bytes)" % (arg[:60], len(arg.encode("utf-8"))))
         return argv
 
     def on_up(self, rest):

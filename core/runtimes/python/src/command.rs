@@ -20,13 +20,22 @@ pub const FIRST_STAGE: &str = concat!(
     r#"{"__name__":"mitogen.core","blob":b,"rest":r})"#,
 );
 
-/// Finds an interpreter and replaces itself by it. Its arguments are those of the interpreter.
+/// Finds an interpreter that works and replaces itself by it. Its arguments are those of the interpreter.
+///
+/// What `python3` names is started at once if it is the same file as `python3.6` or a newer one in its directory, as in
+/// ordinary installations: a trial would cost each child a second start. Anything else, such as the shim of a version
+/// manager or an older Python, is tried first. A shim that works is replaced by the interpreter behind it, which starts
+/// faster. If none works, the first that exists is started, so that its own words and status are the error.
 const FIND_PYTHON: &str = concat!(
-    r#"t="python3 python2.7 python python2 /usr/bin/python3 /usr/local/bin/python3 "#,
-    r#"/opt/local/bin/python3 /usr/pkg/bin/python3 /usr/libexec/platform-python "#,
-    r#"/usr/bin/python2.7 /usr/bin/python";"#,
-    r#"for p in $t;do command -v $p >/dev/null 2>&1&&exec $p "$@";done;"#,
-    r#"echo "mitogen: no python found (tried $t)" >&2;exit 127"#,
+    r#"f=;n=python3;v="14 13 12 11 10 9 8 7 6";for i in $v;do n="$n python3.$i";done;"#,
+    r#"for n in $n platform-python python2.7 python python2;do "#,
+    r#"for d in "" /usr/bin/ /usr/local/bin/ /opt/local/bin/ /usr/pkg/bin/ /usr/libexec/;do "#,
+    r#"p=`command -v $d$n`||continue;f=${f:-$p};case $p in */shims/*);;*)for i in $v;do "#,
+    r#"[ -x $p -a $p -ef $p.$i ] 2>/dev/null&&exec $p "$@";done;;esac;"#,
+    r#"o=`$p -S -c "import sys;del sys.path[0];import zlib;v=sys.version_info;"#,
+    r#"1/(v[:2]==(2,7)or v>(3,6));print(sys.executable)" 2>/dev/null </dev/null`;"#,
+    r#"case $o in /*)case $p in */shims/*)p=$o;;esac;exec $p "$@";;esac;done;done;"#,
+    r#"[ "$f" ]&&exec $f "$@";echo "mitogen: no python found (tried python3 and others)" >&2;exit 127"#,
 );
 
 /// The command line of a child that is called `process_title` in process lists. `interpreter` is a

@@ -105,6 +105,44 @@ def sub():
         self.assertTrue(out.startswith(b"MITO000\nMITO002\n"), out)
         self.assertEqual(proc.returncode, 0)
 
+    def search(self, path):
+        """The search for an interpreter, among the names in `path` only."""
+        probe = [str(arg) for arg in PARTS["probe"]]
+        probe[2] = probe[2].replace("/usr/", "/nowhere/").replace("/opt/", "/nowhere/")
+        data = preamble(config()) + frame(CALL, call_data("sys", "gettrace"), 1001, PKL) + frame(SHUTDOWN)
+        proc = subprocess.Popen(probe, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env=dict(os.environ, PATH=path))
+        out, err = proc.communicate(data)
+        return proc.returncode, out, err
+
+    def test_search_goes_on_until_an_interpreter_works(self):
+        broken = {
+            "a shim": (0o755, "#!/bin/sh\necho 'pyenv: python3: command not found' >&2;exit 127\n"),
+            "too old": (0o755, "#!/bin/sh\necho ZeroDivisionError >&2;exit 1\n"),
+            "no program": (0o755, "\1\2\3"),
+            "no interpreter": (0o755, "#!/nowhere/sh\n"),
+            "not executable": (0o644, "#!/bin/sh\n"),
+            "eats its input": (0o755, "#!/bin/sh\nread x;echo $x\n"),
+        }
+        for name in ("python3.9", "python2.7"):
+            for kind in broken:
+                path = self.tempdir()
+                os.symlink(sys.executable, os.path.join(path, name))
+                mode, text = broken[kind]
+                with open(os.path.join(path, "python3"), "w") as stream:
+                    stream.write(text)
+                os.chmod(stream.name, mode)
+                status, out, _ = self.search(path)
+                self.assertTrue(out.startswith(b"MITO000\nMITO002\n"), (name, kind, out))
+                self.assertEqual(status, 0, (name, kind))
+
+    def test_words_of_the_only_interpreter_are_the_error(self):
+        path = self.tempdir()
+        with open(os.path.join(path, "python3"), "w") as stream:
+            stream.write("#!/bin/sh\necho 'my own words' >&2;exit 78\n")
+        os.chmod(stream.name, 0o755)
+        self.assertEqual(self.search(path), (78, b"", b"my own words\n"))
+
     def test_no_interpreter_is_found(self):
         probe = [str(arg) for arg in PARTS["probe"]]
         probe[2] = probe[2].replace("/", "/nowhere/").replace("/nowhere/dev/nowhere/null", "/dev/null")

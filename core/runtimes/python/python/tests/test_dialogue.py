@@ -38,6 +38,7 @@ class Replay(object):
         self.piece = piece
         self.pending = []
         self.engine = None
+        self.message = u""
 
     def run(self, text):
         for line in text.splitlines():
@@ -59,6 +60,12 @@ class Replay(object):
         if word == "shows":
             assert any(json.loads(rest) in text for text in self.engine.output()), self.engine.output()
             return
+        if word == "says":
+            assert json.loads(rest) in self.message, self.message
+            return
+        if word == "silent":
+            assert u'"' not in self.message, self.message
+            return
         assert not self.pending, self.pending
         if word == "plan":
             plan = self.plans[rest]["plan"]
@@ -66,14 +73,21 @@ class Replay(object):
         elif word in ("link", "diag"):
             self.feed(word, json.loads(rest).encode("utf-8"))
         elif word == "timeout":
-            self.pending.append(in_words(("fail", self.engine.failure("timeout"))))
+            self.take(("fail", self.engine.failure("timeout")))
         else:
             steps = self.engine.eof("link") + self.engine.eof("diag")
-            self.pending.extend(in_words(step) for step in steps if step[0] != "log")
+            for step in steps:
+                self.take(step)
             if not self.pending:
                 status = int(rest) if word == "exit" else None
                 signal = int(rest) if word == "signal" else None
-                self.pending.append(in_words(("fail", self.engine.failure("eof", status, signal))))
+                self.take(("fail", self.engine.failure("eof", status, signal)))
+
+    def take(self, step):
+        if step[0] == "fail":
+            self.message = u"%s (%s)" % (step[1]["message"], step[1].get("hint"))
+        if step[0] != "log":
+            self.pending.append(in_words(step))
 
     def feed(self, source, data):
         piece = self.piece or len(data) or 1
@@ -83,8 +97,8 @@ class Replay(object):
                     # Fed in pieces, the rest comes after the `up` step. The driver gets it in both cases.
                     rest = data[start + piece - len(step[1]) :].decode("utf-8")
                     self.pending.append(u"up " + json.dumps(rest))
-                elif step[0] != "log":
-                    self.pending.append(in_words(step))
+                else:
+                    self.take(step)
 
 
 class TranscriptTest(unittest.TestCase):
