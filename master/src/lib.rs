@@ -49,6 +49,7 @@
 //! | `files` | [`files`]: file transfers |
 //! | `profiles` | [`profiles`], [`targets`] and [`ConnectionPool`]: hosts from `mitogen.toml` |
 //! | `upstream` | [`upstream`]: children that run upstream Mitogen, and upstream clients of sessions |
+//! | `plugins` | [`plugins`]: transports that are loaded from shared objects |
 //! | `zip` | zip archives on the module search path ([`modules::FinderOptions`]) |
 
 #[cfg(feature = "profiles")]
@@ -90,6 +91,8 @@ pub use mitogen_inventory::{profiles, targets};
 pub use mitogen_ops::command;
 #[cfg(feature = "files")]
 pub use mitogen_ops::files;
+#[cfg(feature = "plugins")]
+pub use mitogen_plugin_host as plugins;
 pub use mitogen_python::Python;
 #[cfg(feature = "upstream")]
 pub use mitogen_upstream::{Upstream, UpstreamPackage};

@@ -128,6 +128,7 @@ impl FailureKind {
 /// What a rule reports when it fails a connection. The engine's driver adds the rest: hop, argv,
 /// exit status, output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Failure {
     /// How far it had come.
     pub stage: Stage,

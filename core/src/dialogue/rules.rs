@@ -59,6 +59,7 @@ pub enum Action {
 /// One rule. The first rule that applies wins; text that a partial rule has consumed is not shown
 /// again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The state in which it applies; `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,6 +83,7 @@ pub struct Rule {
 /// What the end of the program means when it comes before the link is up. The first that applies
 /// wins; without one the failure is [`super::FailureKind::Eof`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ExitRule {
     /// The state in which it applies; `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,6 +114,7 @@ pub struct ExitRule {
 
 /// A conversation, as data. The start state is `"start"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Dialogue {
     /// The rules, in order.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! Descriptors, processes and signals: functions over system calls.
 //!
-//! This is the only module of the workspace with `unsafe` code. It knows nothing about streams, pollers or frames.
+//! This is the only module of this crate with `unsafe` code. It knows nothing about streams, pollers or frames.
 //! Its invariants:
 //!
 //! - every function may be called from any thread, unless it is marked `unsafe`;

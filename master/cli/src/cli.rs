@@ -180,6 +180,8 @@ pub enum Subcommand {
     Plan(PlanArgs),
     /// Validate or list the profiles
     Profiles(ProfilesArgs),
+    /// List the transports that are not built in, or describe a transport
+    Plugins(PluginsArgs),
     /// Minify Python source: remove comments and docstrings, keep line numbers
     Minify(MinifyArgs),
     /// Print a shell completion script
@@ -416,6 +418,37 @@ Examples:
         /// Print the matching hosts, one per line, instead of profiles and groups
         #[arg(value_name = "TARGETS")]
         targets: Vec<String>,
+    },
+}
+
+/// `mitogen plugins`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mitogen plugins list
+  mitogen plugins info ssh")]
+pub struct PluginsArgs {
+    /// What to show.
+    #[command(subcommand)]
+    pub command: PluginsSubcommand,
+}
+
+/// The subcommands of `mitogen plugins`.
+#[derive(Debug, clap::Subcommand)]
+pub enum PluginsSubcommand {
+    /// List the transports that the profile file defines or loads
+    #[command(after_help = "\
+Example:
+  mitogen plugins list")]
+    List,
+    /// Describe a transport: where it comes from, and its options
+    #[command(after_help = "\
+Example:
+  mitogen plugins info docker")]
+    Info {
+        /// Name of the transport, as in `method`
+        #[arg(value_name = "NAME")]
+        name: String,
     },
 }
 

@@ -206,8 +206,8 @@ mod tests {
     #[test]
     fn words_are_completed() {
         let table = [
-            ("", "run call script put get ping serve tree plan profiles minify completions"),
-            ("p", "put ping plan profiles"),
+            ("", "run call script put get ping serve tree plan profiles plugins minify completions"),
+            ("p", "put ping plan profiles plugins"),
             ("put w", "web web-root"),
             ("put web ", ""),
             ("profiles ", "check list"),

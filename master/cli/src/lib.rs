@@ -28,6 +28,7 @@ use mitogen::{ChainError, ClientError};
 use call_args::ArgumentError;
 use cli::{Cli, Subcommand};
 use commands::minify::MinifyError;
+use commands::plugins::UnknownTransport;
 use commands::script::UnreadableProgram;
 use logs::Verbosity;
 use session::{Env, SessionError};
@@ -76,6 +77,7 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         }
         Subcommand::Plan(args) => print(|out| commands::plan::plan(env, args, out)),
         Subcommand::Profiles(args) => print(|out| commands::profiles::profiles(env, args, out)),
+        Subcommand::Plugins(args) => print(|out| commands::plugins::plugins(env, args, out)),
         Subcommand::Minify(args) => print(|out| commands::minify::minify(args, out)),
         Subcommand::Completions(args) => {
             print(|out| Ok(out.write_all(completions::script(args.shell).as_bytes())?))
@@ -124,6 +126,7 @@ fn status_of(error: &anyhow::Error) -> u8 {
         || error.is::<SecretError>()
         || error.is::<ChainError>()
         || error.is::<MinifyError>()
+        || error.is::<UnknownTransport>()
         || error.is::<UnreadableProgram>()
         || error.is::<FinderError>()
         || error.is::<mitogen::files::FileError>()

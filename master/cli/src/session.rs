@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mitogen::listen::{JoinError, ReachedTargets, default_path};
 use mitogen::modules::{Finder, FinderError, FinderOptions, ModuleSource};
-use mitogen::profiles::{Chain, Inventory, Overrides, ProfilesError, SecretStore, SystemSecrets};
+use mitogen::profiles::{Chain, Inventory, Overrides, ProfilesError, Search, SecretStore, SystemSecrets};
 use mitogen::transports::Registry;
 use mitogen::{ChildSettings, Client, ClientError, ConnectionPool, Master, MasterOptions, Python};
 use mitogen_core::broker::BrokerHandle;
@@ -48,7 +48,7 @@ impl Env<'_> {
     /// # Errors
     /// The file cannot be read or has errors.
     pub fn inventory(&self) -> Result<Inventory, ProfilesError> {
-        Inventory::load(&self.global.search(), self.registry)
+        inventory(&self.global.search(), self.registry)
     }
 
     /// Loads the profile file and selects targets from it, within `--limit`.
@@ -90,6 +90,14 @@ impl Env<'_> {
             let _ = writeln!(io::stderr(), "mitogen: warning: {}", visible(message));
         }
     }
+}
+
+/// Loads the profile file, and the plugins that it names.
+///
+/// # Errors
+/// The file cannot be read or has errors.
+pub fn inventory(search: &Search, registry: &Registry) -> Result<Inventory, ProfilesError> {
+    Inventory::load_with_plugins(search, registry, &|path| Ok(mitogen::plugins::load_all(path)?))
 }
 
 /// The selected targets.

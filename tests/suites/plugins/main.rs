@@ -1,6 +1,7 @@
 //! Transports that are data or loaded at run time, with the command: templates of a profile file and those that are built
 //! in, each with a stand-in for its tool that executes the command line it is given, and chroot for real.
 
+mod libraries;
 mod templates;
 
 use std::io::Write;

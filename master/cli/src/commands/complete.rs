@@ -9,6 +9,7 @@ use mitogen_core::connect::Registry;
 
 use crate::cli::{Cli, CompleteArgs, Shell};
 use crate::completions::{bash_words, complete};
+use crate::session::inventory;
 
 /// Prints the completions of the last word, one per line, each with a tab and its description.
 ///
@@ -20,7 +21,7 @@ pub fn answer(args: &CompleteArgs, registry: &Registry, out: &mut dyn Write) -> 
         (_, words) => (words.to_vec(), String::new()),
     };
     // Errors of the profile file are not reported during completion; there are no targets to offer then.
-    let inventory = Inventory::load(&Search::from_environment(profiles_option(&words)), registry);
+    let inventory = inventory(&Search::from_environment(profiles_option(&words)), registry);
     let inventory = inventory.unwrap_or_else(|_| Inventory::empty(registry));
     for found in complete(&Cli::command(), &words, |begin| targets(&inventory, begin)) {
         let value = found.value.strip_prefix(&kept).unwrap_or(&found.value);

@@ -5,6 +5,7 @@ pub mod complete;
 pub mod minify;
 pub mod ping;
 pub mod plan;
+pub mod plugins;
 pub mod profiles;
 pub mod run;
 pub mod script;

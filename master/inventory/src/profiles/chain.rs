@@ -47,7 +47,7 @@ pub struct Hop {
     pub keepalive: Option<Keepalive>,
     /// The position of the hop that this one starts from; `None` for this process.
     pub via: Option<usize>,
-    /// The transport, if the profile file defines it.
+    /// The transport, if it is not a built-in one.
     pub(super) transport: Option<TransportKind>,
     pub(super) options: Map<String, Json>,
     pub(super) secrets: BTreeMap<String, SecretSource>,
@@ -77,8 +77,7 @@ impl Hop {
         Ok(options)
     }
 
-    /// The transport that the profile file defines under the name of the method; `None` if the method is one of
-    /// those that were given to the inventory.
+    /// The transport, if it is not a built-in one: a template of the profile file, or a plugin.
     pub fn transport(&self) -> Option<&TransportKind> {
         self.transport.as_ref()
     }

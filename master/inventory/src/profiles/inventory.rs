@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use mitogen_core::connect::Registry;
 
 use super::chain::Chain;
-use super::check::{self, Checked};
+use super::check::{self, Checked, PluginLoader};
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::error::{ProfilesError, ResolveError};
 use super::overrides::Overrides;
@@ -71,9 +71,29 @@ impl Inventory {
     /// # Errors
     /// A file that cannot be read or is not safe to use, and all errors in it.
     pub fn load(search: &Search, registry: &Registry) -> Result<Self, ProfilesError> {
+        Self::load_from(search, registry, None)
+    }
+
+    /// Loads the file as [`Inventory::load`] does, and with `load` the plugins that it names.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not safe to use, and all errors in it; those of plugins are among them.
+    pub fn load_with_plugins(
+        search: &Search,
+        registry: &Registry,
+        load: &PluginLoader<'_>,
+    ) -> Result<Self, ProfilesError> {
+        Self::load_from(search, registry, Some(load))
+    }
+
+    fn load_from(
+        search: &Search,
+        registry: &Registry,
+        load: Option<&PluginLoader<'_>>,
+    ) -> Result<Self, ProfilesError> {
         match search.read()? {
             Some(file) => {
-                let inventory = Self::parse(&file, registry)?;
+                let inventory = Self::parse_from(&file, registry, load)?;
                 for Diagnostic { path, line, key, message, hint, .. } in &inventory.warnings {
                     let (key, hint) =
                         (key.as_deref().unwrap_or_default(), hint.as_deref().unwrap_or_default());
@@ -90,7 +110,27 @@ impl Inventory {
     /// # Errors
     /// All errors in the file.
     pub fn parse(file: &ProfileFile, registry: &Registry) -> Result<Self, Diagnostics> {
-        let Checked { registry, defaults, profiles, catalog, warnings } = check::check(file, registry)?;
+        Self::parse_from(file, registry, None)
+    }
+
+    /// Parses and checks a profile file, and loads with `load` the plugins that it names.
+    ///
+    /// # Errors
+    /// All errors in the file; those of plugins are among them.
+    pub fn parse_with_plugins(
+        file: &ProfileFile,
+        registry: &Registry,
+        load: &PluginLoader<'_>,
+    ) -> Result<Self, Diagnostics> {
+        Self::parse_from(file, registry, Some(load))
+    }
+
+    fn parse_from(
+        file: &ProfileFile,
+        registry: &Registry,
+        load: Option<&PluginLoader<'_>>,
+    ) -> Result<Self, Diagnostics> {
+        let Checked { registry, defaults, profiles, catalog, warnings } = check::check(file, registry, load)?;
         let by_name = profiles.iter().enumerate().map(|(i, profile)| (profile.name.clone(), i)).collect();
         let path = Some(file.path().to_owned());
         Ok(Self { path, registry, defaults, profiles, by_name, catalog, warnings })
@@ -141,7 +181,6 @@ impl Inventory {
     /// A target of another inventory, and overrides that have no effect on this one.
     pub fn resolve(&self, target: &Target, overrides: &Overrides) -> Result<Chain, ResolveError> {
         let resolver = Resolver {
-            path: self.path.as_deref(),
             registry: &self.registry,
             defaults: &self.defaults,
             profiles: &self.profiles,

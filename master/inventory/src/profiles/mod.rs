@@ -22,6 +22,7 @@ mod secret;
 mod terminal;
 
 pub use chain::{Chain, Hop, HopKey};
+pub use check::PluginLoader;
 pub use diagnostic::{Diagnostic, Diagnostics, Origin};
 pub use error::{ProfilesError, ResolveError};
 pub use inventory::Inventory;

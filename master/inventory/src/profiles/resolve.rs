@@ -1,7 +1,6 @@
 //! From a target to its chain of hops.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::time::Duration;
 
 use mitogen_core::connect::{Keepalive, Registry, TransportKind, TransportOrigin};
@@ -24,9 +23,6 @@ const KEEPALIVE: &[&str; 3] = &["keepalive_enabled", "keepalive_interval", "keep
 
 /// The parts of an inventory that chains are made of.
 pub(super) struct Resolver<'a> {
-    /// The profile file.
-    pub(super) path: Option<&'a Path>,
-    /// The transports, with those that the file defines.
     pub(super) registry: &'a Registry,
     pub(super) defaults: &'a Defaults,
     pub(super) profiles: &'a [Profile],
@@ -52,11 +48,6 @@ impl Resolver<'_> {
             method: method.to_owned(),
             known: self.registry.names().collect::<Vec<_>>().join(", "),
         })
-    }
-
-    /// Whether the profile file defines the transport.
-    fn is_own(&self, kind: &TransportKind) -> bool {
-        matches!(kind.origin(), TransportOrigin::Template(path) if Some(path.as_path()) == self.path)
     }
 
     fn listed_hops(&self, label: &str, profile: &str, host: &str) -> Result<Vec<Hop>, ResolveError> {
@@ -152,7 +143,11 @@ impl Resolver<'_> {
             timeout: None,
             keepalive: None,
             via: None,
-            transport: self.registry.get(method).filter(|kind| self.is_own(kind)).cloned(),
+            transport: self
+                .registry
+                .get(method)
+                .filter(|kind| *kind.origin() != TransportOrigin::BuiltIn)
+                .cloned(),
             options: Map::new(),
             secrets: BTreeMap::new(),
             origins: BTreeMap::from([("python".to_owned(), Origin::Default)]),

@@ -18,6 +18,8 @@ pub(super) struct Checker<'a> {
     pub(super) registry: &'a Registry,
     /// Transports of this file that have errors. Errors of the profiles that use them would only follow from those.
     broken: BTreeSet<String>,
+    /// Whether any unknown transport may be one that could not be loaded.
+    incomplete: bool,
     path: Arc<Path>,
     /// Keys whose values are masked.
     secrets: Vec<&'a str>,
@@ -26,7 +28,12 @@ pub(super) struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(file: &'a ProfileFile, registry: &'a Registry, broken: BTreeSet<String>) -> Self {
+    pub(super) fn new(
+        file: &'a ProfileFile,
+        registry: &'a Registry,
+        broken: BTreeSet<String>,
+        incomplete: bool,
+    ) -> Self {
         let mut secrets = vec!["password", "passphrase"];
         secrets.extend(
             registry
@@ -36,7 +43,7 @@ impl<'a> Checker<'a> {
                 .map(|spec| spec.name.as_str()),
         );
         let path = file.path().into();
-        Self { file, registry, broken, path, secrets, errors: Vec::new(), warnings: Vec::new() }
+        Self { file, registry, broken, incomplete, path, secrets, errors: Vec::new(), warnings: Vec::new() }
     }
 
     /// The warnings, or all errors if there are any.
@@ -44,9 +51,9 @@ impl<'a> Checker<'a> {
         if self.errors.is_empty() { Ok(sorted(self.warnings)) } else { Err(Diagnostics(sorted(self.errors))) }
     }
 
-    /// Whether `method` is a transport of this file that has errors.
+    /// Whether `method`, which is not known, is or may be a transport of this file that has errors.
     pub(super) fn is_broken(&self, method: &str) -> bool {
-        self.broken.contains(method)
+        self.incomplete || self.broken.contains(method)
     }
 
     pub(super) fn error_count(&self) -> usize {

@@ -4,6 +4,7 @@ mod checker;
 mod excerpt;
 mod groups;
 mod names;
+mod plugins;
 mod profiles;
 mod templates;
 mod values;
@@ -19,10 +20,11 @@ use super::profile::{Defaults, Profile};
 use super::profile_file::ProfileFile;
 use crate::targets::{Catalog, did_you_mean};
 use checker::Checker;
+pub use plugins::PluginLoader;
 use values::{forks, keepalive, python, timeout};
 
 /// The tables of a profile file.
-const TABLES: &[&str] = &["defaults", "profile", "group", "transport"];
+const TABLES: &[&str] = &["defaults", "profile", "group", "transport", "plugins"];
 /// The keys of `[defaults]`.
 const DEFAULTS: &[&str] = &["python", "timeout", "keepalive", "forks"];
 
@@ -37,17 +39,24 @@ pub(super) struct Checked {
     pub(super) warnings: Vec<Diagnostic>,
 }
 
-/// Parses and checks a file.
-pub(super) fn check(file: &ProfileFile, registry: &Registry) -> Result<Checked, Diagnostics> {
+/// Parses and checks a file. `load` loads the plugins that it names.
+pub(super) fn check(
+    file: &ProfileFile,
+    registry: &Registry,
+    load: Option<&PluginLoader<'_>>,
+) -> Result<Checked, Diagnostics> {
     let document = document::parse(file.text());
-    let defined =
-        document.as_ref().map(|entries| templates::read(file, registry, entries)).unwrap_or_default();
+    let entries = document.as_deref().unwrap_or_default();
     let mut registry = registry.clone();
-    for kind in defined.kinds {
-        registry.add(kind);
-    }
-    let mut checker = Checker::new(file, &registry, defined.broken);
-    for (span, key, fault) in defined.faults {
+    let mut faults = Vec::new();
+    let loaded = plugins::read(file, &registry, entries, load);
+    loaded.kinds.into_iter().for_each(|kind| drop(registry.add(kind)));
+    faults.extend(loaded.faults);
+    let defined = templates::read(file, &registry, entries);
+    defined.kinds.into_iter().for_each(|kind| drop(registry.add(kind)));
+    faults.extend(defined.faults);
+    let mut checker = Checker::new(file, &registry, defined.broken, loaded.incomplete);
+    for (span, key, fault) in faults {
         checker.report(span, key, fault);
     }
     let (defaults, profiles, catalog) = match document {
@@ -71,7 +80,7 @@ fn tables(checker: &mut Checker<'_>, entries: &[KeyValue]) -> (Defaults, Vec<Pro
             let guess = did_you_mean(&entry.key, TABLES.iter().copied());
             let hint = guess.map_or_else(
                 || {
-                    "the top-level tables are [defaults], [profile.NAME], [group] and [transport.NAME]"
+                    "the top-level tables are [defaults], [profile.NAME], [group], [transport.NAME] and [plugins]"
                         .to_owned()
                 },
                 |name| format!("did you mean `{name}`?"),
@@ -83,7 +92,7 @@ fn tables(checker: &mut Checker<'_>, entries: &[KeyValue]) -> (Defaults, Vec<Pro
         let Some(table) = entry.node.table() else {
             let fault = Fault::new(
                 format!("expected a table, found {}", entry.node.kind()),
-                "write [defaults], [profile.NAME], [group] or [transport.NAME] on a line of its own",
+                "write [defaults], [profile.NAME], [group], [transport.NAME] or [plugins] on a line of its own",
             );
             checker.report(entry.node.span.clone(), Some(entry.key.clone()), fault);
             continue;

@@ -12,6 +12,12 @@ pub(super) const COMMON: &[&str] =
 /// Keys with a new name: the old name is accepted with a warning.
 pub(super) const RENAMED: &[(&str, &str)] = &[("stock", "mitogen_package")];
 
+/// Whether no transport can have an option of this name, because every profile has such a key. `hostname` is such a key
+/// too, and its value is given to transports that have an option of this name.
+pub(super) fn reserved_option(name: &str) -> bool {
+    name != "hostname" && (COMMON.contains(&name) || RENAMED.iter().any(|(old, _)| *old == name))
+}
+
 /// The current name of a key.
 pub(super) fn current_name(key: &str) -> &str {
     RENAMED.iter().find(|(old, _)| *old == key).map_or(key, |(_, new)| new)

@@ -9,7 +9,7 @@ use mitogen_template::{Fault as TemplateFault, Step, Template};
 use super::super::document::{KeyValue, Node, Value};
 use super::super::options::{self, Fault};
 use super::super::profile_file::ProfileFile;
-use super::names::{COMMON, RENAMED, name_fault};
+use super::names::{name_fault, reserved_option};
 
 /// The transports of a file, and what is wrong with them.
 #[derive(Default)]
@@ -17,6 +17,8 @@ pub(super) struct Defined {
     pub(super) kinds: Vec<TransportKind>,
     /// The names of those that have errors.
     pub(super) broken: BTreeSet<String>,
+    /// Whether there may be others, whose names are not known.
+    pub(super) incomplete: bool,
     pub(super) faults: Vec<(Range<usize>, Option<String>, Fault)>,
 }
 
@@ -77,13 +79,10 @@ fn transport(registry: &Registry, entry: &KeyValue) -> Result<Template, Faults> 
     Err(faults)
 }
 
-/// Options with the name of a key that every profile has. `hostname` is such a key, and its value is given to transports
-/// that have an option of this name.
+/// Options with the name of a key that every profile has.
 fn reserved(table: &[KeyValue], place: &str) -> Faults {
     let options = table.iter().find(|entry| entry.key == "options").and_then(|entry| entry.node.table());
-    let names = COMMON.iter().chain(RENAMED.iter().map(|(old, _)| old)).filter(|name| **name != "hostname");
-    let taken: Vec<&str> = names.copied().collect();
-    let clashes = options.unwrap_or_default().iter().filter(|option| taken.contains(&option.key.as_str()));
+    let clashes = options.unwrap_or_default().iter().filter(|option| reserved_option(&option.key));
     clashes
         .map(|option| {
             let key = format!("{place}.options.{}", option.key);

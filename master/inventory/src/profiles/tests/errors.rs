@@ -119,7 +119,7 @@ fn profiles_are_checked() {
         (
             "profile = 3",
             &[
-                "1:11 profile: expected a table, found an integer | write [defaults], [profile.NAME], [group] or [transport.NAME] on a line of its own",
+                "1:11 profile: expected a table, found an integer | write [defaults], [profile.NAME], [group], [transport.NAME] or [plugins] on a line of its own",
             ],
         ),
         (

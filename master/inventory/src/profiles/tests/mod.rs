@@ -2,6 +2,7 @@
 
 mod chains;
 mod errors;
+mod plugins;
 mod templates;
 
 use mitogen_core::connect::{
