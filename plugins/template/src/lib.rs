@@ -32,7 +32,6 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod text;
-mod transport;
 
 pub use fault::{Fault, Step};
 pub use template::Template;
