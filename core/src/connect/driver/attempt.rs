@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::dial;
-use super::handshake_limiter::{RETRIES, retry_delay};
+use super::handshake_limiter::{Ended, OCCUPIES, RETRIES, retry_delay};
 use super::launcher::{CANCELLED, Job, Launcher, cancelled};
 use super::opener::{Ends, OpenDone, OpenedLink, Progress};
 use super::program;
@@ -36,18 +36,16 @@ pub(in crate::connect) fn launch(launcher: &Arc<Launcher>, job: Job) {
     let deferred = launcher.router().broker().defer(move |reactor| {
         let destination = job.plan.destination.clone();
         let attempt = Attempt::new(&starter, job);
-        let begin: Task = Box::new(move |reactor| attempt.lock().begin(reactor));
-        let first = match destination {
-            Some(destination) => starter.enter(&destination, begin),
-            None => Some(begin),
-        };
-        if let Some(begin) = first {
-            begin(reactor);
-        }
+        starter.enter(&destination, begin(attempt), reactor);
     });
     if deferred.is_err() {
         launcher.conclude(link, &done, Err(cancelled(&hop)));
     }
+}
+
+/// The work of a connection that waits for its turn.
+fn begin(attempt: Arc<Attempt>) -> Task {
+    Box::new(move |reactor| attempt.lock().begin(reactor))
 }
 
 /// One connection, as its streams, timers and opener hold it.
@@ -58,9 +56,21 @@ struct State {
     launcher: Arc<Launcher>,
     job: Job,
     phase: Phase,
+    /// Drops in a row during which no other handshake with the destination succeeded.
     tries: u32,
-    /// The limit for all tries together; set by the first, when it begins.
+    /// The successes of the destination at the last drop.
+    successes: u64,
+    /// The limit of a try; set when it begins, so that no time is spent by waiting for a turn.
     deadline: Option<(Instant, TimerId)>,
+    turn: Option<Turn>,
+}
+
+/// The turn of a try that has begun.
+struct Turn {
+    began: Instant,
+    /// Whether it counts among all starts; no longer when it takes long.
+    counted: bool,
+    timer: TimerId,
 }
 
 enum Phase {
@@ -95,7 +105,9 @@ impl Attempt {
                 job,
                 phase: Phase::Waiting,
                 tries: 0,
+                successes: 0,
                 deadline: None,
+                turn: None,
             }))
         })
     }
@@ -141,6 +153,10 @@ fn watch(end: &End, touch: &Touch, reactor: &mut dyn Reactor, token: Token) {
 impl State {
     /// Begins a try.
     fn begin(&mut self, reactor: &mut dyn Reactor) {
+        // The clock is read, because many connections may begin in one iteration of the loop.
+        let began = Instant::now();
+        let timer = self.schedule(began + OCCUPIES, reactor, Self::idle);
+        self.turn = Some(Turn { began, counted: true, timer });
         if self.launcher.is_stopping() {
             let error = cancelled(&self.job.plan.name);
             return self.finish(Err(error), reactor);
@@ -172,8 +188,24 @@ impl State {
         }
     }
 
-    /// The time at which the connection fails: the plan's timeout after its first try began. The clock is
-    /// read here, because many connections may begin in one iteration of the loop.
+    /// The try takes long, but not because of this machine.
+    fn idle(&mut self, reactor: &mut dyn Reactor) {
+        if let Some(turn) = self.turn.as_mut().filter(|turn| turn.counted) {
+            turn.counted = false;
+            self.launcher.idles(reactor);
+        }
+    }
+
+    /// Gives up the turn.
+    fn leave(&mut self, ended: impl FnOnce(&Turn) -> Ended, reactor: &mut dyn Reactor) {
+        if let Some(turn) = self.turn.take() {
+            reactor.cancel(turn.timer);
+            let ended = ended(&turn);
+            self.launcher.leave(&self.job.plan.destination, turn.counted, ended, reactor);
+        }
+    }
+
+    /// The time at which the try fails: the plan's timeout after it began.
     fn deadline(&mut self, reactor: &mut dyn Reactor) -> Instant {
         if let Some((deadline, _)) = self.deadline {
             return deadline;
@@ -524,17 +556,31 @@ impl State {
 
     /// Schedules another try, if it makes sense and there is time for it.
     fn retry(&mut self, error: &ConnectError, reactor: &mut dyn Reactor) -> bool {
+        if !error.kind.is_transient() || self.launcher.is_stopping() {
+            return false;
+        }
+        // While others get in, the server only has too many at once.
+        let successes = self.launcher.successes(&self.job.plan.destination);
+        if successes != self.successes {
+            (self.successes, self.tries) = (successes, 0);
+        }
         let delay = retry_delay(self.tries + 1, self.launcher.noise());
         let when = reactor.now() + delay;
         let in_time = self.deadline.is_some_and(|(deadline, _)| when < deadline);
-        if !error.kind.is_transient() || self.tries >= RETRIES || !in_time {
+        if self.tries >= RETRIES || !in_time {
             return false;
         }
         let Some(attempt) = self.me.upgrade() else { return false };
         self.tries += 1;
         tracing::debug!(hop = error.hop, tries = self.tries, message = error.message, "trying again");
-        // The timer owns the connection: nothing else does until the next try.
-        reactor.schedule(when, Box::new(move |reactor| attempt.lock().begin(reactor)));
+        self.leave(|_| Ended::Dropped, reactor);
+        if let Some((_, timer)) = self.deadline.take() {
+            reactor.cancel(timer);
+        }
+        // The timer owns the connection, and then the queue: nothing else does until the next try.
+        let (launcher, destination) = (Arc::clone(&self.launcher), self.job.plan.destination.clone());
+        reactor
+            .schedule(when, Box::new(move |reactor| launcher.enter(&destination, begin(attempt), reactor)));
         true
     }
 
@@ -545,13 +591,8 @@ impl State {
         if let Some((_, timer)) = self.deadline.take() {
             reactor.cancel(timer);
         }
+        let is_up = outcome.is_ok();
         self.launcher.conclude(self.job.link, &self.job.done, outcome);
-        if let Some(next) =
-            self.job.plan.destination.as_ref().and_then(|destination| self.launcher.leave(destination))
-        {
-            // Not from here: this connection is locked, and the next one may fail at once.
-            let now = reactor.now();
-            reactor.schedule(now, next);
-        }
+        self.leave(|turn| if is_up { Ended::Up(turn.began.elapsed()) } else { Ended::Failed }, reactor);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::handshake_limiter::{HANDSHAKES_PER_DESTINATION, HandshakeLimiter};
+use super::handshake_limiter::{Ended, HANDSHAKES_PER_DESTINATION, HandshakeLimiter, Key};
 use super::opener::Opener;
 use super::process::Processes;
 use crate::broker::ProcessMonitor;
@@ -17,7 +17,7 @@ use crate::connect::error::ConnectError;
 use crate::connect::plan::Plan;
 use crate::dialogue::{FailureKind, Stage};
 use crate::ids::ContextId;
-use crate::io;
+use crate::io::{self, Reactor};
 use crate::router::{LinkId, Router};
 
 /// One connection to make.
@@ -99,14 +99,36 @@ impl Launcher {
         self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns `work` if a handshake with `destination` may start now; keeps it for later otherwise.
-    pub(super) fn enter(&self, destination: &str, work: io::Task) -> Option<io::Task> {
-        self.limiter().enter(destination, work)
+    /// Adds work that wants to start, and starts what may start now.
+    pub(super) fn enter(&self, key: &Key, work: io::Task, reactor: &mut dyn Reactor) {
+        self.limiter().enter(key, work);
+        self.start(reactor);
     }
 
-    /// Notes that a handshake has ended, and returns the work that may start in its place.
-    pub(super) fn leave(&self, destination: &str) -> Option<io::Task> {
-        self.limiter().leave(destination)
+    /// Notes that a start has ended, and starts what may start in its place.
+    pub(super) fn leave(&self, key: &Key, counted: bool, ended: Ended, reactor: &mut dyn Reactor) {
+        self.limiter().leave(key, counted, ended);
+        self.start(reactor);
+    }
+
+    /// Notes that a start waits for something else than this machine, and starts what may start meanwhile.
+    pub(super) fn idles(&self, reactor: &mut dyn Reactor) {
+        self.limiter().idles();
+        self.start(reactor);
+    }
+
+    /// The number of handshakes with a destination that have succeeded, as far as it is remembered.
+    pub(super) fn successes(&self, key: &Key) -> u64 {
+        self.limiter().successes(key)
+    }
+
+    fn start(&self, reactor: &mut dyn Reactor) {
+        loop {
+            let Some(work) = self.limiter().next() else { return };
+            // Not from here: the caller's connection is locked, and the next one may fail at once.
+            let now = reactor.now();
+            reactor.schedule(now, work);
+        }
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<LinkId, (String, Completion)>> {
