@@ -9,8 +9,9 @@ use std::io;
 use std::sync::Arc;
 
 use mitogen_core::connect::{
-    ChildSettings, ConnectRequest, Connector, Registry, RequestError, Transport, WeakConnector,
+    ChildSettings, ConnectError, ConnectRequest, Connector, Registry, RequestError, Transport, WeakConnector,
 };
+use mitogen_core::dialogue::FailureKind;
 use mitogen_core::error::with_causes;
 use mitogen_core::ids::{ContextId, Handle};
 use mitogen_core::pickle::{self, Value};
@@ -87,7 +88,7 @@ fn handle(
                         let name = context.name().strip_prefix(&format!("{via}.")).unwrap_or(context.name());
                         Answer { id: Some(context.id().0), name: Some(name.to_owned()), msg: None }
                     }
-                    Err(error) => refusal(&error.to_string()),
+                    Err(error) => refusal(&reason(error)),
                 };
                 reply(&router, to, handle, &answer);
             });
@@ -95,6 +96,17 @@ fn handle(
         Err(error) => reply(&router, to, handle, &refusal(&with_causes(&error).to_string())),
     }
     Ok(())
+}
+
+/// The error's text. If the program ended before the context was up, it begins as upstream Mitogen's does, with
+/// which programs compare it, and has the program's last lines.
+fn reason(error: &ConnectError) -> String {
+    use FailureKind::{Eof, NoInterpreter, UnsupportedInterpreter};
+    if !matches!(error.kind, Eof | NoInterpreter | UnsupportedInterpreter) {
+        return error.to_string();
+    }
+    let lines: String = error.output.iter().map(|line| format!("{line}\n")).collect();
+    format!("EOF on stream; last 100 lines received:\n{lines}{error}")
 }
 
 fn refusal(why: &str) -> Answer {
@@ -221,6 +233,20 @@ mod tests {
         read(&ChildSettings::new(Python::new()), &registry, method, &options, false)
             .map(|(_, settings)| settings)
             .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_program_that_ends_too_early_is_reported_as_upstream_reports_it() {
+        use mitogen_core::dialogue::Stage;
+        let of = |kind| {
+            let mut error = ConnectError::new("local.2", Stage::Handshake, kind, "the program has ended");
+            error.output = vec!["one".to_owned(), "two".to_owned()];
+            (reason(&error), error.to_string())
+        };
+        let (eof, plain) = of(FailureKind::Eof);
+        assert_eq!(eof, format!("EOF on stream; last 100 lines received:\none\ntwo\n{plain}"));
+        let (other, plain) = of(FailureKind::PasswordIncorrect);
+        assert_eq!(other, plain);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod loads;
 mod packages;
 mod resources;
 mod rules;
+mod upstream;
 
 use std::path::Path;
 use std::sync::Arc;

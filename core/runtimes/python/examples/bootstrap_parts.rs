@@ -26,6 +26,16 @@ fn main() {
         "files",
         "service",
         "detach",
+        "names",
+        "master",
+        "utils",
+        "select",
+        "os_fork",
+        "minify",
+        "unix",
+        "debug",
+        "ssh",
+        "sudo",
     ]
     .map(|name| format!("mitogen.{name}"));
     let modules: serde_json::Map<_, _> = names

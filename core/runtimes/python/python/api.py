@@ -78,54 +78,89 @@ class Sender(object):
     def send_bytes(self, data):
         self.context.send(Message(data=data, handle=self.dst_handle, enc=BIN))
 
+    explicit_close_msg = u"Sender was explicitly closed"
+
     def close(self):
-        self.context.send(Message.dead(u"Sender was explicitly closed", handle=self.dst_handle))
+        self.context.send(Message.dead(self.explicit_close_msg, handle=self.dst_handle))
 
 
 class Receiver(object):
     """The receiving end of a channel: the messages to `handle`, in order."""
 
     closed = False
+    closed_msg = u"the Receiver has been closed"
+
+    # Called with the receiver for each message; mitogen.select sets it.
+    notify = None
 
     def __init__(self, router=None, handle=None, persist=True, respondent=None, policy=None,
                  overwrite=False):
+        self.router = me.router
         self.items = deque()
         self.handle = me.router.add_handler(
             self.on_message, handle, persist, policy, respondent, overwrite
         )
 
+    def __repr__(self):
+        return "Receiver(%r)" % (self.handle,)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
     def on_message(self, msg):
         self.items.append(msg)
+        if self.notify:
+            self.notify(self)
         notify()
 
     def to_sender(self):
         return Sender(router.myself(), self.handle)
+
+    def size(self):
+        return len(self.items)
 
     def empty(self):
         return not self.items
 
     def get(self, timeout=None, block=True, throw_dead=True):
         """The next message. Raises ChannelError at the end of the channel, TimeoutError after `timeout` seconds."""
-        if not wait(lambda: self.items or self.closed, timeout if block else 0):
-            raise TimeoutError("deadline exceeded")
-        if not self.items:
-            raise ChannelError(ChannelError.local_msg)
-        msg = self.items.popleft()
+        while True:
+            if not wait(lambda: self.items or self.closed, timeout if block else 0):
+                raise TimeoutError("deadline exceeded")
+            try:
+                msg = self.items.popleft()
+                break
+            except IndexError:
+                # Closed, or another thread was faster.
+                if self.closed:
+                    raise ChannelError(self.closed_msg)
         if throw_dead and msg.is_dead:
             msg.unpickle()
         return msg
 
     def __iter__(self):
         while True:
-            msg = self.get(throw_dead=False)
-            if msg.is_dead:
+            try:
+                msg = self.get()
+            except ChannelError:
                 return
             yield msg
 
     def close(self):
+        if self.handle:
+            router.del_handler(self.handle)
+        self.handle = None
         self.closed = True
-        router.del_handler(self.handle)
         notify()
+
+
+# Why a function cannot be called elsewhere: it is a closure, anonymous, or a method of an object.
+UNNAMED = tuple(map("Mitogen cannot invoke {0}, as another context cannot find {0} by name.".format, (
+    "closures", "anonymous functions", "instance methods",
+)))
 
 
 def service_message(service, method, kwargs):
@@ -133,17 +168,27 @@ def service_message(service, method, kwargs):
     return Message.pickled((as_text(name), as_text(method), Kwargs(kwargs)), handle=110)
 
 
-def call_message(func, args, kwargs):
+def call_message(func, args, kwargs, chain_id=None):
     owner = getattr(func, "__self__", None)
+    if getattr(func, "__closure__", None) is not None and (
+        getattr(modules.get(func.__module__), func.__name__, None) is not func
+    ):
+        raise TypeError(UNNAMED[0])
+    if func.__name__ == "<lambda>":
+        raise TypeError(UNNAMED[1])
+    if hasattr(func, "__func__") and owner is not None and not isinstance(owner, type):
+        raise TypeError(UNNAMED[2])
     owner = as_text(owner.__name__) if isinstance(owner, type) else None
     return Message.pickled(
-        (None, as_text(func.__module__), owner, as_text(func.__name__), args, Kwargs(kwargs)),
+        (chain_id, as_text(func.__module__), owner, as_text(func.__name__), args, Kwargs(kwargs)),
         handle=CALL_FUNCTION,
     )
 
 
 class Context(object):
     """A context of the session, by id."""
+
+    via = None
 
     def __init__(self, router, context_id, name=None):
         self.router = router
@@ -188,19 +233,29 @@ class Context(object):
     def call_no_reply(self, func, *args, **kwargs):
         self.send(call_message(func, args, kwargs))
 
-    def call_service_async(self, service, method, **kwargs):
-        return self.send_async(service_message(service, method, kwargs))
+    def call_service_async(self, service_name, method_name, **kwargs):
+        return self.send_async(service_message(service_name, method_name, kwargs))
 
-    def call_service(self, service, method, **kwargs):
-        return self.call_service_async(service, method, **kwargs).get().unpickle()
+    def call_service(self, service_name, method_name, **kwargs):
+        return self.call_service_async(service_name, method_name, **kwargs).get().unpickle()
 
-    def call_service_no_reply(self, service, method, **kwargs):
+    def call_service_no_reply(self, service_name, method_name, **kwargs):
         # A reply is requested because the service sends errors to it; they are dropped.
-        self.call_service_async(service, method, **kwargs).close()
+        self.call_service_async(service_name, method_name, **kwargs).close()
+
+    def shutdown(self, wait=False):
+        """End the context. Waits for that, or returns a latch for it."""
+        return me.end_context(self, wait)
+
+    default_call_chain = property(lambda self: me.CallChain(self))
 
 
 def missing(self, name):
-    raise AttributeError(name)
+    """The `__getattr__` of this module and of the router: names that only programs use."""
+    if name[:2] == "__":
+        raise AttributeError(name)
+    __import__("mitogen.names")
+    return modules["mitogen.names"].find(self, name)
 
 
 def _context_by_id(self, context_id, via_id=None, create=True, name=None):

@@ -517,3 +517,20 @@ core.Exit.hooks.append(on_stop)
 # The module is complete. Once more on the loop, which may be replacing the handler (`on_first`).
 listen()
 core.loop.defer(listen)
+
+
+class Module(object):
+    """This module as an entry of sys.modules, with the names for programs in mitogen.names."""
+
+    def __getattr__(self, name):
+        if name[:2] == "__":
+            raise AttributeError(name)
+        __import__("mitogen.names")
+        return core.modules["mitogen.names"].find_parent(name)
+
+
+me = Module()
+# Python 2 clears the globals of a module that is freed.
+original = core.modules[__name__]
+me.__dict__ = globals()
+core.modules[__name__] = me

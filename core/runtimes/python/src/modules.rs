@@ -125,6 +125,79 @@ const SOURCES: &[Source] = &[
         text: include_str!("../python/script.py"),
         related: &["mitogen.command", "mitogen.fork"],
     },
+    // Names of upstream Mitogen that programs use.
+    Source {
+        fullname: "mitogen.names",
+        path: "mitogen/names.py",
+        text: include_str!("../python/upstream/names.py"),
+        related: &["mitogen.api"],
+    },
+    Source {
+        fullname: "mitogen.master",
+        path: "mitogen/master.py",
+        text: include_str!("../python/upstream/master.py"),
+        related: &["mitogen.names"],
+    },
+    Source {
+        fullname: "mitogen.utils",
+        path: "mitogen/utils.py",
+        text: include_str!("../python/upstream/utils.py"),
+        related: &["mitogen.api"],
+    },
+    Source {
+        fullname: "mitogen.select",
+        path: "mitogen/select.py",
+        text: include_str!("../python/upstream/select.py"),
+        related: &["mitogen.names"],
+    },
+    Source {
+        fullname: "mitogen.os_fork",
+        path: "mitogen/os_fork.py",
+        text: include_str!("../python/upstream/os_fork.py"),
+        related: &[],
+    },
+    Source {
+        fullname: "mitogen.minify",
+        path: "mitogen/minify.py",
+        text: include_str!("../python/upstream/minify.py"),
+        related: &["mitogen.names"],
+    },
+    Source {
+        fullname: "mitogen.unix",
+        path: "mitogen/unix.py",
+        text: include_str!("../python/upstream/unix.py"),
+        related: &[],
+    },
+    Source {
+        fullname: "mitogen.debug",
+        path: "mitogen/debug.py",
+        text: include_str!("../python/upstream/debug.py"),
+        related: &[],
+    },
+    Source {
+        fullname: "mitogen.ssh",
+        path: "mitogen/ssh.py",
+        text: include_str!("../python/upstream/method.py"),
+        related: &[],
+    },
+    Source {
+        fullname: "mitogen.sudo",
+        path: "mitogen/sudo.py",
+        text: include_str!("../python/upstream/method.py"),
+        related: &[],
+    },
+    Source {
+        fullname: "mitogen.su",
+        path: "mitogen/su.py",
+        text: include_str!("../python/upstream/method.py"),
+        related: &[],
+    },
+    Source {
+        fullname: "mitogen.doas",
+        path: "mitogen/doas.py",
+        text: include_str!("../python/upstream/method.py"),
+        related: &[],
+    },
 ];
 
 /// The module of the runtime called `fullname`, such as `mitogen.parent`. `None` if it is not one of

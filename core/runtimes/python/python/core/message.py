@@ -146,7 +146,7 @@ class Message(object):
         # For small payloads, a copy is cheaper than a second write.
         return [head, self.data] if size > 8192 else [head + self.data]
 
-    def reply(self, obj):
+    def reply(self, obj, *unused, **more):
         """Reply with `obj` (a Message, or an object to pickle), if a reply was requested."""
         if self.reply_to and not self.is_dead:
             msg = obj if isinstance(obj, Message) else Message.pickled(obj)

@@ -47,6 +47,7 @@ def parts():
     sources = sorted(
         glob.glob(os.path.join(ROOT, "core/runtimes/python/python/*.py"))
         + glob.glob(os.path.join(ROOT, "core/runtimes/python/python/core/*.py"))
+        + glob.glob(os.path.join(ROOT, "core/runtimes/python/python/upstream/*.py"))
     )
     command = ["cargo", "run", "--quiet", "-p", "mitogen-python", "--example", "bootstrap_parts", "--"]
     fd, path = tempfile.mkstemp(suffix=".json")
