@@ -204,7 +204,7 @@ pub struct RunArgs {
     #[arg(required = true, value_name = "TARGETS")]
     pub targets: Vec<String>,
     /// A program and its arguments, passed unchanged; a single argument is run by the remote `sh`
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
     /// How the command is run and its output shown.
     #[command(flatten)]
@@ -212,6 +212,20 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
+    /// What to write instead if no command follows `--`.
+    pub(crate) fn missing_command(&self) -> Option<String> {
+        if !self.command.is_empty() {
+            return None;
+        }
+        Some(match self.targets.as_slice() {
+            [first, words @ ..] if !words.is_empty() => format!(
+                "no command was given: it follows `--`; write `mitogen run {first} -- {}`",
+                words.join(" ")
+            ),
+            targets => format!("no command was given; write `mitogen run {} -- COMMAND`", targets.join(" ")),
+        })
+    }
+
     /// The program to start and its arguments: a single argument is a command line for `sh`.
     pub fn argv(&self) -> Vec<String> {
         match self.command.as_slice() {

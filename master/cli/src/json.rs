@@ -3,7 +3,7 @@
 //! JSON becomes the Python value that Python's own `json` module would make of it; integers beyond 64 bits
 //! arrive as floats, because the command line's JSON parser reads them so. A Python value becomes JSON like
 //! this: tuples are arrays; bytes are a string if they are UTF-8, else `{"base64": "..."}`; integers beyond
-//! 64 bits are decimal strings; floats without a JSON form are the strings `nan`, `inf` and `-inf`; dictionary
+//! 64 bits are decimal strings; floats without a JSON form are `{"float": "nan"}`, `"inf"` and `"-inf"`; dictionary
 //! keys that are not strings are written as JSON; a context or sender is an object with its numbers. Secrets
 //! are masked.
 
@@ -44,8 +44,9 @@ pub fn to_json(value: &Value) -> Json {
         },
         Value::Float(number) => match Number::from_f64(*number) {
             Some(number) => Json::Number(number),
-            None if number.is_nan() => Json::from("nan"),
-            None => Json::from(if *number > 0.0 { "inf" } else { "-inf" }),
+            // A bare string could not be told from a string that the function returned.
+            None if number.is_nan() => json!({"float": "nan"}),
+            None => json!({"float": if *number > 0.0 { "inf" } else { "-inf" }}),
         },
         Value::Text(text) => Json::from(text.as_str()),
         Value::Surrogates(text) => match text.to_fs_bytes() {
@@ -126,8 +127,10 @@ mod tests {
             (big, json!("1267650600228229401496703205376")),
             (Value::from(-(1i128 << 64)), json!("-18446744073709551616")),
             (Value::Float(1.5), json!(1.5)),
-            (Value::Float(f64::NEG_INFINITY), json!("-inf")),
-            (Value::Float(f64::NAN), json!("nan")),
+            (Value::Float(f64::NEG_INFINITY), json!({"float": "-inf"})),
+            (Value::Float(f64::INFINITY), json!({"float": "inf"})),
+            (Value::List(vec![Value::Float(f64::NAN), Value::from("nan")]), json!([{"float": "nan"}, "nan"])),
+            (Value::Float(f64::NAN), json!({"float": "nan"})),
             (Value::from(&b"caf\xc3\xa9"[..]), json!("café")),
             (Value::from(&b"\xff"[..]), json!({"base64": "/w=="})),
             (Value::Tuple(vec![Value::Int(1), Value::List(vec![])]), json!([1, []])),

@@ -18,7 +18,8 @@ pub mod session;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use mitogen::listen::{BindError, SocketPathError};
 use mitogen::modules::FinderError;
 use mitogen::profiles::{ProfilesError, ResolveError, SecretError};
@@ -44,6 +45,12 @@ pub fn main() -> ExitCode {
             return ExitCode::from(status);
         }
     };
+    if let Subcommand::Run(args) = &cli.command
+        && let Some(message) = args.missing_command()
+    {
+        let _ = Cli::command().error(ErrorKind::MissingRequiredArgument, message).print();
+        return ExitCode::from(exit::USAGE);
+    }
     let status = match run(&cli) {
         Ok(status) => status,
         Err(error) if is_broken_pipe(&error) => exit::OK,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mitogen::command::{CommandEvent, ExitStatus};
 use mitogen::files::{FileError, TransferReport};
-use mitogen::{CallError, RemoteError, with_causes};
+use mitogen::{CallError, RemoteError, pickle, with_causes};
 use mitogen_core::broker::BrokerHandle;
 use mitogen_core::call::Reply;
 use nix::libc::SIGINT;
@@ -340,9 +340,7 @@ impl<'a> Fleet<'a> {
             CallError::Dead { .. } if killed => HostResult::Interrupted,
             CallError::Dead { reason, .. } => HostResult::Lost(reason),
             CallError::Send(error) => HostResult::Lost(with_causes(&error).to_string()),
-            CallError::Decode(error) => {
-                HostResult::Internal(format!("cannot decode the result: {}", with_causes(&error)))
-            }
+            CallError::Decode(error) => undecodable(&error),
             error => HostResult::Internal(with_causes(&error).to_string()),
         };
         self.end(host, &result)
@@ -381,6 +379,18 @@ impl<'a> Fleet<'a> {
     }
 }
 
+/// The result of a call whose reply cannot be decoded. If the reply is no pickle, what answers is not a context
+/// any more; else the function returned what cannot be sent. Neither is an internal error.
+fn undecodable(error: &pickle::Error) -> HostResult {
+    let message = format!("cannot decode the result: {}", with_causes(error));
+    match error {
+        pickle::Error::Refused { .. } | pickle::Error::Global { .. } | pickle::Error::Invalid(_) => {
+            HostResult::Undecodable(message)
+        }
+        _ => HostResult::Lost(message),
+    }
+}
+
 /// An exception as Python prints it.
 fn traceback(error: &RemoteError) -> String {
     match &error.traceback {
@@ -399,6 +409,30 @@ fn transfer_result(report: &TransferReport) -> HostResult {
                 count => format!(", and {count} more"),
             };
             HostResult::NotCopied(format!("skipped {}: {}{more}", first.path, first.reason))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::HostOutcome;
+
+    #[test]
+    fn what_a_far_end_sends_is_no_internal_error() {
+        let (module, name) = ("builtins".to_owned(), "set".to_owned());
+        let table = [
+            (pickle::Error::Truncated { length: 3 }, HostOutcome::Unreachable),
+            (pickle::Error::Empty, HostOutcome::Unreachable),
+            (pickle::Error::UnknownOpcode { opcode: 1, offset: 0 }, HostOutcome::Unreachable),
+            (pickle::Error::Malformed { what: "x", offset: 0 }, HostOutcome::Unreachable),
+            (pickle::Error::Refused { what: "a set", offset: 2 }, HostOutcome::CommandFailed),
+            (pickle::Error::Global { module, name }, HostOutcome::CommandFailed),
+        ];
+        for (error, outcome) in table {
+            let result = undecodable(&error);
+            assert_eq!(result.outcome(), outcome, "{error}");
+            assert!(result.describe().contains(&error.to_string()), "{result:?}");
         }
     }
 }

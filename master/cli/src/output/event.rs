@@ -39,6 +39,8 @@ pub enum HostResult {
     Copied(files::TransferProgress),
     /// Not all files were transferred; the first error.
     NotCopied(String),
+    /// The function returned what cannot be decoded.
+    Undecodable(String),
     /// The remote system could not start the command.
     NotStarted(String),
     /// The connection could not be made.
@@ -56,9 +58,12 @@ impl HostResult {
     pub fn outcome(&self) -> HostOutcome {
         match self {
             Self::Exit(0) | Self::Value(_) | Self::Copied(_) => HostOutcome::Ok,
-            Self::Exit(_) | Self::Signal(_) | Self::Raised(_) | Self::NotStarted(_) | Self::NotCopied(_) => {
-                HostOutcome::CommandFailed
-            }
+            Self::Exit(_)
+            | Self::Signal(_)
+            | Self::Raised(_)
+            | Self::NotStarted(_)
+            | Self::NotCopied(_)
+            | Self::Undecodable(_) => HostOutcome::CommandFailed,
             Self::Lost(_) => HostOutcome::Unreachable,
             Self::TimedOut(_) => HostOutcome::TimedOut,
             Self::Failed(error) => HostOutcome::of_failure(error.stage, error.kind),
@@ -86,7 +91,7 @@ impl HostResult {
             Self::Failed(error) => {
                 format!("{}: {}: {}", self.outcome().word(), stage_word(error), error.message)
             }
-            Self::NotCopied(message) => message.clone(),
+            Self::NotCopied(message) | Self::Undecodable(message) => message.clone(),
             Self::NotStarted(message) => format!("cannot start: {message}"),
             Self::Lost(reason) => format!("connection lost: {reason}"),
             Self::Interrupted => "interrupted".to_owned(),
@@ -109,7 +114,7 @@ impl HostResult {
             Self::Exit(status) => Some(*status),
             Self::Signal(signal) => Some(128 + signal),
             Self::Value(_) | Self::Copied(_) => Some(0),
-            Self::Raised(_) | Self::NotCopied(_) => Some(1),
+            Self::Raised(_) | Self::NotCopied(_) | Self::Undecodable(_) => Some(1),
             Self::NotStarted(_) => Some(127),
             _ => None,
         }

@@ -157,6 +157,7 @@ impl JsonLines {
             }
             HostResult::Internal(message)
             | HostResult::NotCopied(message)
+            | HostResult::Undecodable(message)
             | HostResult::NotStarted(message)
             | HostResult::Lost(message) => {
                 json!({"message": message})

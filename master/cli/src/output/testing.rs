@@ -84,6 +84,12 @@ fn results_have_a_description_an_outcome_and_a_rank() {
         ),
         (hop, "refused: host key: the key changed", HostOutcome::Refused, None),
         (HostResult::NotStarted("x".into()), "cannot start: x", HostOutcome::CommandFailed, Some(127)),
+        (
+            HostResult::Undecodable("cannot decode".into()),
+            "cannot decode",
+            HostOutcome::CommandFailed,
+            Some(1),
+        ),
         (HostResult::NotCopied("x: y".into()), "x: y", HostOutcome::CommandFailed, Some(1)),
         (HostResult::Lost("x".into()), "connection lost: x", HostOutcome::Unreachable, None),
         (HostResult::Interrupted, "interrupted", HostOutcome::Interrupted, None),
