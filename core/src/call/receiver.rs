@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::error::CallError;
 use super::reply::{FromMessage, Reply};
-use super::sender::Sender;
+use super::sender::{CLOSED, Sender};
 use crate::ids::{ContextId, Handle};
 use crate::router::{HandlerOptions, Router, WeakRouter};
 use crate::sync::{Latch, LatchError};
@@ -47,6 +47,24 @@ pub struct Receiver<T = Message> {
     kind: PhantomData<fn() -> T>,
 }
 
+/// What a receiver's handler owns. The queue is closed when the router drops the handler: after the reply
+/// of a call, when the respondent is lost, or when the broker ends. Nobody then waits for a message that
+/// cannot come.
+struct Inlet(Latch<Message>);
+
+impl Inlet {
+    fn put(&self, message: Message) {
+        // The latch is closed when the receiver is being dropped.
+        let _ = self.0.put(message);
+    }
+}
+
+impl Drop for Inlet {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver").field("handle", &self.handle).finish_non_exhaustive()
@@ -62,21 +80,16 @@ impl<T> Receiver<T> {
     /// Receives at `handle`, or at a new one.
     pub fn at(router: &Router, handle: Option<Handle>, options: HandlerOptions) -> Self {
         let latch = Latch::new();
-        let inlet = latch.clone();
-        let handle = router.add_handler(handle, options, move |delivery| {
-            // The latch is closed when the receiver is being dropped.
-            let _ = inlet.put(delivery.message);
-        });
+        let inlet = Inlet(latch.clone());
+        let handle = router.add_handler(handle, options, move |delivery| inlet.put(delivery.message));
         Self::with(router, handle, latch)
     }
 
     /// Receives one message at a new handle.
     pub(crate) fn once(router: &Router, options: HandlerOptions) -> Self {
         let latch = Latch::new();
-        let inlet = latch.clone();
-        let handle = router.add_once(options, move |delivery| {
-            let _ = inlet.put(delivery.message);
-        });
+        let inlet = Inlet(latch.clone());
+        let handle = router.add_once(options, move |delivery| inlet.put(delivery.message));
         Self::with(router, handle, latch)
     }
 
@@ -112,6 +125,11 @@ impl<T> Receiver<T> {
         self.latch.is_empty()
     }
 
+    /// Whether no more messages will arrive; there may be some in the queue.
+    pub fn is_closed(&self) -> bool {
+        self.latch.is_closed()
+    }
+
     /// Calls `listener` after each arrival: how [`super::Select`] watches many receivers.
     pub(crate) fn set_listener(&self, listener: Option<Arc<dyn Fn() + Send + Sync>>) {
         self.latch.set_listener(listener);
@@ -122,7 +140,8 @@ impl<T: FromMessage> Receiver<T> {
     /// The next message, waiting as long as it takes.
     ///
     /// # Errors
-    /// It is dead, carries an exception, is not a `T`, or the receiver is closed.
+    /// It is dead, carries an exception, is not a `T`, or the receiver is closed: also because the one
+    /// reply of a call was taken, or because the respondent was lost.
     pub fn get(&self) -> Result<T, CallError> {
         self.read(self.latch.get())
     }
@@ -155,10 +174,12 @@ impl<T: FromMessage> Receiver<T> {
         }
     }
 
-    /// All messages until the sender closes, which ends the iteration without an error.
+    /// All messages until the sender or this receiver is closed explicitly, which ends the iteration
+    /// without an error. Every other end, such as the loss of the respondent, is an error.
     pub fn iter(&self) -> impl Iterator<Item = Result<T, CallError>> {
         std::iter::from_fn(|| match self.get() {
-            Err(CallError::Dead { .. } | CallError::Closed) => None,
+            Err(CallError::Closed) => None,
+            Err(CallError::Dead { reason, .. }) if reason == CLOSED => None,
             item => Some(item),
         })
     }

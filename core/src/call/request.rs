@@ -77,7 +77,8 @@ impl<'a, A: Serialize> Request<'a, A> {
 
     /// Sets a timeout from now: for room in the send queue, and in [`Request::call`] for the reply, too.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.deadline = Some(Instant::now() + timeout);
+        // A timeout beyond the clock's range means no timeout.
+        self.deadline = Instant::now().checked_add(timeout);
         self
     }
 

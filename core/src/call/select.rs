@@ -30,7 +30,8 @@ impl<T: FromMessage> Selectable<T> for Receiver<T> {
     }
 
     fn waiting(&self) -> usize {
-        self.len()
+        // That it is closed can be taken, too.
+        self.len() + usize::from(self.is_closed())
     }
 }
 
@@ -48,7 +49,8 @@ pub enum SelectError {
 
 /// Waits for several sources, and gives what arrives first with the key of its source.
 ///
-/// A source is removed after its first event, unless [`Select::keep`] was chosen. A select owns its
+/// A source is removed after its first event, unless [`Select::keep`] was chosen: then it is removed, without
+/// an event, when it is closed and empty. A select owns its
 /// sources, so a source cannot be added twice, and selects cannot contain themselves.
 ///
 /// ```
@@ -92,7 +94,7 @@ impl<K: Clone, T> Select<K, T> {
         Self { sources: HashMap::new(), ready: Latch::new(), next: 0, oneshot: true }
     }
 
-    /// Keeps sources after their first event.
+    /// Keeps sources after their first event, until they are closed.
     pub fn keep(mut self) -> Self {
         self.oneshot = false;
         self
@@ -136,7 +138,8 @@ impl<K: Clone, T> Select<K, T> {
     /// # Errors
     /// [`SelectError`].
     pub fn get_timeout(&mut self, timeout: Duration) -> Result<(K, Result<T, CallError>), SelectError> {
-        self.wait(Some(Instant::now() + timeout))
+        // A timeout beyond the clock's range means no timeout.
+        self.wait(Instant::now().checked_add(timeout))
     }
 
     fn wait(&mut self, deadline: Option<Instant>) -> Result<(K, Result<T, CallError>), SelectError> {
@@ -157,6 +160,10 @@ impl<K: Clone, T> Select<K, T> {
             // counting. Then there is nothing to take.
             let Some((key, source)) = self.sources.get_mut(&number) else { continue };
             let Some(item) = source.take() else { continue };
+            if !self.oneshot && matches!(item, Err(CallError::Closed)) {
+                self.sources.remove(&number);
+                continue;
+            }
             let key = key.clone();
             if self.oneshot
                 && let Some((_, source)) = self.sources.remove(&number)

@@ -10,7 +10,7 @@ use crate::router::{Router, SendError, WeakRouter};
 use crate::wire::{Encoding, Message};
 
 /// The reason in the dead message that ends a stream of messages in order.
-const CLOSED: &str = "Sender was explicitly closed";
+pub(super) const CLOSED: &str = "Sender was explicitly closed";
 
 /// Sends to one handle of one context. It can be an argument of a call: the other context gets a sender
 /// to the same handle.

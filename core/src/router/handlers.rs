@@ -106,15 +106,24 @@ impl Handlers {
         left << HALF_BITS | right
     }
 
-    /// Registers `sink` at `handle`, where it replaces another, or at a new handle.
-    pub(crate) fn add(&mut self, handle: Option<Handle>, options: HandlerOptions, sink: Sink) -> Handle {
+    /// Registers `sink` at `handle`, or at a new handle. The sink that it replaces is to be dropped when
+    /// this is no longer locked, because that runs code of its owner.
+    #[must_use = "the replaced sink is dropped outside the lock"]
+    pub(crate) fn add(
+        &mut self,
+        handle: Option<Handle>,
+        options: HandlerOptions,
+        sink: Sink,
+    ) -> (Handle, Option<Sink>) {
         let handle = handle.unwrap_or_else(|| self.fresh());
-        self.entries.insert(handle, Entry { options, sink });
-        handle
+        let replaced = self.entries.insert(handle, Entry { options, sink });
+        (handle, replaced.map(|entry| entry.sink))
     }
 
-    pub(crate) fn remove(&mut self, handle: Handle) -> bool {
-        self.entries.remove(&handle).is_some()
+    /// Removes the sink at `handle` and gives it, to be dropped like a replaced one.
+    #[must_use = "the sink is dropped outside the lock"]
+    pub(crate) fn remove(&mut self, handle: Handle) -> Option<Sink> {
+        self.entries.remove(&handle).map(|entry| entry.sink)
     }
 
     /// The sink for `message`, or the reason of the dead message that its sender gets.
@@ -188,7 +197,7 @@ mod tests {
         let identity = Identity::master();
         let mut handlers = Handlers::default();
         let options = HandlerOptions { respondent: Some(ContextId(3)), ..HandlerOptions::default() };
-        let handle = handlers.add(None, options, sink());
+        let (handle, _) = handlers.add(None, options, sink());
         let speaks = |_| false;
         assert_eq!(handlers.sink_for(&identity, &message(4, handle), None, speaks).unwrap_err(), UNEXPECTED);
         let forged = Message { src_id: ContextId(4), ..Message::dead(ContextId(0), handle, "gone") };
@@ -202,7 +211,7 @@ mod tests {
         let identity = Identity { id: ContextId(5), parents: vec![ContextId(0)] };
         let mut handlers = Handlers::default();
         let options = HandlerOptions { policy: Policy::ParentAuthority, respondent: None };
-        let handle = handlers.add(Some(Handle(101)), options, sink());
+        let (handle, _) = handlers.add(Some(Handle(101)), options, sink());
         assert_eq!(handlers.sink_for(&identity, &message(6, handle), None, |_| true).unwrap_err(), REFUSED);
         assert!(handlers.sink_for(&identity, &message(0, handle), None, |_| true).is_ok());
     }
@@ -212,9 +221,9 @@ mod tests {
         let mut handlers = Handlers::default();
         let mut seen = std::collections::HashSet::new();
         for _ in 0..200_000 {
-            let handle = handlers.add(None, HandlerOptions::default(), sink());
+            let (handle, _) = handlers.add(None, HandlerOptions::default(), sink());
             assert!(seen.insert(handle), "{handle} came up twice");
-            handlers.remove(handle);
+            assert!(handlers.remove(handle).is_some());
         }
     }
 
@@ -222,7 +231,7 @@ mod tests {
     fn handles_are_unpredictable_and_unique() {
         let mut handlers = Handlers::default();
         let handles: Vec<Handle> =
-            (0..2000).map(|_| handlers.add(None, HandlerOptions::default(), sink())).collect();
+            (0..2000).map(|_| handlers.add(None, HandlerOptions::default(), sink()).0).collect();
         assert_eq!(handlers.len(), handles.len());
         assert!(handles.iter().all(|handle| (1000..1 << 31).contains(&handle.0)));
         let steps: std::collections::HashSet<u32> =

@@ -22,6 +22,9 @@ use crate::ids::ContextId;
 use crate::io::{Reactor, TimerId, Token};
 use crate::wire::{Encoding, Message, WellKnownHandle};
 
+/// An interval in the range of every clock, which stands for longer ones.
+const FOREVER: Duration = Duration::from_secs(1 << 30);
+
 /// When a silent link is given up. Off when either number is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keepalive {
@@ -140,7 +143,7 @@ impl KeepaliveMonitor {
 
     fn schedule(self: &Arc<Self>, reactor: &mut dyn Reactor, token: Token) {
         let monitor = Arc::clone(self);
-        let when = reactor.now() + self.keepalive.interval;
+        let when = reactor.now() + self.keepalive.interval.min(FOREVER);
         let timer = reactor.schedule(when, Box::new(move |reactor| monitor.check(reactor, token)));
         self.lock().timer = Some(timer);
     }

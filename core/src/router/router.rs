@@ -178,17 +178,21 @@ impl Router {
         sink: impl Fn(Delivery) + Send + Sync + 'static,
     ) -> Handle {
         let sink: Many = Arc::new(sink);
-        lock(&self.0.handlers).add(handle, options, Sink::Many(sink))
+        // A replaced sink is dropped behind the lock.
+        let (handle, _replaced) = lock(&self.0.handlers).add(handle, options, Sink::Many(sink));
+        handle
     }
 
     /// Registers `sink` for the next message to a fresh handle.
     pub fn add_once(&self, options: HandlerOptions, sink: impl FnOnce(Delivery) + Send + 'static) -> Handle {
-        lock(&self.0.handlers).add(None, options, Sink::Once(Box::new(sink)))
+        lock(&self.0.handlers).add(None, options, Sink::Once(Box::new(sink))).0
     }
 
     /// Removes the handler at `handle`. Gives whether there was one.
     pub fn remove_handler(&self, handle: Handle) -> bool {
-        lock(&self.0.handlers).remove(handle)
+        // Dropped behind the lock.
+        let removed = lock(&self.0.handlers).remove(handle);
+        removed.is_some()
     }
 
     /// Calls `watcher`, once, with the reason when `id` is lost; at once if it has been lost already.
