@@ -9,6 +9,7 @@ mod command;
 mod faults;
 #[path = "../frame_log.rs"]
 mod frame_log;
+mod hostile;
 mod large;
 mod services;
 mod shared;

@@ -157,8 +157,9 @@ impl Broadcast {
         addresses: &[(ContextId, Handle)],
     ) -> Result<u64, FileError> {
         let wanted = usize::try_from(self.size - offset).unwrap_or(CHUNK_SIZE).min(CHUNK_SIZE);
-        let single = addresses.len() == 1;
-        let start = if single { 0 } else { 4 + 8 * addresses.len() };
+        // A context that relays nothing may be there several times.
+        let direct = addresses.len() == 1 || addresses.iter().all(|(context, _)| *context == self.relay);
+        let start = if direct { 0 } else { 4 + 8 * addresses.len() };
         let mut body = BytesMut::zeroed(start + wanted);
         let count = loop {
             match reader.file.read_at(&mut body[start..], offset) {
@@ -168,19 +169,21 @@ impl Broadcast {
         };
         body.truncate(start + count);
         reader.digest.update(&body[start..]);
-        let (dst, handle) =
-            if single { addresses[0] } else { (self.relay, WellKnownHandle::Multicast.handle()) };
         let mut head = &mut body[..start];
-        if !single {
+        if !direct {
             head.put_u32(u32::try_from(addresses.len()).unwrap_or(u32::MAX));
             for (context, handle) in addresses {
                 head.put_u32(context.0);
                 head.put_u32(handle.0);
             }
         }
-        if count > 0 {
-            let message = Message::new(dst, handle, Encoding::Raw, body.freeze());
-            self.router.send_blocking(message, None).map_err(CallError::from)?;
+        let relay = [(self.relay, WellKnownHandle::Multicast.handle())];
+        let body = body.freeze();
+        for (dst, handle) in if direct { addresses } else { &relay } {
+            if count > 0 {
+                let message = Message::new(*dst, *handle, Encoding::Raw, body.clone());
+                self.router.send_blocking(message, None).map_err(CallError::from)?;
+            }
         }
         Ok(count as u64)
     }

@@ -7,18 +7,24 @@
 //! The target writes to `.NAME.mitogen-part` beside the destination and renames that to the destination
 //! when the SHA-256 of the whole is right, so a half-written file never appears under the real name. A
 //! part that an interrupted transfer left behind is continued if the source still begins with the same
-//! bytes.
+//! bytes. A part belongs to one transfer; another one to the same name uses `.NAME.1.mitogen-part` and so on.
+//! A large file that is in place with the same contents is not sent.
+//!
+//! Neither side is led out of the destination by the other: names are single path components, links are never
+//! followed, and [`get`] accepts only the names that were requested.
 //!
 //! [`Distribution`] and [`put_all`] copy the same files to several contexts and send the contents once
 //! over each link that the contexts share.
 
 mod broadcast;
+mod directory;
 mod error;
 mod group;
 mod options;
 mod part;
 mod push;
 mod report;
+mod requested;
 mod scan;
 mod service;
 mod session;
@@ -117,7 +123,8 @@ pub fn put_all(
 }
 
 /// Copies `sources`, which are paths in `context`, to `dest` on this host. The rules for `dest` are those of
-/// [`put`], which has an example.
+/// [`put`], which has an example. A source may begin with `~/`, and be a pattern as the shell knows them (`*`, `?`,
+/// `[a-z]`) where there is no file of that name.
 ///
 /// # Errors
 /// See [`FileError`]. Files that were in place before the error stay.
@@ -129,7 +136,7 @@ pub fn get(
     mut progress: impl FnMut(&TransferProgress),
 ) -> Result<TransferReport, FileError> {
     let into = sources.len() > 1 || dest.as_os_str().as_bytes().ends_with(b"/");
-    let mut target = target::Target::new(dest, into, options)?;
+    let mut target = target::Target::new(dest, sources, into, options)?;
     let paths = sources.iter().map(|path| Value::from(path.as_slice())).collect();
     let mut session = Session::open(context, "get", vec![Value::List(paths)], options)?;
     target.receive(&mut session, &mut progress)

@@ -12,8 +12,10 @@ pub struct TransferProgress {
     pub bytes: u64,
     /// Bytes of all files, as far as known.
     pub total_bytes: u64,
-    /// Bytes that were found in partial files at the target and not sent again.
+    /// Bytes that were found in partial or equal files at the target and not sent again.
     pub resumed: u64,
+    /// Files, among those in [`Self::files`], that were in place with the same contents.
+    pub unchanged: u64,
 }
 
 impl TransferProgress {

@@ -25,6 +25,8 @@ pub(super) const CHUNK_SIZE: usize = 256 << 10;
 pub(super) const WINDOW: u64 = 4 << 20;
 /// The target acknowledges contents in portions of this many bytes.
 pub(super) const CREDIT: u64 = 512 << 10;
+/// What an entry without its contents counts in the window, so that many small files are bounded, too.
+pub(super) const ENTRY_COST: u64 = 1 << 10;
 /// The smallest file that is continued. Sending a smaller one again is cheaper than the round trip that
 /// asks how much of it the target has.
 pub(super) const RESUME_THRESHOLD: u64 = 1 << 20;
@@ -218,6 +220,7 @@ fn remote_options(options: &TransferOptions) -> Value {
         (Value::from("sync"), Value::Bool(options.sync)),
         (Value::from("window"), number(WINDOW)),
         (Value::from("credit"), number(CREDIT)),
+        (Value::from("entry"), number(ENTRY_COST)),
         (Value::from("resume_threshold"), number(RESUME_THRESHOLD)),
     ])
 }

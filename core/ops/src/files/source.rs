@@ -20,7 +20,7 @@ use super::options::TransferOptions;
 use super::part::{digest_prefix, hex};
 use super::report::{Skipped, TransferProgress, TransferReport};
 use super::scan::{SourceEntry, Sources};
-use super::session::{CHUNK_SIZE, Incoming, RESUME_THRESHOLD, Session, WINDOW, bytes, number};
+use super::session::{CHUNK_SIZE, ENTRY_COST, Incoming, RESUME_THRESHOLD, Session, WINDOW, bytes, number};
 
 /// A file that is about to be sent to one target.
 pub(super) struct FileStart<'a> {
@@ -120,7 +120,7 @@ impl Source<'_> {
             match fs::read_link(path) {
                 Ok(to) => {
                     let to = Bytes::from(to.into_os_string().into_vec());
-                    self.session.send_op("link", vec![Value::Bytes(name), Value::Bytes(to)])
+                    self.send_entry("link", vec![Value::Bytes(name), Value::Bytes(to)])
                 }
                 Err(error) => self.skip(path, &error),
             }
@@ -138,7 +138,7 @@ impl Source<'_> {
             Err(error) => return self.skip(path, &error),
         };
         entries.sort_by_key(fs::DirEntry::file_name);
-        self.session.send_op("dir", vec![Value::Bytes(name), mode_of(status), mtime_of(status)])?;
+        self.send_entry("dir", vec![Value::Bytes(name), mode_of(status), mtime_of(status)])?;
         for entry in entries {
             let path = entry.path();
             match path.symlink_metadata() {
@@ -149,7 +149,7 @@ impl Source<'_> {
                 Err(error) => self.skip(&path, &error)?,
             }
         }
-        self.session.send_op("up", Vec::new())
+        self.send_entry("up", Vec::new())
     }
 
     /// Leaves out what cannot be read, and notes it in the report.
@@ -178,12 +178,13 @@ impl Source<'_> {
             mtime_of(&before),
             Value::Bool(resume),
         ];
-        self.session.send_op("file", fields)?;
+        self.send_entry("file", fields)?;
         let at = |error: io::Error| FileError::local(path, &error);
         let mut digest = Sha256::new();
-        let mut offset = 0;
+        let (mut offset, mut in_place) = (0, false);
         if resume {
-            offset = self.agree_on_offset(&file, size, &mut digest).map_err(|error| error.at(path))?;
+            (offset, in_place) =
+                self.agree_on_offset(&file, size, &mut digest).map_err(|error| error.at(path))?;
         }
         self.report.progress.resumed += offset;
         self.report_progress(offset);
@@ -216,8 +217,15 @@ impl Source<'_> {
         let sum = sum.unwrap_or_else(|| hex(digest));
         self.session.send_op("end", vec![Value::from(sum.as_bytes())])?;
         self.report.progress.files += 1;
+        self.report.progress.unchanged += u64::from(in_place);
         self.report_progress(0);
         Ok(())
+    }
+
+    /// Sends what is not contents, when the target accepts it.
+    fn send_entry(&mut self, name: &str, fields: Vec<Value>) -> Result<(), FileError> {
+        self.take_room(ENTRY_COST)?;
+        self.session.send_op(name, fields)
     }
 
     /// Adds `count` bytes to the progress and calls the caller's function.
@@ -271,13 +279,20 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// Agrees with the target on the offset to start at: the length of its part if the file begins with
-    /// the same bytes, otherwise 0. `digest` is then that of all before the offset.
-    fn agree_on_offset(&mut self, file: &File, size: u64, digest: &mut Sha256) -> Result<u64, OpenError> {
-        let (have, remote_sum) = loop {
+    /// Agrees with the target on the offset to start at: the length of what it has if the file begins with
+    /// the same bytes, otherwise 0. `digest` is then that of all before the offset. Also returns whether the target
+    /// has the whole file in place.
+    fn agree_on_offset(
+        &mut self,
+        file: &File,
+        size: u64,
+        digest: &mut Sha256,
+    ) -> Result<(u64, bool), OpenError> {
+        let (have, remote_sum, in_place) = loop {
             match self.session.next()? {
-                Incoming::Op(name, fields) if name == "have" && fields.len() == 2 => {
-                    break (number(&fields[0])?.min(size), bytes(&fields[1])?.clone());
+                Incoming::Op(name, fields) if name == "have" && fields.len() == 3 => {
+                    let in_place = fields[2].as_bool().unwrap_or(false);
+                    break (number(&fields[0])?.min(size), bytes(&fields[1])?.clone(), in_place);
                 }
                 Incoming::Op(name, fields) => self.credit(&name, &fields)?,
                 Incoming::Data(_) => {}
@@ -290,7 +305,7 @@ impl Source<'_> {
             offset = 0;
         }
         self.session.send_op("from", vec![Value::from(offset)])?;
-        Ok(offset)
+        Ok((offset, in_place && offset == size))
     }
 
     fn credit(&mut self, name: &str, fields: &[Value]) -> Result<(), FileError> {

@@ -28,8 +28,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 ///   `total_files`;
 /// - `end`: `outcome` (`ok`, `failed`, `timeout`, `unreachable`, `refused`, `misconfigured`, `internal`,
 ///   `interrupted`), and, depending on the result, `status`, `signal`, `value`, `error`, `message`, or the
-///   members of a [`ConnectError`](mitogen::ConnectError); for transfers `files`, `bytes`, and `resumed`,
-///   the bytes that an earlier, interrupted transfer had copied;
+///   members of a [`ConnectError`](mitogen::ConnectError); for transfers `files`, `bytes`, `resumed`, the
+///   bytes that were at the target already, and `unchanged`, the files that were there already;
 /// - `summary`, the last: `hosts`, the number of hosts with each outcome as `outcomes`, and `exit`, the exit
 ///   status of this process.
 #[derive(Clone, Debug)]
@@ -153,7 +153,12 @@ impl JsonLines {
             HostResult::Failed(error) => serde_json::to_value(error)?,
             HostResult::Interrupted => json!({}),
             HostResult::Copied(progress) => {
-                json!({"files": progress.files, "bytes": progress.bytes, "resumed": progress.resumed})
+                json!({
+                    "files": progress.files,
+                    "bytes": progress.bytes,
+                    "resumed": progress.resumed,
+                    "unchanged": progress.unchanged,
+                })
             }
             HostResult::Internal(message)
             | HostResult::NotCopied(message)
