@@ -16,23 +16,16 @@ pub fn decode(source: &[u8]) -> Result<Cow<'_, str>, Error> {
     Decoded::new(source).map(|decoded| decoded.text)
 }
 
-/// Decodes a Python source and changes its coding cookie, if it has one, to UTF-8.
+/// Adds a UTF-8 byte order mark to a source that is UTF-8 with characters beyond ASCII and declares no encoding.
 ///
-/// # Errors
-/// As [`decode`].
-pub fn to_utf8(source: &[u8]) -> Result<Cow<'_, str>, Error> {
-    const WORD: &str = "coding";
-    let Decoded { text, cookie, .. } = Decoded::new(source)?;
-    let Some(Cookie { name, .. }) = cookie else { return Ok(text) };
-    let place = text.match_indices(WORD).find_map(|(at, _)| {
-        let rest = &text[at + WORD.len()..];
-        let value = rest.strip_prefix([':', '=']).map(|value| value.trim_start_matches([' ', '\t']))?;
-        value.starts_with(name).then(|| text.len() - value.len())
-    });
-    Ok(match place {
-        Some(at) => format!("{}utf-8{}", &text[..at], &text[at + name.len()..]).into(),
-        None => text,
-    })
+/// Python 3 reads such a source as UTF-8 with or without the mark. Python 2 needs the mark: a source that is compiled
+/// from memory is taken for Latin-1 otherwise. All other sources are returned as they are.
+pub fn declare_utf8(source: &[u8]) -> Cow<'_, [u8]> {
+    let declares = source.starts_with(MARK) || cookie(source).is_some();
+    if declares || source.is_ascii() || std::str::from_utf8(source).is_err() {
+        return Cow::Borrowed(source);
+    }
+    Cow::Owned([MARK, source].concat())
 }
 
 /// The text of a source, and how it was encoded.

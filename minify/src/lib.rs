@@ -16,7 +16,7 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
-pub use encoding::{decode, to_utf8};
+pub use encoding::{declare_utf8, decode};
 pub use error::{Error, Fault};
 pub use many::minimize_all;
 pub use minimize::{compact, minimize_source};

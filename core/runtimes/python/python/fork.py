@@ -108,10 +108,11 @@ def reset_process_state(fork, ours, keep):
     core.lock = core._thread.allocate_lock()
     for shared in (
         core.calls, core.routes, core.printed, core.lines, core.Dispatcher.failed,
-        core.router.contexts, core.importer.requested, core.importer.guard, children, paused, module_waiters,
+        core.router.contexts, core.importer.requested, core.importer.imported, children, paused, module_waiters,
     ):
         shared.clear()
     del resource_requests[:]
+    core.importer.guard = None
     # Well-known handles stay. Other handles wait for replies to the original process.
     for handle in [handle for handle in core.router.handlers if handle >= 1000]:
         del core.router.handlers[handle]

@@ -1,5 +1,11 @@
 """Imports modules from the parent: the lazy half of the import hook."""
 
+decode_source = str
+if PY3:
+    # The frozen modules, because importing `importlib` here would call this finder again.
+    from _frozen_importlib import ModuleSpec
+    from _frozen_importlib_external import PathFinder, decode_source
+
 
 class Importer(object):
     """Loads modules from the parent (docs/protocol.md#requests-for-modules). Local modules have
@@ -10,10 +16,11 @@ class Importer(object):
         # was received: it is passed on to child contexts, and most sources are never needed here.
         self.cache = {}
         self.requested = {}
-        self.loaded = set(["mitogen"])
+        self.loaded = {"mitogen"}
         self.on_load = []
-        self.imported = False
-        self.guard = set()
+        # By name: modules that a handler imported while the import of the same name waited.
+        self.imported = {}
+        self.guard = None
         router.add_handler(self.on_load_module, LOAD_MODULE, True, has_parent_authority)
 
     def on_load_module(self, msg):
@@ -37,7 +44,11 @@ class Importer(object):
         reason = self.refusal(name)
         if not reason:
             self.request(name)
+            fresh = name not in modules
             wait(lambda: name in self.cache)
+            # A handler or another thread may have imported the module meanwhile.
+            if fresh and name in modules:
+                self.imported[name] = modules[name]
             entry = self.cache[name]
             if entry[1] is not None:
                 return entry
@@ -69,31 +80,34 @@ class Importer(object):
             or name == "__main__" and "pkg_resources" in modules
             and not hasattr(modules["pkg_resources"], "working_set")
         ):
-            return None
+            return
         else:
             reason = "e.g. binary, legacy, part of stdlib"
         return "Mitogen won't serve %s, it's %s" % (name, reason)
 
     def listed(self, name):
-        """Whether the module is top-level, or its package came from the master and lists it."""
+        """Whether the module is top-level, or the master's part of its package lists it."""
         package, _, tail = name.rpartition(".")
+        if package and package not in self.loaded:
+            # Of a namespace package, one part may be here and another on the master.
+            module = modules.get(package)
+            if getattr(module, "extend_path", not getattr(module, "__file__", 0)):
+                resources().join(package)
+        # A module that is no package may have set its own `__path__`: it lists nothing.
         return not package or package in self.loaded and (
-            package == "mitogen" or tail in self.cache[package][0]
+            package == "mitogen" or tail in (self.cache[package][0] or ())
         )
 
     def claims(self, name, first):
         """Whether to import the module from the master. `first`: before the search for local ones."""
         # An empty name, or one that ends in a dot, is never requested.
-        return name[-1:] not in "." and self.listed(name) and (
+        return name[-1:] not in "." and (
             not first or name == "__main__" or overrides and matches(name, overrides)
-        )
+        ) and self.listed(name)
 
     # Python 3
 
     def find_spec(self, finder, name, path):
-        # The frozen modules, because importing `importlib` here would call this finder again.
-        from _frozen_importlib import ModuleSpec
-        from _frozen_importlib_external import PathFinder
         first = not finder.last
         if first and name == "logging":
             spec = PathFinder.find_spec(name, path)
@@ -107,55 +121,50 @@ class Importer(object):
                 loader.exec_module = exec_module
             return spec
         if not self.claims(name, first):
-            return None
+            return
         try:
-            contents = self.fetch(name)[0]
+            self.fetch(name)
         except ImportError:
             # find_spec() of importlib.util returns None for a missing module; an import raises.
-            if sys._getframe(2).f_back.f_code.co_name == "_find_and_load_unlocked":
+            if sys._getframe(3).f_code.co_name == "_find_and_load_unlocked":
                 raise
-            return None
-        spec = ModuleSpec(name, self, origin=self.get_filename(name))
-        spec.has_location = True
-        if contents is not None:
+            return
+        file = self.get_filename(name)
+        spec = ModuleSpec(name, self, origin=file)
+        # A namespace package has no `__file__`.
+        spec.has_location = file[-3:] == ".py"
+        if self.is_package(name):
             spec.submodule_search_locations = self.get_path(name)
         return spec
 
     def create_module(self, spec):
-        # A handler may have imported the module while this thread waited for its source. The import
-        # system then uses that module's spec, and does not know that the module was executed.
-        return spec.loader_state
+        # The import system uses the spec of the other module, and does not know that it was executed.
+        return self.imported.get(spec.name)
 
     def exec_module(self, module):
         name = module.__name__
-        if PY3:
-            if module.__spec__.loader_state:
-                return
-            module.__spec__.loader_state = module
+        if self.imported.pop(name, 0) is module:
+            return
         self.loaded.add(name)
         if name == "pbr":
-            # It looks for the metadata of an installed distribution, which does not exist here.
-            __import__("os").environ["PBR_VERSION"] = "0.0.0"
+            resources().pbr()
         exec(self.get_code(name), module.__dict__)
 
     # Python 2
 
     def find_module(self, name, path):
-        if name in self.guard:
-            return None
+        if name == self.guard:
+            return
         name = str(name)
         if name != "logging":
-            if not self.listed(name) or not self.claims(name, self.is_local(name, path)):
-                return None
-            fresh = name not in modules
+            if not self.claims(name, self.is_local(name, path)):
+                return
             try:
                 self.fetch(name)
             except ImportError:
                 # An import would ignore the exception here; `load_module` raises it again.
                 if sys._getframe(2).f_globals.get("__name__") == "pkgutil":
-                    return None
-            # Another thread may have imported it while this one waited for its source.
-            self.imported = fresh and name in modules
+                    return
         return self
 
     def is_local(self, name, path):
@@ -176,26 +185,23 @@ class Importer(object):
     def load_module(self, name):
         name = str(name)
         if name == "logging":
-            self.guard.add(name)
+            self.guard = name
             try:
                 __import__(name)
             finally:
-                self.guard.discard(name)
+                self.guard = None
             install_logging()
             return modules[name]
         file = self.get_filename(name)
         # `reload` reuses the existing module.
         fresh = name not in modules
         module = modules.setdefault(name, type(sys)(name))
-        if self.imported:
+        if self.imported.pop(name, 0):
             return module
         module.__file__ = file
         module.__loader__ = self
-        module.__package__ = name
         if self.is_package(name):
             module.__path__ = self.get_path(name)
-        else:
-            module.__package__ = name.rpartition(".")[0]
         try:
             self.exec_module(module)
         except BaseException:
@@ -213,12 +219,11 @@ class Importer(object):
 
     def read(self, name):
         import zlib
-        source = zlib.decompress(loads(self.fetch(name)[3])[3])
-        return source.decode("utf-8") if PY3 else source
+        return zlib.decompress(loads(self.fetch(name)[3])[3])
 
     def get_source(self, name):
         # linecache and others split lines at form feeds, unlike the compiler.
-        return self.read(name).replace("\r\n", "\n").replace("\f", " ")
+        return decode_source(self.read(name)).replace("\r\n", "\n").replace("\f", " ")
 
     def is_package(self, name):
         return self.fetch(name)[0] is not None
@@ -228,16 +233,17 @@ class Importer(object):
         return path if PY3 else path.encode("utf-8")
 
     def get_path(self, name):
-        return [self.get_filename(name).rpartition("/")[0]]
+        # The file name of a namespace package is its directory.
+        return [self.get_filename(name).replace("/__init__.py", "")]
 
     def __getattr__(self, name):
         # get_data, get_resource_reader, archive.
         if name[:4] in ("get_", "arch"):
-            return getattr(__import__("mitogen.resources").resources.loader, name)
+            return getattr(resources().loader, name)
         raise AttributeError(name)
 
 
-class MasterPath(object):
+class MasterPath:
     """The path hook for `__path__` entries of packages from the master, such as `master:/srv/app/pkg`."""
 
     def __init__(self, path):
@@ -246,19 +252,25 @@ class MasterPath(object):
         self.path = path
 
     def find_spec(self, name, target=None):
-        # `Importer` handles modules; this hook only keeps other hooks from taking the entry.
-        pass
+        # `Importer` handles modules in the directories of their packages. Other directories are those
+        # that a package has added to its `__path__`, or to `sys.path`.
+        package, _, tail = name.rpartition(".")
+        if package not in importer.loaded or importer.get_path(package) != [self.path]:
+            return resources().find_spec(self.path, name)
 
     find_module = find_spec
 
     def iter_modules(self, prefix=""):
-        return __import__("mitogen.resources").resources.iter_modules(self.path, prefix)
+        return resources().iter_modules(self.path, prefix)
+
+
+def resources():
+    return __import__("mitogen.resources").resources
 
 
 def matches(name, names):
     """Whether `name` or one of its parent packages is in `names`."""
-    parts = name.split(".")
-    return any(".".join(parts[:i]) in names for i in range(1, len(parts) + 1))
+    return any((name + ".").startswith(each + ".") for each in names)
 
 
 # Modules of other platforms and implementations, which the standard library tries to import.

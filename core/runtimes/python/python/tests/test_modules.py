@@ -262,6 +262,165 @@ def f():
         self.assertEqual(texts(self.c.call("thing", "f")), u"master:/jos\u00e9/thing.py")
 
 
+    def place(self, files):
+        place = self.tempdir()
+        for name, source in files.items():
+            path = os.path.join(place, name)
+            if not os.path.isdir(os.path.dirname(path)):
+                os.makedirs(os.path.dirname(path))
+            with open(path, "wb") as fp:
+                fp.write(source)
+        return place
+
+    def test_a_module_may_set_its_own_path(self):
+        more = {
+            u"selfpkg": (SELFPKG,),
+            u"asks": ("def f():\n import selfpkg.moves\n from selfpkg.moves import x\n from selfpkg.virtual.deep import y\n"
+                      " try:\n  import selfpkg.none\n except ImportError as e: z = str(e)\n return [x, y, selfpkg.__path__, z]\n",),
+        }
+        said = u"No module named " + (u"'selfpkg.none'" if PY3 else u"none")
+        self.assertEqual(self.served("asks.f", more=more), [1, 2, [], said])
+        self.assertEqual(self.c.asked, [u"asks", u"selfpkg"])
+
+    def test_a_module_may_replace_itself(self):
+        more = {
+            u"other": ("import sys, types\nclass M(types.ModuleType):\n V = 7\nsys.modules[__name__] = M('mine')\n",),
+            u"asks": ("def f():\n import other\n from other import V\n return [V, other.__name__]\n",),
+        }
+        self.assertEqual(self.served("asks.f", more=more), [7, u"mine"])
+
+    def test_a_package_may_extend_its_path(self):
+        more = {
+            u"big": ("import os, sys\nhere = os.path.dirname(__file__)\n__path__.append(os.path.join(here, 'plugins'))\n"
+                     "__path__.insert(0, os.path.join(here, 'first'))\nsys.path.append(here + '/vendor')\n", [u"a", u"b"]),
+            u"big.a": ("V = 'own'\n",), u"big.b": ("V = 'own'\n",), u"wanted": ("V = 'top'\n",),
+            u"asks": ("def f():\n import big.a, big.b, big.c, big.sub.d\n out = [m.V for m in (big.a, big.b, big.c, big.sub, big.sub.d)]\n"
+                      " if str is not bytes:\n  import inner.x, wanted\n  out += [inner.x.V, wanted.V, inner.x.__file__]\n"
+                      " try:\n  import big.none\n except ImportError: out += ['none']\n"
+                      " import inspect\n return out + [big.c.__file__, inspect.getsource(big.c)]\n",),
+        }
+        files = {
+            (u"big", u"plugins/"): b"c.py\na.py\nsub/", (u"big", u"plugins/sub/"): b"__init__.py\nd.py",
+            (u"big", u"plugins/c.py"): b"V = 'c'\n", (u"big", u"plugins/a.py"): b"V = 'wrong'\n",
+            (u"big", u"plugins/sub/__init__.py"): b"V = 'sub'\n", (u"big", u"plugins/sub/d.py"): b"from . import V\nV += 'd'\n",
+            (u"big", u"first/"): b"b.py", (u"big", u"first/b.py"): b"V = 'first'\n",
+            (u"big", u"vendor/"): b"inner/\nwanted.py", (u"big", u"vendor/inner/"): b"__init__.py\nx.py",
+            (u"big", u"vendor/wanted.py"): b"V = 'vendored'\n",
+            (u"big", u"vendor/inner/__init__.py"): b"", (u"big", u"vendor/inner/x.py"): b"V = 'x'\n",
+        }
+        got = texts(self.c.serve(self.c.post("asks", "f"), dict(TREE, **more), files).obj())
+        vendored = [u"x", u"top", u"master:/m/big/vendor/inner/x.py"] if PY3 else []
+        # In Python 2, the modules of the package's own directory come first, wherever it stands.
+        second = u"first" if PY3 else u"own"
+        self.assertEqual(got, [u"own", second, u"c", u"sub", u"subd"] + vendored + [u"none", u"master:/m/big/plugins/c.py", u"V = 'c'\n"])
+
+    def test_namespaces_are_split(self):
+        place = self.place({"google/protobuf/__init__.py": b"V = 1\n", "google/cloud/here.py": b"V = 3\n"})
+        more = {
+            u"google": ("", [u"auth", u"cloud"]), u"google.auth": ("V = 2\n", []),
+            u"google.cloud": ("", [u"there"]), u"google.cloud.there": ("V = 4\n",),
+            u"asks": ("def f(place):\n import sys, pkgutil\n sys.path.insert(0, place)\n"
+                      " import google.protobuf, google.auth, google.cloud.here, google.cloud.there\n"
+                      " try:\n  import google.none\n except ModuleNotFoundError as e: said = str(e)\n"
+                      " return [google.protobuf.V, google.auth.V, google.cloud.here.V, google.cloud.there.V, getattr(google, '__file__', None) is None, said,\n"
+                      "  sorted(x[1] for x in pkgutil.iter_modules(google.__path__))]\n",),
+        }
+        got = self.served("asks.f", place, more=more)
+        # pkgutil lists a namespace package of the master, as it needs no file there.
+        self.assertEqual(got[:6], [1, 2, 3, 4, True, u"No module named 'google.none'"])
+        self.assertEqual(got[6], [u"auth", u"cloud", u"protobuf"])
+
+    def test_namespaces_that_call_extend_path_are_split(self):
+        init = b"from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
+        place = self.place({"ns/__init__.py": init, "ns/here.py": b"V = 1\n"})
+        more = {
+            u"ns": (init.decode(), [u"there"]), u"ns.there": ("V = 2\n",),
+            u"asks": ("def f(place):\n import sys\n sys.path.insert(0, place)\n import ns.here, ns.there\n"
+                      " return [ns.here.V, ns.there.V]\n",),
+        }
+        self.assertEqual(self.served("asks.f", place, more=more), [1, 2])
+
+    def test_a_namespace_of_the_master_has_no_file(self):
+        more = {u"asks": ("def f():\n import space.a\n return [getattr(space, '__file__', None), space.__path__, space.a.V]\n",)}
+        tree = dict(TREE, **more)
+        self.c.send(LOAD, dumps((u"space", [u"a"], u"/m/space", Global("mitogen.core", "Blob", (zlib.compress(b""),)), [])), 0, PKL)
+        self.c.push("space.a", "V = 5\n")
+        self.assertEqual(texts(self.c.serve(self.c.post("asks", "f"), tree).obj()), [None if PY3 else u"master:/m/space", [u"master:/m/space"], 5])
+
+    def test_sources_are_decoded_as_the_interpreter_does(self):
+        rows = [
+            (b"\xef\xbb\xbfS = u'\xc3\xa9'\nB = '\xc3\xa9'\n", b"\xc3\xa9"),
+            (b"# coding: utf-8\nS = u'\xc3\xa9'\nB = '\xc3\xa9'\n", b"\xc3\xa9"),
+            (b"# coding: latin-1\nS = u'\xe9'\nB = '\xe9'\n", b"\xe9"),
+            (b"#!/usr/bin/python\n# -*- coding: cp850 -*-\nS = u'\x82'\nB = '\x82'\n", b"\x82"),
+            (b"# coding: euc-jp\nS = u'\x8f\xab\xb1'\nB = '\x8f\xab\xb1'\n", b"\x8f\xab\xb1"),
+        ]
+        for number, (source, raw) in enumerate(rows):
+            name = u"coded%d" % number
+            self.c.push(name, source)
+            self.c.push(u"asks_" + name, "def f():\n import %s as m, inspect\n inspect.getsource(m)\n return [m.S, m.B]\n" % name)
+            got = self.c.call(u"asks_" + name, "f")
+            self.assertEqual(got, [u"\xe9", u"\xe9" if PY3 else raw], source)
+
+    def test_specs_make_new_modules(self):
+        self.c.push("asks", '''
+import importlib.util, sys
+def fresh():
+    spec = importlib.util.find_spec("heavy")
+    a, b = importlib.util.module_from_spec(spec), importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(a)
+    spec.loader.exec_module(b)
+    c = importlib.util.module_from_spec(spec)
+    return [a is b, a is c, a.X, b.X, hasattr(c, "X"), "heavy" in sys.modules]
+def lazy():
+    spec = importlib.util.find_spec("heavy")
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    m = sys.modules["heavy"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(m)
+    before = "X" in object.__getattribute__(m, "__dict__")
+    import heavy
+    return [before, heavy is m, m.X, importlib.reload(m) is m, m.X]
+''')
+        more = {u"heavy": ("X = 1\n",)}
+        self.assertEqual(self.served("asks.fresh", more=more), [False, False, 1, 1, False, False])
+        self.assertEqual(self.served("asks.lazy", more=more), [False, True, 1, True, 1])
+
+
+if not PY3:
+    # It has no specs, and no namespace packages without `extend_path`.
+    del Modules.test_specs_make_new_modules, Modules.test_namespaces_are_split
+
+# As `six` does.
+SELFPKG = '''
+import sys, types
+__path__ = []
+__package__ = __name__
+if globals().get("__spec__") is not None:
+    __spec__.submodule_search_locations = []
+moves = sys.modules[__name__ + ".moves"] = types.ModuleType(__name__ + ".moves")
+moves.x = 1
+moves.__path__ = []
+class Finder(object):
+    def find_module(self, name, path=None):
+        return self if name.startswith("selfpkg.virtual") else None
+    def find_spec(self, name, path=None, target=None):
+        if self.find_module(name):
+            from importlib.util import spec_from_loader
+            return spec_from_loader(name, self, is_package=True)
+    def create_module(self, spec):
+        return self.load_module(spec.name)
+    def exec_module(self, module):
+        pass
+    def load_module(self, name):
+        if name not in sys.modules:
+            module = sys.modules[name] = types.ModuleType(name)
+            module.__path__ = []
+            module.__loader__ = self
+            module.y = 2
+        return sys.modules[name]
+sys.meta_path.append(Finder())
+'''
+
 CROWD = '''
 import threading
 got = []
