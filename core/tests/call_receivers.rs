@@ -1,4 +1,4 @@
-//! When receivers end: who is told that nothing more will come, and how.
+//! When receivers end: which of them report that nothing more will come, and how.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 mod support;

@@ -157,7 +157,7 @@ impl Engine {
         self.quoting(Failure::new(stage, FailureKind::Timeout, format!("timed out while {}", stage.doing())))
     }
 
-    /// `failure` with the last lines that no rule has understood. What the program or the far side wrote is the
+    /// `failure` with the last lines that no rule has understood. What the program or the remote side wrote is the
     /// best explanation when no rule has one.
     fn quoting(&self, mut failure: Failure) -> Failure {
         let partials = [self.link.partial(), self.diag.partial()];

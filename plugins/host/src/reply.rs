@@ -95,7 +95,7 @@ mod tests {
             (plan(|plan| plan["timeout"] = json!(-1)), "holds no plan"),
             (
                 plan(|plan| {
-                    plan["dialogue"] = json!({"rules": [{"source": "any", "shown": "line", "pattern": "(", "action": "pass"}]})
+                    plan["dialogue"] = json!({"rules": [{"source": "any", "shown": "line", "pattern": "(", "action": "pass"}]});
                 }),
                 "not valid",
             ),
