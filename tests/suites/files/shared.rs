@@ -4,6 +4,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
@@ -158,6 +159,10 @@ fn a_target_with_partial_data_resumes() {
         fs::write(scratch.at(".a.mitogen-part"), noise(2 * MIB)).unwrap();
         fs::write(scratch.at(".b.mitogen-part"), noise(2 * MIB)).unwrap();
         fs::write(scratch.at(".c.mitogen-part"), vec![7; 3 * MIB]).unwrap();
+        for name in [".a.mitogen-part", ".b.mitogen-part", ".c.mitogen-part"] {
+            // The sticky bit marks partial files.
+            fs::set_permissions(scratch.at(name), fs::Permissions::from_mode(0o1600)).unwrap();
+        }
         let outcomes = put_all(&[(&a, &places[0]), (&b, &places[1]), (&c, &places[2])], &source, |_, _| ());
         let resumed: Vec<u64> =
             outcomes.into_iter().map(|outcome| outcome.unwrap().progress.resumed).collect();
