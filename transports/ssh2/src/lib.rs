@@ -5,7 +5,7 @@
 //! libssh2 cannot do fails with a hint to use `method = "ssh"`: jump hosts, `ProxyCommand`, host certificates, GSSAPI,
 //! keys on security tokens outside an agent.
 //!
-//! A thread logs in ([`login`]) and ends when the remote command has been started. The link is then a [`link`] on the
+//! A thread logs in (`login.rs`) and ends when the remote command has been started. The link is then a stream on the
 //! broker's poller.
 //!
 //! ```
