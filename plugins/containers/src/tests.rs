@@ -69,6 +69,11 @@ fn command_lines_are_those_of_the_tools() {
             "nsenter --target=7 --net --root --setuid=1 --setgid=2 -- py x y",
         ),
         (
+            "nsenter",
+            json!({"pid": 7, "namespaces": ["net"], "uid": 1000}),
+            "nsenter --target=7 --net --setuid=1000 -- py x y",
+        ),
+        (
             "srun",
             json!({"hostname": "n1", "jobid": 12}),
             "srun --unbuffered --overlap --nodes=1 --ntasks=1 --jobid=12 --nodelist=n1 py x y",

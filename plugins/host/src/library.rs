@@ -6,12 +6,12 @@
 
 #![allow(unsafe_code)]
 
+use std::collections::HashSet;
 use std::ffi::c_int;
 use std::mem::{ManuallyDrop, offset_of};
 use std::path::Path;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use libloading::os::unix::{Library as Opened, RTLD_LOCAL, RTLD_NOW};
 use mitogen_plugin_abi::{
@@ -31,11 +31,17 @@ pub(crate) struct Library {
     /// The JSON Schema of the options.
     pub(crate) options: String,
     plan: PlanFn,
-    /// One call at a time.
-    turn: Mutex<()>,
-    panicked: AtomicBool,
+    /// The address of its table: the same each time that the file is loaded.
+    table: usize,
     /// Never unloaded.
     _opened: ManuallyDrop<Opened>,
+}
+
+/// The turn to call a plugin: one call at a time, because a file that is loaded twice is one plugin. It holds the tables
+/// of those that have panicked.
+fn turn() -> MutexGuard<'static, HashSet<usize>> {
+    static TURN: LazyLock<Mutex<HashSet<usize>>> = LazyLock::new(Mutex::default);
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How a call ended.
@@ -58,10 +64,12 @@ impl Library {
         let opened = ManuallyDrop::new(opened);
         // SAFETY: the interface gives the symbol this type; nothing else is known of a file that exports the name.
         let symbol = unsafe { opened.get::<PluginFn>(SYMBOL) };
+        let _turn = turn();
         let exported =
             *symbol.map_err(|_| refused("it exports no mitogen_plugin_v1: it is not a plugin".to_owned()))?;
         // SAFETY: a function without arguments, which returns a pointer to a table that is never freed.
         let table = unsafe { exported() };
+        let address = table.addr();
         let table = read(table).map_err(refused)?;
         let text = |what: &str, text: Str, max| {
             // SAFETY: a text of the table is valid for ever.
@@ -73,16 +81,15 @@ impl Library {
             version: text("version", table.version, WORD_MAX)?,
             options: text("option schema", table.options, REPLY_MAX)?,
             plan: table.plan.ok_or_else(|| refused("it has no function `plan`".to_owned()))?,
-            turn: Mutex::new(()),
-            panicked: AtomicBool::new(false),
+            table: address,
             _opened: opened,
         })
     }
 
     /// Asks for a plan.
     pub(crate) fn plan(&self, request: &str) -> Result<Answer, String> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.panicked.load(Ordering::Relaxed) {
+        let mut turn = turn();
+        if turn.contains(&self.table) {
             return Err("the plugin has panicked before and is not called again".to_owned());
         }
         let text = Str { ptr: request.as_ptr(), len: request.len() };
@@ -91,7 +98,7 @@ impl Library {
         // call.
         let status = unsafe { (self.plan)(text, &raw mut reply) };
         if status == PANICKED {
-            self.panicked.store(true, Ordering::Relaxed);
+            turn.insert(self.table);
             return Err("the plugin has panicked".to_owned());
         }
         // SAFETY: the reply of a call that has returned is text of the plugin until it is freed below.

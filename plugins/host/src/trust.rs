@@ -1,32 +1,69 @@
 //! Whether another user could have written a file.
 
+use std::ffi::OsString;
 use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::unistd::Uid;
 
 use crate::error::LoadError;
 
-/// Checks a file and every directory on the way to it. Returns the path without symbolic links.
+/// The most symbolic links on the way to a file, as in the kernel.
+const MAX_LINKS: usize = 40;
+
+/// Checks a file and every directory on the way to it, also those that hold or lead to a symbolic link. Returns the path
+/// without symbolic links.
 pub(crate) fn check(path: &Path) -> Result<PathBuf, LoadError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| LoadError::Examine { path, source }
     };
-    let real = fs::canonicalize(path).map_err(failed(path))?;
-    for place in real.ancestors() {
-        let found = fs::metadata(place).map_err(failed(place))?;
-        if let Some(reason) = fault(&found, Uid::effective().as_raw()) {
-            return Err(LoadError::Unsafe { path: place.to_owned(), reason });
+    let absolute = std::path::absolute(path).map_err(failed(path))?;
+    // The components that are left, the next one last.
+    let mut left: Vec<OsString> = components(&absolute);
+    let mut real = PathBuf::new();
+    let mut links = 0;
+    while let Some(name) = left.pop() {
+        if name == ".." {
+            real.pop();
+            continue;
         }
+        let place = real.join(name);
+        let found = fs::symlink_metadata(&place).map_err(failed(&place))?;
+        if let Some(reason) = fault(&found, Uid::effective().as_raw()) {
+            return Err(LoadError::Unsafe { path: place, reason });
+        }
+        if !found.is_symlink() {
+            real = place;
+            continue;
+        }
+        links += 1;
+        if links > MAX_LINKS {
+            return Err(failed(path)(io::Error::from_raw_os_error(Errno::ELOOP as i32)));
+        }
+        let target = fs::read_link(&place).map_err(failed(&place))?;
+        if target.is_absolute() {
+            real = PathBuf::new();
+        }
+        left.extend(components(&target));
     }
     Ok(real)
 }
 
+/// The components of a path, the first one last.
+fn components(path: &Path) -> Vec<OsString> {
+    let all = path.components().filter(|part| *part != Component::CurDir);
+    all.rev().map(|part| part.as_os_str().to_owned()).collect()
+}
+
 /// Who else could write it. In a sticky directory, others cannot replace what is not theirs.
 fn fault(found: &Metadata, own: u32) -> Option<String> {
-    reason(found.uid(), found.mode(), found.is_dir(), own)
+    // The mode of a link means nothing; its directory says who can replace it.
+    let mode = if found.is_symlink() { 0 } else { found.mode() };
+    reason(found.uid(), mode, found.is_dir(), own)
 }
 
 fn reason(owner: u32, mode: u32, is_dir: bool, own: u32) -> Option<String> {
@@ -47,6 +84,38 @@ fn reason(owner: u32, mode: u32, is_dir: bool, own: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directories_of_links_are_checked_like_those_of_files() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        let mode =
+            |name: &str, mode| fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
+        for name in ["good", "open"] {
+            fs::create_dir(at(name)).unwrap();
+            mode(name, 0o755);
+        }
+        fs::write(at("good/a.so"), "").unwrap();
+        mode("good/a.so", 0o644);
+        symlink("../good/a.so", at("open/b.so")).unwrap();
+        symlink(at("open/b.so"), at("good/c.so")).unwrap();
+        symlink("loop", at("loop")).unwrap();
+        let real = fs::canonicalize(at("good/a.so")).unwrap();
+        for name in ["good/a.so", "open/b.so", "good/c.so", "open/../good/a.so"] {
+            assert_eq!(check(&at(name)).unwrap(), real, "{name}");
+        }
+        mode("open", 0o777);
+        for name in ["open/b.so", "good/c.so", "open"] {
+            let error = check(&at(name)).unwrap_err();
+            assert!(
+                matches!(&error, LoadError::Unsafe { path, .. } if path.ends_with("open")),
+                "{name}: {error}"
+            );
+        }
+        assert!(matches!(check(&at("loop")), Err(LoadError::Examine { .. })));
+        assert!(matches!(check(&at("none")), Err(LoadError::Examine { .. })));
+    }
 
     #[test]
     fn what_others_can_write_is_refused() {

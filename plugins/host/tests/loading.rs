@@ -26,6 +26,8 @@ fn compile(directory: &Path, name: &str, source: &Path, flags: &[&str]) -> PathB
     cc.args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-I"])
         .arg(here().join("../abi/include"));
     run(cc.args(flags).arg("-o").arg(&file).arg(source));
+    // Whatever the umask is.
+    fs::set_permissions(&file, Permissions::from_mode(0o755)).expect("its mode");
     file
 }
 
@@ -41,6 +43,8 @@ fn nice(directory: &Path) -> PathBuf {
     cargo.args([
         "build",
         "--quiet",
+        "--offline",
+        "--locked",
         "--package",
         "mitogen-plugin-sdk",
         "--example",

@@ -98,6 +98,10 @@ macro_rules! __export {
         #[allow(unsafe_code, missing_docs, unreachable_pub)]
         #[unsafe(no_mangle)]
         pub extern "C" fn mitogen_plugin_v1() -> *const $crate::abi::Plugin {
+            #[cfg(panic = "abort")]
+            ::core::compile_error!(
+                "a plugin needs panic = \"unwind\": an abort would end the program that loads it"
+            );
             static CELL: $crate::glue::Cell = $crate::glue::Cell::new();
             // SAFETY: the host calls it as the interface says: with text that is valid, and a reply that can be written.
             unsafe extern "C" fn plan(request: $crate::abi::Str, reply: *mut $crate::abi::Buf) -> i32 {

@@ -137,11 +137,14 @@ impl Argv {
         child: &ChildCommand,
     ) -> Result<String, OptionsError> {
         let mut word = String::new();
+        // What stands beside the child's command is read by the same shells.
+        let quoted = !self.quote.is_empty() && parts.contains(&Part::Child);
+        let shown = |text: &str| if quoted { self.levels(quote(text).into_owned()) } else { text.to_owned() };
         for (index, part) in parts.iter().enumerate() {
             match part {
                 Part::Literal(literal) => word.push_str(literal),
-                Part::Child => word.push_str(&self.quoted(child)),
-                Part::Items(_) => word.push_str(item),
+                Part::Child => word.push_str(&self.levels(quote_argv(&child.argv))),
+                Part::Items(_) => word.push_str(&shown(item)),
                 Part::Option(names) => {
                     let key = names.iter().find(|name| values.contains_key(*name)).or(names.first());
                     let key = key.map(String::as_str).unwrap_or_default();
@@ -153,15 +156,15 @@ impl Argv {
                     if index == 0 {
                         check_word(method, key, &value)?;
                     }
-                    word.push_str(&value);
+                    word.push_str(&shown(&value));
                 }
             }
         }
         Ok(word)
     }
 
-    fn quoted(&self, child: &ChildCommand) -> String {
-        let mut text = quote_argv(&child.argv);
+    /// Text that is quoted for the first level, quoted for the others.
+    fn levels(&self, mut text: String) -> String {
         for (index, kind) in self.quote.iter().enumerate() {
             text = match kind {
                 // The first level was applied when the words were joined.
@@ -224,6 +227,14 @@ fn read_item(faults: &mut Faults, item: &Value, specs: &[OptionSpec]) -> Option<
                 faults.report("`when` names no option", FORMS);
                 return None;
             };
+            if specs.iter().any(|spec| spec.name == *option && spec.is_secret()) {
+                faults.at("when", |faults| {
+                    faults.report(
+                        format!("`{option}` is a secret, which decides nothing about the command line"),
+                        "add a boolean to `options`, or leave the words to the tool's configuration",
+                    );
+                });
+            }
             if !specs.iter().any(|spec| spec.name == *option) {
                 let hint = did_you_mean(option, specs.iter().map(|spec| spec.name.as_str())).map_or_else(
                     || "add it to `options`".to_owned(),
@@ -283,7 +294,10 @@ fn check_child(faults: &mut Faults, items: &[Item], separate: bool) {
                 if !has_child(text) {
                     continue;
                 }
-                count += 1;
+                count += text.0.iter().filter(|part| **part == Part::Child).count();
+                if text.0.iter().any(|part| matches!(part, Part::Items(_))) {
+                    faults.report("the child's command cannot stand beside an array", HINT);
+                }
                 if !always {
                     faults.report("the child's command cannot depend on an option", HINT);
                 }

@@ -115,6 +115,46 @@ fn the_command_is_quoted_as_often_as_it_is_read() {
     assert_eq!(printed(once), "python3\0-c\0it's\0");
 }
 
+/// A shell that reads the command also reads what stands beside it.
+#[test]
+fn values_beside_a_quoted_command_are_quoted_like_it() {
+    let tool = template(json!({
+        "argv": ["tool", "cd {dir} && {child...}"],
+        "quote": "shell",
+        "options": {"dir": {"type": "string", "required": true}},
+    }));
+    for dir in ["/a b", "x; touch y", "it's", "$(id)", "\"", "a\tb"] {
+        let word = plan(&tool, json!({"dir": dir})).argv()[1].clone();
+        let line = format!("cd() {{ printf '%s' \"$1\"; }}; python3() {{ :; }}; {word}");
+        let output = std::process::Command::new("/bin/sh").arg("-c").arg(line).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), dir, "{word}");
+    }
+}
+
+#[test]
+fn the_command_and_its_conditions_cannot_get_lost() {
+    let with = |argv: Value| {
+        faults(json!({
+            "argv": argv, "quote": "shell", "options": {"args": "strings", "pw": "secret"},
+        }))
+    };
+    for (argv, part) in [
+        (json!(["tool", "{args...} {child...}"]), "cannot stand beside an array"),
+        (json!(["tool", "{child...} {child...}"]), "more than once"),
+        (json!(["tool", {"when": "pw", "args": ["-p"]}, "{child...}"]), "is a secret"),
+    ] {
+        let found = with(argv);
+        assert!(found.iter().any(|fault| fault.contains(part)), "{part}: {found:?}");
+    }
+    // An array without items is not given.
+    let tool = template(json!({
+        "argv": ["tool", ["-o", "{args...}"], "host", "{child...}"],
+        "options": {"args": {"type": "strings", "default": []}},
+    }));
+    assert_eq!(plan(&tool, json!({})).argv()[1], "host");
+    assert_eq!(plan(&tool, json!({"args": ["x"]})).argv()[1..4], ["-o", "x", "host"]);
+}
+
 #[test]
 fn everything_else_of_a_plan_can_be_set() {
     let tool = template(json!({

@@ -83,7 +83,7 @@ impl Text {
     pub(crate) fn is_given(&self, values: &Values) -> bool {
         self.0.iter().all(|part| match part {
             Part::Option(names) => value(names, values).is_some(),
-            Part::Items(name) => values.contains_key(name),
+            Part::Items(name) => is_on(name, values),
             Part::Literal(_) | Part::Child => true,
         })
     }
