@@ -5,6 +5,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,8 @@ pub struct Receiver<T = Message> {
     me: ContextId,
     handle: Handle,
     latch: Latch<Message>,
+    /// [`Receiver::close`] was called.
+    closed: AtomicBool,
     kind: PhantomData<fn() -> T>,
 }
 
@@ -94,7 +97,8 @@ impl<T> Receiver<T> {
     }
 
     fn with(router: &Router, handle: Handle, latch: Latch<Message>) -> Self {
-        Self { router: router.downgrade(), me: router.identity().id, handle, latch, kind: PhantomData }
+        let (me, closed) = (router.identity().id, AtomicBool::new(false));
+        Self { router: router.downgrade(), me, handle, latch, closed, kind: PhantomData }
     }
 
     /// The handle that others send to.
@@ -109,6 +113,7 @@ impl<T> Receiver<T> {
 
     /// Accepts no more messages; those in the queue can still be taken.
     pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         if let Some(router) = self.router.upgrade() {
             router.remove_handler(self.handle);
         }
@@ -177,9 +182,16 @@ impl<T: FromMessage> Receiver<T> {
     /// All messages until the sender or this receiver is closed explicitly, which ends the iteration
     /// without an error. Every other end, such as the loss of the respondent, is an error.
     pub fn iter(&self) -> impl Iterator<Item = Result<T, CallError>> {
-        std::iter::from_fn(|| match self.get() {
-            Err(CallError::Closed) => None,
+        let mut ended = false;
+        std::iter::from_fn(move || match self.get() {
+            _ if ended => None,
+            Err(CallError::Closed) if self.closed.load(Ordering::Relaxed) => None,
             Err(CallError::Dead { reason, .. }) if reason == CLOSED => None,
+            Err(CallError::Closed) => {
+                // No more messages can come, although nobody has said so.
+                ended = true;
+                Some(Err(CallError::Closed))
+            }
             item => Some(item),
         })
     }

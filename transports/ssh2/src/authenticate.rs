@@ -166,7 +166,8 @@ impl Attempt<'_> {
 
     /// Answers questions with the password; whether the host accepted it.
     fn answers(&self, password: &Secret) -> Result<bool, Failure> {
-        let mut answers = Answers { password, sent: false, unknown: None };
+        let prompt = self.options.password_prompt.as_deref();
+        let mut answers = Answers { password, prompt, sent: false, unknown: None };
         let result = self.session.userauth_keyboard_interactive(&self.config.user, &mut answers);
         match result {
             Ok(()) => Ok(true),
@@ -213,9 +214,14 @@ fn public_key(file: &Path) -> Option<Vec<u8>> {
     text.trim().parse::<ssh_key::PublicKey>().ok()?.to_bytes().ok()
 }
 
-/// Answers one hidden question with the password. Other questions get empty answers, and the login fails.
+/// The longest question that an error quotes, in characters.
+const QUOTED: usize = 160;
+
+/// Answers one hidden question for a password. Other questions get empty answers, and the login fails.
 struct Answers<'a> {
     password: &'a Secret,
+    /// The end of the question that asks for it, where no question names a password.
+    prompt: Option<&'a str>,
     sent: bool,
     unknown: Option<String>,
 }
@@ -225,16 +231,26 @@ impl KeyboardInteractivePrompt for Answers<'_> {
         prompts
             .iter()
             .map(|prompt| {
-                if !prompt.echo && !self.sent {
+                let own = |wanted: &str| prompt.text.trim_end().ends_with(wanted.trim_end());
+                let asked = self.prompt.map_or_else(|| is_for_password(&prompt.text), own);
+                if !prompt.echo && !self.sent && asked {
                     self.sent = true;
                     // libssh2 wants a copy of its own.
                     return self.password.expose().to_owned();
                 }
-                self.unknown.get_or_insert_with(|| prompt.text.trim().to_owned());
+                // A question may repeat the answer to the one before.
+                let masked = prompt.text.replace(self.password.expose(), "********");
+                self.unknown.get_or_insert_with(|| masked.trim().chars().take(QUOTED).collect());
                 String::new()
             })
             .collect()
     }
+}
+
+/// Whether the last line asks for a password: a code of another kind must not be answered with it.
+fn is_for_password(text: &str) -> bool {
+    let line = text.trim_end().lines().next_back().unwrap_or_default().to_lowercase();
+    line.contains("password") && !line.contains("one-time") && !line.contains("new password")
 }
 
 #[cfg(test)]
@@ -248,12 +264,24 @@ mod tests {
     #[test]
     fn one_hidden_question_is_answered_and_others_are_not() {
         let password = Secret::new("opensesame");
-        let mut answers = Answers { password: &password, sent: false, unknown: None };
+        let mut answers = Answers { password: &password, prompt: None, sent: false, unknown: None };
         assert!(answers.prompt("anna", "welcome", &[]).is_empty());
         assert_eq!(answers.prompt("anna", "", &[prompt("Password: ", false)]), ["opensesame"]);
         assert_eq!(answers.unknown, None);
         assert_eq!(answers.prompt("anna", "", &[prompt("Code: ", false), prompt("Name: ", true)]), ["", ""]);
         assert_eq!(answers.unknown.as_deref(), Some("Code:"));
+        // The password is not given to a question for something else, and not repeated in errors.
+        let mut answers = Answers { password: &password, prompt: None, sent: false, unknown: None };
+        assert_eq!(answers.prompt("anna", "", &[prompt("Verification code: ", false)]), [""]);
+        let mut answers = Answers { password: &password, prompt: None, sent: true, unknown: None };
+        answers.prompt("anna", "", &[prompt("Unknown code 'opensesame': ", false)]);
+        assert_eq!(answers.unknown.as_deref(), Some("Unknown code '********':"));
+        for text in ["Password: ", "anna's password:", "LDAP Password:", "Welcome\nPassword for anna@web: "] {
+            assert!(is_for_password(text), "{text}");
+        }
+        for text in ["Verification code: ", "One-time password (OATH): ", "New password: ", "Passcode: "] {
+            assert!(!is_for_password(text), "{text}");
+        }
     }
 
     #[test]

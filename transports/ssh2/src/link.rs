@@ -46,8 +46,8 @@ struct State {
     channel: Channel,
     /// Bytes that libssh2 was offered and has not taken.
     offered: Vec<u8>,
-    /// The last write would have blocked.
-    write_blocked: bool,
+    /// Bytes that libssh2 has taken since, of those that the writer has still to offer again.
+    ahead: usize,
     /// A thread waits until the socket can be written.
     waits_for_space: bool,
     receive: Touch,
@@ -73,7 +73,7 @@ impl Link {
             session,
             channel,
             offered: Vec::with_capacity(OFFER),
-            write_blocked: false,
+            ahead: 0,
             waits_for_space: false,
             receive: Touch::new(),
             stderr: Touch::new(),
@@ -116,11 +116,7 @@ impl Link {
         }
         let result = state.channel.stream(0).read(buf);
         state.read_errors();
-        if state.write_blocked {
-            // The window may have been opened, which the descriptor does not show.
-            state.write_blocked = false;
-            state.receive.touch();
-        }
+        state.write_pending();
         match result {
             Ok(count @ 1..) => {
                 let more = state.has_input();
@@ -172,7 +168,8 @@ impl Link {
     fn wait_for_space(self: &Arc<Self>, state: &mut State) {
         let outbound =
             matches!(state.session.block_directions(), BlockDirections::Outbound | BlockDirections::Both);
-        if !outbound || state.waits_for_space || state.closed {
+        // A write that was cut short is waited for by the poller.
+        if !outbound || !state.offered.is_empty() || state.waits_for_space || state.closed {
             return;
         }
         let (socket, link) = (Arc::clone(&self.socket), Arc::downgrade(self));
@@ -196,8 +193,8 @@ impl Link {
         if state.closed {
             return Ok(None);
         }
-        state.write_blocked = false;
-        let mut taken = 0;
+        let was_blocked = !state.offered.is_empty();
+        let mut taken = std::mem::take(&mut state.ahead);
         let ended = loop {
             if state.offered.is_empty() {
                 offer(bufs, taken, &mut state.offered);
@@ -214,14 +211,18 @@ impl Link {
                 Err(error) => break Err(error),
             }
         };
-        if state.has_input() {
+        // A read may have waited for the same packet to leave.
+        if state.has_input() || (was_blocked && state.offered.is_empty()) {
             state.receive.touch();
         }
         match ended {
             Ok(()) => Ok(Some(taken)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                state.write_blocked = true;
-                if taken > 0 { Ok(Some(taken)) } else { Err(error) }
+                if taken > 0 {
+                    Ok(Some(taken))
+                } else {
+                    Err(error)
+                }
             }
             Err(error) => {
                 tracing::debug!(%error, "writing to the ssh connection failed");
@@ -242,6 +243,25 @@ fn offer(bufs: &[IoSlice<'_>], mut skip: usize, into: &mut Vec<u8>) {
 }
 
 impl State {
+    /// Repeats a write that would have blocked, because packets that were read may have opened the window, which the
+    /// descriptor does not show. The stream is touched only if that was so: a touch calls both directions.
+    fn write_pending(&mut self) {
+        if self.offered.is_empty() || self.closed {
+            return;
+        }
+        match self.channel.stream(0).write(&self.offered) {
+            Ok(0) => {}
+            Ok(count) => {
+                self.ahead = count;
+                self.offered.clear();
+                self.receive.touch();
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // The next write reports it.
+            Err(_) => self.receive.touch(),
+        }
+    }
+
     /// Whether a read returns something without the descriptor.
     fn has_input(&self) -> bool {
         self.channel.read_window().available > 0 || self.channel.eof()

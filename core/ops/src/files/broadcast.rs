@@ -243,7 +243,7 @@ impl Subscription {
     pub(super) fn credit(&self, count: u64) {
         let mut state = lock(&self.broadcast.state);
         if let Some(receiver) = state.receivers.iter_mut().find(|receiver| receiver.id == self.id) {
-            receiver.room += count;
+            receiver.room = receiver.room.saturating_add(count);
         }
     }
 

@@ -310,7 +310,7 @@ impl Source<'_> {
 
     fn credit(&mut self, name: &str, fields: &[Value]) -> Result<(), FileError> {
         if let ("credit", [count]) = (name, fields) {
-            self.room += number(count)?;
+            self.room = self.room.saturating_add(number(count)?);
         }
         Ok(())
     }

@@ -215,8 +215,12 @@ impl<'a> Target<'a> {
             Some(status) if is_directory(&status) => None,
             Some(_) => return Err(failed(Errno::ENOTDIR.into())),
             None => {
-                place.directory.create(&place.name).map_err(&failed)?;
-                Some((mode_of(mode)?, mtime.as_i64().unwrap_or(0)))
+                match place.directory.create(&place.name) {
+                    Ok(()) => Some((mode_of(mode)?, mtime.as_i64().unwrap_or(0))),
+                    // Another transfer has made it in the meantime.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
+                    Err(error) => return Err(failed(error)),
+                }
             }
         };
         let directory = place.directory.enter(&place.name).map_err(&failed)?;
@@ -286,6 +290,8 @@ impl<'a> Target<'a> {
         let mut keep = announced.resume;
         let filled = self.fill(session, announced, &part, &mut keep, progress);
         let outcome = filled.and_then(|in_place| {
+            // With other attributes than a part's, it would not be found again.
+            keep = false;
             self.set_attributes(announced, in_place.as_ref().unwrap_or(&part)).map_err(place.failed())?;
             match in_place {
                 Some(_) => {
@@ -325,10 +331,20 @@ impl<'a> Target<'a> {
             let have = if have <= announced.size { have } else { 0 };
             let mut have = digest_prefix(part, have, &mut digest).map_err(&failed)?;
             if have == 0 && announced.size > 0 {
-                in_place = announced.place.candidate(announced.size);
+                in_place = announced.place.candidate(announced.size).and_then(|file| {
+                    let modified = file.metadata().and_then(|status| status.modified()).ok()?;
+                    Some((file, modified))
+                });
             }
-            if let Some(file) = &in_place {
-                have = digest_prefix(file, announced.size, &mut digest).map_err(&failed)?;
+            if let Some((file, _)) = &in_place {
+                // A digest of its own: the part must not continue another file.
+                let mut of_file = Sha256::new();
+                if digest_prefix(file, announced.size, &mut of_file).is_ok_and(|read| read == announced.size)
+                {
+                    (have, digest) = (announced.size, of_file);
+                } else {
+                    in_place = None;
+                }
             }
             let sum = hex(digest.clone());
             let fields =
@@ -392,7 +408,17 @@ impl<'a> Target<'a> {
             // A hole at the end was not written.
             part.set_len(offset).map_err(&failed)?;
         }
-        Ok(in_place)
+        let Some((file, modified)) = in_place else { return Ok(None) };
+        let place = &announced.place;
+        let status = file.metadata().map_err(&failed)?;
+        let is_same = status.len() == announced.size
+            && status.modified().map_err(&failed)? == modified
+            && place.directory.is(&place.name, &file);
+        if is_same {
+            Ok(Some(file))
+        } else {
+            Err(failed(io::Error::other("it was changed by another program during the transfer")))
+        }
     }
 
     /// Sets owner, mode and modification time of a complete file.

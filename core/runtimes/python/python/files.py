@@ -329,7 +329,13 @@ class Target(Session):
         directory, name, path = self.place(name)
         status = directory.look(name)
         if not status:
-            attempt(path, directory.do, os.mkdir, name, 0o700)
+            try:
+                attempt(path, directory.do, os.mkdir, name, 0o700)
+            except Failure as exc:
+                # Another transfer has made it in the meantime.
+                if exc.fields[0] != errno.EEXIST:
+                    raise
+                status = True
         elif not stat.S_ISDIR(status.st_mode):
             raise Failure(errno.ENOTDIR, path)
         # An existing directory keeps its mode.
@@ -392,7 +398,15 @@ class Target(Session):
                 if not have and size:
                     present = self.candidate(directory, name, size)
                     if present is not None:
+                        # A digest of its own: the part must not continue another file.
+                        before = os.fstat(present)
+                        digest = hashlib.sha256()
                         have = digest_upto(present, size, digest)
+                        if have != size:
+                            have = 0
+                            digest = hashlib.sha256()
+                            os.close(present)
+                            present = None
                 self.send_op(u"have", have, digest.hexdigest().encode(), present is not None)
                 op = self.next().unpickle()
                 if op[0] != u"from":
@@ -414,6 +428,8 @@ class Target(Session):
                 if ending[1] != digest.hexdigest().encode() or have != size:
                     keep = False
                     raise Failure(0, path, u"checksum mismatch: the received contents differ from the source")
+                # With other attributes than a part's, it would not be found again.
+                keep = False
                 if present is None:
                     # A hole at the end was not written.
                     attempt(path, os.ftruncate, fd, size)
@@ -422,8 +438,10 @@ class Target(Session):
                         raise Failure(0, path, u"its partial file was replaced during the transfer")
                     attempt(path, directory.rename, part, name)
                 else:
+                    after = os.fstat(present)
+                    if after[6:9:2] != before[6:9:2] or not directory.holds(name, present):
+                        raise Failure(0, path, u"it was changed by another program during the transfer")
                     self.set_metadata(present, directory, name, path, name, mode, mtime)
-                    keep = False
             except Failure as exc:
                 # ENOSPC and EDQUOT: free the space. Too much: the part is not of the file.
                 keep = keep and exc.fields[0] not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -19,12 +19,15 @@ pub(super) const RETRIES: u32 = 4;
 
 /// The limits of all starts together: the first, and between which it adapts.
 const FIRST: usize = 16;
-const LEAST: usize = 8;
+const LEAST: usize = 12;
 const MOST: usize = 128;
 /// Starts that take so many times as long as the fastest slow each other.
 const SLOWED: u32 = 4;
-/// A shorter start is not a measure: most of its time is the scheduler's.
-const SHORTEST: Duration = Duration::from_millis(50);
+/// Shorter starts are not a measure, on this machine and on others: most of the time is the scheduler's, or hosts differ
+/// by as much.
+const SHORTEST: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
+/// By how much the fastest ages with each start, so that one that was exceptional does not count for ever.
+const AGEING: f64 = 1.05;
 
 /// A start that takes longer than this waits for something else than this machine's processors, such as a host that does
 /// not answer, and does not count any more.
@@ -50,7 +53,8 @@ pub(super) struct HandshakeLimiter<T> {
     per_destination: usize,
     limit: usize,
     active: usize,
-    fastest: Option<Duration>,
+    /// The fastest starts, on this machine and on others.
+    fastest: [Option<Duration>; 2],
     destinations: HashMap<Key, Destination<T>>,
     /// The destinations that have waiting work and room for it, each once.
     ready: VecDeque<Key>,
@@ -73,7 +77,7 @@ impl<T> HandshakeLimiter<T> {
             per_destination: per_destination.max(1),
             limit: FIRST,
             active: 0,
-            fastest: None,
+            fastest: [None; 2],
             destinations: HashMap::new(),
             ready: VecDeque::new(),
         }
@@ -121,8 +125,9 @@ impl<T> HandshakeLimiter<T> {
         if counted {
             self.active = self.active.saturating_sub(1);
         }
-        if let Ended::Up(took) = ended {
-            self.adapt(took);
+        // One that did not count any more has waited for something else.
+        if let (Ended::Up(took), true) = (ended, counted) {
+            self.adapt(usize::from(key.is_some()), took);
         }
         let Some(entry) = self.destinations.get_mut(key) else { return };
         entry.active = entry.active.saturating_sub(1);
@@ -149,10 +154,10 @@ impl<T> HandshakeLimiter<T> {
         self.destinations.get(key).map_or(0, |entry| entry.successes)
     }
 
-    fn adapt(&mut self, took: Duration) {
-        let took = took.max(SHORTEST);
-        let fastest = self.fastest.map_or(took, |fastest| fastest.min(took));
-        self.fastest = Some(fastest);
+    fn adapt(&mut self, place: usize, took: Duration) {
+        let took = took.max(SHORTEST[place]);
+        let fastest = self.fastest[place].map_or(took, |fastest| fastest.mul_f64(AGEING).min(took));
+        self.fastest[place] = Some(fastest);
         self.limit = if took > fastest * SLOWED { self.limit - 1 } else { self.limit + 1 }.clamp(LEAST, MOST);
     }
 
@@ -243,18 +248,25 @@ mod tests {
     fn the_limit_stays_within_its_bounds() {
         let mut limiter = HandshakeLimiter::<()>::new(2);
         for _ in 0..1000 {
-            limiter.adapt(Duration::from_millis(100));
+            limiter.adapt(0, Duration::from_millis(100));
         }
         assert_eq!(limiter.limit, MOST);
-        for _ in 0..1000 {
-            limiter.adapt(Duration::from_secs(10));
+        // As the load grows, starts take ever longer.
+        for start in 0..200 {
+            limiter.adapt(0, Duration::from_secs_f64(0.1 * 1.1_f64.powi(start)));
         }
         assert_eq!(limiter.limit, LEAST);
         // Very short starts differ by chance.
-        limiter.fastest = None;
-        limiter.adapt(Duration::from_millis(1));
-        limiter.adapt(Duration::from_millis(150));
-        assert_eq!(limiter.limit, LEAST + 2);
+        let mut limiter = HandshakeLimiter::<()>::new(2);
+        limiter.adapt(0, Duration::from_millis(1));
+        limiter.adapt(0, Duration::from_millis(150));
+        assert_eq!(limiter.limit, FIRST + 2);
+        // A fast start on this machine, or one on a fast host, is no measure for slow hosts.
+        limiter.adapt(1, Duration::from_millis(1));
+        for _ in 0..200 {
+            limiter.adapt(1, Duration::from_millis(700));
+        }
+        assert_eq!(limiter.limit, MOST);
     }
 
     /// A server that takes two connections at once and drops the others: all get in, and nobody is dropped often.
