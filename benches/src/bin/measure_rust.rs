@@ -314,12 +314,14 @@ fn put_files(source: &Path, mib: usize) -> Result<()> {
     let sources = Sources::scan(&[source])?;
     let host = master.connect(&*ssh_transport("MEASURE_SSH_PORT")?)?.wait()?;
     let local = master.connect(&local_transport())?.wait()?;
+    // Otherwise an equal file of an earlier round would not be sent.
+    let options = TransferOptions::default().resume(false);
     for (name, child) in [("files.local64_mib_s", local), ("files.ssh64_mib_s", host)] {
         let directory: String = child.call("tempfile.mkdtemp", ())?;
         let place = format!("{directory}/copy");
         let mut failed = None;
         let mut copy = || {
-            if let Err(error) = put(&child, &sources, place.as_bytes(), &TransferOptions::default(), |_| ()) {
+            if let Err(error) = put(&child, &sources, place.as_bytes(), &options, |_| ()) {
                 failed = Some(error);
             }
         };
