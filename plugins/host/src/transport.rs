@@ -57,7 +57,7 @@ pub fn load(path: &Path) -> Result<TransportKind, LoadError> {
 /// # Errors
 /// The first that cannot be loaded; see [`load`].
 pub fn load_all(path: &Path) -> Result<Vec<TransportKind>, LoadError> {
-    // Whoever can write the folder chooses what is loaded.
+    // A user who can write the folder chooses what is loaded.
     trust::check(path)?;
     let files = find(path).map_err(|source| LoadError::Examine { path: path.to_owned(), source })?;
     files.iter().map(|file| load(file)).collect()
