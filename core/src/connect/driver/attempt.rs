@@ -561,9 +561,10 @@ impl State {
         }
         // While others get in, the server only has too many at once.
         let successes = self.launcher.successes(&self.job.plan.destination);
-        if successes != self.successes {
-            (self.successes, self.tries) = (successes, 0);
+        if successes > self.successes {
+            self.tries = 0;
         }
+        self.successes = successes;
         let delay = retry_delay(self.tries + 1, self.launcher.noise());
         let when = reactor.now() + delay;
         let in_time = self.deadline.is_some_and(|(deadline, _)| when < deadline);
