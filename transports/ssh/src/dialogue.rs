@@ -290,19 +290,26 @@ fn closed_exits() -> Vec<ExitRule> {
 
 /// Messages of the remote side after authentication.
 fn remote_exits() -> Vec<ExitRule> {
+    let lost = failure_at(Stage::Shell, FailureKind::Eof, "the connection was lost");
+    let mut exits = account_exits();
+    exits.push(own(
+        r"^(Timeout, server .* not responding|client_loop: send disconnect: |Connection to .* closed by remote host|Read from remote host .*: |packet_write_wait: )",
+        lost,
+    ));
+    exits
+}
+
+/// What sshd and PAM print about an account that has logged in and may not run commands. For every transport that speaks
+/// ssh, whatever its client is.
+pub fn account_exits() -> Vec<ExitRule> {
     let not_permitted =
         failure_at(Stage::Shell, FailureKind::NotPermitted, "the account may not run commands on the host")
             .with_hint("its shell is nologin or restricted, or logins are disabled");
-    let lost = failure_at(Stage::Shell, FailureKind::Eof, "the connection was lost");
     vec![
         ExitRule::new(expired()).showing(Source::Any, format!("^{EXPIRED}")),
         ExitRule::new(not_permitted).showing(
             Source::Any,
             r"^(.*Unprivileged users are not permitted to log in|.*your account (has expired|is locked|is disabled))",
-        ),
-        own(
-            r"^(Timeout, server .* not responding|client_loop: send disconnect: |Connection to .* closed by remote host|Read from remote host .*: |packet_write_wait: )",
-            lost,
         ),
     ]
 }

@@ -27,6 +27,7 @@ use mitogen_core::connect::{
     ChildCommand, Keepalive, OptionsError, Plan, Spawn, Stdio, Transport, TransportKind, parse_options,
 };
 
+pub use dialogue::account_exits;
 use options::METHOD;
 pub use options::{CheckHostKeys, Options};
 

@@ -1,6 +1,6 @@
 //! The failures of a login, in the words of the transport `ssh` where they mean the same.
 
-use mitogen_core::dialogue::{ExitRule, Failure, FailureKind, Source, Stage};
+use mitogen_core::dialogue::{Failure, FailureKind, Stage};
 use ssh2::{Error, ErrorCode};
 
 /// Error codes of libssh2 (`libssh2.h`).
@@ -104,15 +104,4 @@ pub(crate) fn step(stage: Stage, error: &Error) -> Failure {
 pub(crate) fn unsupported(what: &str) -> Failure {
     failure(Stage::Spawn, FailureKind::BadOption, format!("the ssh2 transport does not support {what}"))
         .with_hint("use method = \"ssh\" for this host")
-}
-
-/// What hosts print for accounts that may log in and may not run commands.
-pub(crate) fn no_commands() -> ExitRule {
-    let not_permitted =
-        failure(Stage::Shell, FailureKind::NotPermitted, "the account may not run commands on the host")
-            .with_hint("its shell is nologin or restricted, or logins are disabled");
-    ExitRule::new(not_permitted).showing(
-        Source::Any,
-        r"^(This account is currently not available|This service allows sftp connections only|.*Unprivileged users are not permitted to log in|.*[Yy]our account (has expired|is locked|is disabled))",
-    )
 }

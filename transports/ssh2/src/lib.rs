@@ -37,6 +37,7 @@ use mitogen_core::connect::{
     parse_options,
 };
 use mitogen_core::dialogue::{Dialogue, FailureKind, START, Stage, quote_argv};
+use mitogen_ssh::account_exits;
 pub use mitogen_ssh::{CheckHostKeys, Options};
 
 use failures::failure;
@@ -84,8 +85,7 @@ impl Transport for Ssh2 {
             .keepalive_enabled
             .then_some(Keepalive { interval: options.keepalive_interval, count: options.keepalive_count });
         let stages = vec![(START.to_owned(), Stage::Shell)];
-        let mut exits = child.exits.clone();
-        exits.insert(0, failures::no_commands());
+        let exits = account_exits().into_iter().chain(child.exits.iter().cloned()).collect();
         Ok(Plan::new(name, METHOD, Start::Opened)
             .with_timeout(options.connect_timeout)
             .with_dialogue(Dialogue { exits, stages, ..Dialogue::default() })
