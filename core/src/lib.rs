@@ -5,6 +5,7 @@
 
 // Level 0
 pub mod error;
+pub mod glob;
 pub mod ids;
 pub mod seconds;
 pub mod secret;

@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, Mac};
+use mitogen_core::glob::glob;
 use sha1::Sha1;
 use ssh_key::known_hosts::{Entry, HostPatterns, Marker};
 
@@ -155,39 +156,12 @@ fn matches(patterns: &HostPatterns, name: &str) -> bool {
             mac.verify_slice(hash).is_ok()
         }
         HostPatterns::Patterns(patterns) => {
-            let of = |pattern: &String| glob(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes());
+            let of = |pattern: &String| glob(&pattern.to_ascii_lowercase(), name);
             let (negated, plain): (Vec<_>, Vec<_>) =
                 patterns.iter().partition(|pattern| pattern.starts_with('!'));
             !negated.into_iter().any(|pattern| of(&pattern[1..].to_owned())) && plain.into_iter().any(of)
         }
     }
-}
-
-/// Whether `text` matches a pattern with `*` and `?`.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut at, mut from) = (0, 0);
-    // Where to go on if the last `*` has to match one byte more.
-    let mut again = None;
-    while from < text.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                again = Some((at + 1, from));
-                at += 1;
-            }
-            Some(&byte) if byte == b'?' || byte == text[from] => {
-                at += 1;
-                from += 1;
-            }
-            _ => match &mut again {
-                Some((star, begun)) => {
-                    *begun += 1;
-                    (at, from) = (*star, *begun);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 
 use super::adhoc::AdHoc;
 use super::error::TargetError;
-use super::expression::{Atom, Expression, NamePattern, Operator, Term, glob};
+use super::expression::{Atom, Expression, NamePattern, Operator, Term};
 use super::nodeset::MAX_NODES;
+use mitogen_core::glob::glob;
 use mitogen_core::suggest::did_you_mean;
 
 /// A host of a profile.
