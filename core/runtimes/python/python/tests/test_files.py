@@ -235,6 +235,47 @@ class Files(TestCase):
             self.assertEqual(after.st_ino == before.st_ino, theirs is data)
             self.assertEqual(self.names(), ["x"])
 
+    def test_a_file_that_shrinks_while_it_is_compared_is_sent_whole(self):
+        self.c.execute("""
+import mitogen.files
+digest_upto = mitogen.files.digest_upto
+
+
+def shrink(path, size):
+    def shrinking(fd, count, digest):
+        if count == size:
+            with open(path, "r+b") as file:
+                file.truncate(1000)
+        return digest_upto(fd, count, digest)
+    mitogen.files.digest_upto = shrinking
+""")
+        data = b"1" * BIG
+        write(data, self.dir, "x")
+        self.c.call("probe", "shrink", self.at("x"), BIG)
+        put = self.put("x")
+        put.send(u"file", b"x", BIG, 0o600, 1, True)
+        self.assertEqual(put.next(), (u"have", 0, summed(b""), False))
+        put.send(u"from", 0)
+        put.data(data)
+        put.end(data)
+        self.assertEqual(put.finish(), (u"finished",))
+        self.assertTrue(read(self.dir, "x") == data)
+        self.assertEqual(self.names(), ["x"])
+
+    def test_a_file_that_is_replaced_during_the_transfer_is_an_error(self):
+        data = b"1" * BIG
+        write(data, self.dir, "x")
+        put = self.put("x")
+        put.send(u"file", b"x", BIG, 0o600, 1, True)
+        self.assertEqual(put.next(), (u"have", BIG, summed(data), True))
+        write(b"other", self.dir, "y")
+        os.rename(self.at("y"), self.at("x"))
+        put.send(u"from", BIG)
+        put.end(data)
+        self.assertIn(u"changed by another program", repr(put.finish()))
+        self.assertEqual(read(self.dir, "x"), b"other")
+        self.assertEqual(self.names(), ["x"])
+
     def test_entries_take_credit(self):
         for number in range(20):
             write(b"", self.dir, "%02d" % number)
