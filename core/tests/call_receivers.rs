@@ -25,7 +25,7 @@ fn only_an_explicit_close_ends_an_iteration_without_an_error() {
     router.finish();
     let error = receivers[1].iter().collect::<Result<Vec<_>, _>>().unwrap_err();
     assert!(matches!(error, CallError::Dead { .. }), "{error:?}");
-    // Its handler is gone, so nobody waits at it again.
+    // Its handler is removed, so no message can arrive.
     assert!(matches!(receivers[1].get(), Err(CallError::Closed)));
     broker.shutdown();
 }

@@ -51,7 +51,7 @@ pub struct Receiver<T = Message> {
 }
 
 /// What a receiver's handler owns. The queue is closed when the router drops the handler: after the reply
-/// of a call, when the respondent is lost, or when the broker ends. Nobody then waits for a message that
+/// of a call, when the respondent is lost, or when the broker ends. No thread then waits for a message that
 /// cannot come.
 struct Inlet(Latch<Message>);
 
@@ -183,16 +183,19 @@ impl<T: FromMessage> Receiver<T> {
     /// without an error. Every other end, such as the loss of the respondent, is an error.
     pub fn iter(&self) -> impl Iterator<Item = Result<T, CallError>> {
         let mut ended = false;
-        std::iter::from_fn(move || match self.get() {
-            _ if ended => None,
-            Err(CallError::Closed) if self.closed.load(Ordering::Relaxed) => None,
-            Err(CallError::Dead { reason, .. }) if reason == CLOSED => None,
-            Err(CallError::Closed) => {
-                // No more messages can come, although nobody has said so.
-                ended = true;
-                Some(Err(CallError::Closed))
+        std::iter::from_fn(move || {
+            if ended {
+                return None;
             }
-            item => Some(item),
+            match self.get() {
+                Err(CallError::Closed) if self.closed.load(Ordering::Relaxed) => None,
+                Err(CallError::Dead { reason, .. }) if reason == CLOSED => None,
+                item => {
+                    // No more messages can come, although neither end was closed.
+                    ended = matches!(item, Err(CallError::Closed));
+                    Some(item)
+                }
+            }
         })
     }
 

@@ -239,7 +239,7 @@ class Directory(object):
                         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                         free = True
                     except EnvironmentError as exc:
-                        # A file system without locks: nobody else has a new file.
+                        # A file system without locks: no other process has opened a new file.
                         free = new and exc.errno != errno.EWOULDBLOCK
                     # Its writer may have put it in place or removed it before it was locked.
                     if free and self.holds(part, fd) and (new or is_part(fd)):

@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(limiter.limit, MOST);
     }
 
-    /// A server that takes two connections at once and drops the others: all get in, and nobody is dropped often.
+    /// A server that takes two connections at once and drops the others: all come up, and few are dropped.
     #[test]
     fn connections_that_were_dropped_together_are_not_repeated_together() {
         const STARTUPS: usize = 2;

@@ -257,7 +257,7 @@ def selects(econtext):
         select.ready.get()
     except mitogen.core.LatchError:
         out.append(u"closed")
-    # What is there already is found, also several messages of one source.
+    # Messages that have arrived before are found, also several of one source.
     three = mitogen.core.Receiver(router)
     for n in range(3):
         three.to_sender().send(n)
